@@ -1,0 +1,134 @@
+// Package abi holds the boundary with the C extension: the header hypern_abi.h, and Go names for
+// the constants it spells.
+//
+// The header is embedded because Go's build cache does not see a change to a header that lies
+// outside a package's own directory: without it, a stale core could be linked silently.
+package abi
+
+/*
+#include "hypern_abi.h"
+
+static const char *hn_state_word(uint32_t state) {
+#define X(name, word) word,
+    static const char *const words[] = {HN_STATES(X)};
+#undef X
+    return state < sizeof words / sizeof *words ? words[state] : "";
+}
+*/
+import "C"
+
+import (
+	"crypto/sha256"
+	_ "embed"
+	"encoding/hex"
+)
+
+//go:embed hypern_abi.h
+var header []byte
+
+// Fingerprint identifies the header this core was built with. The extension compares it with its
+// own after dlopen.
+func Fingerprint() string {
+	sum := sha256.Sum256(header)
+	return hex.EncodeToString(sum[:])
+}
+
+// Op is what a caller starts on a session.
+type Op uint32
+
+// The operations, as HN_OPS describes them.
+const (
+	OpContinue   Op = C.HN_OP_CONTINUE
+	OpStatement  Op = C.HN_OP_STATEMENT
+	OpMany       Op = C.HN_OP_MANY
+	OpBegin      Op = C.HN_OP_BEGIN
+	OpCommit     Op = C.HN_OP_COMMIT
+	OpRollback   Op = C.HN_OP_ROLLBACK
+	OpSavepoint  Op = C.HN_OP_SAVEPOINT
+	OpRelease    Op = C.HN_OP_RELEASE
+	OpRollbackTo Op = C.HN_OP_ROLLBACK_TO
+	OpFinalize   Op = C.HN_OP_FINALIZE
+	OpTypes      Op = C.HN_OP_TYPES
+	OpAbandon    Op = C.HN_OP_ABANDON
+)
+
+// Want is what the core wants next from the side that waits.
+type Want uint32
+
+// The wants, as HN_WANTS describes them.
+const (
+	WantDone     Want = C.HN_WANT_DONE
+	WantFail     Want = C.HN_WANT_FAIL
+	WantWait     Want = C.HN_WANT_WAIT
+	WantIO       Want = C.HN_WANT_IO
+	WantEncode   Want = C.HN_WANT_ENCODE
+	WantRows     Want = C.HN_WANT_ROWS
+	WantTypes    Want = C.HN_WANT_TYPES
+	WantPassword Want = C.HN_WANT_PASSWORD
+)
+
+// State is a session's state in the specification's six words.
+type State uint32
+
+// The states, as HN_STATES lists them.
+const (
+	StateIdle          State = C.HN_STATE_IDLE
+	StateConnected     State = C.HN_STATE_CONNECTED
+	StateInTransaction State = C.HN_STATE_IN_TRANSACTION
+	StateCommitted     State = C.HN_STATE_COMMITTED
+	StateRolledBack    State = C.HN_STATE_ROLLED_BACK
+	StateClosed        State = C.HN_STATE_CLOSED
+)
+
+// String is the specification's word, as the header spells it.
+func (s State) String() string { return C.GoString(C.hn_state_word(C.uint32_t(s))) }
+
+// Flags of hn_call.in_flags.
+const (
+	InEOF       = C.HN_IN_EOF
+	InTimeout   = C.HN_IN_TIMEOUT
+	InReparse   = C.HN_IN_REPARSE
+	InCancelled = C.HN_IN_CANCELLED
+	InGuess     = C.HN_IN_GUESS
+)
+
+// Flags of hn_call.io_flags.
+const (
+	IOBody = C.HN_IO_BODY
+	IORows = C.HN_IO_ROWS
+	IORaw  = C.HN_IO_RAW
+	IOTLS  = C.HN_IO_TLS
+)
+
+// Answers of hypern_transport that are no count.
+const (
+	IOAgain  = C.HN_IO_AGAIN
+	IOFailed = C.HN_IO_FAILED
+)
+
+// Ways to cancel, for hypern_cancel.
+const (
+	CancelRequest = C.HN_CANCEL_REQUEST
+	CancelKill    = C.HN_CANCEL_KILL
+)
+
+// What hypern_state changes, and the flags of its answer.
+const (
+	SetNothing    = C.HN_SET_NOTHING
+	SetAutoCommit = C.HN_SET_AUTO_COMMIT
+	SetError      = C.HN_SET_ERROR
+
+	FlagInTransaction = C.HN_FLAG_IN_TRANSACTION
+	FlagAutoCommit    = C.HN_FLAG_AUTO_COMMIT
+	FlagError         = C.HN_FLAG_ERROR
+)
+
+// What hypern_pool does.
+const (
+	PoolStatus     = C.HN_POOL_STATUS
+	PoolClose      = C.HN_POOL_CLOSE
+	PoolDisconnect = C.HN_POOL_DISCONNECT
+	PoolLeft       = C.HN_POOL_LEFT
+	PoolPanic      = C.HN_POOL_PANIC
+	PoolDebug      = C.HN_POOL_DEBUG
+)

@@ -1,0 +1,218 @@
+/* The boundary between the C extension (hypern._native) and the Go core, spelled once.
+ *
+ * Go decides, C waits. C starts an operation on a session with hypern_step and then does what each
+ * answer (`want`) asks for: wait on a descriptor, send bytes and receive frames, encode parameters.
+ * It calls hypern_step again with HN_OP_CONTINUE until the answer is HN_WANT_DONE or HN_WANT_FAIL.
+ * Go never calls C back and keeps no pointer it is given beyond the call; C keeps no Go pointer.
+ * The core and the extension compare a fingerprint of this file after dlopen.
+ */
+#ifndef HYPERN_ABI_H
+#define HYPERN_ABI_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Operations: what a caller starts on a session. One operation at a time per session; the caller
+ * (C) holds the session's lock from the first step to DONE or FAIL. */
+#define HN_OPS(X)                                                                                  \
+    X(CONTINUE, "go on with the operation under way")                                              \
+    X(STATEMENT, "run one statement: sql, plan, body")                                             \
+    X(MANY, "run one statement for many rows, atomically: sql, plan")                              \
+    X(BEGIN, "open a transaction: sql is the BEGIN text, sent with the first statement")           \
+    X(COMMIT, "commit the transaction")                                                            \
+    X(ROLLBACK, "roll the transaction back")                                                       \
+    X(SAVEPOINT, "sql is the savepoint's name; sent with the next statement")                      \
+    X(RELEASE, "release the savepoint named by sql")                                               \
+    X(ROLLBACK_TO, "roll back to the savepoint named by sql, and release it")                      \
+    X(FINALIZE, "commit or roll back, reset, release the connection, close the session")           \
+    X(TYPES, "in place of CONTINUE after WANT_ENCODE: describe the type OIDs in sql (uint32 each)") \
+    X(ABANDON, "the caller gives the operation up: drop the connection; answers FAIL")
+
+typedef enum hn_op {
+#define X(name, doc) HN_OP_##name,
+    HN_OPS(X)
+#undef X
+} hn_op;
+
+/* What the core wants next. */
+#define HN_WANTS(X)                                                                                \
+    X(DONE, "the operation succeeded: count, state")                                               \
+    X(FAIL, "the operation failed: out holds the error as JSON (docs in hypern/errors.py)")        \
+    X(WAIT, "poll fd for events, wait_ms at most, then CONTINUE (HN_IN_TIMEOUT when it ran out)")  \
+    X(IO, "send head, body (HN_IO_BODY) and tail on fd; receive to the zs-th ReadyForQuery")       \
+    X(ENCODE, "out holds a statement's description for plan: encode the body for it, CONTINUE")    \
+    X(ROWS, "MANY only: head is the Bind prefix (portal and statement name); send every row")      \
+    X(TYPES, "out holds the type rows asked for by HN_OP_TYPES; then CONTINUE or TYPES again")     \
+    X(PASSWORD, "call the password callable; CONTINUE with its answer in sql")
+
+typedef enum hn_want {
+#define X(name, doc) HN_WANT_##name,
+    HN_WANTS(X)
+#undef X
+} hn_want;
+
+/* States of a session, in the specification's words. */
+#define HN_STATES(X)                                                                               \
+    X(IDLE, "idle")                                                                                \
+    X(CONNECTED, "connected")                                                                      \
+    X(IN_TRANSACTION, "in_transaction")                                                            \
+    X(COMMITTED, "committed")                                                                      \
+    X(ROLLED_BACK, "rolled_back")                                                                  \
+    X(CLOSED, "closed")
+
+typedef enum hn_state {
+#define X(name, word) HN_STATE_##name,
+    HN_STATES(X)
+#undef X
+} hn_state;
+
+/* hn_call.in_flags */
+enum {
+    HN_IN_EOF = 1,     /* the server closed the connection, or io_errno says how the I/O failed */
+    HN_IN_TIMEOUT = 2, /* a WAIT ran out of time */
+    HN_IN_REPARSE = 4, /* STATEMENT, MANY: forget what is known of this SQL and describe it again */
+    HN_IN_CANCELLED = 8, /* the caller's timeout= or an interrupt has cancelled this operation */
+    HN_IN_GUESS = 16   /* STATEMENT: body was encoded for plan; without it the core must ask ENCODE */
+};
+
+/* hn_call.io_flags, with HN_WANT_IO */
+enum {
+    HN_IO_BODY = 1, /* send the body between head and tail */
+    HN_IO_ROWS = 2, /* DataRows are the statement's result */
+    HN_IO_RAW = 4,  /* hand DataRows over with the control frames */
+    HN_IO_TLS = 8   /* read and write through hypern_transport; fd is only for waiting */
+};
+
+/* hypern_cancel */
+enum {
+    HN_CANCEL_REQUEST = 0, /* ask the server to cancel; the operation goes on until its answer */
+    HN_CANCEL_KILL = 1     /* shut the connection down: the operation's I/O ends at once */
+};
+
+/* hypern_state: what to change before the answer */
+enum { HN_SET_NOTHING = 0, HN_SET_AUTO_COMMIT = 1, HN_SET_ERROR = 2 };
+
+/* hypern_state's answer: an hn_state in the low byte, and: */
+enum { HN_FLAG_IN_TRANSACTION = 256, HN_FLAG_AUTO_COMMIT = 512, HN_FLAG_ERROR = 1024 };
+
+/* hypern_transport: what it answers instead of a count */
+enum { HN_IO_AGAIN = -1, HN_IO_FAILED = -2 };
+
+/* hypern_pool */
+#define HN_POOL_OPS(X)                                                                             \
+    X(STATUS, "out: the pool's status as JSON")                                                    \
+    X(CLOSE, "close the pool and forget it; answers a descriptor that is readable when done, or -1") \
+    X(DISCONNECT, "close the pool's connections, keep its settings; answers as CLOSE")             \
+    X(LEFT, "out: JSON list of sessions never finalised, of every alias")                          \
+    X(PANIC, "test hook: panic inside the core")                                                   \
+    X(DEBUG, "out: JSON of the core's own counters (goroutines, handles, heap)")
+
+typedef enum hn_pool_op {
+#define X(name, doc) HN_POOL_##name,
+    HN_POOL_OPS(X)
+#undef X
+} hn_pool_op;
+
+/* Bytes that C owns (malloc). Go may append, and grow them with realloc. */
+typedef struct hn_buf {
+    uint8_t *data;
+    size_t len, cap;
+} hn_buf;
+
+/* A descriptor that a forked child must close, never write to. Written by Go with atomic stores,
+ * read by the child's fork handler. ino 0 means "close whatever fd is"; else only if fstat agrees. */
+typedef struct hn_fd {
+    int32_t fd_plus_1; /* 0: empty slot */
+    int32_t pad;
+    uint64_t ino;
+} hn_fd;
+
+typedef struct hn_boot {
+    hn_fd *fds; /* in: C owns it, for the life of the process */
+    uint32_t nfds;
+    uint32_t generation; /* in: 0 in the first process, + 1 in each forked child that loads again */
+} hn_boot;
+
+/* One step of one operation. C keeps it for the operation's life and fills the `in` part anew. */
+typedef struct hn_call {
+    /* in */
+    uint32_t op;
+    uint32_t in_flags;
+    const char *sql; /* UTF-8, not terminated; with the op that starts, and as HN_OPS says */
+    int64_t sql_len;
+    int64_t body_len;   /* length of the encoded body that IO will send, see below */
+    const uint8_t *ctl; /* whole frames received since the last step, DataRows left out */
+    int64_t ctl_len;
+    const uint8_t *extra; /* bytes received after the frame that ended the I/O */
+    int64_t extra_len;
+    int64_t rows; /* DataRows seen in this I/O */
+    int64_t sent; /* bytes of this I/O that the kernel has taken */
+    int32_t io_errno;
+    int32_t wait_left_ms; /* the caller's own time limit for what is to come; -1: none */
+    /* in and out: the description the body is encoded for; 0: none */
+    uint64_t plan;
+    /* out */
+    uint32_t want;
+    uint32_t io_flags;
+    int32_t fd;
+    uint32_t events; /* WAIT: POLLIN and/or POLLOUT */
+    int32_t wait_ms; /* WAIT: longest wait from now; -1: no limit */
+    int32_t zs;      /* IO: number of ReadyForQuery frames to receive */
+    int64_t count;   /* DONE: rows affected, or returned, as the command tag says */
+    uint32_t state;  /* as hypern_state answers */
+    uint32_t pad;
+    hn_buf head, tail, out; /* Go sets len to 0 at each step, then appends */
+} hn_call;
+
+/* The body of a Bind as C encodes it: everything after the two names, that is
+ *   int16 number of parameter formats, int16 each; int16 number of parameters, int32 length and
+ *   bytes each; int16 number of result formats, int16 each.
+ * head ends right where the body goes; tail begins right after it.
+ *
+ * With WANT_ENCODE, out is: uint32 length and body of ParameterDescription ('t'), uint32 length and
+ * body of RowDescription ('T'; length 0: NoData), the lengths in host order. `time zone` follows as
+ * uint32 length and text: the session's TimeZone setting.
+ *
+ * With WANT_TYPES, out is a row per type found, integers in host order, strings as uint16 length and
+ * UTF-8: uint32 oid, uint8 typtype, uint8 typcategory, uint8 delimiter, uint8 is a true array,
+ * uint32 related (element, base type, range subtype, multirange's range), string name, string
+ * schema, uint16 number of fields, then per field uint32 oid and string name.
+ *
+ * With WANT_ROWS C sends out first, then per row Bind ('B', length, head, body) and Execute ('E',
+ * length 9, empty portal, no limit), receives meanwhile, and sends tail after the last row. When an
+ * ErrorResponse comes first, or the rows' iterator or encoder raises, it stops sending rows and sends
+ * Sync in place of tail (CONTINUE then carries HN_IN_CANCELLED for the latter). It CONTINUEs once,
+ * with all control frames up to ReadyForQuery (DataRows dropped).
+ *
+ * During IO with HN_IO_ROWS the frames 'G', 'H', 'W' (copy) and 'T' end the I/O early: CONTINUE with
+ * the control frames so far, that frame included; what follows it in the buffer stays with C.
+ */
+
+/* Exports. Every one has a recover barrier; after a panic the core is poisoned and says so.
+ * `out` parameters are buffers as in hn_call. JSON is UTF-8. */
+#define HN_EXPORTS(X)                                                                              \
+    /* the fingerprint of this header, as the core was built with */                               \
+    X(const char *, hypern_abi, (void))                                                            \
+    /* once after dlopen; 0, or -1 */                                                              \
+    X(int32_t, hypern_boot, (hn_boot * boot))                                                      \
+    /* settings as JSON (alias among them); 0, or -1 with the error in out */                      \
+    X(int32_t, hypern_configure, (const char *json, int64_t json_len, hn_buf *out))                \
+    /* the session of a request and alias, opened if need be: a handle > 0, or -1 with the error   \
+     * in out. Each answer carries one reference; hypern_release gives it back. */                 \
+    X(int64_t, hypern_open, (const char *request, int64_t request_len, const char *alias,          \
+                             int64_t alias_len, hn_buf *out))                                      \
+    /* open sessions of a request (alias NULL: of every alias) as int64 handles in out, no         \
+     * references; their number */                                                                 \
+    X(int32_t, hypern_find, (const char *request, int64_t request_len, const char *alias,          \
+                             int64_t alias_len, hn_buf *out))                                      \
+    X(int32_t, hypern_step, (int64_t handle, hn_call * call))                                      \
+    /* returns at once; 0, or -1 when there is nothing to cancel */                                \
+    X(int32_t, hypern_cancel, (int64_t handle, int32_t how))                                       \
+    /* TLS: bytes read or taken; 0 on end of file (reading) or all flushed (writing, len 0);       \
+     * or HN_IO_AGAIN, HN_IO_FAILED */                                                             \
+    X(int64_t, hypern_transport, (int64_t handle, int32_t writing, uint8_t *data, int64_t len))    \
+    X(uint32_t, hypern_state, (int64_t handle, int32_t set, int32_t value))                        \
+    X(int32_t, hypern_pool, (int32_t op, const char *alias, int64_t alias_len, hn_buf *out))       \
+    X(int32_t, hypern_release, (int64_t handle))
+
+#endif

@@ -1,0 +1,302 @@
+package main
+
+/*
+#cgo CFLAGS: -I${SRCDIR}/../abi
+#include <stdlib.h>
+#include <string.h>
+#include "hypern_abi.h"
+*/
+import "C"
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"runtime"
+	"unsafe"
+
+	"github.com/go-python/gopy/gopyh"
+
+	"hypern/go/abi"
+	"hypern/go/pool"
+	"hypern/go/session"
+	"hypern/go/wire"
+)
+
+// minProcs keeps a processor free for a thread that enters Go while others, waiting in C, still hold
+// theirs: with one, such a thread would sleep until the monitor thread comes by.
+const minProcs = 8
+
+var fingerprint = C.CString(abi.Fingerprint())
+
+//export hypern_abi
+func hypern_abi() *C.char { return fingerprint }
+
+//export hypern_boot
+func hypern_boot(boot *C.hn_boot) C.int32_t {
+	fault := guard(func() *wire.Fault {
+		pool.UseTable(unsafe.Pointer(boot.fds), int(boot.nfds))
+		if runtime.GOMAXPROCS(0) < minProcs {
+			runtime.GOMAXPROCS(minProcs)
+		}
+		return nil
+	})
+	if fault != nil {
+		return -1
+	}
+	return 0
+}
+
+//export hypern_configure
+func hypern_configure(settings *C.char, length C.int64_t, out *C.hn_buf) C.int32_t {
+	return report(out, guard(func() *wire.Fault {
+		return registry.Configure([]byte(view(settings, length)))
+	}))
+}
+
+//export hypern_open
+func hypern_open(request *C.char, requestLen C.int64_t, alias *C.char, aliasLen C.int64_t, out *C.hn_buf) C.int64_t {
+	handle := C.int64_t(-1)
+	report(out, guard(func() *wire.Fault {
+		s, fault := registry.Open(view(request, requestLen), view(alias, aliasLen))
+		if fault == nil {
+			gopyh.IncRef(gopyh.CGoHandle(s.Handle))
+			references.Add(1)
+			handle = C.int64_t(s.Handle)
+		}
+		return fault
+	}))
+	return handle
+}
+
+//export hypern_find
+func hypern_find(request *C.char, requestLen C.int64_t, alias *C.char, aliasLen C.int64_t, out *C.hn_buf) C.int32_t {
+	found := 0
+	fault := guard(func() *wire.Fault {
+		var only *string
+		if alias != nil {
+			text := view(alias, aliasLen)
+			only = &text
+		}
+		var b []byte
+		for _, s := range registry.Find(view(request, requestLen), only) {
+			b = binary.NativeEndian.AppendUint64(b, uint64(s.Handle))
+			found++
+		}
+		store(out, b)
+		return nil
+	})
+	if fault != nil {
+		return report(out, fault)
+	}
+	return C.int32_t(found)
+}
+
+//export hypern_step
+func hypern_step(handle C.int64_t, call *C.hn_call) C.int32_t {
+	fault := guard(func() *wire.Fault {
+		s, fault := lookup(int64(handle))
+		if fault != nil {
+			return fault
+		}
+		step(s, call)
+		return nil
+	})
+	if fault != nil {
+		call.want = C.uint32_t(abi.WantFail)
+		store(&call.out, fault.JSON())
+		return -1
+	}
+	return 0
+}
+
+// step carries one step's input and output across.
+func step(s *session.Session, call *C.hn_call) {
+	c := session.Call{
+		Op:      abi.Op(call.op),
+		Flags:   uint32(call.in_flags),
+		SQL:     view(call.sql, call.sql_len),
+		BodyLen: int(call.body_len),
+		Ctl:     bytes(call.ctl, call.ctl_len),
+		Extra:   bytes(call.extra, call.extra_len),
+		Sent:    int64(call.sent),
+		Errno:   int32(call.io_errno),
+		Plan:    uint64(call.plan),
+		Head:    empty(&call.head),
+		Tail:    empty(&call.tail),
+		Out:     empty(&call.out),
+		FD:      -1,
+		WaitMS:  -1,
+	}
+	s.Step(&c)
+	if c.Want == abi.WantFail {
+		c.Out = c.Fault.JSON()
+	}
+	call.want = C.uint32_t(c.Want)
+	call.io_flags = C.uint32_t(c.IOFlags)
+	call.fd = C.int32_t(c.FD)
+	call.events = 1 // POLLIN: nothing else is waited for outside an I/O
+	call.wait_ms = C.int32_t(min(c.WaitMS, 1<<31-1))
+	call.zs = C.int32_t(c.ZS)
+	call.count = C.int64_t(c.Count)
+	call.plan = C.uint64_t(c.Plan)
+	store(&call.head, c.Head)
+	store(&call.tail, c.Tail)
+	store(&call.out, c.Out)
+	call.state = C.uint32_t(s.State())
+}
+
+//export hypern_cancel
+func hypern_cancel(handle C.int64_t, how C.int32_t) C.int32_t {
+	result := C.int32_t(-1)
+	guard(func() *wire.Fault {
+		if s, fault := lookup(int64(handle)); fault == nil && s.Cancel(int32(how)) {
+			result = 0
+		}
+		return nil
+	})
+	return result
+}
+
+//export hypern_transport
+func hypern_transport(handle C.int64_t, writing C.int32_t, data *C.uint8_t, length C.int64_t) C.int64_t {
+	n := int64(abi.IOFailed)
+	guard(func() *wire.Fault {
+		s, fault := lookup(int64(handle))
+		if fault == nil {
+			n = s.Transport(writing != 0, bytes(data, length))
+		}
+		return fault
+	})
+	return C.int64_t(n)
+}
+
+//export hypern_state
+func hypern_state(handle C.int64_t, set C.int32_t, value C.int32_t) C.uint32_t {
+	state := uint32(abi.StateClosed)
+	guard(func() *wire.Fault {
+		s, fault := lookup(int64(handle))
+		if fault == nil {
+			state = s.Set(int32(set), value != 0)
+		}
+		return fault
+	})
+	return C.uint32_t(state)
+}
+
+//export hypern_release
+func hypern_release(handle C.int64_t) C.int32_t {
+	// Past the guard: a view may be dropped after a panic, too.
+	gopyh.DecRef(gopyh.CGoHandle(handle))
+	references.Add(-1)
+	return 0
+}
+
+//export hypern_pool
+func hypern_pool(op C.int32_t, alias *C.char, aliasLen C.int64_t, out *C.hn_buf) C.int32_t {
+	result := C.int32_t(-1)
+	fault := guard(func() *wire.Fault {
+		name := view(alias, aliasLen)
+		switch op {
+		case abi.PoolStatus:
+			p := registry.Pool(name)
+			if p == nil {
+				return &wire.Fault{Kind: wire.KindConfiguration, Message: "no database is configured for this alias"}
+			}
+			result = storeJSON(out, p.Status())
+		case abi.PoolClose, abi.PoolDisconnect:
+			event, err := pool.NewEvent()
+			if err != nil {
+				return &wire.Fault{Kind: wire.KindOperational, Message: err.Error()}
+			}
+			// C gets a duplicate and closes it when it likes; the core's own outlives the work.
+			fd, err := event.Duplicate()
+			if err != nil {
+				event.Close()
+				return &wire.Fault{Kind: wire.KindOperational, Message: err.Error()}
+			}
+			done := func() {
+				event.Set()
+				event.Close()
+			}
+			if !registry.Close(name, done) {
+				done()
+			}
+			result = C.int32_t(fd)
+		case abi.PoolLeft:
+			result = storeJSON(out, registry.Left())
+		case abi.PoolPanic:
+			return injected()
+		case abi.PoolDebug:
+			var mem runtime.MemStats
+			runtime.ReadMemStats(&mem)
+			result = storeJSON(out, map[string]any{
+				"goroutines": runtime.NumGoroutine(), "handles": gopyh.NumHandles(), "references": references.Load(),
+				"sessions": registry.Count(), "heap_bytes": mem.HeapAlloc, "gc_runs": mem.NumGC,
+			})
+		}
+		return nil
+	})
+	if fault != nil {
+		return report(out, fault) - 1
+	}
+	return result
+}
+
+// report stores fault in out: -1, or 0 for no fault.
+func report(out *C.hn_buf, fault *wire.Fault) C.int32_t {
+	if fault == nil {
+		return 0
+	}
+	store(out, fault.JSON())
+	return -1
+}
+
+func storeJSON(out *C.hn_buf, v any) C.int32_t {
+	b, err := json.Marshal(v)
+	if err != nil {
+		panic(err) // plain structs always marshal
+	}
+	store(out, b)
+	return 0
+}
+
+// view is C text as a string that shares its memory, for the length of a call.
+func view(p *C.char, n C.int64_t) string {
+	if p == nil || n <= 0 {
+		return ""
+	}
+	return unsafe.String((*byte)(unsafe.Pointer(p)), int(n))
+}
+
+func bytes(p *C.uint8_t, n C.int64_t) []byte {
+	if p == nil || n <= 0 {
+		return nil
+	}
+	return unsafe.Slice((*byte)(unsafe.Pointer(p)), int(n))
+}
+
+// empty is a C buffer as an empty slice to append to. Should it outgrow its capacity, append moves
+// to Go memory and store copies it back.
+func empty(b *C.hn_buf) []byte {
+	if b.data == nil {
+		return nil
+	}
+	return unsafe.Slice((*byte)(unsafe.Pointer(b.data)), int(b.cap))[:0]
+}
+
+// store makes b the content of a C buffer, growing it if need be.
+func store(out *C.hn_buf, b []byte) {
+	n := C.size_t(len(b))
+	out.len = n
+	if n == 0 || unsafe.Pointer(unsafe.SliceData(b)) == unsafe.Pointer(out.data) {
+		return
+	}
+	if out.cap < n {
+		p := C.realloc(unsafe.Pointer(out.data), n)
+		if p == nil {
+			panic("out of memory")
+		}
+		out.data, out.cap = (*C.uint8_t)(p), n
+	}
+	copy(unsafe.Slice((*byte)(unsafe.Pointer(out.data)), len(b)), b)
+}

@@ -1,0 +1,67 @@
+// Package main is the core as a C shared library: the exported functions of hypern_abi.h, each a
+// recover barrier around a call into package session. Nothing is decided here.
+//
+// Handles go through gopyh. It is given opaque references only, since its trace prints what it holds.
+package main
+
+import (
+	"fmt"
+	"sync/atomic"
+
+	"github.com/go-python/gopy/gopyh"
+
+	"hypern/go/pool"
+	"hypern/go/session"
+	"hypern/go/wire"
+)
+
+// reference hides a session from gopyh's trace behind a pointer.
+type reference struct{ session *session.Session }
+
+const handleType = "session"
+
+var registry = session.NewRegistry(register, gopyhForget)
+
+// references counts the handles that C has not given back.
+var references atomic.Int64
+
+func register(s *session.Session) int64 {
+	h := gopyh.Register(handleType, &reference{s})
+	gopyh.IncRef(h) // the registry's own, until the session is closed
+	return int64(h)
+}
+
+func gopyhForget(handle int64) { gopyh.DecRef(gopyh.CGoHandle(handle)) }
+
+func lookup(handle int64) (*session.Session, *wire.Fault) {
+	v, err := gopyh.VarFromHandleTry(gopyh.CGoHandle(handle), handleType)
+	if err != nil {
+		return nil, &wire.Fault{Kind: wire.KindInterface, Message: "unknown session handle"}
+	}
+	return v.(*reference).session, nil
+}
+
+// unavailable is what every call says after a panic.
+func unavailable() *wire.Fault {
+	return &wire.Fault{Kind: wire.KindCoreUnavailable,
+		Message: "the database core has stopped after an internal error; restart the process"}
+}
+
+// guard runs fn unless the core is poisoned, and turns a panic into a poisoned core.
+func guard(fn func() *wire.Fault) (fault *wire.Fault) {
+	if pool.Poisoned() {
+		return unavailable()
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			pool.Poison(r)
+			fault = unavailable()
+		}
+	}()
+	return fn()
+}
+
+// injected is the test hook's panic.
+func injected() *wire.Fault { panic(fmt.Sprint("injected by a test")) }
+
+func main() {}

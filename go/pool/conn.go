@@ -1,0 +1,221 @@
+package pool
+
+import (
+	"context"
+	"crypto/tls"
+	"io"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"hypern/go/wire"
+)
+
+// Conn is one connection. Its holder owns every field but those said to be the pool's or atomic.
+type Conn struct {
+	FD         int
+	Statements *Statements
+	// Cache is how statements are kept here: never CacheAuto.
+	Cache string
+	// Fresh is true until the first acquire after dialing: nothing to test, nothing to collect.
+	Fresh bool
+	// Tx is the status of the last ReadyForQuery: 'I', 'T' or 'E'.
+	Tx byte
+	// Prepared is true once a PREPARE by SQL ran: the next reset drops all prepared statements.
+	Prepared bool
+	// Owed counts ReadyForQuery frames still to come from what was sent and not waited for.
+	Owed int
+
+	pool   *Pool
+	pg     *pgconn.PgConn
+	socket *Socket
+	tls    *tls.Conn // nil on a plain connection
+	params map[string]string
+	inbuf  []byte // bytes received and not yet read as frames; empty while C does the I/O
+
+	broken  bool
+	killed  atomic.Pointer[wire.Fault] // why someone else shut it down
+	cancels atomic.Int32               // requests to cancel under way
+
+	created, expires time.Time
+	idleSince        time.Time // the pool's
+	holder           Holder    // the pool's
+	heldSince        time.Time // the pool's
+}
+
+// Holder is who has a connection. Describe is called without any lock of the pool held.
+type Holder interface{ Describe() HolderInfo }
+
+// HolderInfo says who holds a connection, for messages and status.
+type HolderInfo struct {
+	RequestID string  `json:"request_id"`
+	Alias     string  `json:"alias"`
+	AgeSecs   float64 `json:"age_secs"`
+	SQL       string  `json:"sql,omitempty"` // the last statement, without parameters
+	State     string  `json:"state"`
+}
+
+// TLS tells whether I/O has to go through Read and Write.
+func (c *Conn) TLS() bool { return c.tls != nil }
+
+// Parameter is a setting the server reports, such as TimeZone.
+func (c *Conn) Parameter(name string) string {
+	if v, ok := c.params[name]; ok {
+		return v
+	}
+	return c.pg.ParameterStatus(name)
+}
+
+// Read reads through TLS without blocking: 0 and io.EOF at the end, errAgain as error when it would
+// block.
+func (c *Conn) Read(p []byte) (int, error) {
+	if c.tls != nil {
+		return c.tls.Read(p)
+	}
+	return c.socket.Read(p)
+}
+
+// Write takes plain text for TLS once what came before has left: (0, again) until then. With an
+// empty p it flushes.
+func (c *Conn) Write(p []byte) (int, error) {
+	if err := c.socket.Flush(); err != nil || len(p) == 0 {
+		return 0, err
+	}
+	n, err := c.tls.Write(p)
+	if err == nil {
+		if err = c.socket.Flush(); IsAgain(err) {
+			err = nil
+		}
+	}
+	return n, err
+}
+
+// IsAgain tells whether err means that the socket would block.
+func IsAgain(err error) bool { return err == errAgain }
+
+// Unread gives bytes back that were received behind the end of an I/O.
+func (c *Conn) Unread(p []byte) { c.inbuf = append(c.inbuf, p...) }
+
+// Break marks the connection as unusable: Release will drop it.
+func (c *Conn) Break() { c.broken = true }
+
+// Usable tells whether statements can be sent: the answers owed are in and nothing went wrong.
+func (c *Conn) Usable() bool {
+	return !c.broken && c.Owed == 0 && c.Tx == 'I' && c.killed.Load() == nil
+}
+
+// Killed is the reason someone else has ended this connection for, or nil.
+func (c *Conn) Killed() *wire.Fault { return c.killed.Load() }
+
+// Settle looks at the socket without blocking, collects the answers still owed and whatever the
+// server said on its own. done is false while an answer is outstanding: wait for FD to become
+// readable and call again. A connection that has ended or refused what was owed comes back broken.
+func (c *Conn) Settle() (done bool) {
+	var chunk [4096]byte
+	for !c.broken {
+		for {
+			f, rest, ok, err := wire.Next(c.inbuf)
+			if err != nil {
+				c.broken = true
+				return true
+			}
+			if !ok {
+				break
+			}
+			c.takeFrame(f)
+			c.inbuf = rest
+		}
+		n, err := c.Read(chunk[:])
+		switch {
+		case n > 0:
+			c.inbuf = append(c.inbuf, chunk[:n]...)
+		case IsAgain(err):
+			if len(c.inbuf) == 0 {
+				c.inbuf = nil
+				return c.Owed == 0 || c.broken
+			}
+			return c.broken
+		default:
+			c.broken = true
+		}
+	}
+	return true
+}
+
+// takeFrame reads one frame outside a statement. An error here is one of a reset or a rollback, or
+// the server's goodbye: in each case the connection's state is unknown.
+func (c *Conn) takeFrame(f wire.Frame) {
+	switch f.Kind {
+	case 'E':
+		c.broken = true
+	case 'S':
+		c.TakeParameter(f.Body)
+	case 'Z':
+		if len(f.Body) == 1 {
+			c.Tx = f.Body[0]
+		}
+		if c.Owed--; c.Owed < 0 {
+			c.broken = true
+		}
+	}
+}
+
+// TakeParameter reads the body of a ParameterStatus message.
+func (c *Conn) TakeParameter(body []byte) {
+	name, rest, ok := wire.CString(body)
+	if !ok {
+		return
+	}
+	value, _, ok := wire.CString(rest)
+	if !ok {
+		return
+	}
+	if c.params == nil {
+		c.params = make(map[string]string)
+	}
+	c.params[name] = value
+}
+
+// cancelTimeout bounds a request to cancel: it has a connection of its own to make.
+const cancelTimeout = 2 * time.Second
+
+// Cancel asks the server to cancel what runs on this connection, and calls done when the server has
+// taken note (or could not be reached). Until then nothing else may be sent here, or it could be hit.
+func (c *Conn) Cancel(done func()) {
+	c.cancels.Add(1)
+	Go(func() {
+		defer done()
+		defer c.cancels.Add(-1)
+		ctx, stop := context.WithTimeout(context.Background(), cancelTimeout)
+		defer stop()
+		// Best effort: if the request does not arrive, the caller's grace period ends in Kill.
+		_ = c.pg.CancelRequest(ctx)
+	})
+}
+
+// Cancelling tells whether a request to cancel is under way.
+func (c *Conn) Cancelling() bool { return c.cancels.Load() > 0 }
+
+// Kill ends the connection under its holder: its I/O ends at once. The holder closes it.
+func (c *Conn) Kill(why *wire.Fault) {
+	c.killed.CompareAndSwap(nil, why)
+	c.socket.Shutdown()
+}
+
+// close says goodbye if that needs no waiting, and closes the descriptor.
+func (c *Conn) close() {
+	if !c.broken && c.killed.Load() == nil {
+		bye := wire.AppendTerminate(nil)
+		var err error
+		if c.tls != nil {
+			_, err = c.tls.Write(bye)
+		} else {
+			_, err = c.socket.Write(bye)
+		}
+		if err != nil && err != io.EOF {
+			c.broken = true // the server was gone already; closing is all that is left
+		}
+	}
+	_ = c.socket.Close()
+}

@@ -1,0 +1,144 @@
+package pool
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"golang.org/x/sys/unix"
+
+	"hypern/go/wire"
+)
+
+// Defaults that notice a peer which vanished without a word.
+const (
+	defaultKeepalive   = 30 * time.Second
+	keepaliveCount     = 3
+	unacknowledgedTime = 30 * time.Second
+)
+
+// dialer is a net.Dialer that enters its descriptors in the fork table before they connect.
+func (p *Pool) dialer(ctx context.Context, network, address string) (net.Conn, error) {
+	keepalive := time.Duration(p.config.KeepaliveSecs) * time.Second
+	if keepalive == 0 {
+		keepalive = defaultKeepalive
+	}
+	fd, ino := -1, uint64(0)
+	d := net.Dialer{
+		KeepAliveConfig: net.KeepAliveConfig{
+			Enable: true, Idle: keepalive, Interval: max(keepalive/keepaliveCount, time.Second), Count: keepaliveCount,
+		},
+		Control: func(network, _ string, rc syscall.RawConn) error {
+			var err error
+			cerr := rc.Control(func(n uintptr) {
+				fd = int(n)
+				ino = watch(fd)
+				if strings.HasPrefix(network, "tcp") {
+					err = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT,
+						int((keepalive + unacknowledgedTime).Milliseconds()))
+				}
+			})
+			return errors.Join(cerr, err)
+		},
+	}
+	nc, err := d.DialContext(ctx, network, address)
+	if err != nil {
+		if fd >= 0 {
+			unwatch(fd, ino)
+		}
+		return nil, err
+	}
+	return &Socket{Conn: nc, remote: nc.RemoteAddr(), ino: ino, FD: -1}, nil
+}
+
+// dial makes a connection. It blocks, on a goroutine of its own.
+func (p *Pool) dial(ctx context.Context) (*Conn, error) {
+	pc := p.pgconn.Copy()
+	pc.DialFunc = p.dialer
+	p.mu.Lock()
+	if p.password != "" {
+		pc.Password = p.password
+	}
+	p.mu.Unlock()
+	pg, err := pgconn.ConnectConfig(ctx, pc)
+	if err != nil {
+		return nil, err
+	}
+	c := &Conn{pool: p, pg: pg, Tx: 'I', Fresh: true, Statements: newStatements(), created: time.Now()}
+	switch nc := pg.Conn().(type) {
+	case *tls.Conn:
+		c.tls = nc
+		c.socket, _ = nc.NetConn().(*Socket)
+	case *Socket:
+		c.socket = nc
+	}
+	if c.socket == nil {
+		return nil, fmt.Errorf("unexpected transport %T", pg.Conn())
+	}
+	if err := c.prepare(ctx); err != nil {
+		_ = pg.Conn().Close()
+		return nil, err
+	}
+	c.FD = c.socket.FD
+	if life := millis(p.config.LifetimeMS); life > 0 {
+		// Jitter, so that connections made together do not end together.
+		c.expires = c.created.Add(life - time.Duration(rand.Int64N(int64(life)/10+1)))
+	}
+	return c, nil
+}
+
+// prepare finds out what is at the other end, then takes the socket out of Go's poller.
+func (c *Conn) prepare(ctx context.Context) error {
+	c.Cache = c.pool.config.StatementCache
+	if c.Cache == CacheAuto {
+		pooler, err := c.behindPooler(ctx)
+		if err != nil {
+			return err
+		}
+		c.Cache = CacheNamed
+		if pooler {
+			c.Cache = CacheDescribe
+		}
+	}
+	if n := c.pg.Frontend().ReadBufferLen(); n > 0 {
+		return fmt.Errorf("the server sent %d bytes nobody asked for", n)
+	}
+	return c.socket.detach()
+}
+
+// behindPooler tells whether a pooler stands between: the server process that answers is then not
+// the one whose key the startup handed over (PgBouncer hands over a key of its own).
+func (c *Conn) behindPooler(ctx context.Context) (bool, error) {
+	results, err := c.pg.Exec(ctx, "select pg_backend_pid()").ReadAll()
+	if err != nil {
+		return false, err
+	}
+	if len(results) != 1 || len(results[0].Rows) != 1 {
+		return false, errors.New("pg_backend_pid() returned no row")
+	}
+	return string(results[0].Rows[0][0]) != fmt.Sprint(c.pg.PID()), nil
+}
+
+// connectFault turns a dialing error into a fault. pgconn's texts name user, host and database,
+// never the password.
+func (p *Pool) connectFault(err error) *wire.Fault {
+	var pe *pgconn.PgError
+	if errors.As(err, &pe) {
+		return &wire.Fault{
+			SQLState: pe.Code, Severity: pe.SeverityUnlocalized, Message: pe.Message, Detail: pe.Detail,
+			Hint: pe.Hint, SafeToRetry: true,
+		}
+	}
+	text := err.Error()
+	if errors.Is(err, context.DeadlineExceeded) || pgconn.Timeout(err) {
+		text = fmt.Sprintf("no connection within %v (connect_timeout_secs): %s", millis(p.config.ConnectMS), text)
+	}
+	return &wire.Fault{Kind: wire.KindOperational, Message: text, SafeToRetry: true}
+}

@@ -1,0 +1,33 @@
+package pool
+
+import "sync"
+
+// plansMax bounds the memory for descriptions; beyond it numbering goes on with an empty table, so
+// that an old number never comes to mean something else.
+const plansMax = 8192
+
+// plans numbers statement descriptions: equal SQL with equal description has an equal number on
+// every connection of the pool, so that C encodes without asking.
+type plans struct {
+	mu   sync.Mutex
+	ids  map[planKey]uint64
+	last uint64
+}
+
+type planKey struct{ sql, description string }
+
+// PlanID is the number of sql with this description.
+func (p *Pool) PlanID(sql string, description []byte) uint64 {
+	p.plans.mu.Lock()
+	defer p.plans.mu.Unlock()
+	key := planKey{sql, string(description)}
+	if id, ok := p.plans.ids[key]; ok {
+		return id
+	}
+	if p.plans.ids == nil || len(p.plans.ids) >= plansMax {
+		p.plans.ids = make(map[planKey]uint64)
+	}
+	p.plans.last++
+	p.plans.ids[key] = p.plans.last
+	return p.plans.last
+}

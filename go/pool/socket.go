@@ -1,0 +1,151 @@
+package pool
+
+import (
+	"errors"
+	"io"
+	"net"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// receiveTimeout bounds one blocking recv of the C side: it closes the gap in which a signal lands
+// between releasing the GIL and entering recv, at no cost while data flows.
+const receiveTimeout = 100 * time.Millisecond
+
+// errAgain is what a detached socket answers when it would block. It is a temporary net.Error, which
+// crypto/tls passes on without failing the connection for good.
+var errAgain net.Error = again{}
+
+type again struct{}
+
+func (again) Error() string   { return "the socket would block" }
+func (again) Timeout() bool   { return true }
+func (again) Temporary() bool { return true }
+
+// Socket is the transport below TLS. While a connection is made it is an ordinary net.Conn in Go's
+// poller; Detach takes it out for good, since the poller would wake a thread at every packet. From
+// then on C waits on the descriptor, and reads and writes here never block.
+type Socket struct {
+	net.Conn // nil once detached
+	remote   net.Addr
+	ino      uint64
+
+	// FD is the detached descriptor, -1 before. It belongs to whoever holds the connection.
+	FD int
+
+	mu      sync.Mutex // guards closed against Shutdown from another thread
+	closed  bool
+	pending []byte // TLS records not yet taken by the kernel
+}
+
+// detach moves the descriptor out of Go's poller into blocking mode with a receive timeout.
+func (s *Socket) detach() error {
+	raw, ok := s.Conn.(syscall.Conn)
+	if !ok {
+		return errors.New("the dialed connection has no descriptor")
+	}
+	rc, err := raw.SyscallConn()
+	if err != nil {
+		return err
+	}
+	fd, ino := -1, uint64(0)
+	var dupErr error
+	err = rc.Control(func(old uintptr) {
+		if fd, dupErr = unix.FcntlInt(old, unix.F_DUPFD_CLOEXEC, 0); dupErr == nil {
+			ino = watch(fd)
+			unwatch(int(old), ino)
+		}
+	})
+	if err = errors.Join(err, dupErr); err != nil {
+		return err
+	}
+	s.FD, s.ino = fd, ino
+	if err := s.Conn.Close(); err != nil {
+		return err
+	}
+	s.Conn = nil
+	tv := unix.NsecToTimeval(receiveTimeout.Nanoseconds())
+	return errors.Join(unix.SetNonblock(fd, false),
+		unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &tv))
+}
+
+// RemoteAddr is the server's address; pgconn asks for it when it cancels.
+func (s *Socket) RemoteAddr() net.Addr { return s.remote }
+
+// Read reads what has arrived; errAgain if nothing has, once detached.
+func (s *Socket) Read(p []byte) (int, error) {
+	if s.Conn != nil {
+		return s.Conn.Read(p)
+	}
+	for {
+		n, _, err := unix.Recvfrom(s.FD, p, unix.MSG_DONTWAIT)
+		switch {
+		case err == unix.EINTR:
+			continue
+		case err == unix.EAGAIN:
+			return 0, errAgain
+		case err != nil:
+			return 0, err
+		case n == 0 && len(p) > 0:
+			return 0, io.EOF
+		}
+		return n, nil
+	}
+}
+
+// Write takes all of p. Once detached it keeps what the kernel does not take (crypto/tls treats a
+// partial write as fatal); Flush sends it later.
+func (s *Socket) Write(p []byte) (int, error) {
+	if s.Conn != nil {
+		return s.Conn.Write(p)
+	}
+	s.pending = append(s.pending, p...)
+	if err := s.Flush(); err != nil && err != errAgain {
+		return 0, err
+	}
+	return len(p), nil
+}
+
+// Flush sends what Write has kept; errAgain while some of it remains.
+func (s *Socket) Flush() error {
+	for len(s.pending) > 0 {
+		n, err := unix.SendmsgN(s.FD, s.pending, nil, nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
+		switch {
+		case err == unix.EINTR:
+			continue
+		case err == unix.EAGAIN:
+			return errAgain
+		case err != nil:
+			return err
+		}
+		s.pending = s.pending[:copy(s.pending, s.pending[n:])]
+	}
+	return nil
+}
+
+// Shutdown ends the conversation without giving up the descriptor's number; any thread may call it.
+func (s *Socket) Shutdown() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.closed && s.FD >= 0 {
+		_ = unix.Shutdown(s.FD, unix.SHUT_RDWR) // the peer may have gone first
+	}
+}
+
+// Close closes the descriptor. Only the holder calls it, with no I/O under way.
+func (s *Socket) Close() error {
+	if s.Conn != nil {
+		return s.Conn.Close()
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil
+	}
+	s.closed = true
+	unwatch(s.FD, s.ino)
+	return unix.Close(s.FD)
+}

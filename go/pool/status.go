@@ -1,0 +1,42 @@
+package pool
+
+import "time"
+
+// Status is a pool's state at one moment.
+type Status struct {
+	Size      int          `json:"size"`      // connections, idle and in use
+	Available int          `json:"available"` // idle, a reset under way among them
+	MaxSize   int          `json:"max_size"`
+	InUse     int          `json:"in_use"`
+	Waiting   int          `json:"waiting"`
+	LastError string       `json:"last_error,omitempty"`
+	Holders   []HolderInfo `json:"holders"`
+}
+
+// Status describes the pool and who holds its connections.
+func (p *Pool) Status() Status {
+	now := time.Now()
+	p.mu.Lock()
+	st := Status{
+		Size: len(p.all), Available: len(p.idle), MaxSize: p.config.MaxSize,
+		InUse: len(p.all) - len(p.idle), Waiting: len(p.queue), LastError: p.lastErr,
+	}
+	type held struct {
+		holder Holder
+		age    time.Duration
+	}
+	var list []held
+	for c := range p.all {
+		if c.holder != nil {
+			list = append(list, held{c.holder, now.Sub(c.heldSince)})
+		}
+	}
+	p.mu.Unlock()
+	st.Holders = make([]HolderInfo, 0, len(list))
+	for _, h := range list {
+		info := h.holder.Describe()
+		info.AgeSecs = h.age.Seconds()
+		st.Holders = append(st.Holders, info)
+	}
+	return st
+}

@@ -1,0 +1,69 @@
+package pool
+
+import "time"
+
+// tendInterval is how often idle connections are looked at where a setting asks for it.
+const tendInterval = time.Second
+
+// tends tells whether anything has to be looked after in the background.
+func (p *Pool) tends() bool {
+	c := p.config
+	return c.IdleMS > 0 || c.LifetimeMS > 0 || c.MinIdle > 0
+}
+
+// tend starts the timer that looks after idle connections; it runs only while the pool has or wants
+// connections. Called with mu held.
+func (p *Pool) tend() {
+	if p.reaper != nil || p.closed || !p.tends() {
+		return
+	}
+	every := tendInterval
+	for _, limit := range []int64{p.config.IdleMS, p.config.LifetimeMS} {
+		if limit > 0 {
+			every = min(every, max(millis(limit)/4, 10*time.Millisecond))
+		}
+	}
+	p.reaper = time.AfterFunc(every, func() {
+		Go(func() { p.retire(every) })
+	})
+	p.fill()
+}
+
+// fill dials up to min_idle idle connections. Called with mu held.
+func (p *Pool) fill() {
+	for !p.closed && p.room() && len(p.idle)+p.dialing-len(p.queue) < p.config.MinIdle {
+		p.startDial()
+	}
+}
+
+// retire closes idle connections that are too old, or idle too long and more than min_idle.
+func (p *Pool) retire(every time.Duration) {
+	now := time.Now()
+	var gone []*Conn
+	p.mu.Lock()
+	if p.closed {
+		p.mu.Unlock()
+		return
+	}
+	kept := p.idle[:0]
+	spare := len(p.idle) - p.config.MinIdle
+	for _, c := range p.idle { // the longest idle come first
+		idleTooLong := p.config.IdleMS > 0 && now.Sub(c.idleSince) > millis(p.config.IdleMS) && spare > 0
+		tooOld := !c.expires.IsZero() && now.After(c.expires)
+		if idleTooLong || tooOld {
+			p.forget(c)
+			gone = append(gone, c)
+			spare--
+			continue
+		}
+		kept = append(kept, c)
+	}
+	clear(p.idle[len(kept):])
+	p.idle = kept
+	p.fill()
+	p.reaper.Reset(every)
+	p.mu.Unlock()
+	for _, c := range gone {
+		c.close()
+	}
+}

@@ -1,0 +1,107 @@
+package pool
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"hypern/go/wire"
+)
+
+// Waiter is a place in the queue for a connection. Its descriptor becomes readable when it is over.
+type Waiter struct {
+	pool   *Pool
+	holder Holder
+	event  *Event
+	since  time.Time
+	conn   *Conn
+	fault  *wire.Fault
+	over   bool
+}
+
+// FD is the descriptor to poll.
+func (w *Waiter) FD() int { return w.event.FD }
+
+// finish: called with the pool's mu held.
+func (w *Waiter) finish(c *Conn, fault *wire.Fault) {
+	w.conn, w.fault, w.over = c, fault, true
+	w.event.Set()
+}
+
+// Take returns the outcome and ends the wait, or three zeros while there is none.
+func (w *Waiter) Take() (c *Conn, fault *wire.Fault, over bool) {
+	w.pool.mu.Lock()
+	defer w.pool.mu.Unlock()
+	if !w.over {
+		return nil, nil, false
+	}
+	w.event.Close()
+	return w.conn, w.fault, true
+}
+
+// Fail ends the wait with fault, from any thread; the waiter learns of it through Take.
+func (w *Waiter) Fail(fault *wire.Fault) {
+	p := w.pool
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !w.over {
+		p.dequeue(w)
+		w.finish(nil, fault)
+	}
+}
+
+// Leave ends the wait. A connection that was granted meanwhile goes back to the pool.
+func (w *Waiter) Leave() {
+	p := w.pool
+	p.mu.Lock()
+	w.event.Close()
+	c := w.conn
+	if !w.over {
+		p.dequeue(w)
+		w.over = true
+	}
+	p.mu.Unlock()
+	if c != nil {
+		p.Release(c)
+	}
+}
+
+// dequeue: called with mu held.
+func (p *Pool) dequeue(w *Waiter) {
+	if i := slices.Index(p.queue, w); i >= 0 {
+		p.queue = slices.Delete(p.queue, i, i+1)
+	}
+}
+
+// TimeoutFault is the PoolTimeout for a wait that ran out, with the list of who holds connections.
+func (w *Waiter) TimeoutFault() *wire.Fault {
+	p := w.pool
+	waited := time.Since(w.since).Round(10 * time.Millisecond)
+	st := p.Status()
+	var b strings.Builder
+	fmt.Fprintf(&b, "no free connection for alias %q within %v: %d of %d in use, %d waiting",
+		p.config.Alias, waited, st.InUse, st.MaxSize, st.Waiting)
+	if st.LastError != "" {
+		fmt.Fprintf(&b, "; last connection error: %s", st.LastError)
+	}
+	for i, h := range st.Holders {
+		if i == 16 {
+			fmt.Fprintf(&b, "\n  and %d more", len(st.Holders)-i)
+			break
+		}
+		fmt.Fprintf(&b, "\n  held by request %q (alias %q) for %.1f s, %s", h.RequestID, h.Alias, h.AgeSecs, h.State)
+		if h.SQL != "" {
+			fmt.Fprintf(&b, ", last: %s", shorten(h.SQL, 80))
+		}
+	}
+	return &wire.Fault{Kind: wire.KindPoolTimeout, Message: b.String(), SafeToRetry: true}
+}
+
+func shorten(sql string, n int) string {
+	sql = strings.Join(strings.Fields(sql), " ")
+	if len(sql) > n {
+		return strings.ToValidUTF8(sql[:n], "") + "..."
+	}
+	return sql
+}

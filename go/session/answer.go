@@ -1,0 +1,85 @@
+package session
+
+import (
+	"errors"
+	"io"
+
+	"hypern/go/wire"
+)
+
+func isEOF(err error) bool { return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) }
+
+// answer is what the server said in one I/O.
+type answer struct {
+	fault     *wire.Fault
+	commands  int    // CommandComplete and EmptyQueryResponse frames: how far a pipeline came
+	binds     int    // BindComplete frames
+	rows      int64  // sum of the tags' numbers
+	last      string // the last tag's word
+	tagRows   int64  // the last tag's number
+	empty     bool   // the statement had no text
+	status    byte   // of the last ReadyForQuery, 0 if there was none
+	params    []byte // body of ParameterDescription
+	columns   []byte // body of RowDescription; nil after NoData
+	copying   byte   // 'G', 'H' or 'W': the server wants or sends copy data
+	changed   bool   // RowDescription came while executing
+	prepared  bool   // PREPARE by SQL
+	discarded bool   // all prepared statements are gone
+	data      [][]string
+}
+
+// read takes in the control frames of a step. Views of ctl are cloned where they are kept.
+func (a *answer) read(ctl []byte, raw bool, parameter func([]byte)) error {
+	for len(ctl) > 0 {
+		f, rest, ok, err := wire.Next(ctl)
+		if err != nil || !ok {
+			return wire.ErrProtocol
+		}
+		ctl = rest
+		switch f.Kind {
+		case 'C':
+			tag := wire.ParseTag(f.Body)
+			a.commands++
+			a.rows += tag.Rows
+			a.last, a.tagRows = tag.Word, tag.Rows
+			switch tag.Word {
+			case "PREPARE":
+				a.prepared = true
+			case "DEALLOCATE ALL", "DISCARD ALL":
+				a.discarded = true
+			}
+		case 'I':
+			a.commands++
+			a.empty = true
+		case '2':
+			a.binds++
+		case 'E':
+			if a.fault == nil {
+				a.fault = wire.ParseError(f.Body)
+			}
+		case 'Z':
+			if len(f.Body) != 1 {
+				return wire.ErrProtocol
+			}
+			a.status = f.Body[0]
+		case 'S':
+			parameter(f.Body)
+		case 't':
+			a.params = append([]byte{}, f.Body...)
+		case 'T':
+			a.columns = append([]byte{}, f.Body...)
+			a.changed = true
+		case 'G', 'H', 'W':
+			a.copying = f.Kind
+		case 'D':
+			if raw {
+				row, err := wire.TextRow(f.Body)
+				if err != nil {
+					return err
+				}
+				a.data = append(a.data, row)
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,43 @@
+package session
+
+import (
+	"hypern/go/abi"
+	"hypern/go/wire"
+)
+
+// Call is one step's input and output, as hn_call has it. Byte slices of the input are views of C
+// memory, valid during the step only.
+type Call struct {
+	Op      abi.Op
+	Flags   uint32
+	SQL     string // a view, to be cloned if kept
+	BodyLen int
+	Ctl     []byte
+	Extra   []byte
+	Sent    int64
+	Errno   int32
+	Plan    uint64
+
+	Want    abi.Want
+	IOFlags uint32
+	FD      int
+	WaitMS  int64
+	ZS      int
+	Count   int64
+	Head    []byte
+	Tail    []byte
+	Out     []byte
+	Fault   *wire.Fault
+}
+
+func (c *Call) has(flag uint32) bool { return c.Flags&flag != 0 }
+
+// Shorthands for answers.
+
+func (c *Call) done(count int64) { c.Want, c.Count = abi.WantDone, count }
+
+func (c *Call) fail(f *wire.Fault) { c.Want, c.Fault = abi.WantFail, f }
+
+func (c *Call) wait(fd int, ms int64) { c.Want, c.FD, c.WaitMS = abi.WantWait, fd, ms }
+
+func (c *Call) io(flags uint32, zs int) { c.Want, c.IOFlags, c.ZS = abi.WantIO, flags, zs }

@@ -1,0 +1,18 @@
+// Package session is the request scope: which session belongs to a request and an alias, what state
+// it is in, and what has to be said to the server for an operation. A statement is a small resumable
+// engine: Step is given what happened since the last step and answers what is needed next (wait, send
+// and receive, encode, done); it never blocks and never calls back.
+//
+//	start ──► acquire ──► settle ──► (probe) ──► describe ──► encode ──► execute ──► over
+//	             │           │                      │  ▲         │          │
+//	           wait fd     wait fd                 I/O └──types──┘         I/O
+//
+// Invariants
+//   - One operation at a time per session; the C side's lock serialises callers.
+//   - A session has at most one connection, from its first need to finalize, and gives it back once.
+//   - tx is changed by one function (transition), from what the server said or what is owed to it.
+//   - A connection that was in I/O when its operation was given up is closed, never reused.
+//   - An error of the server is told to the caller once, as data; nothing is retried that may have run.
+//   - mu is held for the length of one Step only, never across a wait. Lock order: Session.mu, then
+//     the pool's.
+package session

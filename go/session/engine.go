@@ -1,0 +1,382 @@
+package session
+
+import (
+	"fmt"
+	"strings"
+	"syscall"
+
+	"hypern/go/abi"
+	"hypern/go/pool"
+	"hypern/go/wire"
+)
+
+// Step starts or continues the session's operation. It never blocks.
+func (s *Session) Step(c *Call) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case c.Op == abi.OpAbandon:
+		s.abandon(c)
+	case c.Op == abi.OpContinue || c.Op == abi.OpTypes:
+		s.resume(c)
+	case s.op.phase != phaseNone:
+		c.fail(&wire.Fault{Kind: wire.KindInterface, Message: "the session is running another operation"})
+		return // the other operation's state is not ours to touch
+	case s.tx.closed:
+		c.fail(s.closedFault())
+	default:
+		s.start(c)
+	}
+	if c.Want == abi.WantIO || c.Want == abi.WantRows {
+		c.FD = s.conn.FD
+		s.used = true
+		if s.conn.TLS() {
+			c.IOFlags |= abi.IOTLS
+		}
+	}
+	if c.Want == abi.WantDone || c.Want == abi.WantFail {
+		s.end(c)
+	}
+}
+
+// end closes the operation, unless a request to cancel it is still under way: then the server could
+// still hit whatever this connection runs next.
+func (s *Session) end(c *Call) {
+	if event := s.op.event; event != nil {
+		if s.conn != nil && s.conn.Cancelling() {
+			s.op.outcome = outcome{c.Want, c.Count, c.Fault}
+			s.op.phase = phaseCancel
+			c.Fault = nil
+			c.wait(event.FD, -1)
+			return
+		}
+		event.Close()
+	}
+	s.op = operation{}
+}
+
+func (s *Session) closedFault() *wire.Fault {
+	return &wire.Fault{Kind: wire.KindSessionClosed, Message: fmt.Sprintf(
+		"the session of request %q was finalized; db() opens a new one", s.key.request)}
+}
+
+func (s *Session) start(c *Call) {
+	s.op = operation{op: c.Op, sql: c.SQL, guess: 0, reparse: c.has(abi.InReparse)}
+	if c.has(abi.InGuess) {
+		s.op.guess = c.Plan
+	}
+	switch c.Op {
+	case abi.OpStatement, abi.OpMany, abi.OpBegin:
+		if c.Op == abi.OpBegin {
+			s.op.sql = strings.Clone(c.SQL)
+			if s.tx.active() {
+				c.fail(&wire.Fault{SQLState: wire.StateActiveTransaction, Severity: "ERROR",
+					Message: "begin() inside a transaction; transaction() nests with a savepoint"})
+				return
+			}
+		}
+		if s.tx.lost {
+			c.fail(s.lostFault())
+			return
+		}
+		s.acquire(c)
+	case abi.OpCommit, abi.OpRollback, abi.OpSavepoint, abi.OpRelease, abi.OpRollbackTo:
+		s.op.name = strings.Clone(c.SQL)
+		s.op.sql = ""
+		s.command(c)
+	case abi.OpFinalize:
+		s.finalize(c)
+	default:
+		c.fail(&wire.Fault{Kind: wire.KindInterface, Message: "unknown operation"})
+	}
+}
+
+// lostFault is what a statement gets in a transaction whose connection is gone.
+func (s *Session) lostFault() *wire.Fault {
+	return &wire.Fault{Kind: wire.KindConnectionLost, Cause: s.first,
+		Message: "the transaction was lost with its connection; call rollback() before anything else"}
+}
+
+// acquire sees to it that the session has a usable connection, then goes on with the operation.
+func (s *Session) acquire(c *Call) {
+	for s.conn == nil {
+		if s.op.phase != phasePassword && s.pool.NeedsPassword() {
+			s.own()
+			s.op.phase = phasePassword
+			c.Want = abi.WantPassword
+			return
+		}
+		conn, waiter, fault := s.pool.Acquire(s)
+		switch {
+		case fault != nil:
+			c.fail(fault)
+			return
+		case waiter != nil:
+			s.own()
+			s.op.waiter = waiter
+			s.op.phase = phaseQueue
+			c.wait(waiter.FD(), s.pool.Config().AcquireMS)
+			return
+		}
+		if !s.settle(c, conn) {
+			return
+		}
+	}
+	s.op.inside = s.tx.server != 'I'
+	s.begin(c)
+}
+
+// settle collects what a newly acquired connection owes. It returns false when the step is over:
+// the caller must wait. A connection that has ended is dropped, and the caller acquires another.
+func (s *Session) settle(c *Call, conn *pool.Conn) bool {
+	done := conn.Settle()
+	switch {
+	case done && conn.Usable():
+		if s.pool.Config().TestOnAcquire && !conn.Fresh {
+			s.take(conn)
+			s.own()
+			s.op.phase = phaseProbe
+			c.Head = wire.AppendSync(c.Head)
+			c.io(0, 1)
+			return false
+		}
+		s.take(conn)
+		return true
+	case done:
+		conn.Break()
+		s.pool.Release(conn)
+		return true
+	}
+	s.conn = conn
+	s.own()
+	s.op.phase = phaseSettle
+	c.wait(conn.FD, s.pool.Config().AcquireMS)
+	return false
+}
+
+// own clones the statement's text: it is a view of C memory until here, and another step will need it.
+func (s *Session) own() {
+	if s.op.statement == nil {
+		s.op.sql = strings.Clone(s.op.sql)
+	}
+}
+
+// begin goes on with an operation that has its connection.
+func (s *Session) begin(c *Call) {
+	switch s.op.op {
+	case abi.OpStatement, abi.OpMany:
+		s.statement(c)
+	case abi.OpBegin:
+		s.tx = s.tx.transition(evBegin, 0)
+		s.first, s.told = nil, false
+		s.owed = append(s.owed[:0], s.op.sql)
+		c.done(0)
+	}
+}
+
+// resume continues the operation with what has happened.
+func (s *Session) resume(c *Call) {
+	switch s.op.phase {
+	case phasePassword:
+		s.pool.SetPassword(strings.Clone(c.SQL))
+		s.acquire(c)
+	case phaseQueue:
+		s.resumeQueue(c)
+	case phaseSettle:
+		conn := s.conn
+		s.conn = nil
+		if c.has(abi.InTimeout) {
+			conn.Break()
+			s.pool.Release(conn)
+			s.acquire(c)
+		} else if s.settle(c, conn) {
+			s.acquire(c)
+		}
+	case phaseProbe:
+		s.op.got = answer{}
+		if s.receive(c, false) != "" || s.op.got.fault != nil {
+			s.conn.Break()
+			s.release()
+		}
+		s.acquire(c)
+	case phaseEncode:
+		if c.Op == abi.OpTypes {
+			s.describeTypes(c)
+		} else {
+			s.execute(c)
+		}
+	case phaseCancel:
+		if s.conn != nil && s.conn.Cancelling() {
+			c.wait(s.op.event.FD, -1)
+			return
+		}
+		c.Want, c.Count, c.Fault = s.op.outcome.want, s.op.outcome.count, s.op.outcome.fault
+	case phaseDescribe, phaseTypes, phaseExecute, phaseRows, phaseUndo, phaseVerdict, phaseFarewell:
+		s.resumeIO(c)
+	default:
+		c.fail(&wire.Fault{Kind: wire.KindInterface, Message: "no operation to continue"})
+	}
+}
+
+func (s *Session) resumeQueue(c *Call) {
+	w := s.op.waiter
+	conn, fault, over := w.Take()
+	switch {
+	case !over && c.has(abi.InTimeout):
+		fault = w.TimeoutFault()
+		w.Leave()
+		s.op.waiter = nil
+		c.fail(fault)
+		return
+	case !over:
+		c.wait(w.FD(), s.pool.Config().AcquireMS)
+		return
+	}
+	s.op.waiter = nil
+	s.op.phase = phaseNone
+	if fault != nil {
+		c.fail(fault)
+		return
+	}
+	if s.settle(c, conn) {
+		s.acquire(c)
+	}
+}
+
+// resumeIO takes in what an I/O brought and continues the phase it belongs to.
+func (s *Session) resumeIO(c *Call) {
+	raw := s.op.phase == phaseTypes
+	if why := s.receive(c, raw); why != "" {
+		if s.op.phase == phaseFarewell {
+			s.conn.Break() // a rollback and a reset are done by the server when the connection ends
+			s.leave(c, nil)
+			return
+		}
+		s.brokenIO(c, why)
+		return
+	}
+	if s.op.got.copying != 0 && s.op.got.status == 0 {
+		s.refuseCopy(c)
+		return
+	}
+	if s.op.got.status == 0 && s.op.phase != phaseFarewell {
+		c.io(s.rowsFlag(), 1) // a RowDescription ended the I/O early: go on receiving
+		return
+	}
+	switch s.op.phase {
+	case phaseDescribe:
+		s.described(c)
+	case phaseTypes:
+		s.typesDescribed(c)
+	case phaseExecute:
+		s.executed(c)
+	case phaseRows:
+		s.rowsRan(c)
+	case phaseUndo:
+		s.undone(c)
+	case phaseVerdict:
+		s.verdict(c)
+	case phaseFarewell:
+		s.farewell(c)
+	default:
+		c.fail(&wire.Fault{Kind: wire.KindInterface, Message: "no I/O to continue"})
+	}
+}
+
+func (s *Session) rowsFlag() uint32 {
+	if s.op.phase == phaseExecute && s.op.got.copying == 0 {
+		return abi.IORows
+	}
+	return 0
+}
+
+// receive reads the step's frames into the operation's answer. It returns why the connection is of
+// no more use, or "".
+func (s *Session) receive(c *Call, raw bool) string {
+	got := &s.op.got
+	err := got.read(c.Ctl, raw, s.conn.TakeParameter)
+	if got.status != 0 {
+		s.conn.Tx = got.status
+	}
+	switch {
+	case err != nil:
+		return err.Error()
+	case c.has(abi.InEOF):
+		if c.Errno != 0 {
+			return syscall.Errno(c.Errno).Error()
+		}
+		if got.fault != nil {
+			return got.fault.Error()
+		}
+		return "the server closed it"
+	}
+	if len(c.Extra) > 0 {
+		s.conn.Unread(c.Extra)
+	}
+	return ""
+}
+
+// refuseCopy ends a COPY that came through a statement call.
+func (s *Session) refuseCopy(c *Call) {
+	got := &s.op.got
+	got.fault = &wire.Fault{Kind: wire.KindNotSupported, SQL: s.op.sql,
+		Message: "COPY FROM STDIN and COPY TO STDOUT are not available through a session"}
+	kind := got.copying
+	got.copying = 0
+	switch kind {
+	case 'G': // the Sync already sent is ignored by a server that reads copy data
+		c.Head = wire.AppendSync(wire.AppendCopyFail(c.Head, "not supported"))
+		c.io(0, 1)
+	case 'H':
+		c.io(0, 1)
+	default:
+		s.brokenIO(c, "the server started a replication stream")
+	}
+}
+
+// brokenIO ends an operation whose connection is lost.
+func (s *Session) brokenIO(c *Call, why string) {
+	s.op.phase = phaseNone
+	said := s.op.got.fault
+	fault := s.lose(why, c.Sent > 0)
+	if said != nil && fault.Kind == wire.KindConnectionLost {
+		fault.SQLState, fault.Cause = said.SQLState, said
+	}
+	fault.SQL = s.op.sql
+	s.told = true
+	if s.op.op == abi.OpFinalize {
+		s.close()
+	}
+	c.fail(fault)
+}
+
+// abandon gives the operation up. A connection that is in I/O is dropped; one that is not stays.
+func (s *Session) abandon(c *Call) {
+	fault := &wire.Fault{Kind: wire.KindOperational, SQLState: wire.StateQueryCanceled,
+		Message: "the operation was given up by its caller"}
+	switch s.op.phase {
+	case phaseNone, phasePassword, phaseEncode:
+	case phaseQueue:
+		s.op.waiter.Leave()
+	case phaseSettle:
+		conn := s.conn
+		s.conn = nil
+		s.pool.Release(conn) // what it owes is collected at its next acquire
+	case phaseCancel:
+		if s.op.event != nil && s.conn != nil && s.conn.Cancelling() {
+			s.lose("its operation was given up", true)
+		}
+	default:
+		fault = s.lose("its operation was given up", true)
+		s.told = true
+	}
+	if s.op.event != nil {
+		s.op.event.Close()
+		s.op.event = nil
+	}
+	s.op.phase = phaseNone
+	if s.op.op == abi.OpFinalize {
+		s.close()
+	}
+	c.fail(fault)
+}

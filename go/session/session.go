@@ -1,0 +1,248 @@
+package session
+
+import (
+	"strings"
+	"sync"
+	"time"
+
+	"hypern/go/abi"
+	"hypern/go/pool"
+	"hypern/go/wire"
+)
+
+// Session is one request's conversation with one database.
+type Session struct {
+	registry *Registry
+	key      key
+	pool     *pool.Pool
+	// Handle is the number C knows this session by.
+	Handle int64
+
+	mu         sync.Mutex // guards all below; held for one step, never across a wait
+	conn       *pool.Conn
+	tx         tx
+	autoCommit bool
+	marked     bool        // set_error() was called
+	told       bool        // the caller has been given the error that ended the transaction
+	first      *wire.Fault // the error that aborted the open transaction
+	lastSQL    string
+	since      time.Time // when conn was acquired
+	owed       []string  // commands to send before the next statement: BEGIN, SAVEPOINT, RELEASE
+	sent       []string  // the commands sent before the last statement
+	used       bool      // something was sent on conn, so that it needs a reset
+
+	op operation
+}
+
+// phase is where an operation stands: what the next step continues.
+type phase int
+
+const (
+	phaseNone     phase = iota
+	phasePassword       // the callable is being asked
+	phaseQueue          // waiting for a connection
+	phaseSettle         // collecting what the connection still owes
+	phaseProbe          // testing the connection
+	phaseDescribe       // the server is parsing and describing
+	phaseEncode         // C is encoding for the description
+	phaseTypes          // the server is describing types
+	phaseExecute        // the statement is running
+	phaseRows           // the rows of execute_many are running
+	phaseUndo           // execute_many is being rolled back
+	phaseVerdict        // COMMIT, ROLLBACK or a savepoint command is running
+	phaseFarewell       // what needs no answer is being sent before release
+	phaseCancel         // over, but a request to cancel is still under way
+)
+
+// operation is the one under way.
+type operation struct {
+	op        abi.Op
+	phase     phase
+	sql       string // the statement's text; a view of C memory until a Statement owns it
+	name      string // a savepoint's name
+	waiter    *pool.Waiter
+	event     *pool.Event // phaseCancel: set when the request to cancel is over
+	statement *pool.Statement
+	fresh     bool // described in this operation, so that an error is no sign of staleness
+	retried   bool
+	inside    bool // a transaction was open on the server when the operation began
+	guess     uint64
+	reparse   bool
+	prefix    int // commands sent before the statement in this I/O
+	got       answer
+	nested    bool        // execute_many inside a transaction
+	undo      *wire.Fault // phaseUndo: what to report
+	outcome   outcome     // phaseCancel: what to report
+	quiet     bool        // finalize rolled back over an error that the caller had been given
+}
+
+type outcome struct {
+	want  abi.Want
+	count int64
+	fault *wire.Fault
+}
+
+// Describe tells who holds a connection, for messages and status.
+func (s *Session) Describe() pool.HolderInfo {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return pool.HolderInfo{
+		RequestID: s.key.request, Alias: s.key.alias, SQL: s.lastSQL, State: s.tx.state().String(),
+	}
+}
+
+// State is the packed answer of hypern_state.
+func (s *Session) State() uint32 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.packed()
+}
+
+func (s *Session) packed() uint32 {
+	v := uint32(s.tx.state())
+	if s.tx.active() {
+		v |= abi.FlagInTransaction
+	}
+	if s.autoCommit {
+		v |= abi.FlagAutoCommit
+	}
+	if s.marked {
+		v |= abi.FlagError
+	}
+	return v
+}
+
+// Set changes what hypern_state may change, and returns its answer.
+func (s *Session) Set(what int32, value bool) uint32 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch what {
+	case abi.SetAutoCommit:
+		s.autoCommit = value
+	case abi.SetError:
+		s.marked = s.marked || value
+	}
+	return s.packed()
+}
+
+// Cancel ends what runs on the session's connection, from any thread: by asking the server, or by
+// shutting the connection down. It reports whether there was anything to end.
+func (s *Session) Cancel(how int32) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.op.phase == phaseQueue {
+		s.op.waiter.Fail(&wire.Fault{Kind: wire.KindOperational, SQLState: wire.StateQueryCanceled,
+			Message: "cancelled while waiting for a connection"})
+		return true
+	}
+	if s.conn == nil || s.op.phase == phaseNone {
+		return false
+	}
+	if how == abi.CancelKill {
+		s.conn.Kill(&wire.Fault{Kind: wire.KindConnectionLost, Message: "the statement did not end in time " +
+			"after it was cancelled, so its connection was closed"})
+		return true
+	}
+	if s.op.event == nil {
+		event, err := pool.NewEvent()
+		if err != nil {
+			return false
+		}
+		s.op.event = event
+		s.conn.Cancel(func() {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			event.Set()
+		})
+	}
+	return true
+}
+
+// Transport reads or writes through the connection's TLS for C.
+func (s *Session) Transport(writing bool, p []byte) int64 {
+	s.mu.Lock()
+	c := s.conn
+	s.mu.Unlock()
+	if c == nil {
+		return abi.IOFailed
+	}
+	var n int
+	var err error
+	if writing {
+		n, err = c.Write(p)
+	} else {
+		n, err = c.Read(p)
+	}
+	switch {
+	case n > 0 || err == nil:
+		return int64(n)
+	case pool.IsAgain(err):
+		return abi.IOAgain
+	case !writing && isEOF(err):
+		return 0
+	}
+	return abi.IOFailed
+}
+
+// take makes c the session's connection.
+func (s *Session) take(c *pool.Conn) {
+	s.conn, s.used, s.since = c, false, time.Now()
+	s.tx = s.tx.transition(evAcquired, 0)
+}
+
+// release gives the connection back, whatever its condition.
+func (s *Session) release() {
+	c := s.conn
+	if c == nil {
+		return
+	}
+	s.conn = nil
+	s.tx = s.tx.transition(evReleased, 0)
+	s.pool.Release(c)
+}
+
+// lose drops the connection and returns the fault to report. ran: the statement may have run.
+func (s *Session) lose(why string, ran bool) *wire.Fault {
+	c := s.conn
+	fault := c.Killed()
+	if fault == nil {
+		fault = &wire.Fault{Kind: wire.KindConnectionLost, Message: "the connection to the server was lost: " + why}
+	} else {
+		copied := *fault
+		fault = &copied
+	}
+	fault.SafeToRetry = !ran && !s.tx.active()
+	if s.tx.active() && s.first == nil {
+		s.first = fault
+	}
+	s.tx = s.tx.transition(evLost, 0)
+	s.owed = nil
+	c.Break()
+	s.conn = nil
+	s.pool.Release(c)
+	return fault
+}
+
+// remember keeps the text of the statement for holders' lists.
+func (s *Session) remember(sql string) { s.lastSQL = sql }
+
+// verdictOf tells what a command tag says about a transaction that is over.
+func verdictOf(word string) (event, bool) {
+	switch word {
+	case "COMMIT":
+		return evCommitted, true
+	case "ROLLBACK":
+		return evRolledBack, true
+	}
+	return 0, false
+}
+
+// endsTransaction tells whether sql is a COMMIT in its own words, to notice one that the server
+// answered with ROLLBACK.
+func endsTransaction(sql string) bool {
+	word := strings.TrimLeft(sql, " \t\r\n(")
+	if i := strings.IndexAny(word, " \t\r\n;"); i >= 0 {
+		word = word[:i]
+	}
+	return strings.EqualFold(word, "commit") || strings.EqualFold(word, "end")
+}

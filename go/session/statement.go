@@ -1,0 +1,233 @@
+package session
+
+import (
+	"encoding/binary"
+	"strings"
+
+	"hypern/go/abi"
+	"hypern/go/pool"
+	"hypern/go/wire"
+)
+
+// statement decides how the SQL of the operation is sent: at once if the connection knows it and C
+// has encoded for what it knows; else C encodes for it; else the server describes it first.
+func (s *Session) statement(c *Call) {
+	st := s.conn.Statements.Get(s.op.sql)
+	if st != nil && s.op.reparse {
+		s.conn.Statements.Forget(st)
+		st = nil
+	}
+	if st == nil {
+		s.describe(c)
+		return
+	}
+	s.op.statement, s.op.sql = st, st.SQL
+	s.encodeOrExecute(c)
+}
+
+// encodeOrExecute asks C for the parameters unless it has encoded them for this very description.
+func (s *Session) encodeOrExecute(c *Call) {
+	if s.op.guess == s.op.statement.Plan {
+		s.execute(c)
+		return
+	}
+	s.op.phase = phaseEncode
+	c.Want, c.Plan = abi.WantEncode, s.op.statement.Plan
+	c.Out = append(c.Out, s.op.statement.Description...)
+	zone := s.conn.Parameter("TimeZone")
+	c.Out = binary.NativeEndian.AppendUint32(c.Out, uint32(len(zone)))
+	c.Out = append(c.Out, zone...)
+}
+
+// describe has the server parse and describe the statement; a BEGIN that is owed goes with it, since
+// an error here must leave the transaction aborted as any other error would.
+func (s *Session) describe(c *Call) {
+	sql := strings.Clone(s.op.sql)
+	st := &pool.Statement{SQL: sql}
+	if s.conn.Cache == pool.CacheNamed {
+		st.Name = s.conn.Statements.NewName()
+	}
+	s.op.sql, s.op.statement, s.op.fresh = sql, st, true
+	c.Head = s.sendOwed(c.Head)
+	c.Head = wire.AppendParse(c.Head, st.Name, sql, nil)
+	c.Head = wire.AppendDescribe(c.Head, 'S', st.Name)
+	c.Head = wire.AppendSync(c.Head)
+	s.beginIO(phaseDescribe)
+	c.io(0, 1)
+}
+
+func (s *Session) beginIO(p phase) {
+	s.op.phase = p
+	s.op.got = answer{}
+}
+
+// sendOwed appends what precedes the next statement: closes of evicted statements, BEGIN, SAVEPOINT.
+func (s *Session) sendOwed(dst []byte) []byte {
+	for _, name := range s.conn.Statements.TakeDropped() {
+		dst = wire.AppendClose(dst, 'S', name)
+	}
+	s.op.prefix = len(s.owed)
+	for _, sql := range s.owed {
+		dst = s.appendCommand(dst, sql)
+	}
+	s.sent, s.owed = s.owed, s.sent[:0]
+	return dst
+}
+
+// appendCommand appends a command of the core's own. It takes the extended protocol, so that the
+// server answers once for it and what follows; on a connection that keeps statements it is parsed once.
+func (s *Session) appendCommand(dst []byte, sql string) []byte {
+	name := ""
+	if s.conn.Cache == pool.CacheNamed && !strings.Contains(sql, savepointWord) {
+		if st := s.conn.Statements.Get(sql); st != nil {
+			name = st.Name
+		} else {
+			name = s.conn.Statements.NewName()
+			s.conn.Statements.Put(&pool.Statement{SQL: sql, Name: name})
+			dst = wire.AppendParse(dst, name, sql, nil)
+		}
+	} else {
+		dst = wire.AppendParse(dst, "", sql, nil)
+	}
+	return wire.AppendExecute(wire.AppendBindNothing(dst, name))
+}
+
+// described takes in the server's description.
+func (s *Session) described(c *Call) {
+	got := &s.op.got
+	s.ready(got)
+	if got.fault != nil {
+		s.statementFailed(c)
+		return
+	}
+	st := s.op.statement
+	oids, err := wire.ParameterOIDs(got.params)
+	if err != nil {
+		s.brokenIO(c, err.Error())
+		return
+	}
+	st.OIDs = oids
+	d := binary.NativeEndian.AppendUint32(nil, uint32(len(got.params)))
+	d = append(d, got.params...)
+	d = binary.NativeEndian.AppendUint32(d, uint32(len(got.columns)))
+	st.Description = append(d, got.columns...)
+	st.Plan = s.pool.PlanID(st.SQL, st.Description)
+	if s.conn.Cache != pool.CacheOff {
+		s.conn.Statements.Put(st)
+	}
+	s.encodeOrExecute(c)
+}
+
+// execute sends the statement for the body that C has encoded.
+func (s *Session) execute(c *Call) {
+	st := s.op.statement
+	s.remember(st.SQL)
+	if s.op.op == abi.OpMany {
+		s.rows(c)
+		return
+	}
+	s.op.guess = st.Plan
+	c.Head = s.sendOwed(c.Head)
+	if s.conn.Cache != pool.CacheNamed {
+		// Behind a pooler the server that described is not the one that runs it.
+		c.Head = wire.AppendParse(c.Head, "", st.SQL, st.OIDs)
+	}
+	c.Head = wire.AppendBindHead(c.Head, st.Name, c.BodyLen)
+	if s.conn.Cache != pool.CacheNamed {
+		c.Tail = wire.AppendDescribe(c.Tail, 'P', "")
+	}
+	c.Tail = wire.AppendSync(wire.AppendExecute(c.Tail))
+	s.beginIO(phaseExecute)
+	c.io(abi.IOBody|abi.IORows, 1)
+}
+
+// executed takes in the statement's outcome.
+func (s *Session) executed(c *Call) {
+	got := &s.op.got
+	s.ready(got)
+	if got.fault != nil {
+		s.statementFailed(c)
+		return
+	}
+	if got.prepared || got.discarded {
+		s.forgetStatements(got)
+	}
+	switch {
+	case got.empty:
+		c.fail(&wire.Fault{Kind: wire.KindProgramming, SQL: s.op.sql, Message: "the SQL text holds no statement"})
+	case got.last == "ROLLBACK" && got.status == 'I' && endsTransaction(s.op.sql):
+		c.fail(s.abortedFault())
+	default:
+		c.done(got.tagRows)
+	}
+}
+
+// forgetStatements follows PREPARE, DEALLOCATE ALL and DISCARD ALL by SQL.
+func (s *Session) forgetStatements(got *answer) {
+	if got.discarded {
+		s.conn.Statements.Clear()
+	}
+	if got.prepared {
+		s.conn.Prepared = true
+	}
+}
+
+// ready follows a ReadyForQuery: the state, and the verdict when a transaction ended.
+func (s *Session) ready(got *answer) {
+	was := s.tx.server
+	if was == 'I' && s.op.prefix > 0 && got.commands > 0 {
+		was = 'T' // our BEGIN went first
+	}
+	s.tx = s.tx.transition(evReady, got.status)
+	if got.status == 'I' && (was == 'T' || was == 'E') {
+		if e, ok := verdictOf(got.last); ok && got.fault == nil {
+			s.tx = s.tx.transition(e, 0)
+		} else {
+			s.tx = s.tx.transition(evRolledBack, 0)
+		}
+	}
+	if got.status == 'E' && s.first == nil {
+		s.first = got.fault
+	}
+}
+
+// statementFailed reports the server's error, or tries once more when the error can come from a
+// statement that was cached: the schema may have changed since it was parsed.
+func (s *Session) statementFailed(c *Call) {
+	got := &s.op.got
+	st := s.op.statement
+	stale := !s.op.fresh && !s.op.retried && !s.op.inside && got.binds <= s.op.prefix &&
+		s.conn.Cache != pool.CacheOff && got.fault.Kind == "" && got.fault.SQLState != wire.StateQueryCanceled
+	if stale {
+		s.conn.Statements.Forget(st)
+		s.op.retried = true
+		if got.commands < s.op.prefix {
+			s.conn.Statements.Clear() // our own BEGIN was not known any more
+		}
+		if s.op.prefix > 0 {
+			if got.status == 'E' {
+				s.owed = append(s.owed, "ROLLBACK")
+			}
+			s.owed = append(s.owed, s.sent...)
+			s.first = nil
+			s.tx = s.tx.transition(evBegin, 0)
+		}
+		s.describe(c)
+		return
+	}
+	if s.op.fresh && st != nil {
+		s.conn.Statements.Forget(st)
+	}
+	if got.commands < s.op.prefix && got.status == 'I' {
+		s.first = got.fault // BEGIN itself failed
+	}
+	got.fault.SQL = s.op.sql
+	s.told = true
+	c.fail(got.fault)
+}
+
+// abortedFault is what COMMIT of an aborted transaction reports.
+func (s *Session) abortedFault() *wire.Fault {
+	return &wire.Fault{Kind: wire.KindTransactionAborted, SQLState: wire.StateAborted, Severity: "ERROR", Cause: s.first,
+		Message: "the transaction was aborted by an earlier error, so COMMIT rolled it back"}
+}

@@ -1,0 +1,101 @@
+// Package wire encodes and decodes PostgreSQL's protocol messages (version 3) and the records that
+// cross to the C extension. It is pure Go and does no I/O.
+package wire
+
+import "encoding/binary"
+
+// MaxFrame is the longest message body the core accepts or sends, PostgreSQL's own limit for a value.
+const MaxFrame = 1 << 30
+
+func begin(dst []byte, kind byte) ([]byte, int) {
+	dst = append(dst, kind, 0, 0, 0, 0)
+	return dst, len(dst) - 4
+}
+
+func end(dst []byte, at int) []byte {
+	binary.BigEndian.PutUint32(dst[at:], uint32(len(dst)-at))
+	return dst
+}
+
+func text(dst []byte, s string) []byte {
+	return append(append(dst, s...), 0)
+}
+
+// AppendParse appends a Parse message. oids declares the types of the first parameters; none lets
+// the server infer all of them.
+func AppendParse(dst []byte, name, sql string, oids []uint32) []byte {
+	dst, at := begin(dst, 'P')
+	dst = text(text(dst, name), sql)
+	dst = binary.BigEndian.AppendUint16(dst, uint16(len(oids)))
+	for _, oid := range oids {
+		dst = binary.BigEndian.AppendUint32(dst, oid)
+	}
+	return end(dst, at)
+}
+
+// AppendDescribe appends a Describe message for a statement ('S') or portal ('P').
+func AppendDescribe(dst []byte, kind byte, name string) []byte {
+	dst, at := begin(dst, 'D')
+	return end(text(append(dst, kind), name), at)
+}
+
+// AppendClose appends a Close message for a statement ('S') or portal ('P').
+func AppendClose(dst []byte, kind byte, name string) []byte {
+	dst, at := begin(dst, 'C')
+	return end(text(append(dst, kind), name), at)
+}
+
+// AppendBindHead appends the part of a Bind message to the unnamed portal that precedes its body of
+// bodyLen bytes: formats, values and result formats, which the caller sends right behind it.
+func AppendBindHead(dst []byte, statement string, bodyLen int) []byte {
+	dst = append(dst, 'B')
+	dst = binary.BigEndian.AppendUint32(dst, uint32(4+1+len(statement)+1+bodyLen))
+	return AppendBindNames(dst, statement)
+}
+
+// AppendBindNames appends the names a Bind message starts with: the unnamed portal, the statement.
+func AppendBindNames(dst []byte, statement string) []byte {
+	return text(append(dst, 0), statement)
+}
+
+// AppendBindNothing appends a whole Bind message without parameters, results in text.
+func AppendBindNothing(dst []byte, statement string) []byte {
+	return append(AppendBindHead(dst, statement, 6), 0, 0, 0, 0, 0, 0)
+}
+
+// AppendBindText appends a Bind message with text parameters and text results.
+func AppendBindText(dst []byte, statement string, params ...string) []byte {
+	dst, at := begin(dst, 'B')
+	dst = AppendBindNames(dst, statement)
+	dst = binary.BigEndian.AppendUint16(dst, 0)
+	dst = binary.BigEndian.AppendUint16(dst, uint16(len(params)))
+	for _, p := range params {
+		dst = binary.BigEndian.AppendUint32(dst, uint32(len(p)))
+		dst = append(dst, p...)
+	}
+	return end(binary.BigEndian.AppendUint16(dst, 0), at)
+}
+
+// AppendExecute appends an Execute message for the unnamed portal without a row limit: a limit
+// would keep the server from planning parallel execution.
+func AppendExecute(dst []byte) []byte {
+	return append(dst, 'E', 0, 0, 0, 9, 0, 0, 0, 0, 0)
+}
+
+// AppendSync appends a Sync message.
+func AppendSync(dst []byte) []byte { return append(dst, 'S', 0, 0, 0, 4) }
+
+// AppendTerminate appends a Terminate message.
+func AppendTerminate(dst []byte) []byte { return append(dst, 'X', 0, 0, 0, 4) }
+
+// AppendQuery appends a simple Query message. It carries only text of the core's own.
+func AppendQuery(dst []byte, sql string) []byte {
+	dst, at := begin(dst, 'Q')
+	return end(text(dst, sql), at)
+}
+
+// AppendCopyFail appends a CopyFail message with its reason.
+func AppendCopyFail(dst []byte, reason string) []byte {
+	dst, at := begin(dst, 'f')
+	return end(text(dst, reason), at)
+}
