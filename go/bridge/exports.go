@@ -142,7 +142,7 @@ func step(s *session.Session, call *C.hn_call) {
 	store(&call.head, c.Head)
 	store(&call.tail, c.Tail)
 	store(&call.out, c.Out)
-	call.state = C.uint32_t(s.State())
+	call.state = C.uint32_t(c.State)
 }
 
 //export hypern_cancel

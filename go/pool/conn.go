@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"io"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -11,6 +12,9 @@ import (
 
 	"hypern/go/wire"
 )
+
+// inbufSize holds the answer to a reset.
+const inbufSize = 512
 
 // Conn is one connection. Its holder owns every field but those said to be the pool's or atomic.
 type Conn struct {
@@ -112,35 +116,42 @@ func (c *Conn) Killed() *wire.Fault { return c.killed.Load() }
 // server said on its own. done is false while an answer is outstanding: wait for FD to become
 // readable and call again. A connection that has ended or refused what was owed comes back broken.
 func (c *Conn) Settle() (done bool) {
-	var chunk [4096]byte
 	for !c.broken {
-		for {
-			f, rest, ok, err := wire.Next(c.inbuf)
-			if err != nil {
-				c.broken = true
-				return true
-			}
-			if !ok {
-				break
-			}
-			c.takeFrame(f)
-			c.inbuf = rest
+		if !c.readFrames() {
+			c.broken = true
+			break
 		}
-		n, err := c.Read(chunk[:])
+		if len(c.inbuf) == cap(c.inbuf) {
+			c.inbuf = slices.Grow(c.inbuf, inbufSize)
+		}
+		n, err := c.Read(c.inbuf[len(c.inbuf):cap(c.inbuf)])
 		switch {
 		case n > 0:
-			c.inbuf = append(c.inbuf, chunk[:n]...)
+			c.inbuf = c.inbuf[:len(c.inbuf)+n]
 		case IsAgain(err):
-			if len(c.inbuf) == 0 {
-				c.inbuf = nil
-				return c.Owed == 0 || c.broken
-			}
-			return c.broken
+			return c.Owed == 0 && len(c.inbuf) == 0
 		default:
 			c.broken = true
 		}
 	}
 	return true
+}
+
+// readFrames takes the whole frames off inbuf; false if they are none of PostgreSQL's.
+func (c *Conn) readFrames() bool {
+	rest := c.inbuf
+	for {
+		f, after, ok, err := wire.Next(rest)
+		if err != nil {
+			return false
+		}
+		if !ok {
+			c.inbuf = c.inbuf[:copy(c.inbuf, rest)]
+			return true
+		}
+		c.takeFrame(f)
+		rest = after
+	}
 }
 
 // takeFrame reads one frame outside a statement. An error here is one of a reset or a rollback, or

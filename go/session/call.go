@@ -27,6 +27,7 @@ type Call struct {
 	Head    []byte
 	Tail    []byte
 	Out     []byte
+	State   uint32
 	Fault   *wire.Fault
 }
 

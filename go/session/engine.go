@@ -21,6 +21,7 @@ func (s *Session) Step(c *Call) {
 		s.resume(c)
 	case s.op.phase != phaseNone:
 		c.fail(&wire.Fault{Kind: wire.KindInterface, Message: "the session is running another operation"})
+		c.State = s.packed()
 		return // the other operation's state is not ours to touch
 	case s.tx.closed:
 		c.fail(s.closedFault())
@@ -37,6 +38,7 @@ func (s *Session) Step(c *Call) {
 	if c.Want == abi.WantDone || c.Want == abi.WantFail {
 		s.end(c)
 	}
+	c.State = s.packed()
 }
 
 // end closes the operation, unless a request to cancel it is still under way: then the server could
