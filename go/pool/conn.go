@@ -101,6 +101,19 @@ func IsAgain(err error) bool { return err == errAgain }
 // Unread gives bytes back that were received behind the end of an I/O.
 func (c *Conn) Unread(p []byte) { c.inbuf = append(c.inbuf, p...) }
 
+// Halfway tells whether bytes given back end in the middle of a message; those before it are read.
+// Answers that are owed are left for Settle.
+func (c *Conn) Halfway() bool {
+	if len(c.inbuf) == 0 || c.Owed > 0 {
+		return false
+	}
+	if !c.readFrames() {
+		c.broken = true
+		return false
+	}
+	return len(c.inbuf) > 0
+}
+
 // Break marks the connection as unusable: Release will drop it.
 func (c *Conn) Break() { c.broken = true }
 

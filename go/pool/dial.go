@@ -82,6 +82,11 @@ func (p *Pool) dial(ctx context.Context) (*Conn, error) {
 	if c.socket == nil {
 		return nil, fmt.Errorf("unexpected transport %T", pg.Conn())
 	}
+	if limit := millis(p.config.ConnectMS); limit > 0 {
+		var stop context.CancelFunc
+		ctx, stop = context.WithTimeout(ctx, limit)
+		defer stop()
+	}
 	if err := c.prepare(ctx); err != nil {
 		_ = pg.Conn().Close()
 		return nil, err

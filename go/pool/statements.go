@@ -18,6 +18,12 @@ type Statement struct {
 	newer, older *Statement
 }
 
+// Columns is the body of the RowDescription in the description; empty when there are no columns.
+func (st *Statement) Columns() []byte {
+	lengths := 2 * 4 // of the two parts
+	return st.Description[lengths+2+4*len(st.OIDs):]
+}
+
 // Statements is a connection's cache, least recently used out first. The connection's holder owns it.
 type Statements struct {
 	bySQL map[string]*Statement

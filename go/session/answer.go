@@ -22,7 +22,6 @@ type answer struct {
 	params    []byte // body of ParameterDescription
 	columns   []byte // body of RowDescription; nil after NoData
 	copying   byte   // 'G', 'H' or 'W': the server wants or sends copy data
-	changed   bool   // RowDescription came while executing
 	prepared  bool   // PREPARE by SQL
 	discarded bool   // all prepared statements are gone
 	data      [][]string
@@ -68,7 +67,6 @@ func (a *answer) read(ctl []byte, raw bool, parameter func([]byte)) error {
 			a.params = append([]byte{}, f.Body...)
 		case 'T':
 			a.columns = append([]byte{}, f.Body...)
-			a.changed = true
 		case 'G', 'H', 'W':
 			a.copying = f.Kind
 		case 'D':

@@ -3,7 +3,7 @@ package session
 import (
 	"fmt"
 	"strings"
-	"syscall"
+	"time"
 
 	"hypern/go/abi"
 	"hypern/go/pool"
@@ -53,6 +53,15 @@ func (s *Session) end(c *Call) {
 			return
 		}
 		event.Close()
+		s.op.event = nil
+	}
+	if s.conn != nil && s.conn.Halfway() {
+		// Its rest must not be taken for the beginning of the next answer.
+		s.op.outcome = outcome{c.Want, c.Count, c.Fault}
+		s.op.phase = phaseTrail
+		c.Fault = nil
+		c.wait(s.conn.FD, -1)
+		return
 	}
 	s.op = operation{}
 }
@@ -102,6 +111,10 @@ func (s *Session) lostFault() *wire.Fault {
 // acquire sees to it that the session has a usable connection, then goes on with the operation.
 func (s *Session) acquire(c *Call) {
 	for s.conn == nil {
+		if s.op.cancelled {
+			c.fail(cancelledFault("while waiting for a connection"))
+			return
+		}
 		if s.op.phase != phasePassword && s.pool.NeedsPassword() {
 			s.own()
 			s.op.phase = phasePassword
@@ -117,7 +130,7 @@ func (s *Session) acquire(c *Call) {
 			s.own()
 			s.op.waiter = waiter
 			s.op.phase = phaseQueue
-			c.wait(waiter.FD(), s.pool.Config().AcquireMS)
+			c.wait(waiter.FD(), s.acquireLeft())
 			return
 		}
 		if !s.settle(c, conn) {
@@ -126,6 +139,19 @@ func (s *Session) acquire(c *Call) {
 	}
 	s.op.inside = s.tx.server != 'I'
 	s.begin(c)
+}
+
+// acquireLeft is what is left of the time to wait for a connection, in milliseconds; -1 is no limit.
+func (s *Session) acquireLeft() int64 {
+	limit := s.pool.Config().AcquireMS
+	if limit == 0 {
+		return -1
+	}
+	if s.op.until.IsZero() {
+		s.op.until = time.Now().Add(time.Duration(limit) * time.Millisecond)
+		return limit
+	}
+	return max(0, time.Until(s.op.until).Milliseconds())
 }
 
 // settle collects what a newly acquired connection owes. It returns false when the step is over:
@@ -152,7 +178,7 @@ func (s *Session) settle(c *Call, conn *pool.Conn) bool {
 	s.conn = conn
 	s.own()
 	s.op.phase = phaseSettle
-	c.wait(conn.FD, s.pool.Config().AcquireMS)
+	c.wait(conn.FD, s.acquireLeft())
 	return false
 }
 
@@ -213,6 +239,12 @@ func (s *Session) resume(c *Call) {
 			return
 		}
 		c.Want, c.Count, c.Fault = s.op.outcome.want, s.op.outcome.count, s.op.outcome.fault
+	case phaseTrail:
+		if !s.conn.Settle() {
+			c.wait(s.conn.FD, -1)
+			return
+		}
+		c.Want, c.Count, c.Fault = s.op.outcome.want, s.op.outcome.count, s.op.outcome.fault
 	case phaseDescribe, phaseTypes, phaseExecute, phaseRows, phaseUndo, phaseVerdict, phaseFarewell:
 		s.resumeIO(c)
 	default:
@@ -225,13 +257,13 @@ func (s *Session) resumeQueue(c *Call) {
 	conn, fault, over := w.Take()
 	switch {
 	case !over && c.has(abi.InTimeout):
-		fault = w.TimeoutFault()
+		// It leaves first: a holder is described under its session's lock, which this one has.
 		w.Leave()
 		s.op.waiter = nil
-		c.fail(fault)
+		c.fail(w.TimeoutFault())
 		return
 	case !over:
-		c.wait(w.FD(), s.pool.Config().AcquireMS)
+		c.wait(w.FD(), s.acquireLeft())
 		return
 	}
 	s.op.waiter = nil
@@ -243,113 +275,6 @@ func (s *Session) resumeQueue(c *Call) {
 	if s.settle(c, conn) {
 		s.acquire(c)
 	}
-}
-
-// resumeIO takes in what an I/O brought and continues the phase it belongs to.
-func (s *Session) resumeIO(c *Call) {
-	raw := s.op.phase == phaseTypes
-	if why := s.receive(c, raw); why != "" {
-		if s.op.phase == phaseFarewell {
-			s.conn.Break() // a rollback and a reset are done by the server when the connection ends
-			s.leave(c, nil)
-			return
-		}
-		s.brokenIO(c, why)
-		return
-	}
-	if s.op.got.copying != 0 && s.op.got.status == 0 {
-		s.refuseCopy(c)
-		return
-	}
-	if s.op.got.status == 0 && s.op.phase != phaseFarewell {
-		c.io(s.rowsFlag(), 1) // a RowDescription ended the I/O early: go on receiving
-		return
-	}
-	switch s.op.phase {
-	case phaseDescribe:
-		s.described(c)
-	case phaseTypes:
-		s.typesDescribed(c)
-	case phaseExecute:
-		s.executed(c)
-	case phaseRows:
-		s.rowsRan(c)
-	case phaseUndo:
-		s.undone(c)
-	case phaseVerdict:
-		s.verdict(c)
-	case phaseFarewell:
-		s.farewell(c)
-	default:
-		c.fail(&wire.Fault{Kind: wire.KindInterface, Message: "no I/O to continue"})
-	}
-}
-
-func (s *Session) rowsFlag() uint32 {
-	if s.op.phase == phaseExecute && s.op.got.copying == 0 {
-		return abi.IORows
-	}
-	return 0
-}
-
-// receive reads the step's frames into the operation's answer. It returns why the connection is of
-// no more use, or "".
-func (s *Session) receive(c *Call, raw bool) string {
-	got := &s.op.got
-	err := got.read(c.Ctl, raw, s.conn.TakeParameter)
-	if got.status != 0 {
-		s.conn.Tx = got.status
-	}
-	switch {
-	case err != nil:
-		return err.Error()
-	case c.has(abi.InEOF):
-		if c.Errno != 0 {
-			return syscall.Errno(c.Errno).Error()
-		}
-		if got.fault != nil {
-			return got.fault.Error()
-		}
-		return "the server closed it"
-	}
-	if len(c.Extra) > 0 {
-		s.conn.Unread(c.Extra)
-	}
-	return ""
-}
-
-// refuseCopy ends a COPY that came through a statement call.
-func (s *Session) refuseCopy(c *Call) {
-	got := &s.op.got
-	got.fault = &wire.Fault{Kind: wire.KindNotSupported, SQL: s.op.sql,
-		Message: "COPY FROM STDIN and COPY TO STDOUT are not available through a session"}
-	kind := got.copying
-	got.copying = 0
-	switch kind {
-	case 'G': // the Sync already sent is ignored by a server that reads copy data
-		c.Head = wire.AppendSync(wire.AppendCopyFail(c.Head, "not supported"))
-		c.io(0, 1)
-	case 'H':
-		c.io(0, 1)
-	default:
-		s.brokenIO(c, "the server started a replication stream")
-	}
-}
-
-// brokenIO ends an operation whose connection is lost.
-func (s *Session) brokenIO(c *Call, why string) {
-	s.op.phase = phaseNone
-	said := s.op.got.fault
-	fault := s.lose(why, c.Sent > 0)
-	if said != nil && fault.Kind == wire.KindConnectionLost {
-		fault.SQLState, fault.Cause = said.SQLState, said
-	}
-	fault.SQL = s.op.sql
-	s.told = true
-	if s.op.op == abi.OpFinalize {
-		s.close()
-	}
-	c.fail(fault)
 }
 
 // abandon gives the operation up. A connection that is in I/O is dropped; one that is not stays.

@@ -21,6 +21,7 @@ func (s *Session) finalize(c *Call) {
 		if s.tx.lost && !s.told {
 			fault = s.lostFault()
 		}
+		s.op.quiet = s.tx.lost && s.told && s.autoCommit && !s.marked
 		s.leave(c, fault)
 		return
 	}
@@ -28,13 +29,13 @@ func (s *Session) finalize(c *Call) {
 	commit := s.tx.server == 'T' && s.autoCommit && !s.marked
 	s.op.quiet = s.tx.server == 'E' && s.autoCommit && !s.marked
 	s.owed = s.owed[:0]
-	after := s.resetText()
-	if open && !commit {
-		after = strings.TrimSuffix("ROLLBACK;"+after, ";")
-	}
 	if commit {
 		c.Head = wire.AppendSync(s.appendCommand(c.Head, "COMMIT"))
 		s.op.sql = "COMMIT"
+	}
+	after := s.resetText() // behind COMMIT: it may forget the statements prepared so far
+	if open && !commit {
+		after = strings.TrimSuffix("ROLLBACK;"+after, ";")
 	}
 	if after != "" {
 		c.Head = wire.AppendQuery(c.Head, after)

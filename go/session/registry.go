@@ -142,6 +142,7 @@ func (s *Session) orphan() {
 	defer s.mu.Unlock()
 	if s.op.phase == phaseNone && s.conn != nil {
 		s.lose("its pool was closed", false)
+		s.told = false
 	}
 }
 

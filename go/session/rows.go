@@ -18,8 +18,15 @@ func (s *Session) rows(c *Call) {
 		c.Out = s.appendCommand(c.Out, manySavepoint)
 		c.Tail = s.appendCommand(c.Tail, "RELEASE "+manySavepoint)
 	} else {
+		// COMMIT is prepared ahead of the rows: after a failing row it would never be parsed, though
+		// the cache says so.
+		var commit string
+		c.Out, commit = s.prepareCommand(c.Out, "COMMIT")
 		c.Out = s.appendCommand(c.Out, "BEGIN")
-		c.Tail = s.appendCommand(c.Tail, "COMMIT")
+		if commit == "" {
+			c.Tail = wire.AppendParse(c.Tail, "", "COMMIT", nil)
+		}
+		c.Tail = wire.AppendExecute(wire.AppendBindNothing(c.Tail, commit))
 	}
 	s.op.prefix++
 	s.op.nested = nested
@@ -38,15 +45,23 @@ func (s *Session) rowsRan(c *Call) {
 	s.tx = s.tx.transition(evReady, got.status)
 	fault := got.fault
 	if fault != nil {
+		if !s.op.fresh && got.binds <= s.op.prefix {
+			s.conn.Statements.Forget(s.op.statement) // it may be stale: its next run finds it new
+		}
 		if row := int64(got.commands - s.op.prefix); row >= 0 && (got.status != 'I' || fault.Row != nil) {
 			fault.Row = &row
 		}
 		fault.SQL = s.op.sql
 	}
+	if fault == nil && got.copying != 0 {
+		fault = copyFault(s.op.sql)
+	}
 	if fault == nil && c.has(abi.InCancelled) {
 		fault = &wire.Fault{Kind: wire.KindOperational, Message: "the rows were not completed"}
 	}
 	switch {
+	case got.empty && fault == nil:
+		c.fail(emptyFault(s.op.sql))
 	case fault == nil:
 		c.done(got.rows)
 	case got.status == 'I':

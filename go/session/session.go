@@ -52,6 +52,7 @@ const (
 	phaseVerdict        // COMMIT, ROLLBACK or a savepoint command is running
 	phaseFarewell       // what needs no answer is being sent before release
 	phaseCancel         // over, but a request to cancel is still under way
+	phaseTrail          // over, but the server is in the middle of a message of its own accord
 )
 
 // operation is the one under way.
@@ -68,11 +69,13 @@ type operation struct {
 	inside    bool // a transaction was open on the server when the operation began
 	guess     uint64
 	reparse   bool
-	prefix    int // commands sent before the statement in this I/O
+	until     time.Time // when the wait for a connection ends; zero before it begins
+	cancelled bool      // Cancel was called; nothing more is to be started
+	prefix    int       // commands sent before the statement in this I/O
 	got       answer
 	nested    bool        // execute_many inside a transaction
 	undo      *wire.Fault // phaseUndo: what to report
-	outcome   outcome     // phaseCancel: what to report
+	outcome   outcome     // phaseCancel, phaseTrail: what to report
 	quiet     bool        // finalize rolled back over an error that the caller had been given
 }
 
@@ -131,13 +134,13 @@ func (s *Session) Cancel(how int32) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.op.phase == phaseQueue {
-		s.op.waiter.Fail(&wire.Fault{Kind: wire.KindOperational, SQLState: wire.StateQueryCanceled,
-			Message: "cancelled while waiting for a connection"})
+		s.op.waiter.Fail(cancelledFault("while waiting for a connection"))
 		return true
 	}
 	if s.conn == nil || s.op.phase == phaseNone {
 		return false
 	}
+	s.op.cancelled = true
 	if how == abi.CancelKill {
 		s.conn.Kill(&wire.Fault{Kind: wire.KindConnectionLost, Message: "the statement did not end in time " +
 			"after it was cancelled, so its connection was closed"})
@@ -156,6 +159,12 @@ func (s *Session) Cancel(how int32) bool {
 		})
 	}
 	return true
+}
+
+// cancelledFault is for what was cancelled before the server had anything to do with it.
+func cancelledFault(when string) *wire.Fault {
+	return &wire.Fault{SQLState: wire.StateQueryCanceled, Severity: "ERROR", SafeToRetry: true,
+		Message: "cancelled " + when}
 }
 
 // Transport reads or writes through the connection's TLS for C.

@@ -13,7 +13,7 @@ import (
 // has encoded for what it knows; else C encodes for it; else the server describes it first.
 func (s *Session) statement(c *Call) {
 	st := s.conn.Statements.Get(s.op.sql)
-	if st != nil && s.op.reparse {
+	if st != nil && (s.op.reparse || st.Plan == 0) { // Plan 0: a command of our own, never described
 		s.conn.Statements.Forget(st)
 		st = nil
 	}
@@ -43,6 +43,11 @@ func (s *Session) encodeOrExecute(c *Call) {
 // an error here must leave the transaction aborted as any other error would.
 func (s *Session) describe(c *Call) {
 	sql := strings.Clone(s.op.sql)
+	if strings.IndexByte(sql, 0) >= 0 { // it would end the text early on the wire
+		c.fail(&wire.Fault{Kind: wire.KindProgramming, SQL: sql, Message: "the SQL text contains a NUL character"})
+		return
+	}
+	s.remember(sql)
 	st := &pool.Statement{SQL: sql}
 	if s.conn.Cache == pool.CacheNamed {
 		st.Name = s.conn.Statements.NewName()
@@ -77,19 +82,25 @@ func (s *Session) sendOwed(dst []byte) []byte {
 // appendCommand appends a command of the core's own. It takes the extended protocol, so that the
 // server answers once for it and what follows; on a connection that keeps statements it is parsed once.
 func (s *Session) appendCommand(dst []byte, sql string) []byte {
-	name := ""
-	if s.conn.Cache == pool.CacheNamed && !strings.Contains(sql, savepointWord) {
-		if st := s.conn.Statements.Get(sql); st != nil {
-			name = st.Name
-		} else {
-			name = s.conn.Statements.NewName()
-			s.conn.Statements.Put(&pool.Statement{SQL: sql, Name: name})
-			dst = wire.AppendParse(dst, name, sql, nil)
-		}
-	} else {
+	dst, name := s.prepareCommand(dst, sql)
+	if name == "" {
 		dst = wire.AppendParse(dst, "", sql, nil)
 	}
 	return wire.AppendExecute(wire.AppendBindNothing(dst, name))
+}
+
+// prepareCommand returns the name that a command is prepared under, and appends its Parse if it is
+// not yet; no name where commands are not kept.
+func (s *Session) prepareCommand(dst []byte, sql string) ([]byte, string) {
+	if s.conn.Cache != pool.CacheNamed || strings.Contains(sql, savepointWord) {
+		return dst, ""
+	}
+	if st := s.conn.Statements.Get(sql); st != nil {
+		return dst, st.Name
+	}
+	name := s.conn.Statements.NewName()
+	s.conn.Statements.Put(&pool.Statement{SQL: sql, Name: name})
+	return wire.AppendParse(dst, name, sql, nil), name
 }
 
 // described takes in the server's description.
@@ -122,6 +133,14 @@ func (s *Session) described(c *Call) {
 func (s *Session) execute(c *Call) {
 	st := s.op.statement
 	s.remember(st.SQL)
+	switch {
+	case s.op.cancelled:
+		c.fail(cancelledFault("before the statement was sent"))
+		return
+	case c.BodyLen > wire.MaxFrame:
+		c.fail(&wire.Fault{Kind: wire.KindProgramming, SQL: st.SQL, Message: "the parameters take more than 1 GiB"})
+		return
+	}
 	if s.op.op == abi.OpMany {
 		s.rows(c)
 		return
@@ -154,12 +173,16 @@ func (s *Session) executed(c *Call) {
 	}
 	switch {
 	case got.empty:
-		c.fail(&wire.Fault{Kind: wire.KindProgramming, SQL: s.op.sql, Message: "the SQL text holds no statement"})
+		c.fail(emptyFault(s.op.sql))
 	case got.last == "ROLLBACK" && got.status == 'I' && endsTransaction(s.op.sql):
 		c.fail(s.abortedFault())
 	default:
 		c.done(got.tagRows)
 	}
+}
+
+func emptyFault(sql string) *wire.Fault {
+	return &wire.Fault{Kind: wire.KindProgramming, SQL: sql, Message: "the SQL text holds no statement"}
 }
 
 // forgetStatements follows PREPARE, DEALLOCATE ALL and DISCARD ALL by SQL.
@@ -175,6 +198,9 @@ func (s *Session) forgetStatements(got *answer) {
 // ready follows a ReadyForQuery: the state, and the verdict when a transaction ended.
 func (s *Session) ready(got *answer) {
 	was := s.tx.server
+	if was == 'I' && got.status != 'I' {
+		s.first, s.told = nil, false // of an earlier transaction
+	}
 	if was == 'I' && s.op.prefix > 0 && got.commands > 0 {
 		was = 'T' // our BEGIN went first
 	}
@@ -196,10 +222,12 @@ func (s *Session) ready(got *answer) {
 func (s *Session) statementFailed(c *Call) {
 	got := &s.op.got
 	st := s.op.statement
-	stale := !s.op.fresh && !s.op.retried && !s.op.inside && got.binds <= s.op.prefix &&
-		s.conn.Cache != pool.CacheOff && got.fault.Kind == "" && got.fault.SQLState != wire.StateQueryCanceled
-	if stale {
-		s.conn.Statements.Forget(st)
+	stale := !s.op.fresh && got.fault.Kind == "" && got.fault.SQLState != wire.StateQueryCanceled &&
+		(got.binds <= s.op.prefix || got.fault.SQLState == wire.StateFeatureNotSupported)
+	if st != nil && (stale || s.op.fresh) {
+		s.conn.Statements.Forget(st) // inside a transaction too: its next run is to find it new
+	}
+	if stale && !s.op.retried && !s.op.inside && got.binds <= s.op.prefix {
 		s.op.retried = true
 		if got.commands < s.op.prefix {
 			s.conn.Statements.Clear() // our own BEGIN was not known any more
@@ -214,9 +242,6 @@ func (s *Session) statementFailed(c *Call) {
 		}
 		s.describe(c)
 		return
-	}
-	if s.op.fresh && st != nil {
-		s.conn.Statements.Forget(st)
 	}
 	if got.commands < s.op.prefix && got.status == 'I' {
 		s.first = got.fault // BEGIN itself failed

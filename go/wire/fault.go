@@ -28,6 +28,7 @@ const (
 	StateAborted             = "25P02"
 	StateQueryCanceled       = "57014"
 	StateSavepoint           = "3B001"
+	StateFeatureNotSupported = "0A000"
 )
 
 // Fault is an error as data: the fields of a server's ErrorResponse, or one of the core's own kinds.

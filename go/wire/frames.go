@@ -100,6 +100,27 @@ func ParameterOIDs(body []byte) ([]uint32, error) {
 	return oids, nil
 }
 
+// SameColumns tells whether two bodies of RowDescription messages name the same columns with the same
+// types. Where a column comes from and its format are not compared.
+func SameColumns(a, b []byte) bool {
+	if len(a) < 2 || len(b) < 2 || a[0] != b[0] || a[1] != b[1] {
+		return false
+	}
+	const fixed, typeAt = 18, 6 // after the name: table, attribute, type, size, modifier, format
+	n := binary.BigEndian.Uint16(a)
+	a, b = a[2:], b[2:]
+	for range n {
+		nameA, restA, okA := CString(a)
+		nameB, restB, okB := CString(b)
+		if !okA || !okB || nameA != nameB || len(restA) < fixed || len(restB) < fixed ||
+			!bytes.Equal(restA[typeAt:typeAt+4], restB[typeAt:typeAt+4]) {
+			return false
+		}
+		a, b = restA[fixed:], restB[fixed:]
+	}
+	return true
+}
+
 // TextRow reads the body of a DataRow message whose columns are in text format; NULL is "".
 func TextRow(body []byte) ([]string, error) {
 	if len(body) < 2 {

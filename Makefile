@@ -1,0 +1,97 @@
+# Everything a developer does, each target from a bare clone: `make` alone lists them.
+# Stamps in .venv say what is done already, so that a target is quick when nothing changed.
+
+PYTHON ?= python3
+VENV := .venv
+PY := $(VENV)/bin/python
+GOLANGCI_LINT_VERSION := v2.15.0
+
+# Without this, make would build the directory go from go.mod, as a Modula-2 source.
+MAKEFLAGS += --no-builtin-rules
+# The tools in .venv come first; where the machine has no suitable Go, Go is one of them.
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+# Our own builds take no warning.
+STRICT := HYPERN_STRICT=1
+INSTALL := $(STRICT) $(PY) -m pip install --quiet --no-build-isolation --no-deps --editable .
+BUILD := $(STRICT) $(PY) setup.py --quiet build_ext --inplace
+
+RECIPES := pyproject.toml setup.py $(wildcard build_backend/*.py)
+# With the directories, whose time changes when a file goes.
+SOURCES := $(shell find go python/native -type d -o -name '*.go' -o -name '*.[ch]' -o -name '*.map')
+PYTHON_CODE := $(wildcard setup.py build_backend tools python/hypern tests_py demo bench)
+C_CODE := $(wildcard python/native/*.c)
+GO_CODE := ./go/... ./tests/...
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo build test test/go test/py bench lint lint/go lint/py lint/c fmt verify clean
+
+help: ## print this list
+	@awk -F ':.*## ' '/^[a-z\/]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: build ## serve real requests on an embedded PostgreSQL, and prove that no money is lost
+	$(PY) -m demo
+
+build: $(VENV)/.built ## build the C extension and the Go core into python/hypern
+
+test: test/go test/py ## run every test, on HYPERN_TEST_URL or an embedded PostgreSQL
+
+test/go: build ## run the Go tests
+	$(PY) -m tools.with_postgres go test -count=1 -timeout=10m $(GO_CODE)
+
+test/py: build ## run the Python tests (PYTEST_ARGS=... for a few of them)
+	$(PY) -m pytest $(PYTEST_ARGS)
+
+bench: build ## measure
+	$(PY) -m bench
+
+lint: lint/go lint/py lint/c ## check style, types and warnings in every language
+
+lint/go: $(VENV)/.golangci-lint-$(GOLANGCI_LINT_VERSION)
+	go vet $(GO_CODE)
+	golangci-lint run $(GO_CODE)
+
+lint/py: build
+	ruff check $(PYTHON_CODE)
+	ruff format --check $(PYTHON_CODE)
+	mypy $(PYTHON_CODE)
+	stubtest hypern._native
+
+lint/c: $(VENV)/.requirements
+	$${CC:-cc} -fsyntax-only $$($(STRICT) $(PY) -m build_backend.extensions) $(C_CODE)
+
+fmt: $(VENV)/.requirements ## format Go and Python
+	go fmt $(GO_CODE)
+	ruff check --fix-only --select I $(PYTHON_CODE)
+	ruff format $(PYTHON_CODE)
+
+verify: build ## check that what is generated is up to date, and that the sdist builds
+	go mod tidy -diff
+	$(PY) tools/gen_sqlstate.py --check
+	$(PY) -m tools.check_exports
+	$(PY) -m build --quiet --no-isolation --outdir build/dist
+
+clean: ## remove what was built, and .venv
+	rm -rf $(VENV) build dist python/*.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -f python/hypern/*.so
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/.requirements: requirements-dev.txt go.mod build_backend/toolchain.py
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and \
+	    "hypern needs Python 3.10 or later: make PYTHON=/path/to/one")'
+	@echo "Python environment in $(VENV)"
+	$(PYTHON) -m venv $(VENV)
+	$(PY) -m pip install --quiet --requirement requirements-dev.txt \
+	    $$($(PY) -m build_backend.toolchain)
+	@touch $@
+
+# A new recipe installs the package anew, which builds it too; new sources are only built.
+$(VENV)/.built: $(VENV)/.requirements $(RECIPES) $(SOURCES)
+	$(if $(filter $(VENV)/.requirements $(RECIPES),$?),$(INSTALL),$(BUILD))
+	@touch $@
+
+$(VENV)/.golangci-lint-$(GOLANGCI_LINT_VERSION): $(VENV)/.requirements
+	@echo "golangci-lint $(GOLANGCI_LINT_VERSION) (some minutes the first time)"
+	GOBIN=$(CURDIR)/$(VENV)/bin go install \
+	    github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT_VERSION)
+	@touch $@

@@ -1,0 +1,194 @@
+"""The command line: measure hypern against its peers and libpq, and say which goals are missed.
+
+By default everything is measured, in several minutes: the main table with client and server
+pinned to one core and once more unpinned, then the types, memory and growth, pinned.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from bench import growth, memory, report, rounds
+from bench.scenarios import MAIN, PEERS, TYPES, Scenario
+from bench.venvs import HOME, ROOT, UnavailableError, interpreter
+from bench.workers import DriverError, Server, Worker, environment, python_command
+
+DRIVERS = (*PEERS, "hypern", "floor")
+SECTIONS = ("main", "types", "memory", "growth")
+
+
+def options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="bench", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="one short round: does it all work?")
+    parser.add_argument("--rounds", type=int, help="rounds per table (default 9)")
+    parser.add_argument("--seconds", type=float, help="length of a sample (default 0.15)")
+    pinning = parser.add_mutually_exclusive_group()
+    pinning.add_argument("--pinned", action="store_true", help="only with all on one core")
+    pinning.add_argument("--unpinned", action="store_true", help="only with all cores")
+    parser.add_argument("--core", type=int, help="the core to pin to (default: the last)")
+    parser.add_argument("--tcp", action="store_true", help="TCP for all, in place of unix sockets")
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        metavar="WHAT",
+        choices=[*SECTIONS, *(scenario.key for scenario in (*MAIN, *TYPES))],
+        help=f"sections ({', '.join(SECTIONS)}) or keys of scenarios",
+    )
+    parser.add_argument("--without", nargs="+", default=[], choices=DRIVERS, metavar="DRIVER")
+    parser.add_argument("--json", type=Path, help="where to write every figure")
+    parser.add_argument("--plot", type=Path, help="where to draw the main table")
+    parser.add_argument("--check", action="store_true", help="exit with 1 when a goal is missed")
+    chosen = parser.parse_args()
+    chosen.rounds = chosen.rounds or (1 if chosen.quick else 9)
+    chosen.seconds = chosen.seconds or (0.02 if chosen.quick else 0.15)
+    if not chosen.quick and not chosen.only:
+        chosen.json = chosen.json or ROOT / "docs" / "bench.json"
+        chosen.plot = chosen.plot or ROOT / "docs" / "bench.png"
+    return chosen
+
+
+def progress(text: str) -> None:
+    """A line that the next one replaces, for whoever watches; nothing in a log."""
+    if sys.stderr.isatty():
+        print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
+
+
+def say(text: str = "") -> None:
+    progress("")
+    print(text, flush=True)
+
+
+@contextlib.contextmanager
+def running(drivers: Sequence[str], tcp: bool) -> Iterator[tuple[Server, dict[str, Worker]]]:
+    """A fresh server and a worker for each driver, on the cores this process is bound to."""
+    with contextlib.ExitStack() as stack:
+        directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="hypern-bench-"))
+        server = Server(Path(directory))
+        stack.callback(server.stop)
+        workers = {}
+        for driver in drivers:
+            progress(f"starting {driver}")
+            workers[driver] = Worker(driver, server.url(driver, tcp))
+            stack.callback(workers[driver].stop)
+        yield server, workers
+
+
+class Run:
+    """One mode (pinned or unpinned) of everything that was asked for."""
+
+    def __init__(self, chosen: argparse.Namespace, mode: str) -> None:
+        self.chosen = chosen
+        self.mode = mode
+        self.drivers = [driver for driver in DRIVERS if driver not in chosen.without]
+        self.result: dict[str, Any] = {}
+        self.missed: list[str] = []
+
+    def wants(self, section: str) -> bool:
+        if section != "main" and self.mode == "unpinned" and not self.chosen.unpinned:
+            return False
+        return not self.chosen.only or section in self.chosen.only
+
+    def wanted(self, section: str, scenarios: Sequence[Scenario]) -> list[Scenario]:
+        if self.wants(section):
+            return list(scenarios)
+        return [s for s in scenarios if self.chosen.only and s.key in self.chosen.only]
+
+    def everything(self) -> None:
+        with running(self.drivers, self.chosen.tcp) as (server, workers):
+            self.table("main", MAIN, workers)
+            self.table("types", TYPES, workers)
+            if self.wants("growth"):
+                self.growth(workers)
+        if self.wants("memory"):
+            with running([], self.chosen.tcp) as (server, _):
+                self.memory(server)
+
+    def table(self, section: str, all_rows: Sequence[Scenario], workers: dict[str, Worker]) -> None:
+        scenarios = self.wanted(section, all_rows)
+        if not scenarios:
+            return
+        peers = {peer for scenario in scenarios for peer in (*scenario.peers, "hypern", "floor")}
+        workers = {driver: worker for driver, worker in workers.items() if driver in peers}
+        figures = rounds.measure(
+            workers, scenarios, self.chosen.rounds, self.chosen.seconds, progress
+        )
+        say(f"\n## {section}, {self.mode}\n")
+        say(report.goals_table(figures, scenarios, list(workers)))
+        table = "items" if section == "main" else "kinds"
+        for note in report.differences(self.samples(workers, table)):
+            say(f"Not the same values in {table}.{note}")
+        self.missed += report.missed(figures, scenarios)
+        self.result[section] = rounds.records(figures, scenarios)
+        if section == "types" and len(scenarios) == len(TYPES):
+            overall = report.over_all_types(figures, scenarios)
+            if overall:
+                ratio, goal = overall
+                say(f"Over all types, ours / the best peer of each: {report.verdict(*overall)}")
+                self.missed += [f"over all types: {ratio:.2f} > {goal:.2f}"] if ratio > goal else []
+
+    def samples(self, workers: dict[str, Worker], table: str) -> dict[str, dict[str, str]]:
+        query = f"SELECT * FROM {table} LIMIT 1"
+        return {d: json.loads(w.ask("rows", query)) for d, w in workers.items() if d != "floor"}
+
+    def growth(self, workers: dict[str, Worker]) -> None:
+        few = min(self.chosen.rounds, 3)
+        figures = growth.run(workers, self.chosen.quick, few, self.chosen.seconds / 2, progress)
+        say(f"\n## growth, {self.mode} (us)\n")
+        say(growth.text(figures, self.drivers, self.chosen.quick))
+        self.result["growth"] = rounds.records(figures, growth.scenarios(self.chosen.quick))
+
+    def memory(self, server: Server) -> None:
+        progress("measuring memory")
+        self.result["memory"] = memory.measure(server, self.drivers, self.chosen.tcp)
+        say(f"\n## memory and first use, {self.mode}\n")
+        say(memory.text(self.result["memory"]))
+        self.missed += memory.missed(self.result["memory"])
+
+
+def pin(cores: set[int]) -> None:
+    """Bind this process and all it starts from now on, the server among them (as taskset does)."""
+    os.sched_setaffinity(0, cores)
+
+
+def compare(chosen: argparse.Namespace) -> int:
+    all_cores = os.sched_getaffinity(0)
+    core = max(all_cores) if chosen.core is None else chosen.core
+    modes = ["pinned", "unpinned"]
+    if chosen.pinned or chosen.unpinned or chosen.quick:
+        modes = ["unpinned" if chosen.unpinned else "pinned"]
+    say(f"Python: {interpreter()}; us unless said otherwise; medians of {chosen.rounds} rounds")
+    if not chosen.tcp and "original" not in chosen.without:
+        say("All on a unix socket but the original, which can only do TCP")
+    result: dict[str, Any] = {}
+    missed: list[str] = []
+    for mode in modes:
+        pin({core} if mode == "pinned" else all_cores)
+        run = Run(chosen, mode)
+        run.everything()
+        result[mode] = run.result
+        missed += [f"{mode}: {row}" for row in run.missed]
+    pin(all_cores)
+    if "hypern" not in chosen.without:
+        say("\nNo goal missed" if not missed else "\nMISSED: " + "\nMISSED: ".join(missed))
+    data = chosen.json or HOME / "last.json"
+    data.write_text(json.dumps(result, indent=1) + "\n")
+    if chosen.plot:
+        command = python_command("harness", "bench.plot", str(data), str(chosen.plot))
+        subprocess.run(command, cwd=ROOT, env=environment("harness"), check=True)
+    return 1 if missed and chosen.check else 0
+
+
+def main() -> int:
+    try:
+        return compare(options())
+    except (UnavailableError, DriverError) as failure:
+        sys.exit(f"bench: {failure}")

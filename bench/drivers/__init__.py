@@ -1,0 +1,1 @@
+"""One module per driver, each using its library the way that library's documentation advises."""

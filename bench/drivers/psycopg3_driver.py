@@ -1,0 +1,88 @@
+"""psycopg 3 with its C speedups: prepared statements, dict_row, binary results."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import psycopg
+from psycopg.rows import DictRow, dict_row
+from psycopg_pool import ConnectionPool
+
+from bench.drivers.base import Driver, Row, Timed, arrivals, key, repeat, repeat_threads
+
+Connection = psycopg.Connection[DictRow]
+OPTIONS: dict[str, Any] = {"row_factory": dict_row, "autocommit": True, "prepare_threshold": 0}
+
+
+def placeholders(sql: str) -> bytes:
+    return re.sub(r"\$\d+", "%s", sql).encode()
+
+
+class Psycopg3(Driver):
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self.connection: Connection = psycopg.connect(url, **OPTIONS)
+        self.cursor = self.connection.cursor(binary=True)
+
+    def rows(self, sql: str) -> list[Row]:
+        return self.cursor.execute(placeholders(sql)).fetchall()
+
+    def one(self, statements: Sequence[str], keyed: bool) -> Timed:
+        cursor = self.cursor
+        texts = [placeholders(sql) for sql in statements]
+
+        def body(i: int) -> Row | None:
+            return cursor.execute(texts[i % len(texts)], (key(i),) if keyed else None).fetchone()
+
+        return repeat(body)
+
+    def all(self, sql: str) -> Timed:
+        text = placeholders(sql)
+        return repeat(lambda _: self.cursor.execute(text).fetchall())
+
+    def pool(self, size: int, autocommit: bool) -> ConnectionPool[Connection]:
+        options = OPTIONS | {"autocommit": autocommit}
+        pool: ConnectionPool[Connection] = ConnectionPool(
+            self.url, min_size=size, max_size=size, kwargs=options, open=True
+        )
+        pool.wait()
+        return pool
+
+    def request(self, select: str, update: str) -> Timed:
+        pool = self.pool(1, autocommit=False)
+        first, second = placeholders(select), placeholders(update)
+
+        def body(i: int) -> None:
+            with pool.connection() as connection:
+                cursor = connection.cursor(binary=True)
+                cursor.execute(first, (key(i),)).fetchone()
+                cursor.execute(second, (key(i),))
+
+        return repeat(body)
+
+    def many(self, insert: str, clear: str, count: int) -> Timed:
+        rows = arrivals(count)
+        text = placeholders(insert)
+        cursor = self.connection.cursor()
+
+        def run(loops: int) -> float:
+            measured = repeat(lambda _: cursor.executemany(text, rows))(loops)
+            cursor.execute(clear.encode())
+            return measured
+
+        return run
+
+    def crowd(self, sql: str, count: int, connections: int) -> Timed:
+        pool = self.pool(connections, autocommit=True)
+        text = placeholders(sql)
+
+        def body(i: int) -> None:
+            with pool.connection() as connection:
+                connection.cursor(binary=True).execute(text, (key(i),)).fetchone()
+
+        return repeat_threads(body, count)
+
+
+driver: Callable[[str], Driver] = Psycopg3

@@ -1,0 +1,84 @@
+"""The load: what clients ask for, over how many connections, and what they were answered."""
+
+from __future__ import annotations
+
+import json
+import random
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from http.client import HTTPConnection
+from typing import Any
+
+from demo.databases import ACCOUNTS, OPENING_BALANCE
+
+CONNECTIONS = 16
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of request, how many of it are sent, and how each has to be answered."""
+
+    name: str
+    path: str
+    count: int
+    status: int
+
+
+READ = Kind("read an account's orders", "/orders", 1_500, 200)
+TRANSFER = Kind("transfer money", "/transfer", 900, 200)
+BUG = Kind("transfer, handler raises midway", "/transfer-with-a-bug", 300, 500)
+OVERDRAFT = Kind("transfer, violates a constraint", "/transfer", 300, 409)
+KINDS = (READ, TRANSFER, BUG, OVERDRAFT)
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """One request and its answer."""
+
+    kind: Kind
+    asked: dict[str, Any]
+    port: int
+    status: int
+    answer: dict[str, Any]
+
+
+def run(ports: list[int]) -> list[Exchange]:
+    """Send all requests over several connections at once, spread evenly over the ports."""
+    todo = _requests()
+    with ThreadPoolExecutor(CONNECTIONS) as threads:
+        clients = [
+            threads.submit(_client, ports[n % len(ports)], todo[n::CONNECTIONS])
+            for n in range(CONNECTIONS)
+        ]
+        return [exchange for client in clients for exchange in client.result()]
+
+
+def _requests() -> list[tuple[Kind, dict[str, Any]]]:
+    """All requests in random order, the same at every run."""
+    chance = random.Random(1)
+    todo = [(kind, _body(kind, chance)) for kind in KINDS for _ in range(kind.count)]
+    chance.shuffle(todo)
+    return todo
+
+
+def _body(kind: Kind, chance: random.Random) -> dict[str, Any]:
+    if kind is READ:
+        return {"account": chance.randint(1, ACCOUNTS)}
+    source, target = chance.sample(range(1, ACCOUNTS + 1), 2)
+    # Small enough for every account to pay all that it is asked for; or more than all money.
+    amount = f"{chance.randint(1, 9_999) / 100:.2f}"
+    if kind is OVERDRAFT:
+        amount = str(OPENING_BALANCE * ACCOUNTS + 1)
+    return {"source": source, "target": target, "amount": amount}
+
+
+def _client(port: int, todo: list[tuple[Kind, dict[str, Any]]]) -> list[Exchange]:
+    connection = HTTPConnection("127.0.0.1", port, timeout=20)
+    exchanges = []
+    for kind, asked in todo:
+        connection.request("POST", kind.path, json.dumps(asked))
+        response = connection.getresponse()
+        answer = json.load(response)
+        exchanges.append(Exchange(kind, asked, port, response.status, answer))
+    connection.close()
+    return exchanges

@@ -1,0 +1,133 @@
+package session
+
+import (
+	"syscall"
+
+	"hypern/go/abi"
+	"hypern/go/wire"
+)
+
+// resumeIO takes in what an I/O brought and continues the phase it belongs to.
+func (s *Session) resumeIO(c *Call) {
+	raw := s.op.phase == phaseTypes
+	if why := s.receive(c, raw); why != "" {
+		if s.op.phase == phaseFarewell {
+			s.conn.Break() // a rollback and a reset are done by the server when the connection ends
+			s.leave(c, nil)
+			return
+		}
+		s.brokenIO(c, why)
+		return
+	}
+	if s.op.got.copying != 0 && s.op.got.status == 0 {
+		s.refuseCopy(c)
+		return
+	}
+	if s.op.got.status == 0 && s.op.phase != phaseFarewell {
+		s.checkColumns()
+		c.io(s.rowsFlag(), 1) // a RowDescription ended the I/O early: go on receiving
+		return
+	}
+	switch s.op.phase {
+	case phaseDescribe:
+		s.described(c)
+	case phaseTypes:
+		s.typesDescribed(c)
+	case phaseExecute:
+		s.executed(c)
+	case phaseRows:
+		s.rowsRan(c)
+	case phaseUndo:
+		s.undone(c)
+	case phaseVerdict:
+		s.verdict(c)
+	case phaseFarewell:
+		s.farewell(c)
+	default:
+		c.fail(&wire.Fault{Kind: wire.KindInterface, Message: "no I/O to continue"})
+	}
+}
+
+func (s *Session) rowsFlag() uint32 {
+	if s.op.phase == phaseExecute && s.op.got.fault == nil {
+		return abi.IORows
+	}
+	return 0
+}
+
+// checkColumns compares the result's columns with those that C decodes for. They differ only where a
+// remembered description is used for a statement parsed anew; its rows are then dropped unread.
+func (s *Session) checkColumns() {
+	got := &s.op.got
+	if s.op.phase == phaseExecute && got.columns != nil && got.fault == nil &&
+		!wire.SameColumns(got.columns, s.op.statement.Columns()) {
+		got.fault = &wire.Fault{SQLState: wire.StateFeatureNotSupported, Severity: "ERROR",
+			Message: "the columns of the result have changed since the statement was described; it has run"}
+	}
+}
+
+// receive reads the step's frames into the operation's answer. It returns why the connection is of
+// no more use, or "".
+func (s *Session) receive(c *Call, raw bool) string {
+	got := &s.op.got
+	err := got.read(c.Ctl, raw, s.conn.TakeParameter)
+	if got.status != 0 {
+		s.conn.Tx = got.status
+	}
+	switch {
+	case err != nil:
+		return err.Error()
+	case c.has(abi.InEOF):
+		if c.Errno != 0 {
+			return syscall.Errno(c.Errno).Error()
+		}
+		if got.fault != nil {
+			return got.fault.Error()
+		}
+		return "the server closed it"
+	}
+	if len(c.Extra) > 0 {
+		s.conn.Unread(c.Extra)
+	}
+	return ""
+}
+
+// refuseCopy ends a COPY that came through a statement call.
+func (s *Session) refuseCopy(c *Call) {
+	got := &s.op.got
+	got.fault = copyFault(s.op.sql)
+	kind := got.copying
+	got.copying = 0
+	switch kind {
+	case 'G': // the Sync already sent is ignored by a server that reads copy data
+		c.Head = wire.AppendSync(wire.AppendCopyFail(c.Head, "not supported"))
+		c.io(0, 1)
+	case 'H':
+		c.io(0, 1)
+	default:
+		s.brokenIO(c, "the server started a replication stream")
+	}
+}
+
+// brokenIO ends an operation whose connection is lost.
+func (s *Session) brokenIO(c *Call, why string) {
+	// A statement is only described or its types looked up in these phases: it cannot have run.
+	ran := c.Sent > 0 && s.op.phase != phaseDescribe && s.op.phase != phaseTypes
+	s.op.phase = phaseNone
+	said := s.op.got.fault
+	fault := s.lose(why, ran)
+	if said != nil && fault.Kind == wire.KindConnectionLost {
+		fault.SQLState, fault.Cause = said.SQLState, said
+	}
+	fault.SQL = s.op.sql
+	s.told = true
+	if s.op.op == abi.OpFinalize {
+		s.close()
+	}
+	c.fail(fault)
+}
+
+func copyFault(sql string) *wire.Fault {
+	return &wire.Fault{Kind: wire.KindNotSupported, SQL: sql,
+		Message: "COPY FROM STDIN and COPY TO STDOUT are not available through a session"}
+}

@@ -1,0 +1,47 @@
+"""Request-scoped PostgreSQL for web applications: a Go core, a C extension, a typed Python face.
+
+Importing this loads no core and starts no thread; the first session does.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from hypern.database import (
+    Database,
+    DbSession,
+    PoolStatus,
+    db,
+    finalize_db,
+    register_type,
+    scope,
+)
+
+if TYPE_CHECKING:
+    Hypern: Any
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Database",
+    "DbSession",
+    "PoolStatus",
+    "__version__",
+    "db",
+    "finalize_db",
+    "register_type",
+    "scope",
+]
+
+
+def __getattr__(name: str) -> Any:
+    # The application class brings a web server along, which those who only query can do without.
+    if name != "Hypern":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    try:
+        return importlib.import_module("hypern.app").Hypern
+    except ModuleNotFoundError as error:
+        raise ImportError(
+            "the application class Hypern needs an extra: pip install 'hypern[app]'"
+        ) from error

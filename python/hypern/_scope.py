@@ -1,0 +1,248 @@
+"""Request scopes: which request is meant, and that its sessions end with it.
+
+A scope gives its sessions an id and finalizes them when it ends. The ContextVar makes the innermost
+open one the request that `db()` without an argument means, also in the tasks and threads that
+inherit its context. A scope that has ended stays closed: whoever still refers to it gets
+SessionClosed. State here needs no lock, for each step on shared data is one operation on a dict;
+so a forked child inherits it whole.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Final
+
+from hypern import _native
+from hypern.errors import InterfaceError, SessionClosed
+
+if TYPE_CHECKING:
+    from contextvars import Token
+    from types import TracebackType
+
+_log = logging.getLogger("hypern")
+
+# Where a middleware leaves its Scope: in an ASGI scope, a WSGI environ or Django's META.
+SCOPE_KEY: Final = "hypern.scope"
+
+# Ids that are made here can be told from those that a user names, and only the latter open anew.
+_GENERATED: Final = "hypern:"
+
+# How long (seconds) a statement that another thread still runs is waited for before it is
+# cancelled.
+_GRACE_SECS: Final = 1.0
+
+
+class Current:
+    """The type of `CURRENT`: the argument that stands for the current scope."""
+
+    def __repr__(self) -> str:
+        return "<the current scope>"
+
+
+CURRENT: Final = Current()
+
+_current: ContextVar[Scope | None] = ContextVar("hypern.scope", default=None)
+_open_generated: dict[str, Scope] = {}  # by request id
+
+
+def scope(request_id: str | None = None) -> Scope:
+    """A scope for `with` or `async with`: jobs, scripts, tasks of a queue, any framework.
+
+    request_id: str, the scope's id, for logs and for `db("its-id")` elsewhere; None: a unique one.
+    Inside, `db()` means this scope. At the end each of its sessions is finalized: committed, or
+    rolled back if the block raised. The first failure to commit is raised, unless the block itself
+    raised. Raises TypeError or ValueError for a request_id that is no str or empty.
+    """
+    return Scope(request_id)
+
+
+class Scope:
+    """One request's scope; entered once. `request_id` (str) is its id."""
+
+    __slots__ = ("__weakref__", "_entered", "_outer", "_token", "ended", "request_id")
+
+    def __init__(self, request_id: str | None = None) -> None:
+        if request_id is None:
+            request_id = _GENERATED + os.urandom(12).hex()
+        elif not isinstance(request_id, str):
+            raise TypeError(f"request_id must be a str, not {type(request_id).__name__}")
+        elif not request_id or request_id.startswith(_GENERATED):
+            raise ValueError(f'request_id must not be empty, nor start with "{_GENERATED}"')
+        self.request_id = request_id
+        self.ended = False
+        self._entered = False
+        self._outer: Scope | None = None
+        self._token: Token[Scope | None] | None = None
+
+    def __repr__(self) -> str:
+        word = "ended" if self.ended else "open" if self._entered else "new"
+        return f"<hypern scope {self.request_id!r}, {word}>"
+
+    def __enter__(self) -> Scope:
+        if self._entered:
+            raise InterfaceError(f"{self!r} has been entered already; call scope() anew")
+        self._outer = outer = _current.get()
+        while outer is not None:
+            if outer.request_id == self.request_id and not outer.ended:
+                raise InterfaceError(f'a scope "{self.request_id}" is open around this one')
+            outer = outer._outer
+        self._entered = True
+        if self.request_id.startswith(_GENERATED):
+            _open_generated[self.request_id] = self
+        self._token = _current.set(self)
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._leave()
+        self._finalize(exc)
+
+    async def __aenter__(self) -> Scope:
+        return self.__enter__()
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._leave()
+        if not _native.sessions(self.request_id, None):
+            return
+        # COMMIT waits for the server: in a thread, so that the loop goes on. When this task is
+        # cancelled meanwhile, the thread finalizes all the same.
+        work = asyncio.ensure_future(asyncio.to_thread(self._finalize, exc))
+        try:
+            await asyncio.shield(work)
+        except asyncio.CancelledError:
+            work.add_done_callback(_log_failure)
+            raise
+
+    def _leave(self) -> None:
+        """End the scope: from here on nobody can open a session in it."""
+        self.ended = True
+        _open_generated.pop(self.request_id, None)
+        token, self._token = self._token, None
+        if token is not None:
+            try:
+                _current.reset(token)
+            except ValueError:
+                # Left in another context than it was entered in, as some test runners and servers
+                # do with generators. `ended` closes it there too.
+                _log.debug("%r was left in a context that did not enter it", self)
+
+    def _finalize(self, exc: BaseException | None) -> None:
+        try:
+            finalize(self.request_id, None, failed=exc is not None)
+        except Exception:
+            if exc is None:
+                raise
+            _log.exception("finalizing %r after an error failed", self)
+
+
+def _log_failure(work: asyncio.Future[None]) -> None:
+    if not work.cancelled() and work.exception() is not None:
+        _log.error("finalizing in a cancelled task failed", exc_info=work.exception())
+
+
+def identify(ctx_or_request_id: object) -> tuple[str, Scope | None]:
+    """The request id that an argument of `db()` means, and the scope it belongs to, if any.
+
+    Raises InterfaceError for no argument outside every scope, SessionClosed for a scope that has
+    ended, TypeError for an object that means no request, ValueError for an empty id.
+    """
+    owner: Scope | None
+    if isinstance(ctx_or_request_id, str):
+        return _identify_text(ctx_or_request_id)
+    if ctx_or_request_id is CURRENT:
+        owner = _current.get()
+        if owner is None:
+            raise InterfaceError(
+                "no request is current: add DatabaseMiddleware (hypern.middleware) to the "
+                "application, open one with hypern.database.scope(), or pass a request id"
+            )
+    else:
+        owner = _carried_by(ctx_or_request_id)
+        if owner is None:
+            request_id = getattr(ctx_or_request_id, "request_id", None)
+            if isinstance(request_id, str):
+                return _identify_text(request_id)
+            raise TypeError(
+                "pass a request id (str), an object with a str request_id, a request that "
+                "DatabaseMiddleware has seen, or nothing for the current one; not "
+                f"{type(ctx_or_request_id).__name__}"
+            )
+    if owner.ended:
+        raise closed(owner.request_id)
+    if not owner._entered:
+        raise InterfaceError(f"{owner!r} has not been entered; use it in a with statement")
+    return owner.request_id, owner
+
+
+def closed(request_id: str) -> SessionClosed:
+    """The error for using a scope that has ended."""
+    return SessionClosed(f'the scope of request "{request_id}" has ended')
+
+
+def _identify_text(request_id: str) -> tuple[str, Scope | None]:
+    if not request_id.startswith(_GENERATED):
+        if not request_id:
+            raise ValueError("a request id must not be empty")
+        return request_id, None
+    owner = _open_generated.get(request_id)
+    if owner is None:
+        raise closed(request_id)
+    return request_id, owner
+
+
+def _carried_by(request: object) -> Scope | None:
+    """The scope that a middleware left in a framework's request, or in its raw form, a dict.
+
+    It counts before any `request_id` that the request may have: another middleware may have taken
+    that from a header, and a client must not choose whose session it gets.
+    """
+    if isinstance(request, Scope):
+        return request
+    if isinstance(request, dict):
+        holder = request.get(SCOPE_KEY)
+        return holder if isinstance(holder, Scope) else None
+    for name in ("scope", "environ", "META"):
+        carrier = getattr(request, name, None)
+        if isinstance(carrier, dict):
+            holder = carrier.get(SCOPE_KEY)
+            if isinstance(holder, Scope):
+                return holder
+    return None
+
+
+def finalize(request_id: str, alias: str | None, *, failed: bool = False) -> None:
+    """Finalize a request's sessions, all of them whatever happens to one; then raise the first
+    failure. The others are logged.
+
+    alias: that database only; None: every one. failed: roll back what is open.
+    """
+    first: BaseException | None = None
+    for session in _native.sessions(request_id, alias):
+        try:
+            if failed:
+                session.set_error()
+            session._finalize(_GRACE_SECS)
+        except BaseException as error:  # a Ctrl-C here must not leave the others open
+            if first is None:
+                first = error
+            else:
+                _log.error(
+                    'finalizing "%s" of request "%s" failed too',
+                    session.alias,
+                    request_id,
+                    exc_info=error,
+                )
+    if first is not None:
+        raise first

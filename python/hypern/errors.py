@@ -1,0 +1,179 @@
+"""The errors of this package: PEP 249's classes, one class per SQLSTATE, and a few of our own.
+
+Everything derives from `Error`, which is a RuntimeError. A server's error is an instance of the
+class named after its condition (`UniqueViolation` for 23505); a code without a class of its own is
+raised as the PEP 249 class of its first two characters, else as `DatabaseError`. All of them
+pickle.
+"""
+
+# ruff: noqa: N818 - a condition is named, as PostgreSQL does
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import Any
+
+from hypern import _sqlstate
+from hypern._pep249 import (
+    DatabaseError as DatabaseError,
+)
+from hypern._pep249 import (
+    DataError as DataError,
+)
+from hypern._pep249 import (
+    Error as Error,
+)
+from hypern._pep249 import (
+    IntegrityError as IntegrityError,
+)
+from hypern._pep249 import (
+    InterfaceError as InterfaceError,
+)
+from hypern._pep249 import (
+    InternalError as InternalError,
+)
+from hypern._pep249 import (
+    NotSupportedError as NotSupportedError,
+)
+from hypern._pep249 import (
+    OperationalError as OperationalError,
+)
+from hypern._pep249 import (
+    ProgrammingError as ProgrammingError,
+)
+from hypern._sqlstate import *  # noqa: F403
+from hypern._sqlstate import BASE_BY_CLASS, InFailedSqlTransaction
+
+_log = logging.getLogger("hypern")
+
+
+class ConfigurationError(InterfaceError):
+    """Settings that cannot work, an alias nobody configured, or one configured twice."""
+
+
+class SessionClosed(InterfaceError):
+    """The session, or the scope it belonged to, has ended."""
+
+
+class TransactionAborted(InFailedSqlTransaction):
+    """COMMIT of a transaction that an earlier error had aborted: the server rolled it back.
+
+    The first error is the `__cause__`.
+    """
+
+
+class NoRows(DatabaseError):
+    """A row was asked for and the statement returned none."""
+
+
+class PoolTimeout(OperationalError):
+    """No connection became free within `acquire_timeout_secs`; the text lists who holds them."""
+
+
+class PoolClosed(OperationalError):
+    """`Database.close()` took the connection away."""
+
+
+class ConnectionLost(OperationalError):
+    """The connection broke. What was under way may have been run unless `safe_to_retry`."""
+
+
+class CoreUnavailable(OperationalError):
+    """The core of the package could not be loaded, or has failed and refuses further work."""
+
+
+_OURS: tuple[type[Error], ...] = (
+    Error,
+    InterfaceError,
+    DatabaseError,
+    DataError,
+    OperationalError,
+    IntegrityError,
+    InternalError,
+    ProgrammingError,
+    NotSupportedError,
+    ConfigurationError,
+    SessionClosed,
+    TransactionAborted,
+    NoRows,
+    PoolTimeout,
+    PoolClosed,
+    ConnectionLost,
+    CoreUnavailable,
+)
+
+_BY_SQLSTATE: dict[str, type[DatabaseError]] = {
+    cls.sqlstate: cls for cls in vars(_sqlstate).values() if getattr(cls, "sqlstate", None)
+}
+
+_BY_NAME: dict[str, type[Error]] = {cls.__name__: cls for cls in (*_OURS, *_BY_SQLSTATE.values())}
+
+__all__ = [*_BY_NAME, "for_sqlstate"]
+
+# Users import them from here, so that is what a traceback and a pickle should say.
+for _cls in _BY_NAME.values():
+    _cls.__module__ = __name__
+
+
+def for_sqlstate(sqlstate: str) -> type[DatabaseError]:
+    """The exception class of a SQLSTATE, a five-character str.
+
+    An unknown code gets the PEP 249 class of its first two characters, else `DatabaseError`.
+    """
+    return _BY_SQLSTATE.get(sqlstate) or BASE_BY_CLASS.get(sqlstate[:2], DatabaseError)
+
+
+_ATTRIBUTES = (
+    "sqlstate",
+    "severity",
+    "detail",
+    "hint",
+    "constraint",
+    "schema",
+    "table",
+    "column",
+    "datatype",
+    "position",
+    "sql",
+    "row",
+    "safe_to_retry",
+)
+
+
+def from_core(data: bytes) -> Error:
+    """The exception that the core described as JSON (bytes, UTF-8).
+
+    The object has `message`, and where they apply: `kind` (the name of a class of this module;
+    empty: chosen by `sqlstate`), the attributes of `Error` by name, and `cause`, such an object
+    again.
+    """
+    return _build(json.loads(data))
+
+
+def _build(fields: dict[str, Any]) -> Error:
+    sqlstate = fields.get("sqlstate") or ""
+    cls = _BY_NAME.get(fields.get("kind") or "") or for_sqlstate(sqlstate)
+    error = cls(fields["message"])
+    for name in _ATTRIBUTES:
+        value = fields.get(name)
+        # The core leaves out, or leaves empty, what it was not told; row 0 is a row.
+        if value or (name == "row" and value is not None):
+            setattr(error, name, value)
+    cause = fields.get("cause")
+    if cause:
+        error.__cause__ = _build(cause)
+    return error
+
+
+def duplicate_columns(sql: str, names: list[str]) -> None:
+    """Log that a statement returns several columns of one name, of which a dict keeps the last.
+
+    The extension calls it once per description of a statement. sql: the statement's text; names:
+    the column names that occur more than once.
+    """
+    _log.warning(
+        "the statement returns more than one column named %s; the last one is kept. Statement: %s",
+        ", ".join(f'"{name}"' for name in names),
+        sql,
+    )

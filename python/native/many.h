@@ -1,0 +1,13 @@
+/* The rows of execute_many: encoded in batches from any iterable and sent while answers come in. */
+#ifndef HN_MANY_H
+#define HN_MANY_H
+
+#include "engine.h"
+
+/* Before the first step: the iterator. 0 or -1. */
+int hn_many_start(hn_engine *engine);
+
+/* hn_engine_advance's for WANT_ROWS. */
+hn_progress hn_many_feed(hn_engine *engine, int block_ms);
+
+#endif

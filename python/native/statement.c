@@ -1,0 +1,205 @@
+/* The methods of a session that run something on the server: arguments in, hn_session_run out. */
+#include "session.h"
+
+#include <string.h>
+
+#include "drive.h"
+#include "error.h"
+
+/* Arguments of a statement call: (sql, second, *, timeout). sql is a reference. */
+typedef struct arguments {
+    PyObject *sql;
+    PyObject *second;
+    hn_time deadline;
+} arguments;
+
+static int place(const char *method, const char *second, PyObject *name, PyObject *value,
+                 PyObject *slot[3])
+{
+    const char *const names[] = {"sql", second, "timeout"};
+    for (size_t i = 0; i < 3; i++) {
+        if (!PyUnicode_Check(name) || PyUnicode_CompareWithASCIIString(name, names[i]) != 0)
+            continue;
+        if (slot[i] != NULL) {
+            PyErr_Format(PyExc_TypeError, "%s() got multiple values for argument '%U'", method, name);
+            return -1;
+        }
+        slot[i] = value;
+        return 0;
+    }
+    PyErr_Format(PyExc_TypeError, "%s() got an unexpected keyword argument '%S'", method, name);
+    return -1;
+}
+
+/* A str that the server can be given, as an exact str; NULL with an exception. */
+static PyObject *check_sql(PyObject *sql)
+{
+    if (!PyUnicode_Check(sql)) {
+        PyErr_Format(PyExc_TypeError, "sql must be a str, not %s", Py_TYPE(sql)->tp_name);
+        return NULL;
+    }
+    Py_ssize_t len;
+    const char *text = PyUnicode_AsUTF8AndSize(sql, &len);
+    if (text == NULL) {
+        if (!PyErr_ExceptionMatches(PyExc_UnicodeEncodeError))
+            return NULL;
+        PyErr_Clear();
+        hn_raise("ProgrammingError", "sql cannot be sent as UTF-8: it holds a lone surrogate");
+        return NULL;
+    }
+    if (memchr(text, 0, (size_t)len) != NULL) {
+        hn_raise("ProgrammingError", "sql holds a NUL character, which PostgreSQL does not take");
+        return NULL;
+    }
+    return PyUnicode_FromObject(sql);
+}
+
+static int read_arguments(const char *method, const char *second, bool second_required,
+                          PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames, arguments *a)
+{
+    PyObject *slot[3] = {NULL, NULL, NULL};
+    if (nargs > 2) {
+        PyErr_Format(PyExc_TypeError, "%s() takes sql and %s by position (%zd given)", method, second,
+                     nargs);
+        return -1;
+    }
+    for (Py_ssize_t i = 0; i < nargs; i++)
+        slot[i] = args[i];
+    for (Py_ssize_t i = 0; kwnames != NULL && i < PyTuple_GET_SIZE(kwnames); i++)
+        if (place(method, second, PyTuple_GET_ITEM(kwnames, i), args[nargs + i], slot) < 0)
+            return -1;
+    if (slot[0] == NULL || (second_required && slot[1] == NULL)) {
+        PyErr_Format(PyExc_TypeError, "%s() misses its argument '%s'", method,
+                     slot[0] == NULL ? "sql" : second);
+        return -1;
+    }
+    a->second = slot[1] == Py_None && !second_required ? NULL : slot[1];
+    if (hn_deadline(slot[2], &a->deadline) < 0)
+        return -1;
+    a->sql = check_sql(slot[0]);
+    return a->sql == NULL ? -1 : 0;
+}
+
+static PyObject *run_statement(const char *method, hn_mode mode, PyObject *self,
+                               PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
+{
+    arguments a;
+    if (read_arguments(method, "params", false, args, nargs, kwnames, &a) < 0)
+        return NULL;
+    PyObject *result = NULL;
+    if (a.second == NULL || hn_check_params(a.second) == 0) {
+        hn_request request = {
+            .op = HN_OP_STATEMENT, .sql = a.sql, .params = a.second, .mode = mode};
+        result = hn_session_run((hn_session *)self, &request, a.deadline);
+    }
+    Py_DECREF(a.sql);
+    return result;
+}
+
+#define STATEMENT(name, mode)                                                                      \
+    static PyObject *name(PyObject *self, PyObject *const *args, Py_ssize_t nargs,                 \
+                          PyObject *kwnames)                                                       \
+    {                                                                                              \
+        return run_statement(#name, mode, self, args, nargs, kwnames);                             \
+    }
+STATEMENT(query, HN_MODE_ROWS)
+STATEMENT(query_one, HN_MODE_ONE)
+STATEMENT(query_one_or_none, HN_MODE_ONE_OR_NONE)
+STATEMENT(query_value, HN_MODE_VALUE)
+STATEMENT(execute, HN_MODE_COUNT)
+#undef STATEMENT
+
+static PyObject *execute_many(PyObject *self, PyObject *const *args, Py_ssize_t nargs,
+                              PyObject *kwnames)
+{
+    arguments a;
+    if (read_arguments("execute_many", "params_list", true, args, nargs, kwnames, &a) < 0)
+        return NULL;
+    hn_request request = {
+        .op = HN_OP_MANY, .sql = a.sql, .params = a.second, .mode = HN_MODE_COUNT};
+    PyObject *result = hn_session_run((hn_session *)self, &request, a.deadline);
+    Py_DECREF(a.sql);
+    return result;
+}
+
+/* A command without rows: None, or NULL with an exception. */
+static PyObject *command(PyObject *self, hn_op op, PyObject *text)
+{
+    PyObject *sql = text == NULL ? NULL : check_sql(text);
+    if (text != NULL && sql == NULL)
+        return NULL;
+    hn_request request = {.op = op, .sql = sql, .mode = HN_MODE_NOTHING};
+    PyObject *result = hn_session_run((hn_session *)self, &request, HN_NEVER);
+    Py_XDECREF(sql);
+    return result;
+}
+
+static PyObject *chained(PyObject *self, PyObject *result)
+{
+    if (result == NULL)
+        return NULL;
+    Py_DECREF(result);
+    return Py_NewRef(self);
+}
+
+static PyObject *commit(PyObject *self, PyObject *unused)
+{
+    (void)unused;
+    return chained(self, command(self, HN_OP_COMMIT, NULL));
+}
+
+static PyObject *rollback(PyObject *self, PyObject *unused)
+{
+    (void)unused;
+    return chained(self, command(self, HN_OP_ROLLBACK, NULL));
+}
+
+static PyObject *begin(PyObject *self, PyObject *sql)
+{
+    return command(self, HN_OP_BEGIN, sql);
+}
+
+static PyObject *savepoint(PyObject *self, PyObject *name)
+{
+    return command(self, HN_OP_SAVEPOINT, name);
+}
+
+static PyObject *release(PyObject *self, PyObject *name)
+{
+    return command(self, HN_OP_RELEASE, name);
+}
+
+static PyObject *rollback_to(PyObject *self, PyObject *name)
+{
+    return command(self, HN_OP_ROLLBACK_TO, name);
+}
+
+static PyObject *finalize(PyObject *self, PyObject *grace)
+{
+    hn_time until;
+    if (hn_deadline(grace, &until) < 0)
+        return NULL;
+    return hn_session_finalize((hn_session *)self, until);
+}
+
+#define FAST(name)                                                                                 \
+    {                                                                                              \
+        #name, (PyCFunction)(void (*)(void))name, METH_FASTCALL | METH_KEYWORDS, NULL              \
+    }
+PyMethodDef hn_statement_methods[] = {
+    FAST(query),
+    FAST(query_one),
+    FAST(query_one_or_none),
+    FAST(query_value),
+    FAST(execute),
+    FAST(execute_many),
+    {"commit", commit, METH_NOARGS, NULL},
+    {"rollback", rollback, METH_NOARGS, NULL},
+    {"_begin", begin, METH_O, NULL},
+    {"_savepoint", savepoint, METH_O, NULL},
+    {"_release", release, METH_O, NULL},
+    {"_rollback_to", rollback_to, METH_O, NULL},
+    {"_finalize", finalize, METH_O, NULL},
+    {NULL, NULL, 0, NULL},
+};
+#undef FAST

@@ -1,0 +1,141 @@
+package tests
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"hypern/go/abi"
+	"hypern/go/wire"
+)
+
+func TestASessionGoesThroughEveryWordOfTheSpecification(t *testing.T) {
+	_, d := begin(t, nil)
+	s := d.Open("r", mainAlias)
+	require.Equal(t, "idle", s.State())
+	s.Query("SELECT 1")
+	require.Equal(t, "connected", s.State())
+	s.Begin()
+	require.Equal(t, "in_transaction", s.State())
+	s.Query("SELECT 1")
+	require.Equal(t, "in_transaction", s.State())
+	s.Commit()
+	require.Equal(t, "committed", s.State())
+	s.Query("SELECT 1")
+	require.Equal(t, "committed", s.State(), "the last verdict stays until the next transaction")
+	s.Begin()
+	require.Equal(t, "in_transaction", s.State())
+	s.Query("SELECT 1")
+	s.Rollback()
+	require.Equal(t, "rolled_back", s.State())
+	s.Finalize()
+	require.Equal(t, "closed", s.State())
+}
+
+func TestEveryAnswerCarriesTheStateThatTheSessionReports(t *testing.T) {
+	_, d := begin(t, nil)
+	s := d.Open("r", mainAlias)
+	for _, step := range []struct {
+		op  abi.Op
+		sql string
+	}{
+		{abi.OpStatement, "SELECT 1"}, {abi.OpBegin, "BEGIN"}, {abi.OpStatement, "SELECT 1/0"},
+		{abi.OpRollback, ""}, {abi.OpStatement, "BEGIN"}, {abi.OpCommit, ""}, {abi.OpFinalize, ""},
+	} {
+		r := s.Run(step.op, step.sql)
+		require.Equal(t, s.Core.State(), r.State, "after %q", step.sql)
+	}
+}
+
+func TestAFinalizedSessionRefusesEveryOperation(t *testing.T) {
+	_, d := begin(t, nil)
+	s := d.Open("r", mainAlias)
+	s.Query("SELECT 1")
+	s.Finalize()
+	for _, op := range []abi.Op{abi.OpStatement, abi.OpMany, abi.OpBegin, abi.OpCommit, abi.OpRollback,
+		abi.OpSavepoint, abi.OpRelease, abi.OpRollbackTo, abi.OpFinalize} {
+		r := s.Run(op, "SELECT 1")
+		requireKind(t, r, wire.KindSessionClosed)
+		require.Contains(t, r.Fault.Message, `"r"`)
+	}
+}
+
+func TestARequestsIdOpensAFreshSessionAfterFinalize(t *testing.T) {
+	_, d := begin(t, nil)
+	first := d.Open("r", mainAlias)
+	require.Same(t, first.Core, d.Open("r", mainAlias).Core)
+	require.NotSame(t, first.Core, d.Open("other", mainAlias).Core)
+	first.Core.Set(abi.SetError, true)
+	first.Finalize()
+	second := d.Open("r", mainAlias)
+	require.NotSame(t, first.Core, second.Core)
+	require.Equal(t, uint32(abi.StateIdle)|abi.FlagAutoCommit, second.Core.State())
+	requireUsable(t, second)
+}
+
+func TestFlagsAreSetAndAnswered(t *testing.T) {
+	_, d := begin(t, nil)
+	core := d.Open("r", mainAlias).Core
+	require.Equal(t, uint32(abi.StateIdle), core.Set(abi.SetAutoCommit, false))
+	require.Equal(t, uint32(abi.StateIdle)|abi.FlagAutoCommit, core.Set(abi.SetAutoCommit, true))
+	require.Equal(t, uint32(abi.StateIdle)|abi.FlagAutoCommit|abi.FlagError, core.Set(abi.SetError, true))
+	require.Equal(t, uint32(abi.StateIdle)|abi.FlagAutoCommit|abi.FlagError, core.Set(abi.SetError, false),
+		"an error once marked stays")
+	require.Equal(t, core.State(), core.Set(abi.SetNothing, true))
+}
+
+func TestASecondOperationWhileOneIsUnderWayIsRefusedAndHarmsNothing(t *testing.T) {
+	_, d := begin(t, nil)
+	s := d.Open("r", mainAlias)
+	other := d.Open("r", mainAlias)
+	s.Query("SELECT 1")
+	s.Hook = once(func() { requireKind(t, other.Try("SELECT 2"), wire.KindInterface) })
+	require.Equal(t, "3", s.Value("SELECT 3"))
+}
+
+func TestSessionsOfSeveralAliasesShareARequestAndNothingElse(t *testing.T) {
+	one, d := begin(t, nil)
+	two, _ := begin(t, nil)
+	d.Configure("second", two.ConnInfo(), nil)
+	a, b := d.Open("r", mainAlias), d.Open("r", "second")
+	require.NotSame(t, a.Core, b.Core)
+	require.Equal(t, one.Name, a.Value("SELECT current_database()"))
+	require.Equal(t, two.Name, b.Value("SELECT current_database()"))
+
+	require.Len(t, d.Registry.Find("r", nil), 2)
+	second := "second"
+	require.Len(t, d.Registry.Find("r", &second), 1)
+	a.Begin()
+	require.False(t, b.InTransaction())
+	a.Finalize()
+	require.Len(t, d.Registry.Find("r", nil), 1)
+	requireUsable(t, b)
+	b.Finalize()
+	require.Empty(t, d.Registry.Find("r", nil))
+	require.Zero(t, d.Handles())
+	require.Zero(t, d.Registry.Count())
+}
+
+func TestAnUnknownRequestHasNoSessionsAndAnUnknownAliasIsAnError(t *testing.T) {
+	_, d := begin(t, nil)
+	require.Empty(t, d.Registry.Find("nobody", nil))
+	_, fault := d.Registry.Open("r", "nowhere")
+	require.NotNil(t, fault)
+	require.Equal(t, wire.KindConfiguration, fault.Kind)
+	require.Contains(t, fault.Message, `"nowhere"`)
+}
+
+func TestSessionsNobodyFinalizedAreListed(t *testing.T) {
+	_, d := begin(t, nil)
+	require.Empty(t, d.Registry.Left())
+	idle := d.Open("idle", mainAlias)
+	s := d.Open("forgotten", mainAlias)
+	s.Query("SELECT 1")
+	left := d.Registry.Left()
+	require.Len(t, left, 1, "a session without a connection leaves nothing open")
+	require.Equal(t, "forgotten", left[0].RequestID)
+	require.Equal(t, mainAlias, left[0].Alias)
+	s.Finalize()
+	idle.Finalize()
+	require.Empty(t, d.Registry.Left())
+}

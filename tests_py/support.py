@@ -1,0 +1,50 @@
+"""What several test files share that is no fixture."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Callable
+from typing import Protocol
+from urllib.parse import quote
+
+from hypern._conninfo.parse import parse
+from hypern.database import DbSession, db, scope
+
+
+class RunPython(Protocol):
+    """The fixture `run_python`."""
+
+    def __call__(
+        self, code: str, *arguments: str, options: tuple[str, ...] = (), status: int = 0
+    ) -> subprocess.CompletedProcess[str]: ...
+
+
+def url_with(url: str, **keywords: str) -> str:
+    """The URL with other keywords of libpq (`dbname`, `user`, ...)."""
+    merged = {**parse(url), **keywords}
+    return "postgresql:///?" + "&".join(f"{k}={quote(v, safe='')}" for k, v in merged.items())
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 5) -> None:
+    """Wait for a condition, which must come true within some seconds."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.01)
+
+
+def insert(session: DbSession, n: int) -> None:
+    """Add a number to the table of the fixture `numbers`; below zero it violates a constraint."""
+    session.execute("INSERT INTO numbers VALUES ($1)", [n])
+
+
+def numbers_seen_by_others() -> list[int]:
+    """What is committed in the table of the fixture `numbers`."""
+    with scope():
+        return [row["n"] for row in db().query("SELECT n FROM numbers ORDER BY n")]
+
+
+def in_transaction(session: DbSession) -> bool:
+    """The session's property, which a type checker takes to be constant between two asserts."""
+    return session.is_in_transaction

@@ -1,0 +1,63 @@
+"""execute_many: any iterable, pipelined, all rows or none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from hypern import errors
+from hypern.database import DbSession
+
+
+@pytest.fixture(autouse=True)
+def users(session: DbSession) -> None:
+    session.execute(
+        "CREATE TEMP TABLE users (id int PRIMARY KEY GENERATED ALWAYS AS IDENTITY, "
+        "name text NOT NULL, age int CHECK (age >= 0))"
+    )
+
+
+def add(session: DbSession, name: str) -> None:
+    session.execute("INSERT INTO users (name) VALUES ($1)", [name])
+
+
+def test_execute_many_counts_rows_and_takes_any_iterable(session: DbSession) -> None:
+    sql = "INSERT INTO users (name, age) VALUES ($1, $2)"
+    assert session.execute_many(sql, [["Ann", 1], ("Bob", 2)]) == 2
+    assert session.execute_many(sql, ((f"user {n}", n) for n in range(5000))) == 5000
+    assert session.execute_many(sql, []) == 0
+    assert session.query_value("SELECT sum(age) FROM users") == 3 + sum(range(5000))
+
+
+def test_execute_many_is_all_or_nothing_and_names_the_row(session: DbSession) -> None:
+    sql = "INSERT INTO users (name, age) VALUES ($1, $2)"
+    with pytest.raises(errors.CheckViolation) as caught:
+        session.execute_many(sql, [["a", 1], ["b", 2], ["c", -1], ["d", 3]])
+    assert caught.value.row == 2
+    assert session.query_value("SELECT count(*) FROM users") == 0
+    with pytest.raises(TypeError, match=r"\$2"):
+        session.execute_many(sql, [["a", 1], ["b", object()]])
+    assert session.query_value("SELECT count(*) FROM users") == 0
+
+
+def test_execute_many_in_a_transaction_undoes_itself_only(session: DbSession) -> None:
+    with session.transaction():
+        add(session, "kept")
+        with pytest.raises(errors.NotNullViolation):
+            session.execute_many("INSERT INTO users (name) VALUES ($1)", [["x"], [None]])
+        add(session, "kept too")
+    assert session.query("SELECT name FROM users ORDER BY id") == [
+        {"name": "kept"},
+        {"name": "kept too"},
+    ]
+
+
+def test_execute_many_stops_where_its_iterable_raises(session: DbSession) -> None:
+    def rows() -> Iterator[list[str]]:
+        yield ["a"]
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        session.execute_many("INSERT INTO users (name) VALUES ($1)", rows())
+    assert session.query_value("SELECT count(*) FROM users") == 0

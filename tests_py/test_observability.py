@@ -1,0 +1,69 @@
+"""What the logger "hypern" and the hook of `Database.on_statement` are told."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from hypern import errors
+from hypern.database import Database, DbSession, db, finalize_db
+
+
+def test_two_columns_of_one_name_keep_the_last_and_warn(
+    session: DbSession, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING, logger="hypern"):
+        assert session.query("SELECT 1 AS n, 2 AS n") == [{"n": 2}]
+        assert session.query("SELECT 1 AS n, 2 AS n") == [{"n": 2}]
+    assert len(caplog.records) == 1
+    assert '"n"' in caplog.text
+
+
+def test_the_hook_is_told_of_each_statement(session: DbSession) -> None:
+    told: list[tuple[str, float, int, str | None]] = []
+
+    @Database.on_statement
+    def hook(sql: str, seconds: float, rows: int, sqlstate: str | None) -> None:
+        told.append((sql, seconds, rows, sqlstate))
+
+    try:
+        session.query("SELECT generate_series(1, 3)")
+        with pytest.raises(errors.DivisionByZero):
+            session.query("SELECT 1 / $1::int", [0])
+    finally:
+        Database.on_statement(None)
+    session.query("SELECT 'nobody listens'")
+    (sql, seconds, rows, sqlstate), failed = told
+    assert (sql, rows, sqlstate) == ("SELECT generate_series(1, 3)", 3, None)
+    assert 0 < seconds < 5
+    assert (failed[0], failed[3]) == ("SELECT 1 / $1::int", "22012")
+
+
+def test_a_failing_hook_is_logged_and_disturbs_nothing(
+    session: DbSession, caplog: pytest.LogCaptureFixture
+) -> None:
+    def hook(sql: str, seconds: float, rows: int, sqlstate: str | None) -> None:
+        raise ZeroDivisionError
+
+    Database.on_statement(hook)
+    try:
+        assert session.query_value("SELECT 1") == 1
+    finally:
+        Database.on_statement(None)
+    assert "on_statement hook failed" in caplog.text
+
+
+def test_slow_statements_are_logged_without_their_parameters(
+    database: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    Database.configure(database, slow_query_secs=0.05, alias="watched")
+    session = db("slow", alias="watched")
+    with caplog.at_level(logging.WARNING, logger="hypern"):
+        session.query("SELECT 'quick'")
+        session.query("SELECT pg_sleep($1), $2::text", [0.1, "a secret"])
+    finalize_db("slow")
+    Database.close("watched")
+    assert "SELECT pg_sleep($1), $2::text" in caplog.text
+    assert "quick" not in caplog.text
+    assert "a secret" not in caplog.text

@@ -1,0 +1,247 @@
+"""Import loads nothing; forks before and after use, nested, and multiprocessing all work."""
+
+from __future__ import annotations
+
+import pytest
+from support import RunPython
+
+IMPORT_LOADS_NOTHING = """
+import os, sys
+
+def threads():
+    return len(os.listdir("/proc/self/task"))
+
+def core_is_mapped():
+    return "hypern_core" in open("/proc/self/maps").read()
+
+before = threads()
+import hypern
+from hypern import _native
+from hypern.database import Database, db, finalize_db, scope, PoolStatus
+Database.configure(sys.argv[1], alias="default", max_size=3, min_idle=1)
+Database.on_statement(lambda *told: None)
+assert Database.is_configured()
+assert Database.status() == PoolStatus(0, 0, 3)
+with scope():
+    finalize_db()
+finalize_db("nobody")
+assert _native.debug() == b"{}" and _native.left_open() == b"[]"
+Database.close()
+assert not core_is_mapped() and not _native.core_loaded()
+assert threads() == before, threads()
+
+Database.configure(sys.argv[1])
+assert db("first").query_value("SELECT 1") == 1
+assert core_is_mapped() and _native.core_loaded()
+finalize_db("first")
+"""
+
+FORK_BEFORE_USE = """
+import os, sys
+from hypern.database import Database, db, scope
+Database.configure(sys.argv[1], max_size=2)
+children = []
+for n in range(4):
+    pid = os.fork()
+    if pid == 0:
+        with scope():
+            assert db().query_value("SELECT $1::int", [n]) == n
+        Database.close()
+        os._exit(0)
+    children.append(pid)
+assert all(os.waitpid(pid, 0)[1] == 0 for pid in children)
+with scope():
+    assert db().query_value("SELECT 1") == 1
+"""
+
+FORK_AFTER_USE = """
+import os, sys, threading, time
+from hypern import errors
+from hypern.database import Database, db, finalize_db, scope
+Database.configure(sys.argv[1], max_size=4)
+
+stop = threading.Event()
+failures = []
+def busy():
+    try:
+        while not stop.is_set():
+            with scope():
+                assert db().query_value("SELECT 7") == 7
+    except BaseException as error:
+        failures.append(error)
+threads = [threading.Thread(target=busy) for _ in range(2)]
+for thread in threads:
+    thread.start()
+
+inherited = db("parent").begin()
+parent_pid = inherited.query_value("SELECT pg_backend_pid()")
+
+def child(depth):
+    try:
+        try:
+            inherited.query("SELECT 1")
+        except errors.Error as error:
+            assert "fork" in str(error), error
+        else:
+            raise AssertionError("the parent's session answered in the child")
+        mine = db("parent")
+        assert mine is not inherited
+        assert not mine.is_in_transaction
+        with mine.transaction():
+            pid = mine.query_value("SELECT pg_backend_pid()")
+        assert pid != parent_pid
+        finalize_db("parent")
+        assert Database.status().in_use == 0
+        if depth:
+            fork(depth - 1)
+    except BaseException:
+        import traceback
+        traceback.print_exc()
+        os._exit(1)
+    os._exit(0)
+
+def fork(depth):
+    pid = os.fork()
+    if pid == 0:
+        child(depth)
+    assert os.waitpid(pid, 0)[1] == 0
+
+for _ in range(5):
+    fork(3)
+
+assert inherited.query_value("SELECT pg_backend_pid()") == parent_pid
+assert inherited.is_in_transaction
+finalize_db("parent")
+stop.set()
+for thread in threads:
+    thread.join()
+assert failures == [], failures
+"""
+
+FORK_IN_A_SCOPE = """
+import os, sys
+from hypern.database import Database, db, scope
+Database.configure(sys.argv[1], max_size=2)
+with scope("both") as current:
+    db().execute("SELECT 1")
+    pid = os.fork()
+    if pid == 0:
+        assert db() is db(current)
+        assert db().query_value("SELECT 2") == 2
+        os._exit(0)
+    assert os.waitpid(pid, 0)[1] == 0
+    assert db().query_value("SELECT 3") == 3
+"""
+
+EXIT_OF_A_FORKED_CHILD = """
+import os, sys
+from hypern.database import Database, db, finalize_db
+Database.configure(sys.argv[1], max_size=2)
+session = db("parent").begin()
+session.query("SELECT 1")
+pid = os.fork()
+if pid == 0:
+    sys.exit(0)  # atexit handlers run, and must leave the parent's connection alone
+assert os.waitpid(pid, 0)[1] == 0
+assert session.query_value("SELECT 2") == 2
+finalize_db("parent")
+"""
+
+MULTIPROCESSING = """
+import multiprocessing, sys
+from hypern.database import Database, db, scope
+
+def work(arguments):
+    url, n = arguments
+    Database.configure(url, max_size=2)
+    with scope():
+        return db().query_value("SELECT $1::int * 2", [n])
+
+if __name__ == "__main__":
+    method, url, used = sys.argv[1:]
+    Database.configure(url, max_size=2)
+    if used == "used":
+        with scope():
+            db().query("SELECT 1")
+    with multiprocessing.get_context(method).Pool(2) as pool:
+        assert pool.map(work, [(url, n) for n in range(8)]) == [2 * n for n in range(8)]
+        pool.close()
+        pool.join()
+    with scope():
+        assert db().query_value("SELECT 3") == 3
+"""
+
+CONCURRENT_FUTURES = """
+import sys
+from concurrent.futures import ProcessPoolExecutor
+from hypern.database import Database, db, scope
+
+def work(n):
+    with scope(), db().transaction() as session:
+        return session.query_value("SELECT $1::int", [n])
+
+if __name__ == "__main__":
+    Database.configure(sys.argv[1], max_size=2)
+    with scope():
+        db().query("SELECT 1")
+    import multiprocessing
+    context = multiprocessing.get_context("fork")
+    with ProcessPoolExecutor(2, mp_context=context) as executor:
+        assert list(executor.map(work, range(8))) == list(range(8))
+"""
+
+SUBINTERPRETER = """
+import sys
+try:
+    import _xxsubinterpreters as interpreters
+except ImportError:
+    import _interpreters as interpreters
+i = interpreters.create()
+code = '''
+import sys
+try:
+    import hypern
+except ImportError as error:
+    assert "interpreter" in str(error), error
+else:
+    raise AssertionError("it was loaded")
+'''
+result = interpreters.run_string(i, code)
+assert result is None, result
+"""
+
+EXIT_WITH_STATEMENT_RUNNING = """
+import sys, threading, time
+from hypern.database import Database, db
+Database.configure(sys.argv[1])
+def work():
+    try:
+        db("stuck").query("SELECT pg_sleep(60)")
+    except BaseException:
+        pass
+threading.Thread(target=work, daemon=True).start()
+time.sleep(0.5)
+"""
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        pytest.param(IMPORT_LOADS_NOTHING, id="import and configure load nothing"),
+        pytest.param(FORK_BEFORE_USE, id="fork before use"),
+        pytest.param(FORK_AFTER_USE, id="fork after use, nested"),
+        pytest.param(FORK_IN_A_SCOPE, id="fork in a scope"),
+        pytest.param(EXIT_OF_A_FORKED_CHILD, id="exit of a forked child"),
+        pytest.param(CONCURRENT_FUTURES, id="concurrent.futures"),
+        pytest.param(SUBINTERPRETER, id="sub-interpreters are refused"),
+        pytest.param(EXIT_WITH_STATEMENT_RUNNING, id="exit with a statement running"),
+    ],
+)
+def test_a_process(database: str, run_python: RunPython, script: str) -> None:
+    run_python(script, database)
+
+
+@pytest.mark.parametrize("method", ["fork", "forkserver", "spawn"])
+@pytest.mark.parametrize("used", ["unused", "used"])
+def test_multiprocessing(database: str, run_python: RunPython, method: str, used: str) -> None:
+    run_python(MULTIPROCESSING, method, database, used)

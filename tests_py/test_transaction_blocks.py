@@ -1,0 +1,164 @@
+"""`with session.transaction()`: what it commits, what it rolls back, and nesting."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+import pytest
+from support import in_transaction, insert, numbers_seen_by_others
+
+from hypern import errors
+from hypern.database import DbSession, db, finalize_db
+
+pytestmark = pytest.mark.usefixtures("numbers")
+
+
+def raising(session: DbSession, n: int, error: BaseException) -> Callable[[], None]:
+    def block() -> None:
+        with session.transaction():
+            insert(session, n)
+            raise error
+
+    return block
+
+
+def test_a_block_commits_at_its_end(session: DbSession) -> None:
+    with session.transaction() as inner:
+        assert inner is session
+        insert(session, 1)
+        assert in_transaction(session)
+    assert numbers_seen_by_others() == [1]
+
+
+@pytest.mark.parametrize(
+    "error", [ValueError(), KeyboardInterrupt(), SystemExit(), GeneratorExit()]
+)
+def test_a_block_rolls_back_on_any_exception(session: DbSession, error: BaseException) -> None:
+    with pytest.raises(type(error)):
+        raising(session, 1, error)()
+    assert session.state == "rolled_back"
+    assert numbers_seen_by_others() == []
+
+
+def test_a_server_error_in_a_block_rolls_back_and_passes_through(session: DbSession) -> None:
+    def block() -> None:
+        with session.transaction():
+            insert(session, 1)
+            insert(session, -1)
+
+    with pytest.raises(errors.CheckViolation):
+        block()
+    assert numbers_seen_by_others() == []
+    insert(session, 2)
+    assert numbers_seen_by_others() == [2]
+
+
+def test_nested_blocks_are_savepoints(session: DbSession) -> None:
+    with session.transaction():
+        insert(session, 1)
+        with session.transaction():
+            insert(session, 2)
+            with pytest.raises(ValueError, match="inner"):
+                raising(session, 3, ValueError("inner"))()
+            with pytest.raises(errors.UniqueViolation):
+                raising_duplicate(session)
+            insert(session, 4)
+        with session.transaction():
+            pass
+        assert numbers_seen_by_others() == []
+    assert numbers_seen_by_others() == [1, 2, 4]
+
+
+def raising_duplicate(session: DbSession) -> None:
+    with session.transaction():
+        insert(session, 1)
+
+
+def test_the_outer_block_undoes_the_inner_one(session: DbSession) -> None:
+    def outer() -> None:
+        with session.transaction():
+            with session.transaction():
+                insert(session, 1)
+            raise ValueError
+
+    with pytest.raises(ValueError):  # noqa: PT011 - it has no text
+        outer()
+    assert numbers_seen_by_others() == []
+
+
+def test_a_block_inside_begin_is_a_savepoint(session: DbSession) -> None:
+    session.begin()
+    insert(session, 1)
+    with session.transaction():
+        insert(session, 2)
+    assert in_transaction(session)
+    session.rollback()
+    assert numbers_seen_by_others() == []
+
+
+def test_a_block_that_ends_its_transaction_itself_is_left_quietly(session: DbSession) -> None:
+    with session.transaction():
+        insert(session, 1)
+        session.commit()
+    with session.transaction():
+        insert(session, 2)
+        session.rollback()
+    assert numbers_seen_by_others() == [1]
+
+
+def test_a_transaction_object_serves_one_block_at_a_time(session: DbSession) -> None:
+    transaction = session.transaction()
+    with transaction:
+        insert(session, 1)
+        with pytest.raises(errors.InterfaceError, match="entered already"), transaction:
+            pass
+    with transaction:
+        insert(session, 2)
+    assert numbers_seen_by_others() == [1, 2]
+
+
+def test_swallowing_a_server_error_in_a_block_does_not_pretend_success(session: DbSession) -> None:
+    def block() -> None:
+        with session.transaction():
+            insert(session, 1)
+            with pytest.raises(errors.CheckViolation):
+                insert(session, -1)
+
+    with pytest.raises(errors.TransactionAborted):
+        block()
+    assert numbers_seen_by_others() == []
+
+
+def test_a_lost_connection_in_a_block_passes_its_own_error(
+    session: DbSession, caplog: pytest.LogCaptureFixture
+) -> None:
+    def block() -> None:
+        with session.transaction():
+            insert(session, 1)
+            pid = session.query_value("SELECT pg_backend_pid()")
+            db("killer").execute("SELECT pg_terminate_backend($1, 5000)", [pid])
+            finalize_db("killer")
+            insert(session, 2)
+
+    with caplog.at_level(logging.WARNING, logger="hypern"), pytest.raises(errors.Error) as caught:
+        block()
+    assert isinstance(caught.value, (errors.ConnectionLost, errors.AdminShutdown))
+    assert caplog.records == []
+    assert numbers_seen_by_others() == []
+    assert session.query_value("SELECT 1") == 1
+
+
+def test_swallowing_a_lost_connection_does_not_pretend_success(session: DbSession) -> None:
+    def block() -> None:
+        with session.transaction():
+            insert(session, 1)
+            pid = session.query_value("SELECT pg_backend_pid()")
+            db("killer").execute("SELECT pg_terminate_backend($1, 5000)", [pid])
+            finalize_db("killer")
+            with pytest.raises(errors.Error):
+                insert(session, 2)
+
+    with pytest.raises(errors.Error):
+        block()
+    assert numbers_seen_by_others() == []
