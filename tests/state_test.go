@@ -10,6 +10,7 @@ import (
 )
 
 func TestASessionGoesThroughEveryWordOfTheSpecification(t *testing.T) {
+	t.Parallel()
 	_, d := begin(t, nil)
 	s := d.Open("r", mainAlias)
 	require.Equal(t, "idle", s.State())
@@ -33,6 +34,7 @@ func TestASessionGoesThroughEveryWordOfTheSpecification(t *testing.T) {
 }
 
 func TestEveryAnswerCarriesTheStateThatTheSessionReports(t *testing.T) {
+	t.Parallel()
 	_, d := begin(t, nil)
 	s := d.Open("r", mainAlias)
 	for _, step := range []struct {
@@ -48,6 +50,7 @@ func TestEveryAnswerCarriesTheStateThatTheSessionReports(t *testing.T) {
 }
 
 func TestAFinalizedSessionRefusesEveryOperation(t *testing.T) {
+	t.Parallel()
 	_, d := begin(t, nil)
 	s := d.Open("r", mainAlias)
 	s.Query("SELECT 1")
@@ -61,6 +64,7 @@ func TestAFinalizedSessionRefusesEveryOperation(t *testing.T) {
 }
 
 func TestARequestsIdOpensAFreshSessionAfterFinalize(t *testing.T) {
+	t.Parallel()
 	_, d := begin(t, nil)
 	first := d.Open("r", mainAlias)
 	require.Same(t, first.Core, d.Open("r", mainAlias).Core)
@@ -74,6 +78,7 @@ func TestARequestsIdOpensAFreshSessionAfterFinalize(t *testing.T) {
 }
 
 func TestFlagsAreSetAndAnswered(t *testing.T) {
+	t.Parallel()
 	_, d := begin(t, nil)
 	core := d.Open("r", mainAlias).Core
 	require.Equal(t, uint32(abi.StateIdle), core.Set(abi.SetAutoCommit, false))
@@ -85,6 +90,7 @@ func TestFlagsAreSetAndAnswered(t *testing.T) {
 }
 
 func TestASecondOperationWhileOneIsUnderWayIsRefusedAndHarmsNothing(t *testing.T) {
+	t.Parallel()
 	_, d := begin(t, nil)
 	s := d.Open("r", mainAlias)
 	other := d.Open("r", mainAlias)
@@ -94,6 +100,7 @@ func TestASecondOperationWhileOneIsUnderWayIsRefusedAndHarmsNothing(t *testing.T
 }
 
 func TestSessionsOfSeveralAliasesShareARequestAndNothingElse(t *testing.T) {
+	t.Parallel()
 	one, d := begin(t, nil)
 	two, _ := begin(t, nil)
 	d.Configure("second", two.ConnInfo(), nil)
@@ -117,6 +124,7 @@ func TestSessionsOfSeveralAliasesShareARequestAndNothingElse(t *testing.T) {
 }
 
 func TestAnUnknownRequestHasNoSessionsAndAnUnknownAliasIsAnError(t *testing.T) {
+	t.Parallel()
 	_, d := begin(t, nil)
 	require.Empty(t, d.Registry.Find("nobody", nil))
 	_, fault := d.Registry.Open("r", "nowhere")
@@ -126,6 +134,7 @@ func TestAnUnknownRequestHasNoSessionsAndAnUnknownAliasIsAnError(t *testing.T) {
 }
 
 func TestSessionsNobodyFinalizedAreListed(t *testing.T) {
+	t.Parallel()
 	_, d := begin(t, nil)
 	require.Empty(t, d.Registry.Left())
 	idle := d.Open("idle", mainAlias)

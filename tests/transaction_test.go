@@ -11,6 +11,7 @@ import (
 )
 
 func TestBeginSendsNothingUntilTheFirstStatement(t *testing.T) {
+	t.Parallel()
 	_, d, proxy := beginProxied(t, nil)
 	s := d.Open("r", mainAlias)
 	requireUsable(t, s)
@@ -27,6 +28,7 @@ func TestBeginSendsNothingUntilTheFirstStatement(t *testing.T) {
 }
 
 func TestNowInATransactionIsTheFirstStatementsNotBegins(t *testing.T) {
+	t.Parallel()
 	db, d := begin(t, nil)
 	s := d.Open("r", mainAlias)
 	s.Begin()
@@ -37,6 +39,7 @@ func TestNowInATransactionIsTheFirstStatementsNotBegins(t *testing.T) {
 }
 
 func TestBeginHoldsAConnectionButNoServerTransaction(t *testing.T) {
+	t.Parallel()
 	db, d := begin(t, nil)
 	s := d.Open("r", mainAlias)
 	s.Begin()
@@ -49,6 +52,7 @@ func TestBeginHoldsAConnectionButNoServerTransaction(t *testing.T) {
 }
 
 func TestACommittedTransactionIsVisibleToOthersAndARolledBackOneIsNot(t *testing.T) {
+	t.Parallel()
 	db, d := begin(t, nil)
 	db.Query("CREATE TABLE t (n int)")
 	s := d.Open("r", mainAlias)
@@ -66,6 +70,7 @@ func TestACommittedTransactionIsVisibleToOthersAndARolledBackOneIsNot(t *testing
 }
 
 func TestBeginTwiceIsAnErrorAndTheTransactionGoesOn(t *testing.T) {
+	t.Parallel()
 	_, d := begin(t, nil)
 	s := d.Open("r", mainAlias)
 	s.Begin()
@@ -76,6 +81,7 @@ func TestBeginTwiceIsAnErrorAndTheTransactionGoesOn(t *testing.T) {
 }
 
 func TestCommitAndRollbackWithoutATransactionAreErrors(t *testing.T) {
+	t.Parallel()
 	_, d := begin(t, nil)
 	s := d.Open("r", mainAlias)
 	for _, op := range []abi.Op{abi.OpCommit, abi.OpRollback, abi.OpSavepoint, abi.OpRelease, abi.OpRollbackTo} {
@@ -87,6 +93,7 @@ func TestCommitAndRollbackWithoutATransactionAreErrors(t *testing.T) {
 }
 
 func TestCommitOfAnAbortedTransactionIsTransactionAbortedWithTheFirstErrorAsCause(t *testing.T) {
+	t.Parallel()
 	_, d := begin(t, nil)
 	s := d.Open("r", mainAlias)
 	s.Begin()
@@ -105,6 +112,7 @@ func TestCommitOfAnAbortedTransactionIsTransactionAbortedWithTheFirstErrorAsCaus
 }
 
 func TestTheCauseOfAnAbortedTransactionIsNotAnEarlierTransactions(t *testing.T) {
+	t.Parallel()
 	_, d := begin(t, nil)
 	s := d.Open("r", mainAlias)
 	for _, raw := range []struct{ sql, state string }{
@@ -119,6 +127,7 @@ func TestTheCauseOfAnAbortedTransactionIsNotAnEarlierTransactions(t *testing.T) 
 }
 
 func TestARawBeginIsATransactionLikeAnyOther(t *testing.T) {
+	t.Parallel()
 	db, d := begin(t, nil)
 	db.Query("CREATE TABLE t (n int)")
 	s := d.Open("r", mainAlias)
@@ -141,6 +150,7 @@ func TestARawBeginIsATransactionLikeAnyOther(t *testing.T) {
 }
 
 func TestARawCommitAsTheFirstStatementAfterBeginEndsTheTransaction(t *testing.T) {
+	t.Parallel()
 	_, d := begin(t, nil)
 	s := d.Open("r", mainAlias)
 	for range 2 {
@@ -152,6 +162,7 @@ func TestARawCommitAsTheFirstStatementAfterBeginEndsTheTransaction(t *testing.T)
 }
 
 func TestAnEmptyTransactionCommitsAndRollsBackWithoutAWord(t *testing.T) {
+	t.Parallel()
 	_, d, proxy := beginProxied(t, nil)
 	s := d.Open("r", mainAlias)
 	requireUsable(t, s)
@@ -166,6 +177,7 @@ func TestAnEmptyTransactionCommitsAndRollsBackWithoutAWord(t *testing.T) {
 }
 
 func TestBeginsOwnTextReachesTheServer(t *testing.T) {
+	t.Parallel()
 	_, d := begin(t, nil)
 	s := d.Open("r", mainAlias)
 	s.Must(abi.OpBegin, "BEGIN ISOLATION LEVEL SERIALIZABLE READ ONLY DEFERRABLE")
@@ -175,6 +187,7 @@ func TestBeginsOwnTextReachesTheServer(t *testing.T) {
 }
 
 func TestADeferredConstraintFailsTheCommitAndTheTransactionIsOver(t *testing.T) {
+	t.Parallel()
 	db, d := begin(t, nil)
 	db.Query("CREATE TABLE p (id int PRIMARY KEY); " +
 		"CREATE TABLE c (p int REFERENCES p DEFERRABLE INITIALLY DEFERRED)")
@@ -191,6 +204,7 @@ func TestADeferredConstraintFailsTheCommitAndTheTransactionIsOver(t *testing.T) 
 }
 
 func TestNestedSavepointsRollBackWhatTheyHoldAndNoMore(t *testing.T) {
+	t.Parallel()
 	db, d := begin(t, nil)
 	db.Query("CREATE TABLE t (n int)")
 	s := d.Open("r", mainAlias)
@@ -210,6 +224,7 @@ func TestNestedSavepointsRollBackWhatTheyHoldAndNoMore(t *testing.T) {
 }
 
 func TestASavepointSurvivesAnErrorInsideIt(t *testing.T) {
+	t.Parallel()
 	db, d := begin(t, nil)
 	db.Query("CREATE TABLE t (n int)")
 	s := d.Open("r", mainAlias)
@@ -224,6 +239,7 @@ func TestASavepointSurvivesAnErrorInsideIt(t *testing.T) {
 }
 
 func TestSavepointsThatNothingHappenedInAreNeverSent(t *testing.T) {
+	t.Parallel()
 	_, d, proxy := beginProxied(t, nil)
 	s := d.Open("r", mainAlias)
 	s.Begin()
@@ -242,6 +258,7 @@ func TestSavepointsThatNothingHappenedInAreNeverSent(t *testing.T) {
 }
 
 func TestAReleaseIsOwedAndTravelsWithTheNextStatement(t *testing.T) {
+	t.Parallel()
 	_, d, proxy := beginProxied(t, nil)
 	s := d.Open("r", mainAlias)
 	s.Begin()
@@ -257,6 +274,7 @@ func TestAReleaseIsOwedAndTravelsWithTheNextStatement(t *testing.T) {
 }
 
 func TestAnErrorInTheFirstStatementLeavesTheTransactionAborted(t *testing.T) {
+	t.Parallel()
 	_, d := begin(t, nil)
 	s := d.Open("r", mainAlias)
 	s.Begin()
@@ -268,6 +286,7 @@ func TestAnErrorInTheFirstStatementLeavesTheTransactionAborted(t *testing.T) {
 }
 
 func TestTransactionsWorkInEveryStatementCacheMode(t *testing.T) {
+	t.Parallel()
 	for _, mode := range []string{pool.CacheAuto, pool.CacheNamed, pool.CacheDescribe, pool.CacheOff} {
 		t.Run(mode, func(t *testing.T) {
 			db, d := begin(t, func(c *pool.Config) { c.StatementCache = mode })

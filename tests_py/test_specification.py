@@ -106,6 +106,8 @@ def url(database: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     module.Hypern = Application  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "hypern.app", module)
     yield database
+    for request_id in ("the request", "the reader's own"):
+        finalize_db(request_id)
     Database.close()
 
 
@@ -185,8 +187,8 @@ def test_a_block_runs_as_printed(block: Block, url: str) -> None:
             else:
                 assert isinstance(outcome, Response), f"{route}: {outcome!r}"
                 assert outcome.code < 300
-    finalize_db("the request")
-    finalize_db("the reader's own")
+    for request_id in ("the request", "the reader's own"):
+        finalize_db(request_id)
     for alias in ("default", "analytics", "logging"):
         if Database.is_configured(alias):
             assert Database.status(alias).in_use == 0
@@ -205,7 +207,7 @@ def value(url: str, sql: str) -> Any:
 
 
 def test_the_specification_has_its_blocks() -> None:
-    assert len(BLOCKS) > 30
+    assert len(BLOCKS) == SPECIFICATION.read_text(encoding="utf-8").count("```python") > 20
 
 
 def test_the_quick_start_serves_what_its_text_says(url: str) -> None:

@@ -79,8 +79,9 @@ func (o *operation) exchange(out []byte, more feed) {
 			case Serve, TimeOut:
 			}
 		}
-		if err := o.scan(r); err != nil {
-			s.t.Fatal(err)
+		if o.scan(r) != nil {
+			r.flags, r.errno = r.flags|abi.InEOF, int32(unix.EPROTO)
+			break
 		}
 		if (r.zs == 0 || r.early) && len(r.out) == 0 && r.more == nil {
 			break

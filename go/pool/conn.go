@@ -129,10 +129,13 @@ func (c *Conn) Killed() *wire.Fault { return c.killed.Load() }
 // server said on its own. done is false while an answer is outstanding: wait for FD to become
 // readable and call again. A connection that has ended or refused what was owed comes back broken.
 func (c *Conn) Settle() (done bool) {
-	for !c.broken {
+	for looked := false; !c.broken; {
 		if !c.readFrames() {
 			c.broken = true
 			break
+		}
+		if looked && c.Owed == 0 && len(c.inbuf) == 0 {
+			return true
 		}
 		if len(c.inbuf) == cap(c.inbuf) {
 			c.inbuf = slices.Grow(c.inbuf, inbufSize)
@@ -140,7 +143,7 @@ func (c *Conn) Settle() (done bool) {
 		n, err := c.Read(c.inbuf[len(c.inbuf):cap(c.inbuf)])
 		switch {
 		case n > 0:
-			c.inbuf = c.inbuf[:len(c.inbuf)+n]
+			c.inbuf, looked = c.inbuf[:len(c.inbuf)+n], true
 		case IsAgain(err):
 			return c.Owed == 0 && len(c.inbuf) == 0
 		default:

@@ -1,10 +1,13 @@
 """Types of the C extension; what its classes mean to users is in hypern.database."""
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeVar, final
+
+from typing_extensions import disjoint_base
 
 _S = TypeVar("_S", bound=Session)
 
+@final
 class Pool:
     """One configured alias. A light object: the core is loaded by the first `open`."""
 
@@ -34,6 +37,7 @@ class Pool:
         dumps: Callable[[Any], str] | None,
     ) -> None: ...
 
+@disjoint_base
 class Session:
     """A view of a request's session for one alias; made by `Pool.open` only."""
 
@@ -80,7 +84,7 @@ class Session:
     def _savepoint(self, name: str) -> None: ...
     def _release(self, name: str) -> None: ...
     def _rollback_to(self, name: str) -> None: ...
-    def _finalize(self, grace: float) -> None: ...
+    def _finalize(self, grace: float) -> bool: ...
 
 def sessions(request_id: str, alias: str | None) -> list[Any]: ...
 def core_loaded() -> bool: ...

@@ -104,6 +104,20 @@ def close(alias: str | None) -> None:
         raise first
 
 
+def disconnect(seconds: float) -> None:
+    """Close every pool's connections, in so many seconds at most. The settings stay, so that the
+    next session connects again.
+    """
+    deadline = time.monotonic() + seconds
+    for entry in list(_configured.values()):
+        entry.pool.disconnect(max(deadline - time.monotonic(), 0.0))
+
+
+def largest() -> int:
+    """The most connections that any one alias may have; 0 where none is configured."""
+    return max((entry.settings.max_size for entry in list(_configured.values())), default=0)
+
+
 def register_type(
     alias: str,
     name: str,
@@ -149,6 +163,4 @@ def _at_exit() -> None:
             ResourceWarning,
             stacklevel=1,
         )
-    deadline = time.monotonic() + _EXIT_SECS
-    for entry in list(_configured.values()):
-        entry.pool.disconnect(max(deadline - time.monotonic(), 0.0))
+    disconnect(_EXIT_SECS)

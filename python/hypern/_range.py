@@ -1,57 +1,51 @@
-"""Range: a value of PostgreSQL's range types."""
+"""`Range`: a value of PostgreSQL's range types, and one piece of a multirange."""
 
 from __future__ import annotations
 
 from functools import total_ordering
 from typing import Any, Generic, TypeVar
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 
 _BOUNDS = ("[)", "[]", "(]", "()")
 
 
 @total_ordering
-class Range(Generic[T]):
-    """The values between two bounds, as ``int4range``, ``tstzrange`` and their like hold them.
+class Range(Generic[_T]):
+    """What lies between two bounds; immutable, hashable, and ordered as PostgreSQL orders ranges.
 
-    ``None`` as a bound means that there is none on that side. As in PostgreSQL, such a side is
-    never inclusive, a range that can hold nothing is *the* empty range, and ranges are ordered by
-    their lower bounds, then by their upper ones, the empty range first. Ranges are immutable.
+    lower, upper: the bounds; None: unbounded on that side, which is then never inclusive. bounds:
+    "[)", "[]", "(]" or "()", a square bracket including the bound. empty: the range that contains
+    nothing, which is also what a range without room between its bounds becomes.
 
-    The server turns ranges over integers and dates into the form ``[)``: ``Range(1, 5, "[]")`` sent
-    as an ``int4range`` comes back as ``Range(1, 6, "[)")``.
+    `value in range` tells whether the range contains it. Discrete types come back from the server
+    in its canonical form: int4range(1, 3, '[]') is `Range(1, 4, "[)")` (PostgreSQL, "Range Types").
     """
 
     __slots__ = ("bounds", "empty", "lower", "upper")
 
-    lower: T | None
-    upper: T | None
+    lower: _T | None
+    upper: _T | None
     bounds: str
     empty: bool
 
     def __init__(
         self,
-        lower: T | None = None,
-        upper: T | None = None,
+        lower: _T | None = None,
+        upper: _T | None = None,
         bounds: str = "[)",
         empty: bool = False,
     ) -> None:
         if bounds not in _BOUNDS:
-            raise ValueError(f"the bounds of a Range must be one of {', '.join(_BOUNDS)}")
-        low, high = bounds[0], bounds[1]
-        if lower is None:
-            low = "("
-        if upper is None:
-            high = ")"
-        if lower is not None and lower == upper and low + high != "[]":
-            empty = True
-        if empty:
-            lower, upper, low, high = None, None, "(", ")"
-        set_once = object.__setattr__
-        set_once(self, "lower", lower)
-        set_once(self, "upper", upper)
-        set_once(self, "bounds", low + high)
-        set_once(self, "empty", bool(empty))
+            raise ValueError(f"bounds must be one of: {', '.join(_BOUNDS)}")
+        if empty or (lower is not None and lower == upper and bounds != "[]"):
+            lower, upper, empty = None, None, True
+        opening = "(" if lower is None else bounds[0]
+        closing = ")" if upper is None else bounds[1]
+        object.__setattr__(self, "lower", lower)
+        object.__setattr__(self, "upper", upper)
+        object.__setattr__(self, "bounds", opening + closing)
+        object.__setattr__(self, "empty", bool(empty))
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError("a Range cannot be changed")
@@ -59,29 +53,13 @@ class Range(Generic[T]):
     def __delattr__(self, name: str) -> None:
         raise AttributeError("a Range cannot be changed")
 
-    @property
-    def lower_inclusive(self) -> bool:
-        """Whether the lower bound itself is in the range."""
-        return self.bounds[0] == "["
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (type(self), (self.lower, self.upper, self.bounds, self.empty))
 
-    @property
-    def upper_inclusive(self) -> bool:
-        """Whether the upper bound itself is in the range."""
-        return self.bounds[1] == "]"
-
-    def __contains__(self, value: Any) -> bool:
+    def __repr__(self) -> str:
         if self.empty:
-            return False
-        if self.lower is not None and not (
-            value >= self.lower if self.lower_inclusive else value > self.lower
-        ):
-            return False
-        return self.upper is None or bool(
-            value <= self.upper if self.upper_inclusive else value < self.upper
-        )
-
-    def _key(self) -> tuple[object, ...]:
-        return (self.lower, self.upper, self.bounds, self.empty)
+            return "Range(empty=True)"
+        return f"Range({self.lower!r}, {self.upper!r}, {self.bounds!r})"
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Range):
@@ -91,6 +69,9 @@ class Range(Generic[T]):
     def __hash__(self) -> int:
         return hash(self._key())
 
+    def _key(self) -> tuple[object, ...]:
+        return (self.lower, self.upper, self.bounds, self.empty)
+
     def __lt__(self, other: Any) -> bool:
         if not isinstance(other, Range):
             return NotImplemented
@@ -98,16 +79,17 @@ class Range(Generic[T]):
             return self.empty and not other.empty
         if self.lower != other.lower:
             return self.lower is None or (other.lower is not None and self.lower < other.lower)
-        if self.lower_inclusive != other.lower_inclusive:
-            return self.lower_inclusive
+        if self.bounds[0] != other.bounds[0]:
+            return self.bounds[0] == "["
         if self.upper != other.upper:
             return other.upper is None or (self.upper is not None and self.upper < other.upper)
-        return other.upper_inclusive and not self.upper_inclusive
+        return self.bounds[1] == ")" and other.bounds[1] == "]"
 
-    def __repr__(self) -> str:
+    def __contains__(self, value: Any) -> bool:
+        lower: Any = self.lower
+        upper: Any = self.upper
         if self.empty:
-            return "Range(empty=True)"
-        return f"Range({self.lower!r}, {self.upper!r}, {self.bounds!r})"
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return (type(self), (self.lower, self.upper, self.bounds, self.empty))
+            return False
+        if lower is not None and not (value >= lower if self.bounds[0] == "[" else value > lower):
+            return False
+        return upper is None or bool(value <= upper if self.bounds[1] == "]" else value < upper)

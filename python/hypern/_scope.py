@@ -9,13 +9,13 @@ so a forked child inherits it whole.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Final
 
 from hypern import _native
+from hypern._off_loop import off_loop
 from hypern.errors import InterfaceError, SessionClosed
 
 if TYPE_CHECKING:
@@ -89,9 +89,7 @@ class Scope:
             if outer.request_id == self.request_id and not outer.ended:
                 raise InterfaceError(f'a scope "{self.request_id}" is open around this one')
             outer = outer._outer
-        self._entered = True
-        if self.request_id.startswith(_GENERATED):
-            _open_generated[self.request_id] = self
+        self._open()
         self._token = _current.set(self)
         return self
 
@@ -114,21 +112,25 @@ class Scope:
         traceback: TracebackType | None,
     ) -> None:
         self._leave()
-        if not _native.sessions(self.request_id, None):
-            return
-        # COMMIT waits for the server: in a thread, so that the loop goes on. When this task is
-        # cancelled meanwhile, the thread finalizes all the same.
-        work = asyncio.ensure_future(asyncio.to_thread(self._finalize, exc))
-        try:
-            await asyncio.shield(work)
-        except asyncio.CancelledError:
-            work.add_done_callback(_log_failure)
-            raise
+        if _native.sessions(self.request_id, None):
+            await off_loop(self._finalize, exc)
 
-    def _leave(self) -> None:
+    def heir(self) -> Scope:
+        """The scope that is meant by this one after its end; none here, so SessionClosed."""
+        raise closed(self.request_id)
+
+    def _open(self) -> None:
+        self._entered = True
+        if self.request_id.startswith(_GENERATED):
+            _open_generated[self.request_id] = self
+
+    def _close(self) -> None:
         """End the scope: from here on nobody can open a session in it."""
         self.ended = True
         _open_generated.pop(self.request_id, None)
+
+    def _leave(self) -> None:
+        self._close()
         token, self._token = self._token, None
         if token is not None:
             try:
@@ -145,11 +147,6 @@ class Scope:
             if exc is None:
                 raise
             _log.exception("finalizing %r after an error failed", self)
-
-
-def _log_failure(work: asyncio.Future[None]) -> None:
-    if not work.cancelled() and work.exception() is not None:
-        _log.error("finalizing in a cancelled task failed", exc_info=work.exception())
 
 
 def identify(ctx_or_request_id: object) -> tuple[str, Scope | None]:
@@ -180,7 +177,7 @@ def identify(ctx_or_request_id: object) -> tuple[str, Scope | None]:
                 f"{type(ctx_or_request_id).__name__}"
             )
     if owner.ended:
-        raise closed(owner.request_id)
+        owner = owner.heir()
     if not owner._entered:
         raise InterfaceError(f"{owner!r} has not been entered; use it in a with statement")
     return owner.request_id, owner
@@ -222,18 +219,20 @@ def _carried_by(request: object) -> Scope | None:
     return None
 
 
-def finalize(request_id: str, alias: str | None, *, failed: bool = False) -> None:
+def finalize(request_id: str, alias: str | None, *, failed: bool = False) -> bool:
     """Finalize a request's sessions, all of them whatever happens to one; then raise the first
     failure. The others are logged.
 
-    alias: that database only; None: every one. failed: roll back what is open.
+    alias: that database only; None: every one. failed: roll back what is open. Returns whether a
+    transaction that was to be committed had been aborted, by an error that the caller was given.
     """
     first: BaseException | None = None
+    aborted = False
     for session in _native.sessions(request_id, alias):
         try:
             if failed:
                 session.set_error()
-            session._finalize(_GRACE_SECS)
+            aborted = session._finalize(_GRACE_SECS) or aborted
         except BaseException as error:  # a Ctrl-C here must not leave the others open
             if first is None:
                 first = error
@@ -246,3 +245,4 @@ def finalize(request_id: str, alias: str | None, *, failed: bool = False) -> Non
                 )
     if first is not None:
         raise first
+    return aborted

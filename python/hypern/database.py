@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from hypern import _pools, _scope
 from hypern._config import PoolConfig
+from hypern._range import Range
 from hypern._scope import Scope, scope
 from hypern._session import DbSession, Transaction
 from hypern._status import Holder, PoolStatus
@@ -28,6 +29,7 @@ __all__ = [
     "DbSession",
     "Holder",
     "PoolStatus",
+    "Range",
     "Scope",
     "Transaction",
     "db",

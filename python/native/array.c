@@ -53,11 +53,11 @@ PyObject *hn_read_array(const hn_type *type, const uint8_t *data, size_t len)
     uint64_t room = (uint64_t)(c.end - c.at) / 4, count = 1;
     for (uint32_t i = 0; i < ndim; i++) {
         uint32_t size = hn_get_u32(data + 12 + 8 * (size_t)i); /* the lower bound is not kept */
-        if (size == 0 || size > room || (count *= size) > room)
+        if (size > room || (count *= size) > room)
             return hn_unreadable(type, "their dimensions lie");
         sizes[i] = (int32_t)size;
     }
-    if (ndim == 0)
+    if (ndim == 0 || count == 0) /* the second: an empty vector */
         return c.at == c.end ? PyList_New(0) : hn_unreadable(type, "they go on after the end");
     PyObject *list = read_dimension(type, &c, sizes, (int)ndim);
     if (list != NULL && c.at != c.end) {
@@ -181,7 +181,12 @@ int hn_write_array(hn_encoder *encoder, const hn_type *type, PyObject *value, hn
     int answer = hn_as_array(value, &sequence);
     if (answer != HN_WRITTEN)
         return answer;
-    answer = write_array(encoder, type, sequence, out);
+    /* Of a vector's dimensions the server wants one, even if it is empty. */
+    int is_empty = PySequence_Fast_GET_SIZE(sequence) == 0;
+    if (!type->sends_binary || (type->family == HN_FAMILY_VECTOR && is_empty))
+        answer = HN_AS_TEXT;
+    else
+        answer = write_array(encoder, type, sequence, out);
     Py_DECREF(sequence);
     return answer;
 }

@@ -175,8 +175,10 @@ int hn_type_apply_registered(hn_type *type, const char *schema)
         type->binary = 0;
         type->read = type->read_text = read_registered;
     }
-    if (type->dumps != NULL)
+    if (type->dumps != NULL) {
+        type->sends_binary = 0;
         type->write = write_registered;
+    }
     return 0;
 }
 

@@ -167,7 +167,7 @@ int hn_write_composite(hn_encoder *encoder, const hn_type *type, PyObject *value
     int answer = as_fields(type, value, &fields);
     if (answer != HN_WRITTEN)
         return answer;
-    answer = hn_buf_u32(out, type->nfields);
+    answer = type->sends_binary ? hn_buf_u32(out, type->nfields) : HN_AS_TEXT;
     for (uint16_t i = 0; answer == HN_WRITTEN && i < type->nfields; i++) {
         answer = hn_buf_u32(out, type->fields[i].oid);
         if (answer == HN_WRITTEN)

@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -24,6 +25,12 @@
 #define CORE_FILE "libhypern_core.so"
 
 hn_exports hn_go;
+
+/* Go's threads inherit the loading thread's timer slack. Its monitor thread sleeps 20 us at a time
+ * while statements run, and each time takes the processor that the caller is about to want back:
+ * with slack the kernel lets it sleep up to 10 ms, and costs a statement nothing. Go's own timers
+ * (dialing, idle connections) may be that much late. docs/performance.md has the figures. */
+#define RUNTIME_TIMER_SLACK 10000000UL /* nanoseconds */
 
 static char *core_path;     /* absolute; set at import, never freed */
 static bool loaded;         /* hn_go is filled and the core has booted */
@@ -228,8 +235,11 @@ int hn_core_load(void)
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
+    int slack = prctl(PR_GET_TIMERSLACK);
+    prctl(PR_SET_TIMERSLACK, RUNTIME_TIMER_SLACK);
     void *library = open_core(why, sizeof why);
     const char *wrong = library == NULL ? why : start_core(library);
+    prctl(PR_SET_TIMERSLACK, (unsigned long)slack);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (wrong != NULL) {
         failed = library != NULL;

@@ -32,8 +32,8 @@ PyObject *hn_infinite_timestamp(const hn_type *type, int positive, PyObject *tz)
 static PyObject *beyond_years(const hn_type *type, hn_civil c)
 {
     if (c.year > 0)
-        return hn_beyond_python(type, "%lld-%d-%d", (long long)c.year, c.month, c.day);
-    return hn_beyond_python(type, "%lld-%d-%d BC", 1 - (long long)c.year, c.month, c.day);
+        return hn_beyond_python(type, "%04lld-%02d-%02d", (long long)c.year, c.month, c.day);
+    return hn_beyond_python(type, "%04lld-%02d-%02d BC", 1 - (long long)c.year, c.month, c.day);
 }
 
 PyObject *hn_make_date(const hn_type *type, hn_civil c)

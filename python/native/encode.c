@@ -7,20 +7,13 @@
 /* Values within values beyond this depth are refused: a list may contain itself. */
 enum { MAX_DEPTH = 200 };
 
-/* Say which parameter an error of ours is about; other exceptions pass as they are. Always -1. */
+/* Say which parameter an error of ours is about. Always -1. */
 static int name_parameter(Py_ssize_t row, uint16_t index)
 {
-    PyObject *database_error = hn_error_class("DatabaseError");
-    if (database_error == NULL ||
-        !(PyErr_ExceptionMatches(database_error) || PyErr_ExceptionMatches(PyExc_TypeError)))
-        return -1;
     PyObject *raised = hn_exception_take();
-    PyObject *type = (PyObject *)Py_TYPE(raised);
-    if (row < 0)
-        PyErr_Format(type, "parameter $%d: %S", index + 1, raised);
-    else
-        PyErr_Format(type, "row %zd, parameter $%d: %S", row, index + 1, raised);
-    Py_DECREF(raised);
+    PyObject *where = row < 0 ? PyUnicode_FromFormat("parameter $%d", index + 1)
+                              : PyUnicode_FromFormat("row %zd, parameter $%d", row, index + 1);
+    hn_raise_with_place(raised, where, row);
     return -1;
 }
 

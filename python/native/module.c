@@ -3,6 +3,7 @@
 
 #include "buf.h"
 #include "codec.h"
+#include "codec_py.h"
 #include "core.h"
 #include "error.h"
 #include "pool.h"
@@ -102,7 +103,8 @@ static int execute(PyObject *module)
                                            "the main interpreter, with threads or processes");
         return -1;
     }
-    if (hn_core_locate(module) < 0 || hn_codec_init() < 0 || hn_session_ready(module) < 0 ||
+    if (hn_core_locate(module) < 0 || hn_codec_init() < 0 ||
+        PyModule_AddFunctions(module, hn_codec_methods) < 0 || hn_session_ready(module) < 0 ||
         hn_pool_ready(module) < 0)
         return -1;
     return 0;

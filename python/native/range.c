@@ -134,6 +134,8 @@ int hn_write_range(hn_encoder *encoder, const hn_type *type, PyObject *value, hn
     int is_range = hn_is_range(value);
     if (is_range <= 0)
         return is_range < 0 ? -1 : HN_NO_FIT;
+    if (!type->sends_binary)
+        return HN_AS_TEXT;
     hn_range_parts parts;
     if (hn_range_split(value, &parts) < 0)
         return -1;
@@ -164,7 +166,7 @@ int hn_write_multirange(hn_encoder *encoder, const hn_type *type, PyObject *valu
     int answer = hn_as_multirange(value, &ranges);
     if (answer != HN_WRITTEN)
         return answer;
-    answer = hn_buf_u32(out, (uint32_t)PyTuple_GET_SIZE(ranges));
+    answer = type->sends_binary ? hn_buf_u32(out, (uint32_t)PyTuple_GET_SIZE(ranges)) : HN_AS_TEXT;
     for (Py_ssize_t i = 0; answer == HN_WRITTEN && i < PyTuple_GET_SIZE(ranges); i++) {
         PyObject *range = PyTuple_GET_ITEM(ranges, i);
         answer = range == Py_None ? hn_unfit(type, value, "it contains None")

@@ -1,5 +1,5 @@
-/* The errors of the converters: which class, which words. The row and the statement's encoder add
- * the column or the parameter (row.c, encode.c). */
+/* The errors of the converters: which class, which words. row.c and encode.c
+ * add the column or the parameter. */
 #include "types.h"
 
 #include <stdarg.h>
@@ -34,4 +34,63 @@ int hn_unfit(const hn_type *type, PyObject *value, const char *why)
 {
     return hn_raise("DataError", "this %.100s cannot be sent as PostgreSQL type %U: %s",
                     Py_TYPE(value)->tp_name, type->name, why);
+}
+
+/* The error's own words: str() of it may add more. */
+static PyObject *words_of(PyObject *raised)
+{
+    PyObject *args = PyObject_GetAttrString(raised, "args"), *words = NULL;
+    if (args != NULL && PyTuple_Check(args) && PyTuple_GET_SIZE(args) > 0)
+        words = PyObject_Str(PyTuple_GET_ITEM(args, 0));
+    else if (args != NULL)
+        words = PyUnicode_FromString("");
+    Py_XDECREF(args);
+    return words;
+}
+
+/* TypeError and hypern's own classes, raised by C: an exception of a user's converter has a
+ * traceback, which says more than a new one could. */
+static int is_ours(PyObject *raised)
+{
+    PyObject *traceback = PyException_GetTraceback(raised);
+    if (traceback != NULL) {
+        Py_DECREF(traceback);
+        return 0;
+    }
+    if (Py_IS_TYPE(raised, (PyTypeObject *)PyExc_TypeError))
+        return 1;
+    PyObject *database_error = hn_error_class("DatabaseError");
+    return database_error == NULL ? -1 : PyObject_IsInstance(raised, database_error);
+}
+
+static PyObject *with_place(PyObject *raised, PyObject *where, Py_ssize_t row)
+{
+    PyObject *words = words_of(raised);
+    PyObject *text = words == NULL ? NULL : PyUnicode_FromFormat("%U: %U", where, words);
+    PyObject *error = text == NULL ? NULL
+                                   : PyObject_CallOneArg((PyObject *)Py_TYPE(raised), text);
+    Py_XDECREF(text);
+    Py_XDECREF(words);
+    if (error == NULL || row < 0)
+        return error;
+    PyObject *number = PyLong_FromSsize_t(row);
+    if (number == NULL || PyObject_SetAttrString(error, "row", number) < 0)
+        Py_CLEAR(error);
+    Py_XDECREF(number);
+    return error;
+}
+
+void hn_raise_with_place(PyObject *raised, PyObject *where, Py_ssize_t row)
+{
+    int ours = where == NULL ? -1 : is_ours(raised);
+    if (ours == 0) {
+        hn_exception_raise(raised);
+    } else {
+        PyObject *error = ours < 0 ? NULL : with_place(raised, where, row);
+        if (error != NULL)
+            PyErr_SetObject((PyObject *)Py_TYPE(error), error);
+        Py_XDECREF(error);
+        Py_DECREF(raised);
+    }
+    Py_XDECREF(where);
 }

@@ -6,16 +6,12 @@
 #include "error.h"
 #include "text.h"
 
-/* Say which column an error of ours is about. Exceptions of the user's own converters pass as they
- * are. Always NULL. */
+/* Say which column an error of ours is about. Always NULL. */
 static PyObject *name_column(const hn_column *column)
 {
-    PyObject *data_error = hn_error_class("DataError");
-    if (data_error == NULL || !PyErr_ExceptionMatches(data_error))
-        return NULL;
     PyObject *raised = hn_exception_take();
-    PyErr_Format((PyObject *)Py_TYPE(raised), "column \"%U\": %S", column->name, raised);
-    Py_DECREF(raised);
+    PyObject *where = PyUnicode_FromFormat("column \"%U\"", column->name);
+    hn_raise_with_place(raised, where, -1);
     return NULL;
 }
 

@@ -155,18 +155,23 @@ PyObject *hn_session_finalize(hn_session *self, hn_time until)
     uint32_t before = hn_go.hypern_state(self->handle, HN_SET_NOTHING, 0);
     if ((before & 0xff) == HN_STATE_CLOSED) {
         hn_lock_give(&self->lock);
-        Py_RETURN_NONE; /* another thread was first */
+        Py_RETURN_FALSE; /* another thread was first */
     }
     hn_request request = {.op = HN_OP_FINALIZE, .mode = HN_MODE_NOTHING};
     outcome o = run_locked(self, &request, HN_NEVER);
     if ((hn_go.hypern_state(self->handle, HN_SET_NOTHING, 0) & 0xff) == HN_STATE_CLOSED)
         hn_session_forget(self);
     hn_lock_give(&self->lock);
-    if (self->on_commit == NULL)
-        return o.result;
     /* count 1: the transaction that was to be committed had been aborted. */
-    bool open = (before & HN_FLAG_IN_TRANSACTION) != 0;
-    bool committed = o.result != NULL && o.count == 0 && (before & HN_FLAG_ERROR) == 0 &&
-                     (!open || (before & HN_FLAG_AUTO_COMMIT) != 0);
-    return settle_hooks(self, committed, o.result);
+    bool aborted = o.count != 0;
+    if (self->on_commit != NULL) {
+        bool open = (before & HN_FLAG_IN_TRANSACTION) != 0;
+        bool committed = o.result != NULL && !aborted && (before & HN_FLAG_ERROR) == 0 &&
+                         (!open || (before & HN_FLAG_AUTO_COMMIT) != 0);
+        o.result = settle_hooks(self, committed, o.result);
+    }
+    if (o.result == NULL)
+        return NULL;
+    Py_DECREF(o.result);
+    return PyBool_FromLong(aborted);
 }

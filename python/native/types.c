@@ -108,7 +108,7 @@ static int make_room(hn_codec *codec)
 void hn_type_set_family(hn_type *type, hn_family family)
 {
     type->family = family;
-    type->binary = families[family].binary;
+    type->binary = type->sends_binary = families[family].binary;
     type->read_text = families[family].read_text;
     type->read = type->binary ? families[family].read : type->read_text;
     type->write = families[family].write;
@@ -160,6 +160,12 @@ hn_type *hn_type_known(hn_codec *codec, uint32_t oid)
     return NULL;
 }
 
+static void take_part(hn_type *type, const hn_type *part)
+{
+    type->binary = type->binary && part->binary;
+    type->sends_binary = type->sends_binary && part->sends_binary;
+}
+
 /* Point to what the type is made of; it travels in binary only if all of that does. A type that
  * contains itself, which no honest server describes, counts as the server's text. */
 static int link_type(hn_type *type)
@@ -175,13 +181,13 @@ static int link_type(hn_type *type)
         type->related = hn_type_linked(type->codec, type->related_oid);
         if (type->related == NULL)
             goto failed;
-        type->binary = type->binary && type->related->binary;
+        take_part(type, type->related);
     }
     for (uint16_t i = 0; i < type->nfields; i++) {
         type->fields[i].type = hn_type_linked(type->codec, type->fields[i].oid);
         if (type->fields[i].type == NULL)
             goto failed;
-        type->binary = type->binary && type->fields[i].type->binary;
+        take_part(type, type->fields[i].type);
     }
     if (!type->binary)
         type->read = type->read_text;

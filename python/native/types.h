@@ -26,9 +26,9 @@ enum {
     HN_NO_FIT = 3   /* a value of this Python type has no place in this type */
 };
 
-/* X(family, name, binary, binary reader, text reader, writer, text writer). binary: results are
- * asked for in binary format; a container's are if its parts' are. A writer writes binary or says
- * HN_AS_TEXT; a text writer is called for values that the writer takes, and never for a str. */
+/* X(family, name, binary, binary reader, text reader, writer, text writer). binary: values travel
+ * in binary format, a container's if its parts' do. A writer writes binary or says HN_AS_TEXT; a
+ * text writer is called for values that the writer takes, and never for a str. */
 #define HN_FAMILIES(X)                                                                             \
     X(BOOL, bool, 1, hn_read_bool, hn_read_bool_text, hn_write_bool, hn_write_plain_text)          \
     X(INT2, int2, 1, hn_read_int2, hn_read_int_text, hn_write_int2, hn_write_plain_text)           \
@@ -100,10 +100,11 @@ struct hn_type {
     hn_codec *codec;
     uint32_t oid, array_oid, related_oid;
     hn_family family;
-    char delimiter;  /* of an array's text: this type's elements when they stand in an array */
-    uint8_t linked;  /* related and fields point to types, binary is decided */
-    uint8_t linking; /* guards against a type that a lying server makes contain itself */
-    uint8_t binary;  /* results of this type come in binary format, parts included */
+    char delimiter;       /* between values of this type in an array's text */
+    uint8_t linked;       /* related and fields point to types, the two below are decided */
+    uint8_t linking;      /* guards against a type that a lying server makes contain itself */
+    uint8_t binary;       /* results of this type come in binary format, parts included */
+    uint8_t sends_binary; /* the server takes this type in binary format, parts included */
     PyObject *name;  /* str */
     hn_reader read, read_text;
     hn_writer write, write_text;
@@ -178,5 +179,9 @@ PyObject *hn_beyond_python(const hn_type *type, const char *format, ...);
 int hn_out_of_range(const hn_type *type, PyObject *value);
 /* DataError for a value whose type fits but which would be altered on its way; always -1. */
 int hn_unfit(const hn_type *type, PyObject *value, const char *why);
+/* Raise an exception that was taken again, with the place before its words if it is the codec's; of
+ * execute_many the row too (else -1). Steals both references; where may be NULL with an exception
+ * set, which then stands. */
+void hn_raise_with_place(PyObject *raised, PyObject *where, Py_ssize_t row);
 
 #endif

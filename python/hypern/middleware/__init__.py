@@ -1,0 +1,1 @@
+"""DatabaseMiddleware for ASGI, WSGI and Django: one scope per request, over before its response."""

@@ -1,0 +1,178 @@
+"""The scope of one web request: when its sessions end, and what follows it.
+
+Its sessions end before the response's first byte leaves (`end`), so that a commit that fails can
+still become a 500. Where the body is yet to be produced, transactions end then (`settle`) and the
+sessions live on until the body has been sent. What runs after the response is another scope
+(`open_background`), to which every reference to this one leads.
+"""
+
+from __future__ import annotations
+
+import logging
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final, Literal
+
+from hypern import _native
+from hypern._off_loop import off_loop
+from hypern._scope import SCOPE_KEY, Scope, _current, finalize
+from hypern.errors import TransactionAborted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from hypern._session import DbSession
+
+_log = logging.getLogger("hypern")
+
+# What a middleware takes for a failure where a framework has turned the exception into a response.
+FAILURES: Final = range(400, 1000)
+
+# "auto": "start" for a response whose body is there, "end" of the body for one that is produced
+# while it is sent, with its transactions settled before the first byte all the same.
+# "start": always before the first byte. "end": always, transactions too, at the end of the body.
+Finalize = Literal["auto", "start", "end"]
+FINALIZE: Final = ("auto", "start", "end")
+
+_LONGEST_ID: Final = 128
+
+
+class RequestScope(Scope):
+    """One request's scope. `client_id` is its X-Request-ID (str) for logs, "" without one."""
+
+    __slots__ = ("_background", "client_id")
+
+    def __init__(self, client_id: str | None = None) -> None:
+        super().__init__()
+        self.client_id = _printable(client_id)
+        self._background: Scope | None = None
+        self._open()
+
+    def __repr__(self) -> str:
+        name = super().__repr__()
+        return f"{name[:-1]}, X-Request-ID {self.client_id!r}>" if self.client_id else name
+
+    @contextmanager
+    def current(self) -> Iterator[None]:
+        """Have `db()` mean this request in the block."""
+        token = _current.set(self)
+        try:
+            yield
+        finally:
+            try:
+                _current.reset(token)
+            except ValueError:
+                # A coroutine that its loop drops is closed in another context than it ran in.
+                _log.debug("%r was left in a context that did not enter it", self)
+
+    def settle(self, failed: bool) -> None:
+        """Commit what is open, or roll it back if the request failed; the sessions stay."""
+        for session in self._in_transaction():
+            if failed or session.has_error or not session.auto_commit:
+                session.rollback()
+            else:
+                session.commit()
+
+    def end(self, failed: bool) -> None:
+        """Finalize every session. Raises what made a commit fail, TransactionAborted too."""
+        self._close()
+        if finalize(self.request_id, None, failed=failed) and not failed:
+            raise TransactionAborted(
+                f'nothing that request "{self.request_id}" did in its transaction was committed: '
+                "a statement in it had failed, and the handler went on as if it had not"
+            )
+
+    def abandon(self, error: BaseException) -> None:
+        """Roll back and release, since `error` is on its way out; a failure is logged."""
+        try:
+            self.end(failed=True)
+        except Exception:
+            _log.exception("finalizing %r after %s failed", self, type(error).__name__)
+        if self._background is not None:
+            _end_background(self._background, failed=True)
+
+    async def asettle(self, failed: bool) -> None:
+        """As `settle`, without blocking the event loop."""
+        if self._in_transaction():
+            await off_loop(self.settle, failed)
+
+    async def aend(self, failed: bool) -> None:
+        """As `end`, without blocking the event loop."""
+        self._close()
+        if _native.sessions(self.request_id, None):
+            await off_loop(self.end, failed)
+
+    async def aabandon(self, error: BaseException) -> None:
+        """As `abandon`, without blocking the event loop."""
+        if isinstance(error, GeneratorExit):
+            self.abandon(error)  # the loop has dropped this coroutine: there is no more awaiting
+            return
+        self._close()
+        if self._has_sessions():
+            await off_loop(self.abandon, error)
+
+    def open_background(self) -> None:
+        """The response has been sent: what still runs for this request has a scope of its own."""
+        self._background = background = Scope(f"{self.request_id}/background", _generated=True)
+        background._open()
+
+    def heir(self) -> Scope:
+        """The scope of what runs after the response, while that is open."""
+        background = self._background
+        if background is None or background.ended:
+            return super().heir()
+        return background
+
+    def end_background(self) -> None:
+        """Finalize what ran after the response. Raises what made a commit fail."""
+        if self._background is not None:
+            _end_background(self._background, failed=False)
+
+    async def aend_background(self) -> None:
+        """As `end_background`, without blocking the event loop."""
+        background = self._background
+        if background is None:
+            return
+        background._close()
+        if _native.sessions(background.request_id, None):
+            await off_loop(_end_background, background, False)
+
+    def _has_sessions(self) -> bool:
+        ids = [self.request_id]
+        if self._background is not None:
+            self._background._close()
+            ids.append(self._background.request_id)
+        return any(_native.sessions(request_id, None) for request_id in ids)
+
+    def _in_transaction(self) -> list[DbSession]:
+        open_sessions: list[DbSession] = _native.sessions(self.request_id, None)
+        return [session for session in open_sessions if session.is_in_transaction]
+
+
+def carries_scope(carrier: Mapping[str, object]) -> bool:
+    """Whether a middleware further out has opened the request's scope already."""
+    holder = carrier.get(SCOPE_KEY)
+    return isinstance(holder, Scope) and not holder.ended
+
+
+def check_options(rollback_on: object, finalize: object) -> None:
+    """Raise TypeError or ValueError for options that no middleware can work with."""
+    if not hasattr(rollback_on, "__contains__"):
+        raise TypeError(
+            "rollback_on must be a container of status codes, such as range(500, 600) or (), not "
+            f"{type(rollback_on).__name__}"
+        )
+    if finalize not in FINALIZE:
+        raise ValueError(f"finalize must be one of: {', '.join(FINALIZE)}")
+
+
+def _end_background(background: Scope, failed: bool) -> None:
+    background._close()
+    if finalize(background.request_id, None, failed=failed):
+        _log.error("nothing of a transaction of %r was committed: it had been aborted", background)
+
+
+def _printable(client_id: str | None) -> str:
+    """What of a client's own id may go into a log: one line of it, and not a long one."""
+    if not client_id:
+        return ""
+    return "".join(c if c.isprintable() else "?" for c in client_id[:_LONGEST_ID])

@@ -1,0 +1,159 @@
+package tests
+
+import (
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"hypern/go/abi"
+	"hypern/go/pgtest"
+	"hypern/go/pool"
+	"hypern/go/wire"
+)
+
+func TestCloseEndsIdleConnectionsAndRefusesLaterCallers(t *testing.T) {
+	t.Parallel()
+	db, d := begin(t, nil)
+	s, used := d.Open("r", mainAlias), d.Open("used", mainAlias)
+	requireUsable(t, used)
+	used.Finalize()
+	d.Close(mainAlias)
+	db.AwaitBackends(0)
+	requireKind(t, s.Try("SELECT 1"), wire.KindPoolClosed)
+	_, fault := d.Registry.Open("new", mainAlias)
+	require.NotNil(t, fault)
+	s.Finalize()
+	d.Close(mainAlias) // an unknown alias is fine
+}
+
+func TestCloseEndsARunningStatementWithPoolClosed(t *testing.T) {
+	t.Parallel()
+	db, d := begin(t, nil)
+	s := d.Open("r", mainAlias)
+	outcome := running(t, db, s)
+	d.Close(mainAlias)
+	r := outcome()
+	require.NotNil(t, r.Fault)
+	if r.Fault.SQLState != queryCanceled { // the server's confirmation may come first
+		requireKind(t, r, wire.KindPoolClosed)
+	}
+	requireKind(t, s.Try("SELECT 1"), wire.KindPoolClosed)
+	s.Run(abi.OpFinalize, "")
+	db.AwaitBackends(0)
+	require.Zero(t, d.Registry.Count())
+}
+
+func TestCloseReleasesSessionsAtRestAndTheirTransactionsAreLost(t *testing.T) {
+	t.Parallel()
+	db, d := begin(t, nil)
+	s := d.Open("r", mainAlias)
+	s.Begin()
+	requireUsable(t, s)
+	d.Close(mainAlias)
+	db.AwaitBackends(0)
+	require.True(t, s.InTransaction())
+	r := s.Run(abi.OpFinalize, "")
+	requireKind(t, r, wire.KindConnectionLost)
+	require.Zero(t, d.Registry.Count())
+}
+
+func TestCloseEndsTheWaitForAConnectionWithPoolClosed(t *testing.T) {
+	t.Parallel()
+	_, d := begin(t, oneConnection)
+	holder, waiter := d.Open("holder", mainAlias), d.Open("waiter", mainAlias)
+	requireUsable(t, holder)
+	var r pgtest.Result
+	var wait sync.WaitGroup
+	wait.Go(func() { r = waiter.Try("SELECT 1") })
+	d.AwaitStatus(mainAlias, func(st pool.Status) bool { return st.Waiting == 1 })
+	d.Close(mainAlias)
+	wait.Wait()
+	requireKind(t, r, wire.KindPoolClosed)
+}
+
+func TestCloseEndsADialUnderWay(t *testing.T) {
+	t.Parallel()
+	_, d, proxy := beginProxied(t, nil)
+	rule := proxy.Add(&pgtest.Rule{Direction: pgtest.ToClient, When: pgtest.Nth(0, 0), Do: pgtest.BlackHole})
+	s := d.Open("r", mainAlias)
+	var r pgtest.Result
+	var wait sync.WaitGroup
+	wait.Go(func() { r = s.Try("SELECT 1") })
+	<-rule.Fired()
+	d.Close(mainAlias)
+	wait.Wait()
+	requireKind(t, r, wire.KindPoolClosed)
+}
+
+func TestAClosedAliasCanBeConfiguredAnew(t *testing.T) {
+	t.Parallel()
+	db, d := begin(t, nil)
+	requireUsable(t, d.Open("r", mainAlias))
+	d.Close(mainAlias)
+	d.Open("r2", mustConfigure(d, db)).Query("SELECT 1")
+}
+
+func mustConfigure(d *pgtest.Driver, db *pgtest.DB) string {
+	d.Configure(mainAlias, db.ConnInfo(), nil)
+	return mainAlias
+}
+
+func TestConfiguringAKnownAliasKeepsItsPool(t *testing.T) {
+	t.Parallel()
+	db, d := begin(t, nil)
+	p := d.Registry.Pool(mainAlias)
+	d.Configure(mainAlias, db.ConnInfo(), oneConnection)
+	require.Same(t, p, d.Registry.Pool(mainAlias))
+}
+
+func TestSettingsThatCannotBeReadAreRefusedWithoutThePassword(t *testing.T) {
+	t.Parallel()
+	d := pgtest.NewDriver(t)
+	for _, info := range []map[string]string{
+		{"host": "h", "port": "no-port", "password": "secret-value"},
+		{"host": "h", "sslmode": "sometimes", "password": "secret`value"},
+	} {
+		fault := d.TryConfigure("bad", info, nil)
+		require.NotNil(t, fault)
+		require.Equal(t, wire.KindConfiguration, fault.Kind)
+		require.NotContains(t, fault.Message, "secret")
+		require.NotContains(t, fault.Message, "value")
+	}
+	fault := d.Registry.Configure([]byte("{"))
+	require.Equal(t, wire.KindConfiguration, fault.Kind)
+}
+
+func TestCloseWhileManyWorkIsBoundedAndLeaksNothing(t *testing.T) {
+	t.Parallel()
+	db, d := begin(t, func(c *pool.Config) { c.MaxSize = 3 })
+	var wait sync.WaitGroup
+	started := make(chan struct{}, 100)
+	for w := range 8 {
+		wait.Go(func() {
+			for i := 0; ; i++ {
+				core, fault := d.Registry.Open("worker "+itoa(w), mainAlias)
+				if fault != nil {
+					return
+				}
+				_ = core
+				s := d.Open("worker "+itoa(w), mainAlias)
+				s.Run(abi.OpBegin, "BEGIN")
+				s.Try("SELECT pg_sleep(0.002)")
+				s.Run(abi.OpFinalize, "")
+				select {
+				case started <- struct{}{}:
+				default:
+				}
+			}
+		})
+	}
+	for range 20 {
+		<-started
+	}
+	d.Close(mainAlias)
+	wait.Wait()
+	db.AwaitBackends(0)
+	require.Zero(t, d.Registry.Count())
+	require.Zero(t, d.Handles())
+}
