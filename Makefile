@@ -58,7 +58,8 @@ lint/py: build
 	stubtest hypern._native
 
 lint/c: $(VENV)/.requirements
-	$${CC:-cc} -fsyntax-only $$($(STRICT) $(PY) -m build_backend.extensions) $(C_CODE)
+	@echo "compiler warnings: $(words $(C_CODE)) files of python/native"
+	@$${CC:-cc} -fsyntax-only $$($(STRICT) $(PY) -m build_backend.extensions) $(C_CODE)
 
 fmt: $(VENV)/.requirements ## format Go and Python
 	go fmt $(GO_CODE)

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import os
 import subprocess
+import threading
 from pathlib import Path
 
 from bench.venvs import ROOT, UnavailableError, floor_program, our_package, python_for
+
+PATIENCE_SECONDS = 120.0
+"""A driver that does not answer for so long has hung, and is killed."""
 
 
 class DriverError(Exception):
@@ -76,10 +80,15 @@ class Worker:
 
     def read_answer(self, question: str) -> str:
         assert self.process.stdout is not None
-        line = self.process.stdout.readline()
+        watchdog = threading.Timer(PATIENCE_SECONDS, self.process.kill)
+        watchdog.start()
+        try:
+            line = self.process.stdout.readline()
+        finally:
+            watchdog.cancel()
         status, _, answer = line.rstrip("\n").partition(" ")
         if status != "ok":
-            reason = answer or f"its process ended with status {self.process.wait()}"
+            reason = answer or f"its process ended with status {self.process.wait()} (-9: it hung)"
             raise DriverError(f"{self.driver}, {question}: {reason}")
         return answer
 

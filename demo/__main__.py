@@ -8,6 +8,7 @@ import time
 from demo import databases, load, summary
 from demo.worker import Worker
 from hypern import embedded
+from hypern.database import Database
 
 WORKERS = 4
 GONE_SECONDS = 5.0  # a server process takes a moment to end after its client has
@@ -23,6 +24,7 @@ def main() -> int:
         databases.fill()
         run = _serve()
     finally:
+        Database.close()
         server.stop()
     verdicts = summary.checks(run)
     summary.show(run, verdicts)

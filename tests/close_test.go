@@ -91,12 +91,23 @@ func TestAClosedAliasCanBeConfiguredAnew(t *testing.T) {
 	db, d := begin(t, nil)
 	requireUsable(t, d.Open("r", mainAlias))
 	d.Close(mainAlias)
-	d.Open("r2", mustConfigure(d, db)).Query("SELECT 1")
+	d.Configure(mainAlias, db.ConnInfo(), nil)
+	requireUsable(t, d.Open("next", mainAlias))
 }
 
-func mustConfigure(d *pgtest.Driver, db *pgtest.DB) string {
-	d.Configure(mainAlias, db.ConnInfo(), nil)
-	return mainAlias
+func TestWhatIsKnownOfAStatementInAClosedPoolIsNotTakenForItsSuccessors(t *testing.T) {
+	t.Parallel()
+	db, d := begin(t, nil)
+	for _, kind := range []string{"int", "text", "int"} {
+		db.Query("DROP TABLE IF EXISTS t; CREATE TABLE t (v " + kind + "); INSERT INTO t VALUES ('1')")
+		s := d.Open("r", mainAlias)
+		r := s.Try("SELECT v FROM t")
+		require.Nil(t, r.Fault)
+		require.Contains(t, r.Wants, abi.WantEncode, "it was encoded and would be decoded for another pool's columns")
+		s.Finalize()
+		d.Close(mainAlias)
+		d.Configure(mainAlias, db.ConnInfo(), nil)
+	}
 }
 
 func TestConfiguringAKnownAliasKeepsItsPool(t *testing.T) {

@@ -63,7 +63,6 @@ def test_a_marked_error_rolls_back() -> None:
 
 
 def test_an_id_without_sessions_is_fine() -> None:
-    finalize_db("never seen")
     finalize_db("never seen", alias="default")
     finalize_db("never seen", alias="never configured")
 

@@ -1,6 +1,9 @@
 package pool
 
-import "sync"
+import (
+	"sync"
+	"sync/atomic"
+)
 
 // plansMax bounds the memory for descriptions; beyond it numbering goes on with an empty table, so
 // that an old number never comes to mean something else.
@@ -9,10 +12,13 @@ const plansMax = 8192
 // plans numbers statement descriptions: equal SQL with equal description has an equal number on
 // every connection of the pool, so that C encodes without asking.
 type plans struct {
-	mu   sync.Mutex
-	ids  map[planKey]uint64
-	last uint64
+	mu  sync.Mutex
+	ids map[planKey]uint64
 }
+
+// lastPlan is shared by all pools: C's knowledge of an alias may outlive a pool that was closed, and
+// a number of that one must not mean something in its successor.
+var lastPlan atomic.Uint64
 
 type planKey struct{ sql, description string }
 
@@ -27,7 +33,7 @@ func (p *Pool) PlanID(sql string, description []byte) uint64 {
 	if p.plans.ids == nil || len(p.plans.ids) >= plansMax {
 		p.plans.ids = make(map[planKey]uint64)
 	}
-	p.plans.last++
-	p.plans.ids[key] = p.plans.last
-	return p.plans.last
+	id := lastPlan.Add(1)
+	p.plans.ids[key] = id
+	return id
 }

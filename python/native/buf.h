@@ -15,7 +15,7 @@
 
 #include "hypern_abi.h"
 
-/* Room for `extra` more bytes; -1 if memory is short. realloc, because Go may grow the same bytes. */
+/* Room for `extra` more bytes; -1 if memory is short. By realloc: Go may grow the same bytes. */
 static inline int hn_buf_grow(hn_buf *b, size_t extra)
 {
     if (extra <= b->cap - b->len)

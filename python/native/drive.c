@@ -1,8 +1,9 @@
 /* The blocking driver: runs an operation to its end on the calling thread.
  *
- * A deadline or an interrupt asks the server to cancel and drains the answer, so that the connection
- * stays usable; if that takes longer than the grace period, or the user interrupts again, the
- * connection is shut down. Where nothing is with the server yet, the operation is given up at once.
+ * A deadline or an interrupt asks the server to cancel and drains the answer, so that the
+ * connection stays usable; if that takes longer than the grace period, or the user interrupts
+ * again, the connection is shut down. Where nothing is with the server yet, the operation is given
+ * up at once.
  */
 #include "drive.h"
 
@@ -30,7 +31,7 @@ int hn_deadline(PyObject *timeout, hn_time *deadline)
     if (seconds == -1.0 && PyErr_Occurred())
         return -1;
     if (isnan(seconds) || seconds < 0) {
-        PyErr_SetString(PyExc_ValueError, "timeout must be a number of seconds, 0 or more, or None");
+        PyErr_SetString(PyExc_ValueError, "timeout must be None or seconds, 0 or more");
         return -1;
     }
     if (seconds < 1e9)

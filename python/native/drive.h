@@ -5,8 +5,8 @@
 
 #include "engine.h"
 
-/* A timeout= argument as a point in time. NULL or None: HN_NEVER. 0, or -1 with ValueError (negative,
- * NaN) or TypeError. */
+/* A timeout= argument as a point in time. NULL or None: HN_NEVER. 0, or -1 with ValueError
+ * (negative, NaN) or TypeError. */
 int hn_deadline(PyObject *timeout, hn_time *deadline);
 
 /* Drive an operation that has been started. A new reference, or NULL with an exception. */

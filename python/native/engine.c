@@ -86,11 +86,17 @@ void hn_engine_free(hn_engine *e)
 void hn_engine_step(hn_engine *e, hn_op op, uint32_t in_flags)
 {
     hn_call *call = &e->call;
+    call->want = HN_WANT_FAIL;
+    e->round_open = false;
+    /* A callable of the user's may have forked, and this be the child: the core is the parent's. */
+    if (hn_session_check(e->session) < 0) {
+        hn_engine_raise(e);
+        return;
+    }
     call->op = op;
     call->in_flags = in_flags;
     call->body_len = (int64_t)e->body.len;
     call->wait_left_ms = -1;
-    call->want = HN_WANT_FAIL;
     call->out.len = 0;
     hn_go.hypern_step(e->session->handle, call);
     call->sql = NULL;
@@ -99,7 +105,6 @@ void hn_engine_step(hn_engine *e, hn_op op, uint32_t in_flags)
     call->ctl_len = call->extra_len = 0;
     call->rows = call->sent = 0;
     call->io_errno = 0;
-    e->round_open = false;
 }
 
 void hn_engine_raise(hn_engine *e)

@@ -80,7 +80,7 @@ void hn_engine_free(hn_engine *engine);
 /* The first step. 0, or -1 with an exception and nothing begun. */
 int hn_engine_start(hn_engine *engine, const hn_request *request);
 
-/* Go on. wake answers a HN_NEED_WAIT. block_ms: how long I/O may sleep in here, 0 for not at all. */
+/* Go on. wake answers a HN_NEED_WAIT. block_ms: how long I/O may sleep in here, 0: not at all. */
 hn_progress hn_engine_advance(hn_engine *engine, hn_wake wake, int block_ms);
 
 /* Give the operation up, in whatever state it is. */

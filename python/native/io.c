@@ -1,4 +1,4 @@
-/* One round of I/O with the server: send what the core laid out, receive to the end of the answer. */
+/* One round of I/O with the server: send what the core laid out, receive to the answer's end. */
 #include "io.h"
 
 #include <errno.h>
@@ -17,7 +17,7 @@
 #define FRAME_MAX (1u << 30)          /* PostgreSQL's own limit for a message */
 #define RECEIVE_SIZE (128u * 1024)    /* the receive buffer, unless one frame is larger */
 #define RECEIVE_ROOM (16u * 1024)     /* least room that a recv is tried with */
-#define ROWS_CHUNK (64u * 1024)       /* undecoded rows that are handed over before receiving more */
+#define ROWS_CHUNK (64u * 1024)       /* undecoded rows, handed over before more is received */
 #define NOTICES_MAX (1u << 20)        /* notices beyond this are dropped */
 #define CTL_MAX (256u << 20)          /* more control frames than any answer has */
 #define JOIN_MAX (16u * 1024)         /* TLS: pieces up to this are joined into one record */

@@ -140,6 +140,10 @@ static PyObject *unescape(reader *r, const uint8_t *at, const uint8_t *end)
     else
         text = hn_str_from_utf8(r->type, bytes, (size_t)(into - bytes));
     PyMem_Free(bytes);
+    if (text == NULL && PyErr_ExceptionMatches(PyExc_UnicodeDecodeError)) {
+        PyErr_Clear();
+        return malformed(r, "a string is not UTF-8");
+    }
     return text;
 }
 

@@ -249,10 +249,12 @@ static PyGetSetDef getters[] = {
     {NULL, NULL, NULL, NULL, NULL},
 };
 
+static char type_doc[] = "One configured alias. The core is loaded by the first open().";
+
 static PyType_Slot slots[] = {
-    {Py_tp_new, new_pool},       {Py_tp_traverse, traverse}, {Py_tp_clear, clear},
-    {Py_tp_dealloc, dealloc},    {Py_tp_methods, methods},   {Py_tp_members, members},
-    {Py_tp_getset, getters},     {0, NULL},
+    {Py_tp_new, new_pool},    {Py_tp_traverse, traverse}, {Py_tp_clear, clear},
+    {Py_tp_dealloc, dealloc}, {Py_tp_methods, methods},   {Py_tp_members, members},
+    {Py_tp_getset, getters},  {Py_tp_doc, type_doc},      {0, NULL},
 };
 
 static PyType_Spec spec = {

@@ -23,9 +23,9 @@ static int lock(hn_session *self, hn_time deadline)
         return hn_raise("QueryCanceled", "the statement was not begun: its time ran out while "
                                          "another thread used the session");
     case HN_LOCK_REENTRED:
-        return hn_raise("InterfaceError", "the session is in the middle of a statement of this very "
-                                          "thread (in a parameter, an iterable or a callable); use "
-                                          "another session there");
+        return hn_raise("InterfaceError", "the session is in the middle of a statement of this "
+                                          "very thread (in a parameter, an iterable or a "
+                                          "callable); use another session there");
     case HN_LOCK_ERROR:
     default:
         return -1;
@@ -59,8 +59,9 @@ static void observe(hn_pool *pool, PyObject *sql, hn_time began, const outcome *
     PyObject *observer = Py_NewRef(pool->observer);
     PyObject *sqlstate =
         exception == NULL ? Py_NewRef(Py_None) : hn_exception_sqlstate(exception);
-    PyObject *answer = PyObject_CallFunction(observer, "OdLO", sql, (double)(hn_now() - began) / 1e9,
-                                             (long long)o->count, sqlstate);
+    double seconds = (double)(hn_now() - began) / 1e9;
+    PyObject *answer = PyObject_CallFunction(observer, "OdLO", sql, seconds, (long long)o->count,
+                                             sqlstate);
     /* The statement has its outcome; an observer's trouble is its own. */
     if (answer == NULL)
         PyErr_WriteUnraisable(observer);
@@ -123,7 +124,7 @@ PyObject *hn_session_run(hn_session *self, const hn_request *request, hn_time de
     return o.result;
 }
 
-/* The lock, from a thread that may be in the middle of a statement: wait, ask it to stop, insist. */
+/* The lock, from a thread that may be in the middle of a statement: wait, ask, insist. */
 static int wrest(hn_session *self, hn_time until)
 {
     for (int how = HN_CANCEL_REQUEST; how <= HN_CANCEL_KILL; how++) {

@@ -130,9 +130,22 @@ static PyObject *get_alias(PyObject *self, void *unused)
     return Py_NewRef(((hn_session *)self)->pool->alias);
 }
 
-static PyObject *set_auto_commit(PyObject *self, PyObject *enabled)
+/* The one argument of a method, by position or by name; borrowed. */
+static PyObject *only_argument(const char *method, const char *name, PyObject *const *args,
+                               Py_ssize_t nargs, PyObject *kwnames)
 {
-    int value = PyObject_IsTrue(enabled);
+    Py_ssize_t named = kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames);
+    if (nargs + named == 1 &&
+        (named == 0 || PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(kwnames, 0), name) == 0))
+        return args[0];
+    return PyErr_Format(PyExc_TypeError, "%s() takes one argument, '%s'", method, name);
+}
+
+static PyObject *set_auto_commit(PyObject *self, PyObject *const *args, Py_ssize_t nargs,
+                                 PyObject *kwnames)
+{
+    PyObject *enabled = only_argument("set_auto_commit", "enabled", args, nargs, kwnames);
+    int value = enabled == NULL ? -1 : PyObject_IsTrue(enabled);
     if (value < 0 || change_state((hn_session *)self, HN_SET_AUTO_COMMIT, value) < 0)
         return NULL;
     return Py_NewRef(self);
@@ -144,10 +157,11 @@ static PyObject *set_error(PyObject *self, PyObject *unused)
     return change_state((hn_session *)self, HN_SET_ERROR, 1) < 0 ? NULL : Py_NewRef(self);
 }
 
-static PyObject *on_commit(PyObject *op, PyObject *fn)
+static PyObject *on_commit(PyObject *op, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
 {
     hn_session *self = (hn_session *)op;
-    int64_t state = change_state(self, HN_SET_NOTHING, 0);
+    PyObject *fn = only_argument("on_commit", "fn", args, nargs, kwnames);
+    int64_t state = fn == NULL ? -1 : change_state(self, HN_SET_NOTHING, 0);
     if (state < 0)
         return NULL;
     if ((state & 0xff) == HN_STATE_CLOSED) {
@@ -202,23 +216,41 @@ static void dealloc(PyObject *op)
 }
 
 static PyMemberDef members[] = {
-    {"request_id", T_OBJECT, offsetof(hn_session, request_id), READONLY, NULL},
+    {"request_id", T_OBJECT, offsetof(hn_session, request_id), READONLY,
+     "The id of the request that the session belongs to."},
     {NULL, 0, 0, 0, NULL},
 };
 
 static PyGetSetDef getters[] = {
-    {"alias", get_alias, NULL, NULL, NULL},
-    {"state", get_state, NULL, NULL, NULL},
-    {"is_in_transaction", get_flag, NULL, NULL, (void *)HN_FLAG_IN_TRANSACTION},
-    {"auto_commit", get_flag, NULL, NULL, (void *)HN_FLAG_AUTO_COMMIT},
-    {"has_error", get_flag, NULL, NULL, (void *)HN_FLAG_ERROR},
+    {"alias", get_alias, NULL, "The alias of the session's database.", NULL},
+    {"state", get_state, NULL,
+     "idle, connected, in_transaction, committed, rolled_back or closed.", NULL},
+    {"is_in_transaction", get_flag, NULL, "Whether a transaction is open, an aborted one included.",
+     (void *)HN_FLAG_IN_TRANSACTION},
+    {"auto_commit", get_flag, NULL, "Whether finalizing commits an open transaction.",
+     (void *)HN_FLAG_AUTO_COMMIT},
+    {"has_error", get_flag, NULL, "Whether set_error() was called.", (void *)HN_FLAG_ERROR},
     {NULL, NULL, NULL, NULL, NULL},
 };
 
+PyDoc_STRVAR(set_auto_commit_doc,
+             "set_auto_commit($self, enabled)\n--\n\n"
+             "Whether an open transaction is committed when the session is finalized; else it is\n"
+             "rolled back. Returns the session.");
+PyDoc_STRVAR(set_error_doc, "set_error($self)\n--\n\n"
+                            "Have the open transaction rolled back when the session is finalized.\n"
+                            "Returns the session.");
+PyDoc_STRVAR(on_commit_doc,
+             "on_commit($self, fn)\n--\n\n"
+             "Have fn() called once COMMIT has succeeded, after the functions given before; never\n"
+             "after a rollback. Returns the session.");
+
 static PyMethodDef own_methods[] = {
-    {"set_auto_commit", set_auto_commit, METH_O, NULL},
-    {"set_error", set_error, METH_NOARGS, NULL},
-    {"on_commit", on_commit, METH_O, NULL},
+    {"set_auto_commit", (PyCFunction)(void (*)(void))set_auto_commit, METH_FASTCALL | METH_KEYWORDS,
+     set_auto_commit_doc},
+    {"set_error", set_error, METH_NOARGS, set_error_doc},
+    {"on_commit", (PyCFunction)(void (*)(void))on_commit, METH_FASTCALL | METH_KEYWORDS,
+     on_commit_doc},
     {NULL, NULL, 0, NULL},
 };
 
@@ -234,10 +266,12 @@ static void join_methods(void)
         methods[n++] = *m;
 }
 
+static char type_doc[] = "A view of a request's session on one database; made by db() only.";
+
 static PyType_Slot slots[] = {
-    {Py_tp_new, no_new},         {Py_tp_traverse, traverse}, {Py_tp_clear, clear},
-    {Py_tp_dealloc, dealloc},    {Py_tp_methods, methods},   {Py_tp_members, members},
-    {Py_tp_getset, getters},     {0, NULL},
+    {Py_tp_new, no_new},      {Py_tp_traverse, traverse}, {Py_tp_clear, clear},
+    {Py_tp_dealloc, dealloc}, {Py_tp_methods, methods},   {Py_tp_members, members},
+    {Py_tp_getset, getters},  {Py_tp_doc, type_doc},      {0, NULL},
 };
 
 static PyType_Spec spec = {

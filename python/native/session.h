@@ -40,7 +40,7 @@ extern PyMethodDef hn_statement_methods[];
 
 /* run.c: one whole operation of a blocking call, under the session's lock. */
 PyObject *hn_session_run(hn_session *self, const hn_request *request, hn_time deadline);
-/* The same for FINALIZE: another thread's operation has until then to end, and is then cancelled. */
+/* The same for FINALIZE: another thread's operation may go on until then, and is cancelled. */
 PyObject *hn_session_finalize(hn_session *self, hn_time until);
 /* 0, or -1 with InterfaceError: the view is another process's. */
 int hn_session_check(const hn_session *self);

@@ -21,7 +21,8 @@ static int place(const char *method, const char *second, PyObject *name, PyObjec
         if (!PyUnicode_Check(name) || PyUnicode_CompareWithASCIIString(name, names[i]) != 0)
             continue;
         if (slot[i] != NULL) {
-            PyErr_Format(PyExc_TypeError, "%s() got multiple values for argument '%U'", method, name);
+            PyErr_Format(PyExc_TypeError, "%s() got multiple values for argument '%U'", method,
+                         name);
             return -1;
         }
         slot[i] = value;
@@ -59,8 +60,8 @@ static int read_arguments(const char *method, const char *second, bool second_re
 {
     PyObject *slot[3] = {NULL, NULL, NULL};
     if (nargs > 2) {
-        PyErr_Format(PyExc_TypeError, "%s() takes sql and %s by position (%zd given)", method, second,
-                     nargs);
+        PyErr_Format(PyExc_TypeError, "%s() takes sql and %s by position (%zd given)", method,
+                     second, nargs);
         return -1;
     }
     for (Py_ssize_t i = 0; i < nargs; i++)
@@ -182,9 +183,37 @@ static PyObject *finalize(PyObject *self, PyObject *grace)
     return hn_session_finalize((hn_session *)self, until);
 }
 
+#define TIMEOUT                                                                                    \
+    "\n\ntimeout: seconds for waiting and running; then the statement is cancelled (QueryCanceled)."
+#define PARAMS " with $1, $2, ... from params. "
+PyDoc_STRVAR(query_doc, "query($self, sql, params=None, *, timeout=None)\n--\n\n"
+                        "Run a statement" PARAMS "All rows, as a list of dicts." TIMEOUT);
+PyDoc_STRVAR(query_one_doc,
+             "query_one($self, sql, params=None, *, timeout=None)\n--\n\n"
+             "Run a statement" PARAMS "The first row; NoRows if there is none." TIMEOUT);
+PyDoc_STRVAR(query_one_or_none_doc,
+             "query_one_or_none($self, sql, params=None, *, timeout=None)\n--\n\n"
+             "Run a statement" PARAMS "The first row, or None." TIMEOUT);
+PyDoc_STRVAR(query_value_doc,
+             "query_value($self, sql, params=None, *, timeout=None)\n--\n\n"
+             "Run a statement" PARAMS "The first column of the first row; NoRows if there is none."
+             TIMEOUT);
+PyDoc_STRVAR(execute_doc, "execute($self, sql, params=None, *, timeout=None)\n--\n\n"
+                          "Run a statement" PARAMS "The number of rows affected." TIMEOUT);
+PyDoc_STRVAR(execute_many_doc,
+             "execute_many($self, sql, params_list, *, timeout=None)\n--\n\n"
+             "Run a statement once for each of an iterable's params, all or none of them.\n"
+             "The number of rows affected; an error names its .row, from 0." TIMEOUT);
+PyDoc_STRVAR(commit_doc,
+             "commit($self)\n--\n\n"
+             "Commit the transaction. TransactionAborted if an earlier error had aborted it: then\n"
+             "it is rolled back. Returns the session.");
+PyDoc_STRVAR(rollback_doc, "rollback($self)\n--\n\n"
+                           "Roll the transaction back. Returns the session.");
+
 #define FAST(name)                                                                                 \
     {                                                                                              \
-        #name, (PyCFunction)(void (*)(void))name, METH_FASTCALL | METH_KEYWORDS, NULL              \
+        #name, (PyCFunction)(void (*)(void))name, METH_FASTCALL | METH_KEYWORDS, name##_doc        \
     }
 PyMethodDef hn_statement_methods[] = {
     FAST(query),
@@ -193,8 +222,8 @@ PyMethodDef hn_statement_methods[] = {
     FAST(query_value),
     FAST(execute),
     FAST(execute_many),
-    {"commit", commit, METH_NOARGS, NULL},
-    {"rollback", rollback, METH_NOARGS, NULL},
+    {"commit", commit, METH_NOARGS, commit_doc},
+    {"rollback", rollback, METH_NOARGS, rollback_doc},
     {"_begin", begin, METH_O, NULL},
     {"_savepoint", savepoint, METH_O, NULL},
     {"_release", release, METH_O, NULL},

@@ -83,12 +83,12 @@ class RequestScope(Scope):
 
     def abandon(self, error: BaseException) -> None:
         """Roll back and release, since `error` is on its way out; a failure is logged."""
-        try:
-            self.end(failed=True)
-        except Exception:
-            _log.exception("finalizing %r after %s failed", self, type(error).__name__)
-        if self._background is not None:
-            _end_background(self._background, failed=True)
+        for ending in self._all():
+            ending._close()
+            try:
+                finalize(ending.request_id, None, failed=True)
+            except Exception:
+                _log.exception("finalizing %r after %s failed", ending, type(error).__name__)
 
     async def asettle(self, failed: bool) -> None:
         """As `settle`, without blocking the event loop."""
@@ -106,14 +106,17 @@ class RequestScope(Scope):
         if isinstance(error, GeneratorExit):
             self.abandon(error)  # the loop has dropped this coroutine: there is no more awaiting
             return
-        self._close()
-        if self._has_sessions():
+        for ending in self._all():
+            ending._close()
+        if any(_native.sessions(ending.request_id, None) for ending in self._all()):
             await off_loop(self.abandon, error)
 
     def open_background(self) -> None:
         """The response has been sent: what still runs for this request has a scope of its own."""
-        self._background = background = Scope(f"{self.request_id}/background", _generated=True)
+        background = Scope()
+        background.request_id = f"{self.request_id}/background"
         background._open()
+        self._background = background
 
     def heir(self) -> Scope:
         """The scope of what runs after the response, while that is open."""
@@ -125,7 +128,7 @@ class RequestScope(Scope):
     def end_background(self) -> None:
         """Finalize what ran after the response. Raises what made a commit fail."""
         if self._background is not None:
-            _end_background(self._background, failed=False)
+            _end_background(self._background)
 
     async def aend_background(self) -> None:
         """As `end_background`, without blocking the event loop."""
@@ -134,14 +137,10 @@ class RequestScope(Scope):
             return
         background._close()
         if _native.sessions(background.request_id, None):
-            await off_loop(_end_background, background, False)
+            await off_loop(_end_background, background)
 
-    def _has_sessions(self) -> bool:
-        ids = [self.request_id]
-        if self._background is not None:
-            self._background._close()
-            ids.append(self._background.request_id)
-        return any(_native.sessions(request_id, None) for request_id in ids)
+    def _all(self) -> tuple[Scope, ...]:
+        return (self,) if self._background is None else (self, self._background)
 
     def _in_transaction(self) -> list[DbSession]:
         open_sessions: list[DbSession] = _native.sessions(self.request_id, None)
@@ -165,9 +164,9 @@ def check_options(rollback_on: object, finalize: object) -> None:
         raise ValueError(f"finalize must be one of: {', '.join(FINALIZE)}")
 
 
-def _end_background(background: Scope, failed: bool) -> None:
+def _end_background(background: Scope) -> None:
     background._close()
-    if finalize(background.request_id, None, failed=failed):
+    if finalize(background.request_id, None):
         _log.error("nothing of a transaction of %r was committed: it had been aborted", background)
 
 

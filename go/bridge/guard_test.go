@@ -1,0 +1,84 @@
+package main
+
+import (
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"hypern/go/pool"
+	"hypern/go/session"
+	"hypern/go/wire"
+)
+
+// child names the environment variable under which this binary runs a test alone: a poisoned core
+// cannot be mended.
+const child = "HYPERN_BRIDGE_CHILD"
+
+func TestAPanicBecomesCoreUnavailableForThisAndEveryLaterCall(t *testing.T) {
+	if os.Getenv(child) == "" {
+		c := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v")
+		c.Env = append(os.Environ(), child+"=1")
+		if out, err := c.CombinedOutput(); err != nil || !strings.Contains(string(out), "--- PASS: "+t.Name()) {
+			t.Fatalf("%v\n%s", err, out)
+		}
+		return
+	}
+	ran := 0
+	count := func() *wire.Fault { ran++; return nil }
+	if fault := guard(count); fault != nil || ran != 1 {
+		t.Fatal("a call is passed on before anything happened")
+	}
+	for range 2 {
+		fault := guard(injected)
+		if fault == nil || fault.Kind != wire.KindCoreUnavailable {
+			t.Fatalf("%+v", fault)
+		}
+	}
+	if fault := guard(count); fault == nil || ran != 1 {
+		t.Fatal("a poisoned core goes on working")
+	}
+	if !pool.Poisoned() {
+		t.Fatal("nobody knows")
+	}
+}
+
+func TestAPanicInABackgroundGoroutinePoisonsTheCoreToo(t *testing.T) {
+	if os.Getenv(child) == "" {
+		c := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v")
+		c.Env = append(os.Environ(), child+"=1")
+		if out, err := c.CombinedOutput(); err != nil || !strings.Contains(string(out), "--- PASS: "+t.Name()) {
+			t.Fatalf("%v\n%s", err, out)
+		}
+		return
+	}
+	done := make(chan struct{})
+	pool.Go(func() {
+		defer close(done)
+		panic("injected by a test")
+	})
+	<-done
+	for !pool.Poisoned() { // the recover follows the deferred close
+	}
+	if fault := guard(func() *wire.Fault { return nil }); fault == nil || fault.Kind != wire.KindCoreUnavailable {
+		t.Fatalf("%+v", fault)
+	}
+}
+
+func TestAHandleIsKnownUntilItsLastReferenceIsGivenBack(t *testing.T) {
+	s := &session.Session{}
+	s.Handle = register(s)
+	if got, fault := lookup(s.Handle); fault != nil || got != s {
+		t.Fatalf("%v %v", got, fault)
+	}
+	gopyhForget(s.Handle)
+	if _, fault := lookup(s.Handle); fault == nil || fault.Kind != wire.KindInterface {
+		t.Fatalf("%+v", fault)
+	}
+	gopyhForget(s.Handle) // once too often does nothing
+	for _, unknown := range []int64{0, -1, 1 << 40} {
+		if _, fault := lookup(unknown); fault == nil {
+			t.Errorf("handle %d is known", unknown)
+		}
+	}
+}

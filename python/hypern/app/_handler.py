@@ -1,0 +1,80 @@
+"""One route's handler as an ASGI application: receive the body, call the handler, send."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import anyio.to_thread
+from starlette.exceptions import HTTPException
+
+from hypern._scope import SCOPE_KEY
+from hypern.app._context import Context
+from hypern.app._request import Request
+from hypern.app._response import Response
+
+if TYPE_CHECKING:
+    from collections.abc import MutableMapping
+
+    from hypern.app._application import Hypern
+    from hypern.middleware._request import RequestScope
+    from hypern.middleware.asgi import Receive, Send
+
+Handler = Callable[[Request, Response, Context], Any]
+
+
+class Endpoint:
+    """Calls a handler: a coroutine function on the loop, any other in a thread."""
+
+    def __init__(self, app: Hypern, handler: Handler) -> None:
+        self._app = app
+        self._handler = handler
+        self._is_async = inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(
+            getattr(handler, "__call__", None)  # noqa: B004 - an object may be a handler
+        )
+
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        request_scope: RequestScope = scope[SCOPE_KEY]
+        body = await _receive_body(scope, receive, self._app.max_body_bytes)
+        if body is None:
+            return  # the client has gone
+        response = Response(self._app.encoder)
+        arguments = (
+            Request(scope, body),
+            response,
+            Context(request_scope.request_id, request_scope.client_id),
+        )
+        if self._is_async:
+            answer = await self._handler(*arguments)
+        else:
+            answer = await anyio.to_thread.run_sync(
+                self._handler, *arguments, limiter=self._app.threads()
+            )
+        if answer is not None and answer is not response:
+            raise TypeError(
+                f"the handler of {scope['path']} returned {type(answer).__name__}; a handler "
+                "answers through res, as in res.json(...)"
+            )
+        await send(response.start_message())
+        await send({"type": "http.response.body", "body": response.body})
+
+
+async def _receive_body(
+    scope: MutableMapping[str, Any], receive: Receive, most: int
+) -> bytes | None:
+    """The whole body; None where the client went before it had sent it."""
+    parts = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return None
+        part = message.get("body", b"")
+        size += len(part)
+        if size > most:
+            raise HTTPException(413, f"the body is larger than {most} bytes")
+        parts.append(part)
+        if not message.get("more_body", False):
+            return b"".join(parts)

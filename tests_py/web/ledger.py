@@ -1,0 +1,20 @@
+"""What the web tests' handlers do to the table of the fixture `ledger`, and a look at it."""
+
+from __future__ import annotations
+
+from hypern.database import DbSession, db, scope
+
+
+def write(n: int, session: DbSession | None = None) -> DbSession:
+    """Add a number in a transaction that is left open. A second one of a kind fails at commit."""
+    session = db() if session is None else session
+    if not session.is_in_transaction:
+        session.begin()
+    session.execute("INSERT INTO ledger VALUES ($1)", [n])
+    return session
+
+
+def committed() -> list[int]:
+    """What others see in the table."""
+    with scope():
+        return [row["n"] for row in db().query("SELECT n FROM ledger ORDER BY n")]
