@@ -63,6 +63,13 @@ func requireUsable(t *testing.T, s *pgtest.Session) {
 	require.Equal(t, [][]string{{"usable"}}, r.Rows)
 }
 
+// terminateAll ends every connection to the database but the test's own, and waits until they are gone.
+func terminateAll(db *pgtest.DB) {
+	db.Query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity " +
+		"WHERE datname = current_database() AND pid <> pg_backend_pid()")
+	db.AwaitBackends(0)
+}
+
 // SQLSTATEs of the server that tests look for.
 const (
 	undefinedTable      = "42P01"

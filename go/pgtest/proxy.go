@@ -1,6 +1,7 @@
 package pgtest
 
 import (
+	"crypto/tls"
 	"errors"
 	"io"
 	"maps"
@@ -48,6 +49,7 @@ type Proxy struct {
 	listener net.Listener
 	network  string
 	address  string
+	tls      *tls.Config // nil: pass TLS on as it is
 	wait     sync.WaitGroup
 
 	mu     sync.Mutex // guards all below
@@ -68,9 +70,11 @@ type link struct {
 }
 
 // NewProxy starts a proxy in front of the test's server. It ends with the test.
-func NewProxy(t testing.TB) *Proxy {
+func NewProxy(t testing.TB) *Proxy { t.Helper(); return newProxy(t, nil) }
+
+func newProxy(t testing.TB, config *tls.Config) *Proxy {
 	t.Helper()
-	config, err := pgconn.ParseConfig(Server(t))
+	server, err := pgconn.ParseConfig(Server(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,8 +82,8 @@ func NewProxy(t testing.TB) *Proxy {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &Proxy{t: t, listener: listener}
-	p.network, p.address = pgconn.NetworkAddress(config.Host, config.Port)
+	p := &Proxy{t: t, listener: listener, tls: config}
+	p.network, p.address = pgconn.NetworkAddress(server.Host, server.Port)
 	p.wait.Go(p.accept)
 	t.Cleanup(p.Close)
 	return p
@@ -88,6 +92,9 @@ func NewProxy(t testing.TB) *Proxy {
 // ConnInfo is where db is to be found through the proxy.
 func (p *Proxy) ConnInfo(db *DB) map[string]string {
 	info := maps.Clone(db.ConnInfo())
+	if p.tls != nil {
+		info["sslmode"] = "require"
+	}
 	host, port, err := net.SplitHostPort(p.listener.Addr().String())
 	if err != nil {
 		p.t.Fatal(err)
@@ -177,6 +184,12 @@ func (p *Proxy) accept() {
 		if err != nil { // the server is down: so are we, for this client
 			_ = client.Close()
 			continue
+		}
+		if p.tls != nil {
+			if client, err = p.terminateTLS(client); err != nil {
+				_, _ = client.Close(), server.Close()
+				continue
+			}
 		}
 		l := &link{client: client, server: server, raw: make(chan struct{}), hole: make(chan struct{})}
 		p.mu.Lock()

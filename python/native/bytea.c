@@ -48,10 +48,10 @@ static PyObject *read_escaped(const hn_type *type, const uint8_t *data, size_t l
             *at++ = '\\';
             i++;
         } else if (i + 3 < len) {
-            unsigned octal = (data[i + 1] - (unsigned)'0') << 6 | (data[i + 2] - (unsigned)'0') << 3 |
-                             (data[i + 3] - (unsigned)'0');
+            unsigned octal = 0;
+            for (size_t last = i + 3; i < last;)
+                octal = octal * 8 + (data[++i] - (unsigned)'0');
             *at++ = (char)(octal & 0xff);
-            i += 3;
         } else {
             Py_DECREF(value);
             return hn_unreadable(type, "an escape is cut short");

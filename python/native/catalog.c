@@ -1,4 +1,4 @@
-/* Types that are not built in: what the server's catalog says of them, and the user's converters. */
+/* Types that are not built in, as the server's catalog describes them, and the user's converters. */
 #include "types.h"
 
 #include "error.h"
@@ -191,7 +191,6 @@ int hn_codec_register(hn_codec *codec, const char *type_name, PyObject *loads, P
     int answer = PyDict_SetItemString(codec->registered, type_name, pair);
     Py_DECREF(pair);
     if (answer == 0)
-        /* Plans keep the types they have; new plans meet the new converters. */
         hn_codec_forget_types(codec);
     return answer;
 }

@@ -40,6 +40,10 @@ size_t hn_plan_unknown(hn_plan *plan, uint32_t *oids, size_t max);
 int hn_codec_add_types(hn_codec *codec, const uint8_t *rows, size_t len, const uint32_t *asked,
                        size_t nasked);
 
+/* Whether the codec has since learned that types are not what they were (hn_codec_register, a
+ * composite type altered): such a plan is to be dropped, and its statement described again. */
+int hn_plan_is_stale(const hn_plan *plan);
+
 /* Once hn_plan_unknown has answered 0: choose converters and result formats. 0 or -1. */
 int hn_plan_resolve(hn_plan *plan);
 

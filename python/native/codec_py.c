@@ -60,8 +60,8 @@ static hn_plan *plan_for_oids(PyObject *oids)
 static PyObject *encode_body(PyObject *module, PyObject *args)
 {
     (void)module;
-    PyObject *oids, *params, *timezone = Py_None;
-    if (!PyArg_ParseTuple(args, "O!O|O", &PyList_Type, &oids, &params, &timezone) ||
+    PyObject *oids, *params;
+    if (!PyArg_ParseTuple(args, "O!O", &PyList_Type, &oids, &params) ||
         hn_check_params(params) < 0)
         return NULL;
     hn_plan *plan = plan_for_oids(oids);
@@ -69,7 +69,7 @@ static PyObject *encode_body(PyObject *module, PyObject *args)
         return NULL;
     hn_buf body = {0};
     PyObject *bytes = NULL;
-    int answer = hn_encode(plan, params, timezone == Py_None ? NULL : timezone, -1, &body);
+    int answer = hn_encode(plan, params, NULL, -1, &body);
     if (answer == 0)
         bytes = PyBytes_FromStringAndSize((const char *)body.data, (Py_ssize_t)body.len);
     else if (answer == HN_NEED_TZ)

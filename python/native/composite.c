@@ -16,10 +16,17 @@ static int next_field(const hn_type *type, hn_cursor *c, uint32_t *oid, int32_t 
     return 0;
 }
 
+/* ALTER TYPE came after this pool had asked: the next statement asks again. */
+static PyObject *altered(const hn_type *type)
+{
+    hn_codec_forget_types(type->codec);
+    return hn_unreadable(type, "the type was altered since it was last described; try again");
+}
+
 PyObject *hn_read_composite(const hn_type *type, const uint8_t *data, size_t len)
 {
     if (len < 4 || hn_get_u32(data) != type->nfields)
-        return hn_unreadable(type, "the type has changed since this pool learned of it");
+        return altered(type);
     hn_cursor c = {data + 4, data + len};
     PyObject *dict = PyDict_New();
     for (uint16_t i = 0; dict != NULL && i < type->nfields; i++) {
@@ -31,7 +38,7 @@ PyObject *hn_read_composite(const hn_type *type, const uint8_t *data, size_t len
             if (oid == field->oid)
                 value = hn_read_value(field->type, c.at, size);
             else
-                hn_unreadable(type, "the type has changed since this pool learned of it");
+                altered(type);
         }
         if (value == NULL || PyDict_SetItem(dict, field->name, value) < 0)
             Py_CLEAR(dict);
@@ -46,17 +53,18 @@ PyObject *hn_read_composite(const hn_type *type, const uint8_t *data, size_t len
     return dict;
 }
 
-/* A record's types are known only from its bytes, and nobody can be asked in the middle of a row. */
+/* A record's types are known from its bytes only, and nobody can be asked in the middle of a row. */
 static PyObject *read_field(const hn_type *record, uint32_t oid, const uint8_t *data, int32_t size)
 {
     if (size < 0)
         return Py_NewRef(Py_None);
-    const hn_type *type = NULL;
-    if (hn_type_unknown(record->codec, oid, &(uint32_t){0}, 0, 1) == 0)
-        type = hn_type_linked(record->codec, oid);
-    else
-        return hn_beyond_python(record, "a field of a type that is not built in (OID %lu) needs a "
-                                        "named composite type or a cast", (unsigned long)oid);
+    uint32_t unknown;
+    if (hn_type_unknown(record->codec, oid, &unknown, 0, 1) > 0)
+        return hn_beyond_python(record,
+                                "a field is of a type that is not built in (OID %lu); cast it, or "
+                                "the record to a composite type",
+                                (unsigned long)unknown);
+    const hn_type *type = hn_type_linked(record->codec, oid);
     if (type == NULL)
         return NULL;
     if (!type->binary)
@@ -119,14 +127,14 @@ PyObject *hn_read_composite_text(const hn_type *type, const uint8_t *data, size_
                         : field->type->read_text(field->type, token.data, token.len);
         hn_token_free(&token);
         if (value == NULL && !PyErr_Occurred())
-            hn_unreadable(type, "the type has changed since this pool learned of it");
+            altered(type);
         if (value == NULL || PyDict_SetItem(dict, field->name, value) < 0)
             Py_CLEAR(dict);
         Py_XDECREF(value);
     }
     if (dict != NULL && (!hn_skip(&c, ')') || c.at != c.end)) {
         Py_DECREF(dict);
-        return hn_unreadable(type, "the type has changed since this pool learned of it");
+        return altered(type);
     }
     return dict;
 }
@@ -170,8 +178,9 @@ int hn_write_composite(hn_encoder *encoder, const hn_type *type, PyObject *value
     answer = type->sends_binary ? hn_buf_u32(out, type->nfields) : HN_AS_TEXT;
     for (uint16_t i = 0; answer == HN_WRITTEN && i < type->nfields; i++) {
         answer = hn_buf_u32(out, type->fields[i].oid);
+        PyObject *item = PyTuple_GET_ITEM(fields, i);
         if (answer == HN_WRITTEN)
-            answer = hn_write_value(encoder, type->fields[i].type, PyTuple_GET_ITEM(fields, i), out);
+            answer = hn_write_value(encoder, type->fields[i].type, item, out);
     }
     Py_DECREF(fields);
     return answer;

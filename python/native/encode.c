@@ -164,7 +164,8 @@ static int write_parameters(const hn_plan *plan, hn_encoder *encoder, PyObject *
     if (hn_buf_u16(body, plan->nparams) < 0)
         return -1;
     for (size_t i = 0; i < n; i++) {
-        int answer = write_parameter(encoder, plan->params[i].type, values[i], formats + 2 * i, body);
+        const hn_type *type = plan->params[i].type;
+        int answer = write_parameter(encoder, type, values[i], formats + 2 * i, body);
         if (answer < 0)
             return name_parameter(row, (uint16_t)i);
         if (answer != HN_WRITTEN)

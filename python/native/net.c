@@ -74,10 +74,10 @@ static int is_one_of(PyObject *value, PyObject *four, PyObject *six)
 int hn_write_inet(hn_encoder *encoder, const hn_type *type, PyObject *value, hn_buf *out)
 {
     (void)encoder, (void)type, (void)out;
-    return PyUnicode_Check(value) || is_one_of(value, hn_python.IPv4Address, hn_python.IPv6Address) ||
-                   is_one_of(value, hn_python.IPv4Network, hn_python.IPv6Network)
-               ? HN_AS_TEXT
-               : HN_NO_FIT;
+    int fits = PyUnicode_Check(value) ||
+               is_one_of(value, hn_python.IPv4Address, hn_python.IPv6Address) ||
+               is_one_of(value, hn_python.IPv4Network, hn_python.IPv6Network);
+    return fits ? HN_AS_TEXT : HN_NO_FIT;
 }
 
 /* An interface's own bits beyond its mask would be an error of the server's; it is one of ours. */

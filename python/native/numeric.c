@@ -5,8 +5,14 @@
 #include "python_types.h"
 #include "text.h"
 
-enum { POSITIVE = 0x0000, NEGATIVE = 0x4000, NOT_A_NUMBER = 0xC000, INFINITE = 0xD000,
-       MINUS_INFINITE = 0xF000 };
+/* The wire's signs, three of which are values. */
+enum {
+    POSITIVE = 0x0000,
+    NEGATIVE = 0x4000,
+    NOT_A_NUMBER = 0xC000,
+    INFINITE = 0xD000,
+    MINUS_INFINITE = 0xF000
+};
 /* PostgreSQL's limits: 131,072 digits before the point, 16,383 after. */
 enum { MAX_WEIGHT = 32767, MAX_SCALE = 16383 };
 

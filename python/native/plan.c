@@ -26,7 +26,8 @@ static int read_parameters(hn_plan *plan, const uint8_t *at, size_t len)
     if (len == 0)
         return 0;
     if (len < 2 || len != 2 + 4 * (size_t)hn_get_u16(at))
-        return hn_raise("InterfaceError", "ParameterDescription does not have the length it announces");
+        return hn_raise("InterfaceError",
+                        "ParameterDescription does not have the length it announces");
     plan->nparams = hn_get_u16(at);
     plan->params = PyMem_Calloc(plan->nparams + 1u, sizeof *plan->params);
     if (plan->params == NULL)
@@ -161,8 +162,14 @@ static int make_result_formats(hn_plan *plan)
     return 0;
 }
 
+int hn_plan_is_stale(const hn_plan *plan)
+{
+    return plan->generation != plan->codec->generation;
+}
+
 int hn_plan_resolve(hn_plan *plan)
 {
+    plan->generation = plan->codec->generation;
     for (uint16_t i = 0; i < plan->nparams; i++)
         if ((plan->params[i].type = hn_type_linked(plan->codec, plan->params[i].oid)) == NULL)
             return -1;

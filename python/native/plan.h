@@ -19,7 +19,8 @@ typedef struct hn_column {
 
 struct hn_plan {
     size_t refs;
-    hn_codec *codec; /* a reference */
+    hn_codec *codec;     /* a reference */
+    uint64_t generation; /* of the codec when the types were chosen */
     PyObject *sql, *timezone; /* str or NULL */
     PyObject *empty_row; /* what every row is a copy of: the names in order, each None */
     hn_param *params;

@@ -5,7 +5,13 @@
 #include "range.h"
 
 /* The flags before a range's bounds. */
-enum { EMPTY = 1, LOWER_INCLUSIVE = 2, UPPER_INCLUSIVE = 4, LOWER_INFINITE = 8, UPPER_INFINITE = 16 };
+enum {
+    EMPTY = 1,
+    LOWER_INCLUSIVE = 2,
+    UPPER_INCLUSIVE = 4,
+    LOWER_INFINITE = 8,
+    UPPER_INFINITE = 16
+};
 
 PyObject *hn_range_make(PyObject *lower, PyObject *upper, int lower_inclusive, int upper_inclusive,
                         int empty)

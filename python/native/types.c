@@ -240,6 +240,7 @@ void hn_codec_forget_types(hn_codec *codec)
 {
     memset(codec->slots, 0, codec->nslots * sizeof *codec->slots);
     codec->nused = 0;
+    codec->generation++;
 }
 
 PyObject *hn_builtin_types(void)

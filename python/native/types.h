@@ -120,6 +120,7 @@ struct hn_codec {
     hn_type **slots; /* open addressing by OID; nslots is a power of two */
     size_t nslots, nused;
     hn_type *all;
+    uint64_t generation; /* grows when types are forgotten */
     PyObject *json_loads, *json_dumps; /* NULL: our own reader and writer */
     int infinity_minmax;
     PyObject *registered; /* dict: type name -> (loads, dumps) */
@@ -136,7 +137,7 @@ hn_type *hn_type_add(hn_codec *codec, uint32_t oid, hn_family family, PyObject *
 void hn_type_set_family(hn_type *type, hn_family family);
 /* Give a new type the converters that the user registered for its name. 0 or -1. */
 int hn_type_apply_registered(hn_type *type, const char *schema);
-/* Every OID becomes unknown, or the table's, again; plans keep the types they have. */
+/* Every OID becomes unknown, or the table's, again; plans keep the types they have and are stale. */
 void hn_codec_forget_types(hn_codec *codec);
 /* The table as a new list of (oid, name, family, array oid). */
 PyObject *hn_builtin_types(void);

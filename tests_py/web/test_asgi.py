@@ -13,7 +13,7 @@ import pytest
 from asgi_client import Answer, Scope, call, http_scope, produced, respond, whole
 from ledger import committed, write
 
-from hypern.database import Database, DbSession, db
+from hypern.database import Database, DbSession, db, finalize_db
 from hypern.errors import InterfaceError, SessionClosed, TransactionAborted, UniqueViolation
 from hypern.middleware.asgi import DatabaseMiddleware, Message, Receive, Send
 
@@ -109,8 +109,6 @@ def test_a_commit_that_fails_is_raised_before_anything_is_sent(app: Any) -> None
         asyncio.run(call(DatabaseMiddleware(app), answer=answer))
     assert answer.messages == []
     assert committed() == [1]
-    from hypern.database import finalize_db
-
     finalize_db("before")
 
 
