@@ -41,11 +41,18 @@ def draw(mode: str, rows: list[Record], picture: Path) -> None:
         goal = row["goal"]
         axes.plot([goal, goal], [place - 0.42, place + 0.42], color="#c8442e", ls=":", lw=1.5)
     axes.set_yticks(range(len(rows)), [str(row["title"]) for row in rows])
-    axes.invert_yaxis()
+    axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.set_xlim(0, CLIP + 0.25)
     axes.set_xlabel(f"time / the best peer's ({mode}; less is better; dotted: the goal)")
     handles = [pyplot.Rectangle((0, 0), 1, 1, color=COLOURS[driver]) for driver in drivers]
-    axes.legend(handles, drivers, loc="lower right", fontsize=8)
+    axes.legend(
+        handles,
+        drivers,
+        loc="lower center",
+        bbox_to_anchor=(0.4, 1),
+        ncols=len(drivers),
+        fontsize=8,
+    )
     axes.spines[["top", "right"]].set_visible(False)
     figure.tight_layout()
     figure.savefig(picture, dpi=110)

@@ -3,6 +3,7 @@ package tests
 import (
 	"encoding/binary"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -142,16 +143,16 @@ func TestAMessageOfTheServersOwnCutInTwoIsNotTakenForTheNextAnswer(t *testing.T)
 	s := d.Open("r", mainAlias)
 	requireUsable(t, s)
 	status := []byte("S\x00\x00\x00\x12TimeZone\x00Moon\x00")
-	rule := proxy.Add(&pgtest.Rule{Direction: pgtest.ToClient, When: pgtest.Kind('Z'), Append: status[:9]})
-	rest := make(chan struct{})
-	s.Hook = at(beforeWait, 0, pgtest.Serve)
-	go func() {
-		defer close(rest)
-		<-rule.Fired()
-		proxy.Send(0, status[9:])
-	}()
+	proxy.Add(&pgtest.Rule{Direction: pgtest.ToClient, When: pgtest.Kind('Z'), Append: status[:9]})
+	sendRest := sync.OnceFunc(func() { proxy.Send(0, status[9:]) })
+	s.Hook = func(p pgtest.Point) pgtest.Action {
+		if p == beforeWait {
+			sendRest()
+		}
+		return pgtest.Serve
+	}
 	r := s.Try("SELECT 'usable'")
-	<-rest
+	sendRest()
 	require.Nil(t, r.Fault)
 	require.Equal(t, [][]string{{"usable"}}, r.Rows)
 	requireUsable(t, s)

@@ -49,7 +49,7 @@ func TestALostConnectionSaysWhetherTheStatementCanHaveRun(t *testing.T) {
 	}
 }
 
-func TestNothingOfWhichTheKernelTookAByteIsSafeToRetry(t *testing.T) {
+func TestAStatementOfWhichNotAByteWasSentIsSafeToRetryOutsideATransaction(t *testing.T) {
 	t.Parallel()
 	_, d := begin(t, oneConnection)
 	s := d.Open("r", mainAlias)
@@ -58,6 +58,13 @@ func TestNothingOfWhichTheKernelTookAByteIsSafeToRetry(t *testing.T) {
 	r := s.Try("SELECT 'usable'")
 	requireKind(t, r, wire.KindConnectionLost)
 	require.True(t, r.Fault.SafeToRetry)
+
+	s.Hook = nil
+	s.Begin()
+	s.Hook = at(beforeIO, 0, pgtest.HangUp)
+	r = s.Try("SELECT 'usable'")
+	requireKind(t, r, wire.KindConnectionLost)
+	require.False(t, r.Fault.SafeToRetry, "the transaction went with it")
 }
 
 func TestALostTransactionIsNeverSafeToRetryAndStaysOneUntilItIsRolledBack(t *testing.T) {

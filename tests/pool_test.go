@@ -122,12 +122,21 @@ func TestMaxSizeIsObeyedUnderStress(t *testing.T) {
 
 func TestMinIdleConnectionsAreMadeOnceThePoolIsUsedAndKept(t *testing.T) {
 	t.Parallel()
-	_, d := begin(t, func(c *pool.Config) { c.MinIdle, c.IdleMS = 2, 40 })
+	db, d, proxy := beginProxied(t, func(c *pool.Config) { c.MinIdle, c.IdleMS = 2, 40 })
 	s := d.Open("r", mainAlias)
 	s.Query("SELECT 1")
 	d.AwaitStatus(mainAlias, func(st pool.Status) bool { return st.Available == 2 && st.InUse == 1 })
 	s.Finalize()
 	d.AwaitStatus(mainAlias, func(st pool.Status) bool { return st.Size == 2 && st.Available == 2 })
+	db.Query("SELECT pg_sleep(0.3)") // several times the idle timeout
+	require.Equal(t, 3, proxy.Connections(), "the idle ones are kept, not made again and again")
+}
+
+func TestMinIdleConnectionsThatReachTheirLifetimeAreReplaced(t *testing.T) {
+	t.Parallel()
+	_, d, proxy := beginProxied(t, func(c *pool.Config) { c.MinIdle, c.LifetimeMS = 2, 60 })
+	d.Open("r", mainAlias).Query("SELECT 1")
+	d.AwaitStatus(mainAlias, func(st pool.Status) bool { return st.Available == 2 && proxy.Connections() > 4 })
 }
 
 func TestIdleConnectionsAreClosedAfterTheIdleTimeout(t *testing.T) {

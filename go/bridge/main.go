@@ -5,7 +5,6 @@
 package main
 
 import (
-	"fmt"
 	"sync/atomic"
 
 	"github.com/go-python/gopy/gopyh"
@@ -62,6 +61,6 @@ func guard(fn func() *wire.Fault) (fault *wire.Fault) {
 }
 
 // injected is the test hook's panic.
-func injected() *wire.Fault { panic(fmt.Sprint("injected by a test")) }
+func injected() *wire.Fault { panic("injected by a test") }
 
 func main() {}

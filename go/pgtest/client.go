@@ -203,11 +203,11 @@ func (o *operation) ask(sent bool) Action {
 func (o *operation) serve() {
 	s := o.session
 	action := o.ask(false)
-	switch {
-	case action == Abandon:
+	switch action {
+	case Abandon:
 		o.step(session.Call{Op: abi.OpAbandon})
 		return
-	case action == HangUp:
+	case HangUp:
 		o.step(session.Call{Flags: abi.InEOF})
 		return
 	}

@@ -202,7 +202,8 @@ func (o *operation) scan(r *round) error {
 // receive appends what has arrived to s.in: a count, (0, nil) at the end, or EAGAIN.
 func (o *operation) receive(fd int, tls bool) (int, error) {
 	var chunk [64 << 10]byte
-	n, err := 0, error(nil)
+	var n int
+	var err error
 	if tls {
 		n, err = transported(o.session.Core.Transport(false, chunk[:]))
 	} else {

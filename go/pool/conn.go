@@ -3,6 +3,7 @@ package pool
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"io"
 	"slices"
 	"sync/atomic"
@@ -96,7 +97,7 @@ func (c *Conn) Write(p []byte) (int, error) {
 }
 
 // IsAgain tells whether err means that the socket would block.
-func IsAgain(err error) bool { return err == errAgain }
+func IsAgain(err error) bool { return errors.Is(err, errAgain) }
 
 // Unread gives bytes back that were received behind the end of an I/O.
 func (c *Conn) Unread(p []byte) { c.inbuf = append(c.inbuf, p...) }
@@ -224,9 +225,12 @@ func (c *Conn) Cancel(done func()) {
 // Cancelling tells whether a request to cancel is under way.
 func (c *Conn) Cancelling() bool { return c.cancels.Load() > 0 }
 
-// Kill ends the connection under its holder: its I/O ends at once. The holder closes it.
+// Condemn marks the connection as one to be dropped at its holder's next step, for this reason.
+func (c *Conn) Condemn(why *wire.Fault) { c.killed.CompareAndSwap(nil, why) }
+
+// Kill condemns the connection and ends its I/O at once, under its holder, who closes it.
 func (c *Conn) Kill(why *wire.Fault) {
-	c.killed.CompareAndSwap(nil, why)
+	c.Condemn(why)
 	c.socket.Shutdown()
 }
 
@@ -240,7 +244,7 @@ func (c *Conn) close() {
 		} else {
 			_, err = c.socket.Write(bye)
 		}
-		if err != nil && err != io.EOF {
+		if err != nil && !errors.Is(err, io.EOF) {
 			c.broken = true // the server was gone already; closing is all that is left
 		}
 	}

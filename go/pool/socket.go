@@ -103,7 +103,7 @@ func (s *Socket) Write(p []byte) (int, error) {
 		return s.Conn.Write(p)
 	}
 	s.pending = append(s.pending, p...)
-	if err := s.Flush(); err != nil && err != errAgain {
+	if err := s.Flush(); err != nil && !IsAgain(err) {
 		return 0, err
 	}
 	return len(p), nil

@@ -102,10 +102,16 @@ func (s *Session) start(c *Call) {
 	}
 }
 
-// lostFault is what a statement gets in a transaction whose connection is gone.
+// lostFault is what a statement gets in a transaction whose connection is gone. The caller knows
+// from then on, so that finalize need not say it again.
 func (s *Session) lostFault() *wire.Fault {
-	return &wire.Fault{Kind: wire.KindConnectionLost, Cause: s.first,
+	s.told = true
+	fault := &wire.Fault{Kind: wire.KindConnectionLost, Cause: s.first,
 		Message: "the transaction was lost with its connection; call rollback() before anything else"}
+	if s.first != nil && s.first.Kind == wire.KindPoolClosed {
+		fault.Kind, fault.Message = s.first.Kind, s.first.Message
+	}
+	return fault
 }
 
 // acquire sees to it that the session has a usable connection, then goes on with the operation.
@@ -291,7 +297,7 @@ func (s *Session) abandon(c *Call) {
 		s.pool.Release(conn) // what it owes is collected at its next acquire
 	case phaseCancel:
 		if s.op.event != nil && s.conn != nil && s.conn.Cancelling() {
-			s.lose("its operation was given up", true)
+			_ = s.lose("its operation was given up", true) // fault below says it
 		}
 	default:
 		fault = s.lose("its operation was given up", true)

@@ -78,13 +78,15 @@ func (s *Session) receive(c *Call, raw bool) string {
 	case err != nil:
 		return err.Error()
 	case c.has(abi.InEOF):
+		if got.fault != nil { // the server's goodbye says more than how the socket ended
+			return got.fault.Error()
+		}
 		if c.Errno != 0 {
 			return syscall.Errno(c.Errno).Error()
 		}
-		if got.fault != nil {
-			return got.fault.Error()
-		}
 		return "the server closed it"
+	case s.conn.Killed() != nil:
+		return "it was closed"
 	}
 	if len(c.Extra) > 0 {
 		s.conn.Unread(c.Extra)

@@ -141,7 +141,7 @@ func (s *Session) orphan() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.op.phase == phaseNone && s.conn != nil {
-		s.lose("its pool was closed", false)
+		_ = s.lose("its pool was closed", false) // the next use is told
 		s.told = false
 	}
 }
@@ -173,7 +173,7 @@ func (r *Registry) Left() []Left {
 	return left
 }
 
-// Open sessions, for the core's own counters.
+// Count is the number of open sessions, for the core's own counters.
 func (r *Registry) Count() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()

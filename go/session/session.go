@@ -224,6 +224,7 @@ func (s *Session) lose(why string, ran bool) *wire.Fault {
 	if s.tx.active() && s.first == nil {
 		s.first = fault
 	}
+	s.told = false
 	s.tx = s.tx.transition(evLost, 0)
 	s.owed = nil
 	c.Break()

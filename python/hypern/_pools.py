@@ -61,6 +61,12 @@ def configure(alias: str, given: PoolConfig) -> None:
         )
 
 
+def settings_of(alias: str) -> Settings | None:
+    """The alias's settings; None where it is not configured."""
+    entry = _configured.get(alias)
+    return None if entry is None else entry.settings
+
+
 def is_configured(alias: str) -> bool:
     """Whether the alias has settings."""
     return alias in _configured

@@ -136,11 +136,16 @@ static int write_parameter(hn_encoder *encoder, const hn_type *type, PyObject *v
     return hn_buf_close32(body, at);
 }
 
+static int too_many(Py_ssize_t given)
+{
+    return hn_raise("ProgrammingError", "%zd parameters given; a statement takes %d at most", given,
+                    UINT16_MAX);
+}
+
 static int wrong_count(const hn_plan *plan, Py_ssize_t given, Py_ssize_t row)
 {
     if (given > UINT16_MAX)
-        return hn_raise("ProgrammingError",
-                        "%zd parameters given; a statement takes %d at most", given, UINT16_MAX);
+        return too_many(given);
     PyObject *where = row < 0 ? PyUnicode_FromString("") : PyUnicode_FromFormat("row %zd: ", row);
     if (where != NULL)
         hn_raise("ProgrammingError", "%Uthe statement has %d placeholder%s, %zd parameter%s given",
@@ -202,8 +207,13 @@ int hn_encode(hn_plan *plan, PyObject *params, PyObject *timezone, Py_ssize_t ro
 
 int hn_check_params(PyObject *params)
 {
-    if (params == NULL || params == Py_None || PyList_Check(params) || PyTuple_Check(params))
+    if (params == NULL || params == Py_None)
         return 0;
+    if (PyList_Check(params) || PyTuple_Check(params)) {
+        /* Here, not against the description: the protocol counts in 16 bits, and so would wrap. */
+        Py_ssize_t given = PySequence_Fast_GET_SIZE(params);
+        return given > UINT16_MAX ? too_many(given) : 0;
+    }
     int refused = PyUnicode_Check(params) || PyBytes_Check(params) || PyByteArray_Check(params) ||
                   PyMemoryView_Check(params) || PyDict_Check(params) || PyAnySet_Check(params) ||
                   !PySequence_Check(params);

@@ -169,7 +169,7 @@ static int signed_of(const hn_type *type, PyObject *value, int64_t low, int64_t 
 int hn_write_int2(hn_encoder *encoder, const hn_type *type, PyObject *value, hn_buf *out)
 {
     (void)encoder;
-    int64_t n;
+    int64_t n = 0; /* set on HN_WRITTEN; gcc does not see it */
     int answer = signed_of(type, value, INT16_MIN, INT16_MAX, &n);
     return answer == HN_WRITTEN ? hn_buf_u16(out, (uint16_t)n) : answer;
 }
@@ -177,7 +177,7 @@ int hn_write_int2(hn_encoder *encoder, const hn_type *type, PyObject *value, hn_
 int hn_write_int4(hn_encoder *encoder, const hn_type *type, PyObject *value, hn_buf *out)
 {
     (void)encoder;
-    int64_t n;
+    int64_t n = 0; /* set on HN_WRITTEN; gcc does not see it */
     int answer = signed_of(type, value, INT32_MIN, INT32_MAX, &n);
     return answer == HN_WRITTEN ? hn_buf_u32(out, (uint32_t)n) : answer;
 }
@@ -185,7 +185,7 @@ int hn_write_int4(hn_encoder *encoder, const hn_type *type, PyObject *value, hn_
 int hn_write_int8(hn_encoder *encoder, const hn_type *type, PyObject *value, hn_buf *out)
 {
     (void)encoder;
-    int64_t n;
+    int64_t n = 0; /* set on HN_WRITTEN; gcc does not see it */
     int answer = signed_of(type, value, INT64_MIN, INT64_MAX, &n);
     return answer == HN_WRITTEN ? hn_buf_u64(out, (uint64_t)n) : answer;
 }
@@ -193,7 +193,7 @@ int hn_write_int8(hn_encoder *encoder, const hn_type *type, PyObject *value, hn_
 int hn_write_oid(hn_encoder *encoder, const hn_type *type, PyObject *value, hn_buf *out)
 {
     (void)encoder;
-    int64_t n;
+    int64_t n = 0; /* set on HN_WRITTEN; gcc does not see it */
     int answer = signed_of(type, value, 0, UINT32_MAX, &n);
     return answer == HN_WRITTEN ? hn_buf_u32(out, (uint32_t)n) : answer;
 }

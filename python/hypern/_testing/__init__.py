@@ -1,0 +1,1 @@
+"""What the pytest plugin puts in the place of pools: one connection that undoes all, or a copy."""

@@ -1,0 +1,112 @@
+"""A session whose transactions are savepoints on the one connection of a test."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from hypern._testing.control import Control, control_of
+from hypern._testing.transactions import NestedTransactions, aborted
+from hypern.errors import DatabaseError, InterfaceError
+
+_Params = Sequence[Any] | None
+
+
+class NestedSession(NestedTransactions):
+    """What `db()` returns in a test with `db_session`: for its user a session as any other.
+
+    Every statement runs within a savepoint, so that one that fails aborts this session's
+    transaction as it would on a connection of its own, and no other's.
+    """
+
+    def query(
+        self, sql: str, params: _Params = None, *, timeout: float | None = None
+    ) -> list[dict[str, Any]]:
+        outer = self._connection.outer
+        rows: list[dict[str, Any]] | None = self._run(
+            sql, lambda: outer.query(sql, params, timeout=timeout)
+        )
+        return rows or []
+
+    def query_one(
+        self, sql: str, params: _Params = None, *, timeout: float | None = None
+    ) -> dict[str, Any]:
+        outer = self._connection.outer
+        row: dict[str, Any] = self._run(sql, lambda: outer.query_one(sql, params, timeout=timeout))
+        return row
+
+    def query_one_or_none(
+        self, sql: str, params: _Params = None, *, timeout: float | None = None
+    ) -> dict[str, Any] | None:
+        outer = self._connection.outer
+        row: dict[str, Any] | None = self._run(
+            sql, lambda: outer.query_one_or_none(sql, params, timeout=timeout)
+        )
+        return row
+
+    def query_value(self, sql: str, params: _Params = None, *, timeout: float | None = None) -> Any:
+        outer = self._connection.outer
+        return self._run(sql, lambda: outer.query_value(sql, params, timeout=timeout))
+
+    def execute(self, sql: str, params: _Params = None, *, timeout: float | None = None) -> int:
+        outer = self._connection.outer
+        return self._run(sql, lambda: outer.execute(sql, params, timeout=timeout)) or 0
+
+    def execute_many(
+        self, sql: str, params_list: Iterable[Sequence[Any]], *, timeout: float | None = None
+    ) -> int:
+        outer = self._connection.outer
+        return self._run(sql, lambda: outer.execute_many(sql, params_list, timeout=timeout)) or 0
+
+    def _run(self, sql: str, run: Callable[[], Any]) -> Any:
+        """Run a statement; None for one that stands for begin(), commit() or rollback()."""
+        with self._connection.lock:
+            self._check_open()
+            control = control_of(sql) if isinstance(sql, str) else Control.NOTHING
+            if control in (Control.BEGIN, Control.COMMIT, Control.ROLLBACK):
+                return self._control(control, sql)
+            if control is Control.PREPARE:
+                raise InterfaceError(
+                    "two-phase commit cannot be undone; mark the test with hypern_commits"
+                )
+            if self._aborted_by is not None and control is not Control.ROLLBACK_TO:
+                raise aborted() from self._aborted_by
+            if control is not Control.NOTHING:
+                return self._run_savepoint(control, run)
+            try:
+                result = self._connection.within(run)
+            except BaseException as error:
+                if self.is_in_transaction and isinstance(error, DatabaseError):
+                    self._aborted_by = error
+                raise
+            if self._state == "idle":
+                self._state = "connected"
+            return result
+
+    def _run_savepoint(self, control: Control, run: Callable[[], Any]) -> Any:
+        """SAVEPOINT, RELEASE or ROLLBACK TO in SQL, which no savepoint of ours can enclose."""
+        name = self._open_savepoint("savepoint")
+        try:
+            result = run()
+        except DatabaseError as error:
+            # The whole connection is aborted now: back to where this transaction began.
+            self._connection.rollback(name)
+            self._savepoint_name = self._connection.begin(self)
+            self._aborted_by = error
+            raise
+        if control is Control.ROLLBACK_TO:
+            self._aborted_by = None
+        return result
+
+    def _control(self, control: Control, sql: str) -> None:
+        if control is Control.BEGIN:
+            if not self.is_in_transaction:  # else the server would only warn
+                self._begin(sql)
+            return
+        if self.is_in_transaction:
+            if control is Control.ROLLBACK or self._aborted_by is not None:
+                self.rollback()
+            else:
+                self.commit()
+        if "CHAIN" in sql.upper().split() and "NO" not in sql.upper().split():
+            self._begin("BEGIN")
