@@ -54,7 +54,7 @@ func TestCloseReleasesSessionsAtRestAndTheirTransactionsAreLost(t *testing.T) {
 	db.AwaitBackends(0)
 	require.True(t, s.InTransaction())
 	r := s.Run(abi.OpFinalize, "")
-	requireKind(t, r, wire.KindConnectionLost)
+	requireKind(t, r, wire.KindPoolClosed)
 	require.Zero(t, d.Registry.Count())
 }
 

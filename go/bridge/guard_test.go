@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"os/exec"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -58,7 +59,8 @@ func TestAPanicInABackgroundGoroutinePoisonsTheCoreToo(t *testing.T) {
 		panic("injected by a test")
 	})
 	<-done
-	for !pool.Poisoned() { // the recover follows the deferred close
+	for !pool.Poisoned() {
+		runtime.Gosched() // the recover follows the deferred close
 	}
 	if fault := guard(func() *wire.Fault { return nil }); fault == nil || fault.Kind != wire.KindCoreUnavailable {
 		t.Fatalf("%+v", fault)

@@ -20,7 +20,7 @@ from hypern.database import (
 )
 
 if TYPE_CHECKING:
-    Hypern: Any
+    from hypern.app import Hypern as Hypern
 
 __version__ = "0.1.0"
 

@@ -122,6 +122,8 @@ static int write_parameter(hn_encoder *encoder, const hn_type *type, PyObject *v
 {
     size_t start = body->len;
     int answer = hn_write_value(encoder, type, value, body);
+    if (value == Py_None && !type->sends_binary)
+        hn_put_u16(body->data + format_at, 0); /* NULL too needs an input function of its format */
     if (answer != HN_AS_TEXT)
         return answer;
     body->len = start;

@@ -53,7 +53,7 @@ PERSON = {
     "r": Range(1, 3),
 }
 ALL = {
-    "acl": "=r/10",
+    "acl": "pg_monitor=r/pg_monitor",
     "i": -5,
     "f": 1.5,
     "d": date(2024, 1, 1),

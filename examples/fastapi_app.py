@@ -1,0 +1,82 @@
+"""The bank in FastAPI: `uvicorn examples.fastapi_app:app`."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from fastapi import FastAPI, HTTPException, Request
+from fastapi.responses import JSONResponse, StreamingResponse
+from pydantic import BaseModel
+
+from examples import bank
+from hypern.errors import CheckViolation
+from hypern.middleware.fastapi import DatabaseMiddleware, Session
+
+bank.configure()
+app = FastAPI()
+app.add_middleware(DatabaseMiddleware)
+
+
+class Account(BaseModel):
+    """An account, as clients see it."""
+
+    id: int
+    name: str
+    balance: Decimal
+
+
+class NewAccount(BaseModel):
+    """What is needed for an account."""
+
+    name: str
+    balance: Decimal
+
+
+class Transfer(BaseModel):
+    """Money on its way."""
+
+    source: int
+    target: int
+    amount: Decimal
+
+
+@app.post("/accounts", status_code=201)
+def open_account(new: NewAccount) -> dict[str, int]:
+    """Open an account."""
+    return {"id": bank.open_account(new.name, new.balance)}
+
+
+@app.get("/accounts/{number}")
+def account(number: int, session: Session) -> Account:
+    """Show an account."""
+    row = session.query_one_or_none(
+        "SELECT id, name, balance FROM accounts WHERE id = $1", [number]
+    )
+    if row is None:
+        raise HTTPException(404, f"no account {number}")
+    return Account(**row)
+
+
+@app.post("/transfers")
+def transfer(order: Transfer) -> dict[str, Decimal]:
+    """Move money."""
+    bank.transfer(order.source, order.target, order.amount)
+    return {"moved": order.amount}
+
+
+@app.get("/lines")
+def lines() -> StreamingResponse:
+    """List all accounts, while they are read."""
+    return StreamingResponse(bank.lines(), media_type="text/plain")
+
+
+@app.exception_handler(bank.NoAccountError)
+def not_found(request: Request, error: bank.NoAccountError) -> JSONResponse:
+    """FastAPI turns the exception into a response: its status is what rolls back."""
+    return JSONResponse({"error": str(error)}, 404)
+
+
+@app.exception_handler(CheckViolation)
+def not_enough(request: Request, error: CheckViolation) -> JSONResponse:
+    """The same."""
+    return JSONResponse({"error": "not enough money"}, 409)
