@@ -213,6 +213,7 @@ func (p *Pool) Close(done func()) {
 		var group errgroup.Group
 		for _, c := range held {
 			group.Go(func() error {
+				defer recoverPoison()
 				c.Condemn(why) // first, so that whatever ends the statement reports this
 				finished := make(chan struct{})
 				c.Cancel(func() { close(finished) })

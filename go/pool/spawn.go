@@ -20,11 +20,14 @@ func Poisoned() bool { return poisoned.Load() != nil }
 // Go starts fn on a goroutine whose panic poisons the core instead of ending the process.
 func Go(fn func()) {
 	go func() {
-		defer func() {
-			if r := recover(); r != nil {
-				Poison(r)
-			}
-		}()
+		defer recoverPoison()
 		fn()
 	}()
+}
+
+// recoverPoison, deferred on a goroutine, turns its panic into a poisoned core.
+func recoverPoison() {
+	if r := recover(); r != nil {
+		Poison(r)
+	}
 }

@@ -17,7 +17,7 @@ from hypern._config import PoolConfig, Settings, make_settings
 from hypern._observer import observer
 from hypern._session import DbSession
 from hypern._status import PoolStatus
-from hypern.errors import ConfigurationError
+from hypern.errors import ConfigurationError, CoreUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -161,7 +161,11 @@ def _register_at_exit() -> None:
 
 def _at_exit() -> None:
     """Warn of sessions that nobody finalized, and give the connections back to the server."""
-    for left in json.loads(_native.left_open()):
+    try:
+        left_open = json.loads(_native.left_open())
+    except CoreUnavailable:
+        return  # it stopped with an error that a caller has seen; nothing of it can be asked now
+    for left in left_open:
         warnings.warn(
             f'the database session of request "{left["request_id"]}" on "{left["alias"]}" was '
             f"never finalized (open for {left['age_secs']:.0f} s); what it had not committed is "

@@ -33,7 +33,8 @@ SERVERS = {
         "-m gunicorn -w2 -k gthread --threads 4 -b 127.0.0.1:{port} examples.flask_app:app"
     ),
     "flask, gunicorn gthread preloaded": (
-        "-m gunicorn -w2 -k gthread --threads 4 --preload -b 127.0.0.1:{port} examples.flask_app:app"
+        "-m gunicorn -w2 -k gthread --threads 4 --preload -b 127.0.0.1:{port}"
+        " examples.flask_app:app"
     ),
     "django runserver": DJANGO_SERVER,
     "django, gunicorn gthread": (
@@ -110,7 +111,8 @@ def _wait_until_it_listens(port: int, process: subprocess.Popen[bytes], log: Pat
     deadline = time.monotonic() + 30
     while True:
         try:
-            Client(port).request("GET", "/accounts/0")
+            with Client(port) as client:
+                client.request("GET", "/accounts/0")
             return
         except OSError:
             assert process.poll() is None, log.read_text()
@@ -123,6 +125,12 @@ class Client:
 
     def __init__(self, port: int) -> None:
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._connection.close()
 
     def request(self, method: str, path: str, body: Any = None) -> tuple[int, str]:
         """The status and the body of the answer. After an OSError the next one connects anew."""

@@ -48,8 +48,10 @@ def balances() -> list[Decimal]:
 
 @pytest.mark.parametrize("name", SERVERS)
 def test_an_example_keeps_its_promises_over_http(name: str, bank_url: str, tmp_path: Path) -> None:
-    with serving(name, bank_url, tmp_path / "log") as server:
-        client = Client(server.port)
+    with (
+        serving(name, bank_url, tmp_path / "log") as server,
+        Client(server.port) as client,
+    ):
         ann, bob = client.open_account("100.50"), client.open_account("0")
         assert client.balance(ann) == "100.50"
         assert client.transfer(ann, bob, "30.25") == 200
@@ -70,8 +72,10 @@ def test_money_is_conserved_under_load_whatever_happens(
     stop = threading.Event()
 
     def load(port: int, seed: int) -> None:
-        chance = random.Random(seed)
-        client = Client(port)
+        with Client(port) as client:
+            go_on(client, random.Random(seed))
+
+    def go_on(client: Client, chance: random.Random) -> None:
         while not stop.is_set():
             source, target = chance.sample(range(1, ACCOUNTS + 1), 2)
             kind = chance.choice(["move", "move", "too much", "nowhere", "read", "lines"])
@@ -93,8 +97,10 @@ def test_money_is_conserved_under_load_whatever_happens(
                 wrong.append((kind, repr(error)))
                 return
 
-    with serving(name, bank_url, tmp_path / "log") as server:
-        client = Client(server.port)
+    with (
+        serving(name, bank_url, tmp_path / "log") as server,
+        Client(server.port) as client,
+    ):
         for _ in range(ACCOUNTS):
             client.open_account(str(START))
         threads = [threading.Thread(target=load, args=(server.port, n)) for n in range(6)]
