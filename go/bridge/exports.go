@@ -59,8 +59,6 @@ func hypern_open(request *C.char, requestLen C.int64_t, alias *C.char, aliasLen 
 	_ = report(out, guard(func() *wire.Fault { // the handle says it
 		s, fault := registry.Open(view(request, requestLen), view(alias, aliasLen))
 		if fault == nil {
-			gopyh.IncRef(gopyh.CGoHandle(s.Handle))
-			references.Add(1)
 			handle = C.int64_t(s.Handle)
 		}
 		return fault

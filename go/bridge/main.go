@@ -19,7 +19,7 @@ type reference struct{ session *session.Session }
 
 const handleType = "session"
 
-var registry = session.NewRegistry(register, gopyhForget)
+var registry = session.NewRegistry(register, keep, forget)
 
 // references counts the handles that C has not given back.
 var references atomic.Int64
@@ -30,7 +30,12 @@ func register(s *session.Session) int64 {
 	return int64(h)
 }
 
-func gopyhForget(handle int64) { gopyh.DecRef(gopyh.CGoHandle(handle)) }
+func keep(handle int64) {
+	gopyh.IncRef(gopyh.CGoHandle(handle))
+	references.Add(1)
+}
+
+func forget(handle int64) { gopyh.DecRef(gopyh.CGoHandle(handle)) }
 
 func lookup(handle int64) (*session.Session, *wire.Fault) {
 	v, err := gopyh.VarFromHandleTry(gopyh.CGoHandle(handle), handleType)

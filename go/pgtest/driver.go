@@ -34,7 +34,7 @@ type planKey struct{ alias, sql string }
 // NewDriver makes a driver whose pools are closed when the test ends.
 func NewDriver(t testing.TB) *Driver {
 	d := &Driver{t: t, open: make(map[int64]*session.Session), plans: make(map[planKey]*plan)}
-	d.Registry = session.NewRegistry(d.number, d.forget)
+	d.Registry = session.NewRegistry(d.number, func(int64) {}, d.forget)
 	t.Cleanup(func() {
 		for _, alias := range d.aliases {
 			d.Close(alias)

@@ -85,8 +85,8 @@ func (s *Session) receive(c *Call, raw bool) string {
 			return syscall.Errno(c.Errno).Error()
 		}
 		return "the server closed it"
-	case s.conn.Killed() != nil:
-		return "it was closed"
+	case s.conn.Killed() != nil && got.fault != nil:
+		return "it was closed" // an answer without an error stands: the work was done before
 	}
 	if len(c.Extra) > 0 {
 		s.conn.Unread(c.Extra)

@@ -15,8 +15,10 @@ type key struct{ request, alias string }
 
 // Registry knows the pools by alias and the open sessions by request and alias.
 type Registry struct {
-	// Number gives a new session its handle; Forget takes it back. The bridge's.
+	// Number gives a new session its handle, Keep adds a reference for a caller of Open, Forget takes
+	// the registry's own back. The bridge's; called under mu, so that no handle goes in between.
 	Number func(*Session) int64
+	Keep   func(handle int64)
 	Forget func(handle int64)
 
 	mu       sync.Mutex // guards all below; a Session's mu is never taken under it
@@ -25,8 +27,8 @@ type Registry struct {
 }
 
 // NewRegistry makes an empty registry.
-func NewRegistry(number func(*Session) int64, forget func(int64)) *Registry {
-	return &Registry{Number: number, Forget: forget,
+func NewRegistry(number func(*Session) int64, keep, forget func(int64)) *Registry {
+	return &Registry{Number: number, Keep: keep, Forget: forget,
 		pools: make(map[string]*pool.Pool), requests: make(map[string][]*Session)}
 }
 
@@ -62,6 +64,7 @@ func (r *Registry) Open(request, alias string) (*Session, *wire.Fault) {
 	list := r.requests[request]
 	for _, s := range list {
 		if s.key.alias == alias {
+			r.Keep(s.Handle)
 			return s, nil
 		}
 	}
@@ -75,6 +78,7 @@ func (r *Registry) Open(request, alias string) (*Session, *wire.Fault) {
 		s.key.request = list[0].key.request
 	}
 	s.Handle = r.Number(s)
+	r.Keep(s.Handle)
 	r.requests[s.key.request] = append(list, s)
 	return s, nil
 }
