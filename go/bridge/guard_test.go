@@ -73,11 +73,11 @@ func TestAHandleIsKnownUntilItsLastReferenceIsGivenBack(t *testing.T) {
 	if got, fault := lookup(s.Handle); fault != nil || got != s {
 		t.Fatalf("%v %v", got, fault)
 	}
-	gopyhForget(s.Handle)
+	forget(s.Handle)
 	if _, fault := lookup(s.Handle); fault == nil || fault.Kind != wire.KindInterface {
 		t.Fatalf("%+v", fault)
 	}
-	gopyhForget(s.Handle) // once too often does nothing
+	forget(s.Handle) // once too often does nothing
 	for _, unknown := range []int64{0, -1, 1 << 40} {
 		if _, fault := lookup(unknown); fault == nil {
 			t.Errorf("handle %d is known", unknown)

@@ -35,7 +35,7 @@ def connections() -> int:
     """How many connections the examples have."""
     with scope():
         number: int = db().query_value(
-            "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'example'"
+            "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'example' AND datname = current_database()"
         )
     return number
 
