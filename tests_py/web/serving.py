@@ -92,7 +92,12 @@ def serving(name: str, url: str, log: Path) -> Iterator[Server]:
     command = [sys.executable, *SERVERS[name].format(port=port).split()]
     with log.open("wb") as output:
         process = subprocess.Popen(
-            command, cwd=ROOT, env=environment, stdout=output, stderr=subprocess.STDOUT
+            command,
+            cwd=ROOT,
+            env=environment,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
         )
     try:
         _wait_until_it_listens(port, process, log)
@@ -103,7 +108,7 @@ def serving(name: str, url: str, log: Path) -> Iterator[Server]:
         process.wait(20)
     finally:
         if process.poll() is None:
-            process.kill()
+            os.killpg(process.pid, signal.SIGKILL)
             process.wait()
 
 
