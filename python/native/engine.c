@@ -237,8 +237,15 @@ static int take_rows(hn_engine *e)
 /* A row that cannot be decoded is the operation's outcome. */
 static void decode(hn_engine *e)
 {
-    if (e->io.held > 0 && e->io.keep && take_rows(e) < 0)
-        hn_engine_raise(e);
+    if (e->io.held > 0 && e->io.keep) {
+        /* Rows hold no cycles yet, so that a collection while a chunk is decoded finds nothing; it
+         * only walks what the chunk has made so far. docs/performance.md has the figures. */
+        int collecting = PyGC_Disable();
+        if (take_rows(e) < 0)
+            hn_engine_raise(e);
+        if (collecting)
+            PyGC_Enable();
+    }
     hn_io_taken(&e->io);
 }
 

@@ -39,6 +39,8 @@ hn_plan *hn_plans_find(const hn_plans *plans, PyObject *sql, uint64_t *id)
     if (capsule == NULL)
         return NULL;
     const entry *e = PyCapsule_GetPointer(capsule, NULL);
+    if (hn_plan_is_stale(e->plan))
+        return NULL; /* its types are known otherwise by now: made anew, it takes this one's place */
     *id = e->id;
     return e->plan;
 }

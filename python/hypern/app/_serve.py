@@ -34,6 +34,8 @@ def _arbitrate(app: Hypern, host: str, port: int, workers: int) -> None:
             self.cfg.set("workers", workers)
             self.cfg.set("worker_class", "uvicorn_worker.UvicornWorker")
             self.cfg.set("accesslog", "-" if app.debug else None)
+            if "control_socket_disable" in self.cfg.settings:  # gunicorn 25 and later
+                self.cfg.set("control_socket_disable", True)
 
         def load(self) -> Any:
             return app
