@@ -100,7 +100,7 @@ def serving(name: str, url: str, log: Path) -> Iterator[Server]:
             start_new_session=True,
         )
     try:
-        _wait_until_it_listens(port, process, log)
+        wait_until_it_listens(port, process, log)
         yield Server(process, port)
         process.send_signal(
             signal.SIGINT if "flask run" in name or "runserver" in name else signal.SIGTERM
@@ -112,7 +112,8 @@ def serving(name: str, url: str, log: Path) -> Iterator[Server]:
             process.wait()
 
 
-def _wait_until_it_listens(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
+def wait_until_it_listens(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
+    """Wait until a server answers; its log, where it ends instead."""
     deadline = time.monotonic() + 30
     while True:
         try:

@@ -6,16 +6,17 @@ import asyncio
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from asgi_client import Answer, Scope, call, http_scope, produced, respond, whole
-from ledger import committed, write
+from web.asgi_client import Answer, Scope, call, http_scope, produced, respond, whole
+from web.ledger import committed, write
 
 from hypern.database import Database, DbSession, db, finalize_db
 from hypern.errors import InterfaceError, SessionClosed, TransactionAborted, UniqueViolation
-from hypern.middleware.asgi import DatabaseMiddleware, Message, Receive, Send
+from hypern.middleware.asgi import ASGIApp, DatabaseMiddleware, Message, Receive, Send
 
 pytestmark = pytest.mark.usefixtures("ledger")
 
@@ -124,18 +125,23 @@ def test_an_error_over_an_aborted_transaction_is_passed_on() -> None:
     assert asyncio.run(call(DatabaseMiddleware(whole(409, abort)))).status == 409
 
 
-async def _answer_failures(scope: Scope, receive: Receive, send: Send, status: int) -> None:
-    try:
-        await whole(200, abort)(scope, receive, send)
-    except TransactionAborted:
-        await respond(send, status, b"sorry")
+def answers_failures(status: int) -> ASGIApp:
+    """An application that answers a commit that failed with a response of its own."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await whole(200, abort)(scope, receive, send)
+        except TransactionAborted:
+            await respond(send, status, b"sorry")
+
+    return app
 
 
 def test_the_application_may_answer_a_failed_commit_with_an_error_but_not_with_a_success() -> None:
-    answer = asyncio.run(call(DatabaseMiddleware(lambda *a: _answer_failures(*a, 500))))
+    answer = asyncio.run(call(DatabaseMiddleware(answers_failures(500))))
     assert (answer.status, answer.body) == (500, b"sorry")
     with pytest.raises(TransactionAborted):
-        asyncio.run(call(DatabaseMiddleware(lambda *a: _answer_failures(*a, 200))))
+        asyncio.run(call(DatabaseMiddleware(answers_failures(200))))
 
 
 def test_an_application_that_hides_a_failed_commit_has_it_raised_all_the_same() -> None:
@@ -351,7 +357,7 @@ def test_a_second_middleware_further_in_leaves_the_request_to_the_first() -> Non
 def test_a_request_without_a_session_loads_no_core() -> None:
     code = """
 import asyncio
-from asgi_client import call, whole
+from web.asgi_client import call, whole
 from hypern import _native
 from hypern.database import Database
 from hypern.middleware.asgi import DatabaseMiddleware
@@ -359,7 +365,7 @@ Database.configure("postgresql://nobody@/nowhere?host=/nonexistent")
 assert asyncio.run(call(DatabaseMiddleware(whole(200, bool)))).status == 200
 assert not _native.core_loaded()
 """
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=__file__.rpartition("/")[0])
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parent.parent)
 
 
 @pytest.mark.parametrize(

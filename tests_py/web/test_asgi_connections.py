@@ -6,8 +6,8 @@ import asyncio
 from typing import Any
 
 import pytest
-from asgi_client import Scope, call, whole
-from ledger import committed, write
+from web.asgi_client import Scope, call, whole
+from web.ledger import committed, write
 
 from hypern.database import Database, db, scope
 from hypern.errors import SessionClosed

@@ -12,8 +12,8 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from serving import RESTARTING, SERVERS, Client, serving
 from support import wait_until
+from web.serving import RESTARTING, SERVERS, Client, serving
 
 from examples import bank
 from hypern.database import db, scope
@@ -35,7 +35,10 @@ def connections() -> int:
     """How many connections the examples have."""
     with scope():
         number: int = db().query_value(
-            "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'example' AND datname = current_database()"
+            """
+            SELECT count(*) FROM pg_stat_activity
+            WHERE application_name = 'example' AND datname = current_database()
+            """
         )
     return number
 

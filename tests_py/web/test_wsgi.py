@@ -9,8 +9,8 @@ from typing import Any
 from wsgiref.util import FileWrapper
 
 import pytest
-from ledger import committed, write
-from wsgi_client import Answer, call, environment, failing_start, produced, whole
+from web.ledger import committed, write
+from web.wsgi_client import Answer, call, environment, failing_start, produced, whole
 
 from hypern.database import Database, db, finalize_db
 from hypern.errors import InterfaceError, SessionClosed, TransactionAborted, UniqueViolation

@@ -1,0 +1,188 @@
+"""FastAPI and Starlette: errors that they answer, dependencies, background tasks, websockets."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Annotated, Any
+
+import pytest
+from fastapi import BackgroundTasks, Depends, FastAPI, HTTPException, Request, Response
+from fastapi.responses import JSONResponse, StreamingResponse
+from starlette.middleware.base import BaseHTTPMiddleware
+from web.asgi_client import call, http_scope
+from web.ledger import committed, write
+
+from hypern.database import Database, DbSession, db
+from hypern.errors import SessionClosed, UniqueViolation
+from hypern.middleware.fastapi import DatabaseMiddleware, Session, session
+
+pytestmark = pytest.mark.usefixtures("ledger")
+
+
+def as_it_is(session: Session) -> DbSession:
+    """A dependency of a dependency."""
+    return session
+
+
+async def _pass_on(
+    request: Request, call_next: Callable[[Request], Awaitable[Response]]
+) -> Response:
+    return await call_next(request)
+
+
+@pytest.fixture(params=["alone", "with a function middleware inside", "with one outside"])
+def app(request: pytest.FixtureRequest) -> FastAPI:
+    app = FastAPI()
+    if "inside" in request.param:
+        app.add_middleware(BaseHTTPMiddleware, dispatch=_pass_on)
+    app.add_middleware(DatabaseMiddleware)
+    if "outside" in request.param:
+        app.add_middleware(BaseHTTPMiddleware, dispatch=_pass_on)
+    return app
+
+
+def get(app: Any) -> Any:
+    return asyncio.run(call(app, http_scope("/")))
+
+
+def test_the_session_is_the_same_in_dependencies_handlers_and_what_they_call(app: FastAPI) -> None:
+    @app.get("/")
+    def handler(
+        request: Request,
+        session: Session,
+        other: Annotated[DbSession, Depends(as_it_is)],
+    ) -> None:
+        assert write(1) is session is other is db() is db(request)
+
+    @app.get("/async")
+    async def coroutine(request: Request, session: Session) -> None:
+        assert session is db() is db(request)
+
+    assert get(app).status == 200
+    assert asyncio.run(call(app, http_scope("/async"))).status == 200
+    assert committed() == [1]
+
+
+def test_a_dependency_may_name_another_alias(app: FastAPI, configured: str) -> None:
+    Database.configure(configured, max_size=1, alias="other")
+
+    @app.get("/")
+    def handler(other: Annotated[DbSession, Depends(session("other"))]) -> str:
+        return str(other.alias)
+
+    assert get(app).body == b'"other"'
+
+
+@pytest.mark.parametrize("status", [400, 404, 409])
+def test_an_http_exception_rolls_back(app: FastAPI, status: int) -> None:
+    @app.get("/")
+    def handler() -> None:
+        write(1)
+        raise HTTPException(status)
+
+    assert get(app).status == status
+    assert committed() == []
+
+
+def test_an_exception_with_a_handler_of_its_own_rolls_back(app: FastAPI) -> None:
+    @app.exception_handler(LookupError)
+    def answer(request: Request, error: LookupError) -> JSONResponse:
+        return JSONResponse({}, 422)
+
+    @app.get("/")
+    def handler() -> None:
+        write(1)
+        raise LookupError
+
+    assert get(app).status == 422
+    assert committed() == []
+
+
+def test_a_commit_that_fails_is_a_500_of_the_application(app: FastAPI) -> None:
+    told: list[Exception] = []
+    ran: list[int] = []
+
+    @app.exception_handler(500)
+    def answer(request: Request, error: Exception) -> JSONResponse:
+        told.append(error)
+        return JSONResponse({"error": "sorry"}, 500)
+
+    @app.get("/")
+    def handler(tasks: BackgroundTasks) -> None:
+        write(1)
+        write(1)
+        tasks.add_task(ran.append, 1)
+
+    async def run() -> list[Any]:
+        messages: list[Any] = []
+        with pytest.raises(UniqueViolation):  # Starlette raises it for the server's log too
+            await call(app, http_scope("/"), messages.append)
+        return messages
+
+    messages = asyncio.run(run())
+    assert [m.get("status") for m in messages] == [500, None]
+    assert messages[1]["body"] == b'{"error":"sorry"}'
+    assert [type(error) for error in told] == [UniqueViolation]
+    assert (committed(), ran) == ([], [])
+
+
+def test_background_tasks_have_a_scope_of_their_own(app: FastAPI) -> None:
+    ids: list[str] = []
+    seen: list[list[int]] = []
+
+    def later(request: Request) -> None:
+        seen.append(committed())
+        assert db(request) is db()
+        ids.append(write(2).request_id)
+
+    @app.get("/")
+    def handler(request: Request, tasks: BackgroundTasks) -> None:
+        ids.append(write(1).request_id)
+        tasks.add_task(later, request)
+
+    assert get(app).status == 200
+    assert (seen, committed(), len(set(ids))) == ([[1]], [1, 2], 2)
+
+
+def test_a_session_object_that_a_background_task_kept_is_closed(app: FastAPI) -> None:
+    outcome: list[object] = []
+
+    def later(session: DbSession) -> None:
+        try:
+            session.execute("SELECT 1")
+        except SessionClosed as error:
+            outcome.append(error)
+
+    @app.get("/")
+    def handler(session: Session, tasks: BackgroundTasks) -> None:
+        tasks.add_task(later, session)
+
+    get(app)
+    assert len(outcome) == 1
+
+
+def test_a_stream_may_query_after_the_commit(app: FastAPI) -> None:
+    @app.get("/")
+    def handler(session: Session) -> StreamingResponse:
+        write(1)
+
+        def body() -> Iterator[str]:
+            assert db() is session
+            yield str(committed())
+            write(2)
+
+        return StreamingResponse(body())
+
+    assert get(app).body == b"[1]"
+    assert committed() == [1, 2]
+
+
+def test_the_specifications_dependency_arguments_are_not_the_clients(app: FastAPI) -> None:
+    @app.get("/")
+    def handler(session: Session) -> str:
+        return str(session.alias)
+
+    scope = http_scope("/")
+    scope["query_string"] = b"alias=other&ctx_or_request_id=someone"
+    assert asyncio.run(call(app, scope)).body == b'"default"'
