@@ -253,6 +253,11 @@ def test_a_session_behaves_as_on_a_connection_of_its_own(pytest_run: Run) -> Non
                 second.commit()
             assert count() == 2
 
+        def test_stream_and_run(db_session):
+            db_session.run(lambda session: add(session, 1))
+            rows = db("a").stream("SELECT n FROM notes", chunk_rows=1)
+            assert (next(rows), count(), list(rows)) == ({"n": 1}, 1, [])
+
         def test_threads_share_the_connection(db_session):
             import threading
             def work(n):
@@ -288,7 +293,7 @@ def test_a_session_behaves_as_on_a_connection_of_its_own(pytest_run: Run) -> Non
             with pytest.raises(SessionClosed):
                 _native.Session.query(db_session, "SELECT 1")
         """,
-        passed=15,
+        passed=16,
     )
 
 
@@ -315,7 +320,9 @@ def test_every_public_method_of_a_session_is_replaced_or_built_from_such() -> No
 
     own = {**vars(NestedTransactions), **vars(NestedSession)}
     inherited = {name for name in dir(DbSession) if not name.startswith("__")} - own.keys()
-    assert inherited == {"begin", "transaction"}
+    built_from_such = {"begin", "transaction", "stream", "run"}
+    never_called = {"_stream_fetch", "_stream_close"}  # _stream_open gives all rows at once
+    assert inherited == built_from_such | never_called
 
 
 def test_a_marked_test_commits_in_a_copy(pytest_run: Run, configured: str) -> None:

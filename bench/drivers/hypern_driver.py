@@ -44,8 +44,7 @@ class Hypern(Driver):
             session.begin()
             session.query_one(select, [key(i)])
             session.execute(update, [key(i)])
-            session.commit()
-            finalize_db(request_id)
+            finalize_db(request_id)  # commits, as at the end of every request
 
         return repeat(body)
 

@@ -50,6 +50,9 @@ const (
 	OpFinalize   Op = C.HN_OP_FINALIZE
 	OpTypes      Op = C.HN_OP_TYPES
 	OpAbandon    Op = C.HN_OP_ABANDON
+	OpStream     Op = C.HN_OP_STREAM
+	OpFetch      Op = C.HN_OP_FETCH
+	OpStreamEnd  Op = C.HN_OP_STREAM_END
 )
 
 // Want is what the core wants next from the side that waits.

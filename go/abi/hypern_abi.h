@@ -26,7 +26,10 @@
     X(ROLLBACK_TO, "roll back to the savepoint named by sql, and release it")                      \
     X(FINALIZE, "commit or roll back, reset, release the connection, close the session")           \
     X(TYPES, "in place of CONTINUE after WANT_ENCODE: describe the type OIDs in sql (uint32 each)") \
-    X(ABANDON, "the caller gives the operation up: drop the connection; answers FAIL")
+    X(ABANDON, "the caller gives the operation up: drop the connection; answers FAIL")              \
+    X(STREAM, "run one statement, chunk rows of it: sql, plan, body; DONE says stream")            \
+    X(FETCH, "the next chunk of stream; DONE says stream")                                         \
+    X(STREAM_END, "end stream, with rows left; one that has ended is fine")
 
 typedef enum hn_op {
 #define X(name, doc) HN_OP_##name,
@@ -71,7 +74,7 @@ enum {
     HN_IN_EOF = 1,     /* the server closed the connection, or io_errno says how the I/O failed */
     HN_IN_TIMEOUT = 2, /* a WAIT ran out of time */
     HN_IN_REPARSE = 4, /* STATEMENT, MANY: forget what is known of this SQL and describe it again */
-    HN_IN_CANCELLED = 8, /* the caller's timeout= or an interrupt has cancelled this operation */
+    HN_IN_CANCELLED = 8, /* the caller has given up on the result: timeout=, interrupt, a bad row */
     HN_IN_GUESS = 16   /* STATEMENT: body was encoded for plan; without it the core must ask ENCODE */
 };
 
@@ -149,8 +152,12 @@ typedef struct hn_call {
     int64_t sent; /* bytes of this I/O that the kernel has taken */
     int32_t io_errno;
     int32_t wait_left_ms; /* the caller's own time limit for what is to come; -1: none */
+    int64_t chunk;        /* STREAM, FETCH: most rows to receive */
     /* in and out: the description the body is encoded for; 0: none */
     uint64_t plan;
+    /* in and out: the number of the session's open stream. In with FETCH and STREAM_END; out with
+     * DONE of STREAM and FETCH, 0 after the last row */
+    uint64_t stream;
     /* out */
     uint32_t want;
     uint32_t io_flags;
@@ -183,6 +190,9 @@ typedef struct hn_call {
  * ErrorResponse comes first, or the rows' iterator or encoder raises, it stops sending rows and sends
  * Sync in place of tail (CONTINUE then carries HN_IN_CANCELLED for the latter). It CONTINUEs once,
  * with all control frames up to ReadyForQuery (DataRows dropped).
+ *
+ * A session has one stream at most: any operation but FETCH and STREAM_END ends it first. Outside a
+ * transaction a stream runs in one of its own, of which the state says nothing.
  *
  * During IO with HN_IO_ROWS the frames 'G', 'H', 'W' (copy) and 'T' end the I/O early: CONTINUE with
  * the control frames so far, that frame included; what follows it in the buffer stays with C.

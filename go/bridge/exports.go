@@ -118,7 +118,9 @@ func step(s *session.Session, call *C.hn_call) {
 		Extra:   bytes(call.extra, call.extra_len),
 		Sent:    int64(call.sent),
 		Errno:   int32(call.io_errno),
+		Chunk:   int64(call.chunk),
 		Plan:    uint64(call.plan),
+		Stream:  uint64(call.stream),
 		Head:    empty(&call.head),
 		Tail:    empty(&call.tail),
 		Out:     empty(&call.out),
@@ -137,6 +139,7 @@ func step(s *session.Session, call *C.hn_call) {
 	call.zs = C.int32_t(c.ZS)
 	call.count = C.int64_t(c.Count)
 	call.plan = C.uint64_t(c.Plan)
+	call.stream = C.uint64_t(c.Stream)
 	store(&call.head, c.Head)
 	store(&call.tail, c.Tail)
 	store(&call.out, c.Out)
@@ -209,12 +212,12 @@ func hypern_pool(op C.int32_t, alias *C.char, aliasLen C.int64_t, out *C.hn_buf)
 			// C gets a duplicate and closes it when it likes; the core's own outlives the work.
 			fd, err := event.Duplicate()
 			if err != nil {
-				event.Close()
+				event.Retire()
 				return &wire.Fault{Kind: wire.KindOperational, Message: err.Error()}
 			}
 			done := func() {
 				event.Set()
-				event.Close()
+				event.Retire()
 			}
 			if !registry.Close(name, done) {
 				done()

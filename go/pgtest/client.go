@@ -58,8 +58,10 @@ type Result struct {
 	Rows  [][]string // DataRows as text; NULL is ""
 	Count int64
 	State uint32
-	Fault *wire.Fault
-	Wants []abi.Want // what the core asked for, in order
+	// Stream is the number of the stream that STREAM or FETCH left open; 0 after its last row.
+	Stream uint64
+	Fault  *wire.Fault
+	Wants  []abi.Want // what the core asked for, in order
 }
 
 // Run runs one operation to its end. text is the statement or the savepoint's name.
@@ -149,6 +151,8 @@ type operation struct {
 	sql     string
 	params  []any
 	rows    iter.Seq[[]any]
+	chunk   int64  // of a stream
+	stream  uint64 // of a stream
 	call    session.Call
 	body    []byte
 	result  Result
@@ -160,8 +164,8 @@ func (s *Session) run(o *operation, op abi.Op, flags uint32) Result {
 	s.t.Helper()
 	s.in, o.stop = nil, func() {}
 	defer func() { o.stop() }()
-	start := session.Call{Op: op, Flags: flags, SQL: o.sql}
-	if p := s.driver.plan(s.alias, o.sql); p != nil && op == abi.OpStatement && !s.NoGuess && flags == 0 {
+	start := session.Call{Op: op, Flags: flags, SQL: o.sql, Chunk: o.chunk, Stream: o.stream}
+	if p := s.driver.plan(s.alias, o.sql); p != nil && (op == abi.OpStatement || op == abi.OpStream) && !s.NoGuess && flags == 0 {
 		if body, err := p.encode(o.params); err == nil {
 			o.body, start.Plan = body, p.number
 			start.Flags |= abi.InGuess
@@ -177,7 +181,7 @@ func (s *Session) run(o *operation, op abi.Op, flags uint32) Result {
 			o.result.Fault = &wire.Fault{Kind: wire.KindProgramming, Message: o.failed.Error(), Cause: o.call.Fault}
 		}
 	}
-	o.result.Count, o.result.State = o.call.Count, o.call.State
+	o.result.Count, o.result.State, o.result.Stream = o.call.Count, o.call.State, o.call.Stream
 	return o.result
 }
 
@@ -186,6 +190,9 @@ func (o *operation) step(in session.Call) {
 	in.BodyLen, in.FD, in.WaitMS = len(o.body), -1, -1
 	if in.Plan == 0 {
 		in.Plan = o.call.Plan
+	}
+	if in.Stream == 0 {
+		in.Stream = o.call.Stream
 	}
 	o.session.Core.Step(&in)
 	o.call = in

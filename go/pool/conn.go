@@ -96,6 +96,22 @@ func (c *Conn) Write(p []byte) (int, error) {
 	return n, err
 }
 
+// Send sends what the kernel takes at once, for a message nobody waits for. It returns how much that
+// was: 0 over TLS, or when the connection has ended, which the regular way of sending will find.
+func (c *Conn) Send(p []byte) int {
+	if c.tls != nil {
+		return 0
+	}
+	return c.socket.sendNow(p)
+}
+
+// Reauthorized tells whether SET SESSION AUTHORIZATION is in force, as the server reports.
+func (c *Conn) Reauthorized() bool {
+	const name = "session_authorization"
+	now, changed := c.params[name]
+	return changed && now != c.pg.ParameterStatus(name)
+}
+
 // IsAgain tells whether err means that the socket would block.
 func IsAgain(err error) bool { return errors.Is(err, errAgain) }
 

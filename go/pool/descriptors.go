@@ -53,10 +53,20 @@ func unwatch(fd int, ino uint64) {
 type Event struct {
 	FD  int
 	ino uint64
+	set bool
 }
+
+// spareEvents are events to be used again: under contention every acquire waits for one, and a
+// descriptor costs two system calls more to make and close than to empty.
+var spareEvents = make(chan Event, 64)
 
 // NewEvent opens an event.
 func NewEvent() (*Event, error) {
+	select {
+	case e := <-spareEvents:
+		return &e, nil
+	default:
+	}
 	fd, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
 	if err != nil {
 		return nil, err
@@ -66,22 +76,43 @@ func NewEvent() (*Event, error) {
 
 // Set makes the descriptor readable.
 func (e *Event) Set() {
-	if e.FD >= 0 {
+	if e.FD >= 0 && !e.set {
+		e.set = true
 		one := [8]byte{1}
-		_, _ = unix.Write(e.FD, one[:]) // an eventfd at its limit is readable already
+		_, _ = unix.Write(e.FD, one[:]) // an eventfd at zero takes a one
 	}
 }
 
-// Duplicate is another descriptor of the same event, for someone who closes it himself.
+// Duplicate is another descriptor of the same event, for someone who closes it himself. The event
+// is not used again: its count is shared.
 func (e *Event) Duplicate() (int, error) {
 	return unix.FcntlInt(uintptr(e.FD), unix.F_DUPFD_CLOEXEC, 0)
 }
 
-// Close closes the descriptor.
+// Close gives the event up: it is emptied and kept for the next, or its descriptor is closed.
 func (e *Event) Close() {
-	if e.FD >= 0 {
-		unwatch(e.FD, e.ino)
-		_ = unix.Close(e.FD)
-		e.FD = -1
+	if e.FD < 0 {
+		return
 	}
+	spare := Event{FD: e.FD, ino: e.ino}
+	e.FD = -1
+	if e.set {
+		var count [8]byte
+		if _, err := unix.Read(spare.FD, count[:]); err != nil {
+			spare.Retire()
+			return
+		}
+	}
+	select {
+	case spareEvents <- spare:
+	default:
+		spare.Retire()
+	}
+}
+
+// Retire closes the descriptor, for an event that is not to be used again.
+func (e *Event) Retire() {
+	unwatch(e.FD, e.ino)
+	_ = unix.Close(e.FD)
+	e.FD = -1
 }

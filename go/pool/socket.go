@@ -7,6 +7,7 @@ import (
 	"sync"
 	"syscall"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -124,6 +125,17 @@ func (s *Socket) Flush() error {
 		s.pending = s.pending[:copy(s.pending, s.pending[n:])]
 	}
 	return nil
+}
+
+// sendNow sends without blocking and without telling Go's scheduler of it, which would cost more
+// than the call: it cannot block.
+func (s *Socket) sendNow(p []byte) int {
+	n, _, errno := unix.RawSyscall6(unix.SYS_SENDTO, uintptr(s.FD), uintptr(unsafe.Pointer(unsafe.SliceData(p))),
+		uintptr(len(p)), unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, 0, 0)
+	if errno != 0 {
+		return 0
+	}
+	return int(n)
 }
 
 // Shutdown ends the conversation without giving up the descriptor's number; any thread may call it.

@@ -18,6 +18,7 @@ type answer struct {
 	last      string // the last tag's word
 	tagRows   int64  // the last tag's number
 	empty     bool   // the statement had no text
+	suspended bool   // PortalSuspended: a stream has more rows
 	status    byte   // of the last ReadyForQuery, 0 if there was none
 	params    []byte // body of ParameterDescription
 	columns   []byte // body of RowDescription; nil after NoData
@@ -50,6 +51,8 @@ func (a *answer) read(ctl []byte, raw bool, parameter func([]byte)) error {
 		case 'I':
 			a.commands++
 			a.empty = true
+		case 's':
+			a.suspended = true
 		case '2':
 			a.binds++
 		case 'E':

@@ -16,7 +16,9 @@ type Call struct {
 	Extra   []byte
 	Sent    int64
 	Errno   int32
+	Chunk   int64 // most rows of a stream to receive
 	Plan    uint64
+	Stream  uint64 // the open stream's number, in and out
 
 	Want    abi.Want
 	IOFlags uint32

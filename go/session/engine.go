@@ -23,6 +23,8 @@ func (s *Session) Step(c *Call) {
 		c.fail(&wire.Fault{Kind: wire.KindInterface, Message: "the session is running another operation"})
 		c.State = s.packed()
 		return // the other operation's state is not ours to touch
+	case s.tx.closed && c.Op == abi.OpStreamEnd:
+		c.done(0)
 	case s.tx.closed:
 		c.fail(s.closedFault())
 	default:
@@ -72,14 +74,25 @@ func (s *Session) closedFault() *wire.Fault {
 }
 
 func (s *Session) start(c *Call) {
-	s.op = operation{op: c.Op, sql: c.SQL, guess: 0, reparse: c.has(abi.InReparse)}
+	s.op = operation{op: c.Op, sql: c.SQL, guess: 0, reparse: c.has(abi.InReparse), chunk: chunk(c.Chunk)}
 	if c.has(abi.InGuess) {
 		s.op.guess = c.Plan
 	}
-	switch c.Op {
-	case abi.OpStatement, abi.OpMany, abi.OpBegin:
-		if c.Op == abi.OpBegin {
-			s.op.sql = strings.Clone(c.SQL)
+	switch {
+	case c.Op == abi.OpFetch || c.Op == abi.OpStreamEnd:
+		s.ofStream(c)
+	case s.stream != nil && c.Op != abi.OpFinalize && !s.endStream(c):
+	default:
+		s.dispatch(c)
+	}
+}
+
+// dispatch begins the operation once no stream is open.
+func (s *Session) dispatch(c *Call) {
+	switch s.op.op {
+	case abi.OpStatement, abi.OpMany, abi.OpBegin, abi.OpStream:
+		if s.op.op == abi.OpBegin {
+			s.op.sql = strings.Clone(s.op.sql)
 			if s.tx.active() {
 				c.fail(&wire.Fault{SQLState: wire.StateActiveTransaction, Severity: "ERROR",
 					Message: "begin() inside a transaction; transaction() nests with a savepoint"})
@@ -92,7 +105,7 @@ func (s *Session) start(c *Call) {
 		}
 		s.acquire(c)
 	case abi.OpCommit, abi.OpRollback, abi.OpSavepoint, abi.OpRelease, abi.OpRollbackTo:
-		s.op.name = strings.Clone(c.SQL)
+		s.op.name = strings.Clone(s.op.sql)
 		s.op.sql = ""
 		s.command(c)
 	case abi.OpFinalize:
@@ -198,7 +211,7 @@ func (s *Session) own() {
 // begin goes on with an operation that has its connection.
 func (s *Session) begin(c *Call) {
 	switch s.op.op {
-	case abi.OpStatement, abi.OpMany:
+	case abi.OpStatement, abi.OpMany, abi.OpStream:
 		s.statement(c)
 	case abi.OpBegin:
 		s.tx = s.tx.transition(evBegin, 0)
@@ -251,7 +264,8 @@ func (s *Session) resume(c *Call) {
 			return
 		}
 		c.Want, c.Count, c.Fault = s.op.outcome.want, s.op.outcome.count, s.op.outcome.fault
-	case phaseDescribe, phaseTypes, phaseExecute, phaseRows, phaseUndo, phaseVerdict, phaseFarewell:
+	case phaseDescribe, phaseTypes, phaseExecute, phaseRows, phaseUndo, phaseStreamEnd,
+		phaseVerdict, phaseFarewell:
 		s.resumeIO(c)
 	default:
 		c.fail(&wire.Fault{Kind: wire.KindInterface, Message: "no operation to continue"})

@@ -39,6 +39,8 @@ func (s *Session) resumeIO(c *Call) {
 		s.rowsRan(c)
 	case phaseUndo:
 		s.undone(c)
+	case phaseStreamEnd:
+		s.streamEnded(c)
 	case phaseVerdict:
 		s.verdict(c)
 	case phaseFarewell:
@@ -59,8 +61,9 @@ func (s *Session) rowsFlag() uint32 {
 // remembered description is used for a statement parsed anew; its rows are then dropped unread.
 func (s *Session) checkColumns() {
 	got := &s.op.got
+	st := s.op.statement // nil: FETCH, where the server has no columns to describe
 	if s.op.phase == phaseExecute && got.columns != nil && got.fault == nil &&
-		!wire.SameColumns(got.columns, s.op.statement.Columns()) {
+		(st == nil || !wire.SameColumns(got.columns, st.Columns())) {
 		got.fault = &wire.Fault{SQLState: wire.StateFeatureNotSupported, Severity: "ERROR",
 			Message: "the columns of the result have changed since the statement was described; it has run"}
 	}
@@ -114,7 +117,8 @@ func (s *Session) refuseCopy(c *Call) {
 // brokenIO ends an operation whose connection is lost.
 func (s *Session) brokenIO(c *Call, why string) {
 	// A statement is only described or its types looked up in these phases: it cannot have run.
-	ran := c.Sent > 0 && s.op.phase != phaseDescribe && s.op.phase != phaseTypes
+	ran := c.Sent > 0 && s.op.phase != phaseDescribe && s.op.phase != phaseTypes ||
+		s.op.op == abi.OpFetch || s.op.phase == phaseStreamEnd // a stream runs from its first chunk on
 	s.op.phase = phaseNone
 	said := s.op.got.fault
 	fault := s.lose(why, ran)

@@ -34,7 +34,7 @@ func (s *Session) rows(c *Call) {
 	if st.Name == "" {
 		c.Out = wire.AppendParse(c.Out, "", st.SQL, st.OIDs)
 	}
-	c.Head = wire.AppendBindNames(c.Head, st.Name)
+	c.Head = wire.AppendBindNames(c.Head, "", st.Name)
 	s.beginIO(phaseRows)
 	c.Want = abi.WantRows
 }

@@ -30,6 +30,9 @@ type Session struct {
 	owed       []string  // commands to send before the next statement: BEGIN, SAVEPOINT, RELEASE
 	sent       []string  // the commands sent before the last statement
 	used       bool      // something was sent on conn, so that it needs a reset
+	stream     *stream   // the open one, or nil
+	streams    uint64    // how many there have been
+	portals    []string  // ended, to be closed on the server with the next write
 
 	op operation
 }
@@ -38,21 +41,22 @@ type Session struct {
 type phase int
 
 const (
-	phaseNone     phase = iota
-	phasePassword       // the callable is being asked
-	phaseQueue          // waiting for a connection
-	phaseSettle         // collecting what the connection still owes
-	phaseProbe          // testing the connection
-	phaseDescribe       // the server is parsing and describing
-	phaseEncode         // C is encoding for the description
-	phaseTypes          // the server is describing types
-	phaseExecute        // the statement is running
-	phaseRows           // the rows of execute_many are running
-	phaseUndo           // execute_many is being rolled back
-	phaseVerdict        // COMMIT, ROLLBACK or a savepoint command is running
-	phaseFarewell       // what needs no answer is being sent before release
-	phaseCancel         // over, but a request to cancel is still under way
-	phaseTrail          // over, but the server is in the middle of a message of its own accord
+	phaseNone      phase = iota
+	phasePassword        // the callable is being asked
+	phaseQueue           // waiting for a connection
+	phaseSettle          // collecting what the connection still owes
+	phaseProbe           // testing the connection
+	phaseDescribe        // the server is parsing and describing
+	phaseEncode          // C is encoding for the description
+	phaseTypes           // the server is describing types
+	phaseExecute         // the statement is running
+	phaseRows            // the rows of execute_many are running
+	phaseUndo            // execute_many is being rolled back
+	phaseStreamEnd       // a stream's own transaction is being committed or rolled back
+	phaseVerdict         // COMMIT, ROLLBACK or a savepoint command is running
+	phaseFarewell        // what needs no answer is being sent before release
+	phaseCancel          // over, but a request to cancel is still under way
+	phaseTrail           // over, but the server is in the middle of a message of its own accord
 )
 
 // operation is the one under way.
@@ -74,7 +78,11 @@ type operation struct {
 	prefix    int       // commands sent before the statement in this I/O
 	got       answer
 	nested    bool        // execute_many inside a transaction
-	undo      *wire.Fault // phaseUndo: what to report
+	undo      *wire.Fault // phaseUndo, phaseStreamEnd: what to report
+	chunk     int32       // STREAM, FETCH: most rows to receive
+	ended     *stream     // phaseStreamEnd: whose transaction it is
+	rows      int64       // phaseStreamEnd: what the last chunk held
+	again     bool        // phaseStreamEnd: the statement was stale, run it anew
 	outcome   outcome     // phaseCancel, phaseTrail: what to report
 	quiet     bool        // finalize rolled back over an error that the caller had been given
 }
@@ -206,6 +214,7 @@ func (s *Session) release() {
 		return
 	}
 	s.conn = nil
+	s.stream, s.portals = nil, nil
 	s.tx = s.tx.transition(evReleased, 0)
 	s.pool.Release(c)
 }
@@ -229,6 +238,7 @@ func (s *Session) lose(why string, ran bool) *wire.Fault {
 	s.owed = nil
 	c.Break()
 	s.conn = nil
+	s.stream, s.portals = nil, nil
 	s.pool.Release(c)
 	return fault
 }

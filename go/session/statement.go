@@ -71,6 +71,10 @@ func (s *Session) sendOwed(dst []byte) []byte {
 	for _, name := range s.conn.Statements.TakeDropped() {
 		dst = wire.AppendClose(dst, 'S', name)
 	}
+	for _, name := range s.portals {
+		dst = wire.AppendClose(dst, 'P', name)
+	}
+	s.portals = s.portals[:0]
 	s.op.prefix = len(s.owed)
 	for _, sql := range s.owed {
 		dst = s.appendCommand(dst, sql)
@@ -147,15 +151,19 @@ func (s *Session) execute(c *Call) {
 	}
 	s.op.guess = st.Plan
 	c.Head = s.sendOwed(c.Head)
+	portal := ""
+	if s.op.op == abi.OpStream {
+		c.Head, portal = s.openStream(c.Head)
+	}
 	if s.conn.Cache != pool.CacheNamed {
 		// Behind a pooler the server that described is not the one that runs it.
 		c.Head = wire.AppendParse(c.Head, "", st.SQL, st.OIDs)
 	}
-	c.Head = wire.AppendBindHead(c.Head, st.Name, c.BodyLen)
+	c.Head = wire.AppendBindHead(c.Head, portal, st.Name, c.BodyLen)
 	if s.conn.Cache != pool.CacheNamed {
-		c.Tail = wire.AppendDescribe(c.Tail, 'P', "")
+		c.Tail = wire.AppendDescribe(c.Tail, 'P', portal)
 	}
-	c.Tail = wire.AppendSync(wire.AppendExecute(c.Tail))
+	c.Tail = wire.AppendSync(wire.AppendExecuteChunk(c.Tail, portal, s.op.chunk))
 	s.beginIO(phaseExecute)
 	c.io(abi.IOBody|abi.IORows, 1)
 }
@@ -163,14 +171,16 @@ func (s *Session) execute(c *Call) {
 // executed takes in the statement's outcome.
 func (s *Session) executed(c *Call) {
 	got := &s.op.got
+	if s.stream != nil {
+		s.streamed(c)
+		return
+	}
 	s.ready(got)
 	if got.fault != nil {
 		s.statementFailed(c)
 		return
 	}
-	if got.prepared || got.discarded {
-		s.forgetStatements(got)
-	}
+	s.forgetStatements(got)
 	switch {
 	case got.empty:
 		c.fail(emptyFault(s.op.sql))
@@ -221,17 +231,7 @@ func (s *Session) ready(got *answer) {
 // statement that was cached: the schema may have changed since it was parsed.
 func (s *Session) statementFailed(c *Call) {
 	got := &s.op.got
-	st := s.op.statement
-	stale := !s.op.fresh && got.fault.Kind == "" && got.fault.SQLState != wire.StateQueryCanceled &&
-		(got.binds <= s.op.prefix || got.fault.SQLState == wire.StateFeatureNotSupported)
-	if st != nil && (stale || s.op.fresh) {
-		s.conn.Statements.Forget(st) // inside a transaction too: its next run is to find it new
-	}
-	if stale && !s.op.retried && !s.op.inside && got.binds <= s.op.prefix {
-		s.op.retried = true
-		if got.commands < s.op.prefix {
-			s.conn.Statements.Clear() // our own BEGIN was not known any more
-		}
+	if s.stale() {
 		if s.op.prefix > 0 {
 			if got.status == 'E' {
 				s.owed = append(s.owed, "ROLLBACK")
@@ -249,6 +249,24 @@ func (s *Session) statementFailed(c *Call) {
 	got.fault.SQL = s.op.sql
 	s.told = true
 	c.fail(got.fault)
+}
+
+// stale tells whether to run the statement anew, once, and forgets it if it may be stale.
+func (s *Session) stale() bool {
+	got, st := &s.op.got, s.op.statement
+	stale := !s.op.fresh && got.fault.Kind == "" && got.fault.SQLState != wire.StateQueryCanceled &&
+		(got.binds <= s.op.prefix || got.fault.SQLState == wire.StateFeatureNotSupported)
+	if st != nil && (stale || s.op.fresh) {
+		s.conn.Statements.Forget(st) // inside a transaction too: its next run is to find it new
+	}
+	if !stale || st == nil || s.op.retried || s.op.inside || got.binds > s.op.prefix {
+		return false
+	}
+	s.op.retried = true
+	if got.commands < s.op.prefix {
+		s.conn.Statements.Clear() // our own BEGIN was not known any more
+	}
+	return true
 }
 
 // abortedFault is what COMMIT of an aborted transaction reports.

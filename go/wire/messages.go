@@ -45,28 +45,28 @@ func AppendClose(dst []byte, kind byte, name string) []byte {
 	return end(text(append(dst, kind), name), at)
 }
 
-// AppendBindHead appends the part of a Bind message to the unnamed portal that precedes its body of
-// bodyLen bytes: formats, values and result formats, which the caller sends right behind it.
-func AppendBindHead(dst []byte, statement string, bodyLen int) []byte {
+// AppendBindHead appends the part of a Bind message that precedes its body of bodyLen bytes: formats,
+// values and result formats, which the caller sends right behind it.
+func AppendBindHead(dst []byte, portal, statement string, bodyLen int) []byte {
 	dst = append(dst, 'B')
-	dst = binary.BigEndian.AppendUint32(dst, uint32(4+1+len(statement)+1+bodyLen))
-	return AppendBindNames(dst, statement)
+	dst = binary.BigEndian.AppendUint32(dst, uint32(4+len(portal)+1+len(statement)+1+bodyLen))
+	return AppendBindNames(dst, portal, statement)
 }
 
-// AppendBindNames appends the names a Bind message starts with: the unnamed portal, the statement.
-func AppendBindNames(dst []byte, statement string) []byte {
-	return text(append(dst, 0), statement)
+// AppendBindNames appends the names a Bind message starts with.
+func AppendBindNames(dst []byte, portal, statement string) []byte {
+	return text(text(dst, portal), statement)
 }
 
 // AppendBindNothing appends a whole Bind message without parameters, results in text.
 func AppendBindNothing(dst []byte, statement string) []byte {
-	return append(AppendBindHead(dst, statement, 6), 0, 0, 0, 0, 0, 0)
+	return append(AppendBindHead(dst, "", statement, 6), 0, 0, 0, 0, 0, 0)
 }
 
 // AppendBindText appends a Bind message with text parameters and text results.
 func AppendBindText(dst []byte, statement string, params ...string) []byte {
 	dst, at := begin(dst, 'B')
-	dst = AppendBindNames(dst, statement)
+	dst = AppendBindNames(dst, "", statement)
 	dst = binary.BigEndian.AppendUint16(dst, 0)
 	dst = binary.BigEndian.AppendUint16(dst, uint16(len(params)))
 	for _, p := range params {
@@ -80,6 +80,12 @@ func AppendBindText(dst []byte, statement string, params ...string) []byte {
 // would keep the server from planning parallel execution.
 func AppendExecute(dst []byte) []byte {
 	return append(dst, 'E', 0, 0, 0, 9, 0, 0, 0, 0, 0)
+}
+
+// AppendExecuteChunk appends an Execute message for at most limit rows of a portal; 0 is no limit.
+func AppendExecuteChunk(dst []byte, portal string, limit int32) []byte {
+	dst, at := begin(dst, 'E')
+	return end(binary.BigEndian.AppendUint32(text(dst, portal), uint32(limit)), at)
 }
 
 // AppendSync appends a Sync message.

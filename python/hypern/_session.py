@@ -10,10 +10,18 @@ import logging
 from typing import TYPE_CHECKING
 
 from hypern import _native
+from hypern._retry import run
+from hypern._stream import Stream
 from hypern.errors import ConnectionLost, InterfaceError, PoolClosed, SessionClosed
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
     from types import TracebackType
+    from typing import Any, TypeVar
+
+    from typing_extensions import Self
+
+    _T = TypeVar("_T")
 
 _log = logging.getLogger("hypern")
 
@@ -64,6 +72,36 @@ class DbSession(_native.Session):
         `begin`. The block's variable is the session.
         """
         return Transaction(self, _begin_sql(isolation, read_only, deferrable))
+
+    def stream(
+        self,
+        sql: str,
+        params: Sequence[Any] | None = None,
+        *,
+        chunk_rows: int = 1000,
+        timeout: float | None = None,
+    ) -> Stream:
+        """The rows of a statement one by one, as dicts, in bounded memory however many there are.
+
+        It is an iterator, and a context manager that closes it. The statement runs when the first
+        row is asked for; chunk_rows (int) rows are received at a time, each chunk within timeout
+        (seconds). The stream ends after the last row, when the loop over it breaks, with close(),
+        or when anything else is run on the session: then its next row raises an InterfaceError.
+        Outside a transaction it has one of its own, which is committed when it ends; an error rolls
+        that back.
+        """
+        return Stream(self, sql, params, chunk_rows, timeout)
+
+    def run(self, fn: Callable[[Self], _T], retries: int = 3) -> _T:
+        """Call fn(session) in a transaction, commit, and return what fn returned.
+
+        Where the server gives up a transaction for the sake of others (SerializationFailure,
+        DeadlockDetected), in fn or in the commit, it is rolled back and fn called again, after a
+        pause that grows, up to `retries` (int) times: fn must not do anything else that calling it
+        again would repeat. Any other exception rolls back and is raised. Raises an InterfaceError
+        inside an open transaction, which could not be repeated as a whole.
+        """
+        return run(self, fn, retries)
 
 
 class Transaction:

@@ -9,7 +9,9 @@
 #include "describe.h"
 #include "error.h"
 #include "many.h"
+#include "rows.h"
 #include "session.h"
+#include "stream.h"
 
 /* Engines to be used again, guarded by the GIL: about as many as operations run at one time. */
 #define SPARES_MAX 32
@@ -124,7 +126,9 @@ int hn_engine_start(hn_engine *e, const hn_request *request)
     Py_XINCREF(e->request.params);
     uint32_t flags = 0;
     e->call.state = e->session->last_state; /* in case the core fails before it answers */
-    if (request->op == HN_OP_STATEMENT) {
+    e->call.chunk = request->chunk;
+    e->call.stream = request->stream;
+    if (request->op == HN_OP_STATEMENT || request->op == HN_OP_STREAM) {
         int guess = hn_describe_guess(e);
         if (guess < 0)
             return -1;
@@ -135,6 +139,8 @@ int hn_engine_start(hn_engine *e, const hn_request *request)
     }
     if (request->op == HN_OP_MANY && hn_many_start(e) < 0)
         return -1;
+    if (request->op == HN_OP_FETCH)
+        hn_stream_resume(e);
     if (request->sql != NULL) {
         Py_ssize_t len;
         const char *sql = PyUnicode_AsUTF8AndSize(request->sql, &len);
@@ -181,6 +187,8 @@ void hn_engine_close_round(hn_engine *e, uint32_t in_flags)
         call->extra_len = (int64_t)(io->in.len - io->scan);
         io->in.len = io->scan;
     }
+    if (e->raised != NULL && e->request.mode == HN_MODE_CHUNK)
+        in_flags |= HN_IN_CANCELLED; /* nobody will learn the stream's number */
     hn_engine_step(e, HN_OP_CONTINUE, in_flags);
 }
 
@@ -191,62 +199,6 @@ hn_pumped hn_engine_pump(hn_engine *e, int block_ms)
     pumped = hn_io_pump(&e->io, block_ms);
     Py_END_ALLOW_THREADS
     return pumped;
-}
-
-static int take_row(hn_engine *e, const uint8_t *body, size_t len)
-{
-    if (e->plan == NULL)
-        return hn_raise("InterfaceError", "the server sent rows that it had not described");
-    if (e->request.mode == HN_MODE_VALUE) {
-        e->io.keep = false;
-        e->result = hn_decode_first(e->plan, body, len);
-        return e->result == NULL ? -1 : 0;
-    }
-    PyObject *row = hn_decode_row(e->plan, body, len);
-    if (row == NULL)
-        return -1;
-    if (e->request.mode != HN_MODE_ROWS) {
-        e->io.keep = false;
-        e->result = row;
-        return 0;
-    }
-    int rc = PyList_Append(e->result, row);
-    Py_DECREF(row);
-    return rc;
-}
-
-static int take_rows(hn_engine *e)
-{
-    hn_io *io = &e->io;
-    if (e->request.mode == HN_MODE_ROWS && e->result == NULL) {
-        e->result = PyList_New(0);
-        if (e->result == NULL)
-            return -1;
-    }
-    /* The scan has seen these frames whole, with lengths in bounds. */
-    for (size_t at = io->walk; at < io->scan && io->keep;) {
-        const uint8_t *frame = io->in.data + at;
-        size_t len = hn_get_u32(frame + 1);
-        if (frame[0] == 'D' && take_row(e, frame + 5, len - 4) < 0)
-            return -1;
-        at += 1 + len;
-    }
-    return 0;
-}
-
-/* A row that cannot be decoded is the operation's outcome. */
-static void decode(hn_engine *e)
-{
-    if (e->io.held > 0 && e->io.keep) {
-        /* Rows hold no cycles yet, so that a collection while a chunk is decoded finds nothing; it
-         * only walks what the chunk has made so far. docs/performance.md has the figures. */
-        int collecting = PyGC_Disable();
-        if (take_rows(e) < 0)
-            hn_engine_raise(e);
-        if (collecting)
-            PyGC_Enable();
-    }
-    hn_io_taken(&e->io);
 }
 
 hn_progress hn_engine_needs_io(hn_engine *e)
@@ -270,7 +222,7 @@ static hn_progress run_io(hn_engine *e, int block_ms)
         hn_io_send(io, e->call.tail.data, e->call.tail.len);
     }
     hn_pumped pumped = hn_engine_pump(e, block_ms);
-    decode(e);
+    hn_rows_decode(e);
     if (pumped == HN_PUMPED_ALL) {
         hn_engine_close_round(e, 0);
         return HN_ON;
@@ -385,6 +337,8 @@ PyObject *hn_engine_result(hn_engine *e)
         return PyLong_FromLongLong(e->call.count);
     case HN_MODE_ROWS:
         return result != NULL ? result : PyList_New(0);
+    case HN_MODE_CHUNK:
+        return hn_stream_chunk(e, result);
     case HN_MODE_ONE:
     case HN_MODE_VALUE:
         if (result == NULL)

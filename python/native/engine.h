@@ -18,6 +18,7 @@ typedef enum hn_mode {
     HN_MODE_NOTHING,     /* None; rows are dropped */
     HN_MODE_COUNT,       /* the number of rows, as the command tag has it; rows are dropped */
     HN_MODE_ROWS,        /* a list of dicts */
+    HN_MODE_CHUNK,       /* a list of dicts, and the number of the stream that has more; 0: none */
     HN_MODE_ONE,         /* the first row, or NoRows */
     HN_MODE_ONE_OR_NONE, /* the first row, or None */
     HN_MODE_VALUE        /* the first row's first column, or NoRows */
@@ -28,6 +29,8 @@ typedef struct hn_request {
     PyObject *sql;    /* str, or NULL */
     PyObject *params; /* STATEMENT: checked parameters or NULL; MANY: the iterable of them */
     hn_mode mode;
+    int64_t chunk;   /* STREAM, FETCH: most rows */
+    uint64_t stream; /* FETCH, STREAM_END: which */
 } hn_request;
 
 typedef enum hn_progress {
@@ -93,7 +96,7 @@ void hn_engine_cancel(hn_engine *engine, int how);
 /* The outcome, once: a new reference, or NULL with an exception. */
 PyObject *hn_engine_result(hn_engine *engine);
 
-/* For the parts of the engine (describe.c, many.c). */
+/* For the parts of the engine (describe.c, many.c, stream.c). */
 
 /* One step of the core. */
 void hn_engine_step(hn_engine *engine, hn_op op, uint32_t in_flags);

@@ -106,10 +106,16 @@ static PyObject *settle_hooks(hn_session *self, bool committed, PyObject *result
     return result;
 }
 
+/* Of a stream, each chunk counts as one. */
+static bool is_statement(const hn_request *request)
+{
+    return request->op == HN_OP_STATEMENT || request->op == HN_OP_MANY ||
+           (request->mode == HN_MODE_CHUNK && request->sql != NULL);
+}
+
 PyObject *hn_session_run(hn_session *self, const hn_request *request, hn_time deadline)
 {
-    bool observed = self->pool->observer != NULL &&
-                    (request->op == HN_OP_STATEMENT || request->op == HN_OP_MANY);
+    bool observed = self->pool->observer != NULL && is_statement(request);
     hn_time began = observed ? hn_now() : 0;
     if (hn_session_check(self) < 0 || lock(self, deadline) < 0)
         return NULL;

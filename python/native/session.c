@@ -5,6 +5,7 @@
 
 #include "core.h"
 #include "error.h"
+#include "stream.h"
 
 PyTypeObject *hn_session_type;
 
@@ -209,6 +210,7 @@ static void dealloc(PyObject *op)
     clear(op);
     if (self->handle != 0 && self->generation == hn_core_generation() && hn_core_loaded())
         hn_go.hypern_release(self->handle);
+    hn_stream_forget(self);
     Py_XDECREF(self->pool);
     Py_XDECREF(self->request_id);
     type->tp_free(op);
@@ -254,7 +256,7 @@ static PyMethodDef own_methods[] = {
     {NULL, NULL, 0, NULL},
 };
 
-/* The methods of both tables in one, as a type wants it. */
+/* The methods of all tables in one, as a type wants it. */
 static PyMethodDef methods[32];
 
 static void join_methods(void)
@@ -263,6 +265,8 @@ static void join_methods(void)
     for (const PyMethodDef *m = own_methods; m->ml_name != NULL; m++)
         methods[n++] = *m;
     for (const PyMethodDef *m = hn_statement_methods; m->ml_name != NULL; m++)
+        methods[n++] = *m;
+    for (const PyMethodDef *m = hn_stream_methods; m->ml_name != NULL; m++)
         methods[n++] = *m;
 }
 

@@ -19,6 +19,11 @@ struct hn_session {
     uint32_t generation;
     uint32_t last_state; /* the core's answer when the last operation ended */
     PyObject *on_commit; /* list of callables, or NULL */
+    struct hn_stream {   /* what the open stream's chunks are decoded by; its owner is the lock's */
+        uint64_t number; /* 0: none is open, as far as is known here */
+        PyObject *sql;
+        hn_plan *plan;
+    } stream;
     hn_lock lock;        /* held for one operation */
 };
 
@@ -35,8 +40,11 @@ PyObject *hn_session_find(int64_t handle);
 /* The session is closed: the view is no longer handed out. */
 void hn_session_forget(hn_session *self);
 
-/* statement.c: the methods that run something on the server. */
+/* statement.c, stream.c: the methods that run something on the server. */
 extern PyMethodDef hn_statement_methods[];
+extern PyMethodDef hn_stream_methods[];
+/* A str that the server can be given, as an exact str; NULL with an exception. */
+PyObject *hn_session_check_sql(PyObject *sql);
 
 /* run.c: one whole operation of a blocking call, under the session's lock. */
 PyObject *hn_session_run(hn_session *self, const hn_request *request, hn_time deadline);

@@ -32,8 +32,7 @@ static int place(const char *method, const char *second, PyObject *name, PyObjec
     return -1;
 }
 
-/* A str that the server can be given, as an exact str; NULL with an exception. */
-static PyObject *check_sql(PyObject *sql)
+PyObject *hn_session_check_sql(PyObject *sql)
 {
     if (!PyUnicode_Check(sql)) {
         PyErr_Format(PyExc_TypeError, "sql must be a str, not %s", Py_TYPE(sql)->tp_name);
@@ -77,7 +76,7 @@ static int read_arguments(const char *method, const char *second, bool second_re
     a->second = slot[1] == Py_None && !second_required ? NULL : slot[1];
     if (hn_deadline(slot[2], &a->deadline) < 0)
         return -1;
-    a->sql = check_sql(slot[0]);
+    a->sql = hn_session_check_sql(slot[0]);
     return a->sql == NULL ? -1 : 0;
 }
 
@@ -126,7 +125,7 @@ static PyObject *execute_many(PyObject *self, PyObject *const *args, Py_ssize_t 
 /* A command without rows: None, or NULL with an exception. */
 static PyObject *command(PyObject *self, hn_op op, PyObject *text)
 {
-    PyObject *sql = text == NULL ? NULL : check_sql(text);
+    PyObject *sql = text == NULL ? NULL : hn_session_check_sql(text);
     if (text != NULL && sql == NULL)
         return NULL;
     hn_request request = {.op = op, .sql = sql, .mode = HN_MODE_NOTHING};

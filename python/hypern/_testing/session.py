@@ -58,6 +58,12 @@ class NestedSession(NestedTransactions):
         outer = self._connection.outer
         return self._run(sql, lambda: outer.execute_many(sql, params_list, timeout=timeout)) or 0
 
+    def _stream_open(
+        self, sql: str, params: _Params, chunk_rows: int, timeout: float | None, /
+    ) -> tuple[list[dict[str, Any]], int]:
+        # All rows as the only chunk: the next statement of any session would end a real stream.
+        return self.query(sql, params, timeout=timeout), 0
+
     def _run(self, sql: str, run: Callable[[], Any]) -> Any:
         """Run a statement; None for one that stands for begin(), commit() or rollback()."""
         with self._connection.lock:

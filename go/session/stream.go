@@ -1,0 +1,143 @@
+package session
+
+import (
+	"math"
+	"strconv"
+
+	"hypern/go/abi"
+	"hypern/go/wire"
+)
+
+// stream is a result that is received in chunks, through a portal of the server's. A portal lives in a
+// transaction: outside one the stream has its own, which the session's state does not show.
+type stream struct {
+	number uint64
+	sql    string
+	own    bool
+}
+
+func (st *stream) portal() string { return "hypern_" + strconv.FormatUint(st.number, 10) }
+
+// chunk is a number of rows as Execute carries it.
+func chunk(rows int64) int32 { return int32(min(max(rows, 0), math.MaxInt32)) }
+
+// openStream makes the statement about to be sent the session's stream, and appends the BEGIN of a
+// transaction of its own.
+func (s *Session) openStream(dst []byte) ([]byte, string) {
+	s.streams++
+	s.stream = &stream{number: s.streams, sql: s.op.statement.SQL, own: !s.tx.active()}
+	if s.stream.own {
+		dst = s.appendCommand(dst, "BEGIN")
+		s.op.prefix++
+	}
+	return dst, s.stream.portal()
+}
+
+// ofStream runs FETCH or STREAM_END.
+func (s *Session) ofStream(c *Call) {
+	open := s.stream != nil && s.stream.number == c.Stream
+	if open {
+		s.op.sql = s.stream.sql
+	}
+	switch {
+	case open && s.op.op == abi.OpFetch:
+		c.Head = wire.AppendSync(wire.AppendExecuteChunk(c.Head, s.stream.portal(), s.op.chunk))
+		s.beginIO(phaseExecute)
+		c.io(abi.IORows, 1)
+	case s.op.op == abi.OpFetch:
+		c.fail(&wire.Fault{Kind: wire.KindInterface, Message: "the stream has ended, with rows left: " +
+			"a session's next statement, commit or rollback ends its open stream"})
+	case !open || s.endStream(c):
+		c.Stream = 0
+		c.done(0)
+	}
+}
+
+// endStream ends the open stream before its last row. It returns false when that must be waited for.
+// No request to cancel is made: it would abort the caller's transaction.
+func (s *Session) endStream(c *Call) bool {
+	st := s.stream
+	s.stream = nil
+	if !st.own {
+		s.portals = append(s.portals, st.portal())
+		return true
+	}
+	s.own()
+	s.op.ended = st
+	s.endTransaction(c, "COMMIT")
+	return false
+}
+
+// endTransaction ends the transaction of a stream's own.
+func (s *Session) endTransaction(c *Call, command string) {
+	c.Head = wire.AppendSync(s.appendCommand(c.Head, command))
+	s.beginIO(phaseStreamEnd)
+	c.io(0, 1)
+}
+
+// streamed takes in a chunk's outcome. After the last row a transaction of the stream's own ends at
+// once, so that an error of its COMMIT is raised where the rows are read.
+func (s *Session) streamed(c *Call) {
+	got, st := &s.op.got, s.stream
+	if !st.own {
+		s.ready(got)
+	}
+	s.forgetStatements(got)
+	if got.fault == nil && got.empty {
+		got.fault = emptyFault(st.sql)
+	}
+	if got.fault == nil && got.suspended && !c.has(abi.InCancelled) {
+		c.Stream = st.number
+		c.done(int64(s.op.chunk))
+		return
+	}
+	c.Stream = 0
+	s.stream = nil
+	switch {
+	case !st.own && got.fault != nil:
+		s.statementFailed(c)
+		return
+	case !st.own:
+		if got.suspended {
+			s.portals = append(s.portals, st.portal())
+		}
+		c.done(got.tagRows)
+		return
+	}
+	s.op.ended, s.op.undo, s.op.rows = st, got.fault, got.tagRows
+	s.op.again = got.fault != nil && s.stale()
+	switch {
+	case got.status == 'I': // BEGIN failed, or the statement has ended the transaction
+		got.fault = nil
+		s.streamEnded(c)
+	case got.fault != nil:
+		s.endTransaction(c, "ROLLBACK")
+	default:
+		s.endTransaction(c, "COMMIT")
+	}
+}
+
+// streamEnded follows the end of a transaction of a stream's own.
+func (s *Session) streamEnded(c *Call) {
+	got := &s.op.got
+	fault := s.op.undo
+	if fault == nil {
+		fault = got.fault
+	}
+	switch {
+	case got.status != 'I':
+		c.fail(s.lose("a stream's transaction did not end", true))
+	case s.op.again:
+		s.op.again, s.op.undo = false, nil
+		s.describe(c)
+	case fault != nil:
+		fault.SQL = s.op.ended.sql
+		s.told = true
+		c.fail(fault)
+	case s.op.statement == nil && s.op.op != abi.OpFetch && s.op.op != abi.OpStreamEnd:
+		s.dispatch(c) // the stream was in the way of an operation that begins only now
+	default:
+		c.Stream = 0
+		c.done(s.op.rows)
+	}
+}

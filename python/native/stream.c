@@ -1,0 +1,119 @@
+/* A result in chunks: what a session keeps between them, and the methods that ask for them. */
+#include "stream.h"
+
+#include "core.h"
+#include "drive.h"
+#include "error.h"
+#include "session.h"
+
+void hn_stream_forget(hn_session *self)
+{
+    self->stream.number = 0;
+    Py_CLEAR(self->stream.sql);
+    if (self->stream.plan != NULL)
+        hn_plan_unref(self->stream.plan);
+    self->stream.plan = NULL;
+}
+
+static void keep(hn_engine *e)
+{
+    struct hn_stream *stream = &e->session->stream;
+    if (stream->number == e->call.stream)
+        return;
+    hn_stream_forget(e->session);
+    if (e->call.stream == 0 || e->plan == NULL)
+        return;
+    stream->number = e->call.stream;
+    stream->sql = Py_XNewRef(e->request.sql);
+    stream->plan = e->plan;
+    hn_plan_ref(stream->plan);
+}
+
+void hn_stream_resume(hn_engine *e)
+{
+    const struct hn_stream *stream = &e->session->stream;
+    if (stream->number != e->request.stream)
+        return;
+    e->plan = stream->plan;
+    if (e->plan != NULL)
+        hn_plan_ref(e->plan);
+}
+
+PyObject *hn_stream_chunk(hn_engine *e, PyObject *rows)
+{
+    keep(e);
+    if (rows == NULL)
+        rows = PyList_New(0);
+    if (rows == NULL)
+        return NULL;
+    return Py_BuildValue("NK", rows, (unsigned long long)e->call.stream);
+}
+
+/* The methods are the package's own: it gives each argument, in order. */
+
+static PyObject *run(PyObject *self, hn_request *request, PyObject *chunk_rows, PyObject *timeout)
+{
+    hn_time deadline;
+    request->mode = HN_MODE_CHUNK;
+    request->chunk = PyLong_AsLongLong(chunk_rows);
+    if ((request->chunk == -1 && PyErr_Occurred()) || hn_deadline(timeout, &deadline) < 0)
+        return NULL;
+    return hn_session_run((hn_session *)self, request, deadline);
+}
+
+static PyObject *open_stream(PyObject *self, PyObject *args)
+{
+    PyObject *text, *params, *chunk_rows, *timeout;
+    if (!PyArg_ParseTuple(args, "OOOO:_stream_open", &text, &params, &chunk_rows, &timeout))
+        return NULL;
+    if (params == Py_None)
+        params = NULL;
+    else if (hn_check_params(params) < 0)
+        return NULL;
+    PyObject *sql = hn_session_check_sql(text);
+    if (sql == NULL)
+        return NULL;
+    hn_request request = {.op = HN_OP_STREAM, .sql = sql, .params = params};
+    PyObject *result = run(self, &request, chunk_rows, timeout);
+    Py_DECREF(sql);
+    return result;
+}
+
+static PyObject *fetch(PyObject *op, PyObject *args)
+{
+    hn_session *self = (hn_session *)op;
+    unsigned long long number;
+    PyObject *chunk_rows, *timeout;
+    if (!PyArg_ParseTuple(args, "KOO:_stream_fetch", &number, &chunk_rows, &timeout))
+        return NULL;
+    /* For the observer; the core knows it by number. */
+    PyObject *sql = self->stream.number == number ? Py_XNewRef(self->stream.sql) : NULL;
+    hn_request request = {.op = HN_OP_FETCH, .sql = sql, .stream = number};
+    PyObject *result = run(op, &request, chunk_rows, timeout);
+    Py_XDECREF(sql);
+    return result;
+}
+
+/* For clean-up, whenever that comes: in a destructor, too. Where the stream has ended with
+ * something else, it is silent. */
+static PyObject *close_stream(PyObject *op, PyObject *number)
+{
+    hn_session *self = (hn_session *)op;
+    hn_request request = {.op = HN_OP_STREAM_END, .mode = HN_MODE_NOTHING};
+    request.stream = PyLong_AsUnsignedLongLong(number);
+    if (PyErr_Occurred())
+        return NULL;
+    bool elsewhere = self->generation != hn_core_generation() || !hn_core_loaded();
+    /* This thread is in the middle of another operation, which has ended the stream. */
+    bool inside = self->lock.owner == PyThread_get_thread_ident();
+    if (elsewhere || inside)
+        Py_RETURN_NONE;
+    return hn_session_run(self, &request, HN_NEVER);
+}
+
+PyMethodDef hn_stream_methods[] = {
+    {"_stream_open", open_stream, METH_VARARGS, NULL},
+    {"_stream_fetch", fetch, METH_VARARGS, NULL},
+    {"_stream_close", close_stream, METH_O, NULL},
+    {NULL, NULL, 0, NULL},
+};
