@@ -18,7 +18,7 @@ BUILD := $(STRICT) $(PY) setup.py --quiet build_ext --inplace
 RECIPES := pyproject.toml setup.py $(wildcard build_backend/*.py)
 # With the directories, whose time changes when a file goes.
 SOURCES := $(shell find go python/native -type d -o -name '*.go' -o -name '*.[ch]' -o -name '*.map')
-PYTHON_CODE := $(wildcard setup.py build_backend tools python/hypern tests_py demo bench)
+PYTHON_CODE := $(wildcard setup.py build_backend tools python/hypern tests_py demo bench examples)
 C_CODE := $(wildcard python/native/*.c)
 GO_CODE := ./go/... ./tests/...
 

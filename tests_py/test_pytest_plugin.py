@@ -15,7 +15,7 @@ from hypern.database import Database, db, scope
 
 Run = Callable[..., str]
 
-SCHEMA = """
+IMPORTS = """
 import pytest
 from hypern.database import Database, db, finalize_db, scope
 from hypern.errors import *
@@ -40,8 +40,9 @@ def pytest_run(tmp_path: Path, configured: str) -> Run:
         passed: int = 1,
         errors: int = 0,
         env: dict[str, str] | None = None,
+        preamble: str = IMPORTS,
     ) -> str:
-        (tmp_path / "test_it.py").write_text(SCHEMA + textwrap.dedent(code))
+        (tmp_path / "test_it.py").write_text(preamble + textwrap.dedent(code))
         done = subprocess.run(
             [sys.executable, "-m", "pytest", "-p", "hypern.pytest_plugin", "-q", "-rA", *options],
             cwd=tmp_path,
@@ -113,188 +114,8 @@ def test_all_that_a_test_does_is_undone_though_it_begins_commits_and_finalizes(
 
 
 def test_a_session_behaves_as_on_a_connection_of_its_own(pytest_run: Run) -> None:
-    pytest_run(
-        """
-        def add(session, n):
-            session.execute("INSERT INTO notes VALUES ($1)", [n])
-
-        def count():
-            return db("look").query_value("SELECT count(*) FROM notes")
-
-        def test_states(db_session):
-            session = db("a")
-            assert session.state == "idle"
-            add(session, 1)
-            assert session.state == "connected"
-            assert session.begin().state == "in_transaction"
-            with pytest.raises(InterfaceError, match="begin"):
-                session.begin()
-            assert session.rollback().state == "rolled_back"
-            assert session.begin().commit().state == "committed"
-            with pytest.raises(NoActiveSqlTransaction):
-                session.commit()
-            finalize_db("a")
-            with pytest.raises(SessionClosed):
-                session.execute("SELECT 1")
-            assert db("a") is not session
-
-        def test_rollback(db_session):
-            add(db_session, 1)
-            session = db("a").begin()
-            add(session, 2)
-            session.rollback()
-            assert count() == 1
-
-        def test_finalize_rolls_back_an_error_and_auto_commit_off(db_session):
-            add(db("a").begin().set_error(), 1)
-            finalize_db("a")
-            add(db("a").set_auto_commit(False).begin(), 1)
-            finalize_db("a")
-            assert count() == 0
-
-        def test_an_error_aborts_only_its_own_transaction(db_session):
-            session = db("a").begin()
-            add(session, 1)
-            with pytest.raises(UndefinedTable):
-                session.execute("SELECT * FROM nowhere")
-            assert count() == 0 or count() == 1
-            with pytest.raises(InFailedSqlTransaction):
-                session.execute("SELECT 1")
-            with pytest.raises(TransactionAborted) as caught:
-                session.commit()
-            assert isinstance(caught.value.__cause__, UndefinedTable)
-            assert count() == 0
-            session.rollback()
-
-        def test_an_error_outside_a_transaction_harms_nothing(db_session):
-            add(db_session, 1)
-            with pytest.raises(DivisionByZero):
-                db_session.query("SELECT 1/0")
-            with pytest.raises(TypeError):
-                db_session.query("SELECT $1::int", [object()])
-            add(db_session, 2)
-            assert count() == 2
-
-        def test_nested_blocks(db_session):
-            with db_session.transaction():
-                add(db_session, 1)
-                with pytest.raises(UndefinedTable):
-                    with db_session.transaction():
-                        add(db_session, 2)
-                        db_session.execute("SELECT * FROM nowhere")
-                with db_session.transaction():
-                    add(db_session, 3)
-            assert [r["n"] for r in db_session.query("SELECT n FROM notes ORDER BY n")] == [1, 3]
-
-        def test_a_deferred_constraint_fails_at_commit(db_session):
-            session = db("a").begin()
-            add(session, 1)
-            add(session, 1)
-            with pytest.raises(UniqueViolation):
-                session.commit()
-            assert session.state == "rolled_back"
-            with pytest.raises(UniqueViolation):
-                with scope():
-                    db().begin()
-                    add(db(), 1)
-                    add(db(), 1)
-            assert count() == 0
-            add(session.begin(), 1)
-            session.commit()
-            assert count() == 1
-
-        def test_read_only(db_session):
-            session = db("a").begin(read_only=True)
-            with pytest.raises(ReadOnlySqlTransaction):
-                add(session, 1)
-            session.rollback()
-            db("a").begin(read_only=True).commit()
-            add(db_session, 1)
-
-        def test_on_commit(db_session):
-            called = []
-            db("a").begin().on_commit(lambda: called.append("no")).rollback()
-            db("a").begin().on_commit(lambda: called.append("commit")).commit()
-            db("a").begin().on_commit(lambda: called.append("finalize"))
-            finalize_db("a")
-            assert called == ["commit", "finalize"]
-
-        def test_plain_sql(db_session):
-            session = db("a")
-            session.execute("/* so */ begin -- it goes")
-            assert session.is_in_transaction
-            add(session, 1)
-            session.execute("SAVEPOINT mine")
-            add(session, 2)
-            with pytest.raises(UndefinedTable):
-                session.execute("SELECT * FROM nowhere")
-            session.execute("ROLLBACK TO SAVEPOINT mine")
-            session.execute("RELEASE mine")
-            session.execute("COMMIT")
-            assert session.state == "committed"
-            session.execute("START TRANSACTION")
-            with pytest.raises(InvalidSavepointSpecification):
-                session.execute("ROLLBACK TO nothing")
-            session.execute("ROLLBACK")
-            assert [r["n"] for r in db_session.query("SELECT n FROM notes")] == [1]
-            with pytest.raises(InterfaceError, match="hypern_commits"):
-                session.execute("PREPARE TRANSACTION 'x'")
-
-        def test_transactions_that_overlap(db_session):
-            first, second = db("a").begin(), db("b").begin()
-            add(first, 1)
-            add(second, 2)
-            first.commit()
-            second.commit()
-            assert count() == 2
-            first.begin(), second.begin()
-            first.rollback()
-            with pytest.raises(TransactionAborted):
-                second.commit()
-            assert count() == 2
-
-        def test_stream_and_run(db_session):
-            db_session.run(lambda session: add(session, 1))
-            rows = db("a").stream("SELECT n FROM notes", chunk_rows=1)
-            assert (next(rows), count(), list(rows)) == ({"n": 1}, 1, [])
-
-        def test_threads_share_the_connection(db_session):
-            import threading
-            def work(n):
-                with scope():
-                    db().begin()
-                    add(db(), n)
-            threads = [threading.Thread(target=work, args=(n,)) for n in range(8)]
-            for t in threads: t.start()
-            for t in threads: t.join()
-            assert count() == 8
-
-        def test_aliases(db_session):
-            with pytest.raises(ConfigurationError):
-                db("a", alias="unknown")
-            Database.configure("postgresql://nobody@/nowhere?host=/nonexistent", alias="other")
-            add(db("a", alias="other"), 1)
-            assert db("a", alias="other").alias == "other"
-            assert count() == 1
-            Database.close()
-            assert count() == 1
-
-        def test_a_middleware_finalizes(db_session):
-            def app(environ, start_response):
-                add(db().begin(), 1)
-                start_response("404 Not Found" if fail else "200 OK", [])
-                return [b""]
-            for fail, kept in (True, 0), (False, 1):
-                DatabaseMiddleware(app)({}, lambda *a: bytes)
-                assert count() == kept
-
-        def test_what_is_not_replaced_reaches_no_server(db_session):
-            from hypern import _native
-            with pytest.raises(SessionClosed):
-                _native.Session.query(db_session, "SELECT 1")
-        """,
-        passed=16,
-    )
+    cases = (Path(__file__).parent / "nested_session_cases.py").read_text()
+    pytest_run(cases, passed=cases.count("\ndef test_"), preamble="")
 
 
 def test_the_database_of_the_configured_default_alias_is_used(
