@@ -216,7 +216,7 @@ func TestTheResetTravelsBehindCommitInTheSameWrite(t *testing.T) {
 	proxy.Forget()
 	r := s.Must(abi.OpFinalize, "")
 	require.Equal(t, []abi.Want{abi.WantIO, abi.WantDone}, r.Wants)
-	d.Open("next", mainAlias).Query("SELECT 1") // collects the reset's answer
+	d.Open("next", mainAlias).Query("SELECT 1")         // collects the reset's answer
 	require.Equal(t, "PBES"+"PBEQ", proxy.Kinds(0)[:8]) // COMMIT; the locks, then the rest
 }
 
