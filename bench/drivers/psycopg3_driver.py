@@ -7,12 +7,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import psycopg
-from psycopg.rows import DictRow, dict_row
+from psycopg.rows import dict_row
 from psycopg_pool import ConnectionPool
 
 from bench.drivers.base import Driver, Row, Timed, arrivals, key, repeat, repeat_threads
 
-Connection = psycopg.Connection[DictRow]
 OPTIONS: dict[str, Any] = {"row_factory": dict_row, "autocommit": True, "prepare_threshold": 0}
 
 
@@ -23,18 +22,21 @@ def placeholders(sql: str) -> bytes:
 class Psycopg3(Driver):
     def __init__(self, url: str) -> None:
         super().__init__(url)
-        self.connection: Connection = psycopg.connect(url, **OPTIONS)
+        self.connection: Any = psycopg.connect(url, **OPTIONS)
         self.cursor = self.connection.cursor(binary=True)
 
     def rows(self, sql: str) -> list[Row]:
-        return self.cursor.execute(placeholders(sql)).fetchall()
+        rows: list[Row] = self.cursor.execute(placeholders(sql)).fetchall()
+        return rows
 
     def one(self, statements: Sequence[str], keyed: bool) -> Timed:
         cursor = self.cursor
         texts = [placeholders(sql) for sql in statements]
 
         def body(i: int) -> Row | None:
-            return cursor.execute(texts[i % len(texts)], (key(i),) if keyed else None).fetchone()
+            cursor.execute(texts[i % len(texts)], (key(i),) if keyed else None)
+            row: Row | None = cursor.fetchone()
+            return row
 
         return repeat(body)
 
@@ -42,11 +44,9 @@ class Psycopg3(Driver):
         text = placeholders(sql)
         return repeat(lambda _: self.cursor.execute(text).fetchall())
 
-    def pool(self, size: int, autocommit: bool) -> ConnectionPool[Connection]:
+    def pool(self, size: int, autocommit: bool) -> ConnectionPool:
         options = OPTIONS | {"autocommit": autocommit}
-        pool: ConnectionPool[Connection] = ConnectionPool(
-            self.url, min_size=size, max_size=size, kwargs=options, open=True
-        )
+        pool = ConnectionPool(self.url, min_size=size, max_size=size, kwargs=options, open=True)
         pool.wait()
         return pool
 
