@@ -67,10 +67,10 @@ func TestAStreamOutsideATransactionShowsNone(t *testing.T) {
 	require.Nil(t, r.Fault)
 	require.Equal(t, "committed", s.State())
 	require.False(t, s.InTransaction())
-	require.Equal(t, "idle in transaction", db.Value("SELECT state FROM pg_stat_activity WHERE query LIKE '%series%' AND pid <> pg_backend_pid()"))
+	require.Equal(t, "idle in transaction", db.Value("SELECT state FROM pg_stat_activity WHERE datname = current_database() AND query LIKE '%series%' AND pid <> pg_backend_pid()"))
 	drain(t, s, r, 2)
 	require.Equal(t, "committed", s.State())
-	require.Equal(t, "idle", db.Value("SELECT state FROM pg_stat_activity WHERE query = 'COMMIT'"))
+	require.Equal(t, "idle", db.Value("SELECT state FROM pg_stat_activity WHERE datname = current_database() AND query = 'COMMIT'"))
 }
 
 func TestAStreamThatEndsEarlyCommitsAndIsOver(t *testing.T) {

@@ -124,6 +124,7 @@ const (
 	FlagInTransaction = C.HN_FLAG_IN_TRANSACTION
 	FlagAutoCommit    = C.HN_FLAG_AUTO_COMMIT
 	FlagError         = C.HN_FLAG_ERROR
+	FlagShared        = C.HN_FLAG_SHARED
 )
 
 // What hypern_pool does.

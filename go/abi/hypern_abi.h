@@ -96,7 +96,12 @@ enum {
 enum { HN_SET_NOTHING = 0, HN_SET_AUTO_COMMIT = 1, HN_SET_ERROR = 2 };
 
 /* hypern_state's answer: an hn_state in the low byte, and: */
-enum { HN_FLAG_IN_TRANSACTION = 256, HN_FLAG_AUTO_COMMIT = 512, HN_FLAG_ERROR = 1024 };
+enum {
+    HN_FLAG_IN_TRANSACTION = 256,
+    HN_FLAG_AUTO_COMMIT = 512,
+    HN_FLAG_ERROR = 1024,
+    HN_FLAG_SHARED = 2048 /* the connection leads to a pooler that shares its servers */
+};
 
 /* hypern_transport: what it answers instead of a count */
 enum { HN_IO_AGAIN = -1, HN_IO_FAILED = -2 };

@@ -56,6 +56,9 @@ func ParseConfig(data []byte) (*Config, *wire.Fault) {
 	return c, nil
 }
 
+// timeoutParameter is a startup parameter: RESET ALL keeps such a setting, and erases a SET.
+const timeoutParameter = "statement_timeout"
+
 func millis(n int64) time.Duration { return time.Duration(n) * time.Millisecond }
 
 // everyKeyword lists what pgconn would otherwise take from the environment or the home directory.
@@ -102,7 +105,7 @@ func (c *Config) pgconn() (*pgconn.Config, error) {
 		}
 	}
 	if c.StatementMS > 0 {
-		pc.RuntimeParams["statement_timeout"] = fmt.Sprint(c.StatementMS)
+		pc.RuntimeParams[timeoutParameter] = fmt.Sprint(c.StatementMS)
 	}
 	pc.ConnectTimeout = millis(c.ConnectMS)
 	pc.MaxProtocolMessageBodyLen = 1 << 20 // nothing said before the first statement is longer

@@ -23,6 +23,12 @@ type Conn struct {
 	Statements *Statements
 	// Cache is how statements are kept here: never CacheAuto.
 	Cache string
+	// Reset is what is undone here before the next request is served.
+	Reset string
+	// Shared is true behind a pooler that may give each transaction another server.
+	Shared bool
+	// Timeout is how long a statement may run by the client's clock; 0 leaves it to the server.
+	Timeout time.Duration
 	// Fresh is true until the first acquire after dialing: nothing to test, nothing to collect.
 	Fresh bool
 	// Tx is the status of the last ReadyForQuery: 'I', 'T' or 'E'.

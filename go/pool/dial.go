@@ -67,7 +67,7 @@ func (p *Pool) dial(ctx context.Context) (*Conn, error) {
 		pc.Password = p.password
 	}
 	p.mu.Unlock()
-	pg, err := pgconn.ConnectConfig(ctx, pc)
+	pg, err := p.connect(ctx, pc)
 	if err != nil {
 		return nil, err
 	}
@@ -87,7 +87,7 @@ func (p *Pool) dial(ctx context.Context) (*Conn, error) {
 		ctx, stop = context.WithTimeout(ctx, limit)
 		defer stop()
 	}
-	if err := c.prepare(ctx); err != nil {
+	if err := c.prepare(ctx, pc); err != nil {
 		_ = pg.Conn().Close()
 		return nil, err
 	}
@@ -100,35 +100,14 @@ func (p *Pool) dial(ctx context.Context) (*Conn, error) {
 }
 
 // prepare finds out what is at the other end, then takes the socket out of Go's poller.
-func (c *Conn) prepare(ctx context.Context) error {
-	c.Cache = c.pool.config.StatementCache
-	if c.Cache == CacheAuto {
-		pooler, err := c.behindPooler(ctx)
-		if err != nil {
-			return err
-		}
-		c.Cache = CacheNamed
-		if pooler {
-			c.Cache = CacheDescribe
-		}
+func (c *Conn) prepare(ctx context.Context, config *pgconn.Config) error {
+	if err := c.adapt(ctx, config); err != nil {
+		return err
 	}
 	if n := c.pg.Frontend().ReadBufferLen(); n > 0 {
 		return fmt.Errorf("the server sent %d bytes nobody asked for", n)
 	}
 	return c.socket.detach()
-}
-
-// behindPooler tells whether a pooler stands between: the server process that answers is then not
-// the one whose key the startup handed over (PgBouncer hands over a key of its own).
-func (c *Conn) behindPooler(ctx context.Context) (bool, error) {
-	results, err := c.pg.Exec(ctx, "select pg_backend_pid()").ReadAll()
-	if err != nil {
-		return false, err
-	}
-	if len(results) != 1 || len(results[0].Rows) != 1 {
-		return false, errors.New("pg_backend_pid() returned no row")
-	}
-	return string(results[0].Rows[0][0]) != fmt.Sprint(c.pg.PID()), nil
 }
 
 // connectFault turns a dialing error into a fault. pgconn's texts name user, host and database,

@@ -18,6 +18,7 @@ type Pool struct {
 	config *Config
 	pgconn *pgconn.Config
 	plans  plans
+	pooler pooler
 
 	mu       sync.Mutex // guards all below; no I/O and no Holder is called under it
 	all      map[*Conn]struct{}

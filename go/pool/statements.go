@@ -26,14 +26,15 @@ func (st *Statement) Columns() []byte {
 
 // Statements is a connection's cache, least recently used out first. The connection's holder owns it.
 type Statements struct {
-	bySQL map[string]*Statement
-	root  Statement // root.older is the newest, root.newer the oldest
-	next  int
-	drop  []string // names evicted, to be closed on the server with the next write
+	bySQL  map[string]*Statement
+	root   Statement // root.older is the newest, root.newer the oldest
+	prefix string    // of the names
+	next   int
+	drop   []string // names evicted, to be closed on the server with the next write
 }
 
 func newStatements() *Statements {
-	s := &Statements{bySQL: make(map[string]*Statement)}
+	s := &Statements{bySQL: make(map[string]*Statement), prefix: "hypern_"}
 	s.root.newer, s.root.older = &s.root, &s.root
 	return s
 }
@@ -51,7 +52,7 @@ func (s *Statements) Get(sql string) *Statement {
 // NewName is a name no statement of this connection has had.
 func (s *Statements) NewName() string {
 	s.next++
-	return "hypern_" + strconv.Itoa(s.next)
+	return s.prefix + strconv.Itoa(s.next)
 }
 
 // Put keeps st, and evicts the oldest beyond the cache's size.

@@ -13,6 +13,7 @@
 //   - tx is changed by one function (transition), from what the server said or what is owed to it.
 //   - A connection that was in I/O when its operation was given up is closed, never reused.
 //   - An error of the server is told to the caller once, as data; nothing is retried that may have run.
+//   - A session has one stream at most; any other operation ends it before it begins.
 //   - mu is held for the length of one Step only, never across a wait. Lock order: Session.mu, then
 //     the pool's.
 package session

@@ -33,6 +33,7 @@ func (s *Session) Step(c *Call) {
 	if c.Want == abi.WantIO || c.Want == abi.WantRows {
 		c.FD = s.conn.FD
 		s.used = true
+		s.watch()
 		if s.conn.TLS() {
 			c.IOFlags |= abi.IOTLS
 		}
@@ -46,6 +47,7 @@ func (s *Session) Step(c *Call) {
 // end closes the operation, unless a request to cancel it is still under way: then the server could
 // still hit whatever this connection runs next.
 func (s *Session) end(c *Call) {
+	s.unwatch()
 	if event := s.op.event; event != nil {
 		if s.conn != nil && s.conn.Cancelling() {
 			s.op.outcome = outcome{c.Want, c.Count, c.Fault}
@@ -317,6 +319,7 @@ func (s *Session) abandon(c *Call) {
 		fault = s.lose("its operation was given up", true)
 		s.told = true
 	}
+	s.unwatch()
 	if s.op.event != nil {
 		s.op.event.Close()
 		s.op.event = nil

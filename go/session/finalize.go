@@ -39,7 +39,7 @@ func (s *Session) finalize(c *Call) {
 		c.Head = wire.AppendSync(s.appendCommand(c.Head, "COMMIT"))
 		s.op.sql = "COMMIT"
 	}
-	clean := s.used && s.pool.Config().Reset == pool.ResetFull
+	clean := s.used && s.conn.Reset == pool.ResetFull
 	if rollback := open && !commit; rollback || clean {
 		c.Head = s.appendReset(c.Head, rollback, clean)
 		s.conn.Owed++

@@ -84,6 +84,7 @@ type operation struct {
 	rows      int64       // phaseStreamEnd: what the last chunk held
 	again     bool        // phaseStreamEnd: the statement was stale, run it anew
 	outcome   outcome     // phaseCancel, phaseTrail: what to report
+	clock     *time.Timer // cancels the statement; nil where the server keeps the time
 	quiet     bool        // finalize rolled back over an error that the caller had been given
 }
 
@@ -120,6 +121,9 @@ func (s *Session) packed() uint32 {
 	if s.marked {
 		v |= abi.FlagError
 	}
+	if s.conn != nil && s.conn.Shared {
+		v |= abi.FlagShared
+	}
 	return v
 }
 
@@ -141,6 +145,11 @@ func (s *Session) Set(what int32, value bool) uint32 {
 func (s *Session) Cancel(how int32) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	return s.cancel(how)
+}
+
+// cancel: called with mu held.
+func (s *Session) cancel(how int32) bool {
 	if s.op.phase == phaseQueue {
 		s.op.waiter.Fail(cancelledFault("while waiting for a connection"))
 		return true

@@ -166,6 +166,15 @@ def _build(fields: dict[str, Any]) -> Error:
     return error
 
 
+def pooler_found(alias: str) -> None:
+    """Log, once for a pool, that its connections go through a pooler that shares its servers."""
+    _log.info(
+        'the database of alias "%s" is behind a pooler in transaction or statement mode: no '
+        "statement is kept prepared, and nothing is reset between requests",
+        alias,
+    )
+
+
 def duplicate_columns(sql: str, names: list[str]) -> None:
     """Log that a statement returns several columns of one name, of which a dict keeps the last.
 

@@ -319,8 +319,22 @@ void hn_engine_cancel(hn_engine *e, int how)
     hn_go.hypern_cancel(e->session->handle, how);
 }
 
+/* One line in the log for each pool. */
+static void tell_shared(hn_pool *pool)
+{
+    pool->told_shared = true;
+    PyObject *module = hn_errors_module();
+    PyObject *none =
+        module == NULL ? NULL : PyObject_CallMethod(module, "pooler_found", "O", pool->alias);
+    if (none == NULL)
+        PyErr_WriteUnraisable(pool->alias);
+    Py_XDECREF(none);
+}
+
 PyObject *hn_engine_result(hn_engine *e)
 {
+    if ((e->call.state & HN_FLAG_SHARED) != 0 && !e->session->pool->told_shared)
+        tell_shared(e->session->pool);
     if (e->raised != NULL) {
         hn_exception_raise(e->raised);
         e->raised = NULL;

@@ -108,9 +108,27 @@ int hn_write_bool(hn_encoder *encoder, const hn_type *type, PyObject *value, hn_
     return PyUnicode_Check(value) ? HN_AS_TEXT : HN_NO_FIT;
 }
 
+/* 1 if a Decimal has more digits before its point than any integer type, 0, or -1: int() of
+ * Decimal("1E+999999999") would take the machine's memory before we could refuse it. */
+static int is_huge_decimal(PyObject *value)
+{
+    if (!hn_is_decimal(value))
+        return 0;
+    PyObject *exponent = PyObject_CallMethod(value, "adjusted", NULL);
+    long long digits = exponent == NULL ? -1 : PyLong_AsLongLong(exponent);
+    Py_XDECREF(exponent);
+    return PyErr_Occurred() ? -1 : digits > 20;
+}
+
 /* The int that a float or Decimal equals, or NULL with DataError. */
 static PyObject *integral(const hn_type *type, PyObject *value)
 {
+    int is_huge = is_huge_decimal(value);
+    if (is_huge != 0) {
+        if (is_huge > 0)
+            hn_out_of_range(type, value);
+        return NULL;
+    }
     PyObject *whole = PyNumber_Long(value);
     if (whole == NULL) {
         if (!PyErr_ExceptionMatches(PyExc_ValueError) &&
@@ -227,10 +245,22 @@ static int double_of(const hn_type *type, PyObject *value, double *into)
     *into = PyFloat_AsDouble(value);
     if (*into != -1.0 || !PyErr_Occurred())
         return HN_WRITTEN;
+    if (PyErr_ExceptionMatches(PyExc_ValueError)) {
+        PyErr_Clear();
+        return hn_unfit(type, value, "it is a signaling NaN");
+    }
     if (!PyErr_ExceptionMatches(PyExc_OverflowError))
         return -1;
     PyErr_Clear();
     return hn_out_of_range(type, value);
+}
+
+/* Whether a Decimal that became zero or an infinity was one: float() does not say. 1, 0 or -1. */
+static int was_so_before(PyObject *value, double d)
+{
+    PyObject *answer = PyObject_CallMethod(value, d == 0 ? "is_zero" : "is_infinite", NULL);
+    Py_XDECREF(answer);
+    return answer == NULL ? -1 : answer == Py_True;
 }
 
 int hn_write_float8(hn_encoder *encoder, const hn_type *type, PyObject *value, hn_buf *out)
@@ -240,14 +270,10 @@ int hn_write_float8(hn_encoder *encoder, const hn_type *type, PyObject *value, h
     int answer = double_of(type, value, &d);
     if (answer != HN_WRITTEN)
         return answer;
-    /* A finite Decimal beyond the largest float becomes an infinity without an error. */
-    if (isinf(d) && hn_is_decimal(value)) {
-        PyObject *infinite = PyObject_CallMethod(value, "is_infinite", NULL);
-        if (infinite == NULL)
-            return -1;
-        Py_DECREF(infinite);
-        if (infinite != Py_True)
-            return hn_out_of_range(type, value);
+    if ((isinf(d) || d == 0) && hn_is_decimal(value)) {
+        int same = was_so_before(value, d);
+        if (same <= 0)
+            return same < 0 ? -1 : hn_out_of_range(type, value);
     }
     uint64_t bits;
     memcpy(&bits, &d, sizeof bits);
@@ -261,6 +287,11 @@ int hn_write_float4(hn_encoder *encoder, const hn_type *type, PyObject *value, h
     int answer = double_of(type, value, &d);
     if (answer != HN_WRITTEN)
         return answer;
+    if (d == 0 && hn_is_decimal(value)) {
+        int same = was_so_before(value, d);
+        if (same <= 0)
+            return same < 0 ? -1 : hn_out_of_range(type, value);
+    }
     float f = (float)d;
     /* As the server does for the same text: neither to infinity nor to zero in silence. */
     if ((isinf(f) && !isinf(d)) || (f == 0.0f && d != 0.0))

@@ -12,12 +12,13 @@ int hn_plain_text_init(void)
     return PyDateTimeAPI == NULL ? -1 : 0;
 }
 
-/* Days apart from the time of day, as interval keeps them. */
+/* Days apart from the time of day, as interval keeps them, each with its sign: in IntervalStyle
+ * sql_standard the server takes the sign of the first for any that has none. */
 static PyObject *interval_text(PyObject *delta)
 {
     int seconds = PyDateTime_DELTA_GET_SECONDS(delta);
     char text[64];
-    snprintf(text, sizeof text, "%d days %02d:%02d:%02d.%06d", PyDateTime_DELTA_GET_DAYS(delta),
+    snprintf(text, sizeof text, "%d days +%02d:%02d:%02d.%06d", PyDateTime_DELTA_GET_DAYS(delta),
              seconds / 3600, seconds / 60 % 60, seconds % 60,
              PyDateTime_DELTA_GET_MICROSECONDS(delta));
     return PyUnicode_FromString(text);

@@ -17,6 +17,7 @@ struct hn_pool {
     hn_plans plans;         /* of `generation` only */
     bool configured;        /* the core of `generation` has the settings */
     uint32_t generation;
+    bool told_shared;       /* the log has the line about a pooler */
 };
 
 extern PyTypeObject *hn_pool_type;

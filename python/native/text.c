@@ -55,6 +55,16 @@ int hn_write_server_text(hn_encoder *encoder, const hn_type *type, PyObject *val
     return type->binary ? hn_write_str(type, value, out) : HN_AS_TEXT;
 }
 
+static int is_octal_escape(const char *text, Py_ssize_t len)
+{
+    if (len != 4 || text[0] != '\\' || text[1] > '3')
+        return 0;
+    for (int i = 1; i < 4; i++)
+        if (text[i] < '0' || text[i] > '7')
+            return 0;
+    return 1;
+}
+
 /* "char" is one byte: the server would drop the rest of a longer text without a word. Four bytes
  * are its escape for a byte that is not ASCII. */
 int hn_write_char(hn_encoder *encoder, const hn_type *type, PyObject *value, hn_buf *out)
@@ -64,18 +74,18 @@ int hn_write_char(hn_encoder *encoder, const hn_type *type, PyObject *value, hn_
         return HN_NO_FIT;
     Py_ssize_t len;
     const char *text = PyUnicode_AsUTF8AndSize(value, &len);
-    if (text != NULL && len > 1 && !(len == 4 && text[0] == '\\'))
+    if (text != NULL && len > 1 && !is_octal_escape(text, len))
         return hn_unfit(type, value, "it is longer than one byte");
     PyErr_Clear(); /* hn_write_text says what is wrong with a surrogate */
     return HN_AS_TEXT;
 }
 
-/* Amounts are read in the server's lc_monetary, so they travel as text. */
+/* Amounts are read in the server's lc_monetary, so they travel as text; and a Decimal does not
+ * travel, because there its point may separate thousands. */
 int hn_write_money(hn_encoder *encoder, const hn_type *type, PyObject *value, hn_buf *out)
 {
     (void)encoder, (void)type, (void)out;
-    int fits = PyUnicode_Check(value) || (PyLong_Check(value) && !PyBool_Check(value)) ||
-               hn_is_decimal(value);
+    int fits = PyUnicode_Check(value) || (PyLong_Check(value) && !PyBool_Check(value));
     return fits ? HN_AS_TEXT : HN_NO_FIT;
 }
 

@@ -68,10 +68,13 @@ int hn_write_uuid(hn_encoder *encoder, const hn_type *type, PyObject *value, hn_
     if (!PyObject_CheckBuffer(value))
         return HN_NO_FIT;
     Py_buffer view;
-    if (PyObject_GetBuffer(value, &view, PyBUF_SIMPLE) < 0)
+    if (PyObject_GetBuffer(value, &view, PyBUF_FULL_RO) < 0)
         return -1;
-    int answer = view.len == 16 ? hn_buf_bytes(out, view.buf, 16)
-                                : hn_unfit(type, value, "it is not 16 bytes long");
+    uint8_t bytes[16];
+    int answer = view.len != 16 ? hn_unfit(type, value, "it is not 16 bytes long")
+                                : PyBuffer_ToContiguous(bytes, &view, 16, 'C');
+    if (answer == 0)
+        answer = hn_buf_bytes(out, bytes, 16);
     PyBuffer_Release(&view);
     return answer;
 }

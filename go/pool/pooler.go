@@ -1,0 +1,138 @@
+package pool
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+const (
+	probeRounds  = 16          // a false verdict has to win a toss in each
+	probeTimeout = time.Second // for a second connection through the pooler, and all its queries
+)
+
+// pooler is what stands between a pool and its servers, such as PgBouncer. Where it may give each
+// transaction another server, nothing that a session sets or prepares can be relied on.
+type pooler struct {
+	mu      sync.Mutex // guards all below, and is held while the pooler is asked
+	asked   bool
+	session bool // a client keeps its server until it disconnects
+	refuses bool // statement_timeout as a startup parameter
+}
+
+// isDirect tells whether the server process that answers is the one whose key the startup handed
+// over. A pooler hands over a key of its own.
+func isDirect(ctx context.Context, pg *pgconn.PgConn) (bool, error) {
+	pid, err := backendPID(ctx, pg)
+	return pid == fmt.Sprint(pg.PID()), err
+}
+
+func backendPID(ctx context.Context, pg *pgconn.PgConn) (string, error) {
+	results, err := pg.Exec(ctx, "select pg_catalog.pg_backend_pid()").ReadAll()
+	if err != nil {
+		return "", err
+	}
+	if len(results) != 1 || len(results[0].Rows) != 1 {
+		return "", errors.New("pg_backend_pid() returned no row")
+	}
+	return string(results[0].Rows[0][0]), nil
+}
+
+// keepsSession tells whether the pooler behind pg is in session mode. It is asked once, for all
+// connections of a pool: its mode is a setting of the pooler's.
+func (p *pooler) keepsSession(ctx context.Context, pg *pgconn.PgConn, config *pgconn.Config) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.asked {
+		p.asked = true
+		p.session = probe(ctx, pg, config)
+	}
+	return p.session
+}
+
+// probe takes turns with a second connection. In session mode each keeps a server of its own. Else a
+// server is free between two queries: the first one free serves both, or their servers change. The
+// turns are doubled, so that a pooler that deals its servers out in turn is found out too, and there
+// are many, since others may be using the servers. Without proof, it is not session mode: named
+// statements are then merely not used.
+func probe(ctx context.Context, first *pgconn.PgConn, config *pgconn.Config) bool {
+	ctx, stop := context.WithTimeout(ctx, probeTimeout)
+	defer stop()
+	second, err := pgconn.ConnectConfig(ctx, config)
+	if err != nil {
+		return false
+	}
+	defer func() { _ = second.Close(ctx) }() // it has served its purpose
+	seen := map[string]*pgconn.PgConn{}
+	own := map[*pgconn.PgConn]string{}
+	for range probeRounds {
+		for _, pg := range []*pgconn.PgConn{second, second, first, first} {
+			pid, err := backendPID(ctx, pg)
+			if err != nil {
+				return false
+			}
+			if own[pg] == "" && seen[pid] == nil {
+				own[pg], seen[pid] = pid, pg
+			}
+			if own[pg] != pid || seen[pid] != pg {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// connect is pgconn's, and again without a statement_timeout that a pooler refuses. Such a limit is
+// kept by the client's clock.
+func (p *Pool) connect(ctx context.Context, config *pgconn.Config) (*pgconn.PgConn, error) {
+	p.pooler.mu.Lock()
+	if p.pooler.refuses {
+		delete(config.RuntimeParams, timeoutParameter)
+	}
+	p.pooler.mu.Unlock()
+	pg, err := pgconn.ConnectConfig(ctx, config)
+	var refusal *pgconn.PgError
+	if err == nil || config.RuntimeParams[timeoutParameter] == "" || !errors.As(err, &refusal) ||
+		!strings.Contains(refusal.Message, timeoutParameter) {
+		return pg, err
+	}
+	p.pooler.mu.Lock()
+	p.pooler.refuses = true
+	p.pooler.mu.Unlock()
+	delete(config.RuntimeParams, timeoutParameter)
+	return pgconn.ConnectConfig(ctx, config)
+}
+
+// adapt chooses what the connection can rely on.
+func (c *Conn) adapt(ctx context.Context, config *pgconn.Config) error {
+	settings := c.pool.config
+	c.Cache, c.Reset = settings.StatementCache, settings.Reset
+	direct, err := isDirect(ctx, c.pg)
+	if err != nil {
+		return err
+	}
+	if !direct {
+		c.Timeout = millis(settings.StatementMS) // the pooler may have dropped the startup parameter
+		// Should a pooler share its servers in spite of all: no statement of another's has such a name.
+		c.Statements.prefix += fmt.Sprintf("%08x_", rand.Uint32())
+		if !c.pool.pooler.keepsSession(ctx, c.pg, config) {
+			c.Shared = true
+			if c.Cache == CacheAuto {
+				c.Cache = CacheDescribe
+			}
+			if c.Reset == ResetFull { // it would reach another server than the one it is meant for
+				c.Reset = ResetTransaction
+			}
+		}
+	}
+	if c.Cache == CacheAuto {
+		c.Cache = CacheNamed
+	}
+	return nil
+}

@@ -1,0 +1,231 @@
+"""Behind PgBouncer, in each of its modes: nothing to configure, nothing that goes wrong."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from support import wait_until
+
+from hypern import errors
+from hypern._conninfo.parse import parse
+from hypern.database import Database, DbSession, db, finalize_db, scope
+
+SERVER_CONNECTIONS = 2
+NAMED = "SELECT count(*) FROM pg_prepared_statements WHERE name LIKE 'hypern%'"
+
+
+def binary() -> str:
+    """Where PgBouncer is; skips the test if it is nowhere."""
+    found = shutil.which("pgbouncer", path=os.environ.get("PATH", "") + ":/usr/sbin")
+    if found is None:
+        pytest.skip("pgbouncer is not installed")
+    return found
+
+
+@dataclass
+class Bouncer:
+    """A PgBouncer in front of the module's database."""
+
+    mode: str
+    url: str
+    log: Path
+
+
+@pytest.fixture(scope="module", params=["session", "transaction", "statement"])
+def bouncer(request: pytest.FixtureRequest, database: str) -> Iterator[Bouncer]:
+    """PgBouncer with two server connections, in each mode."""
+    server = parse(database)
+    keep = {"host": "host", "port": "port", "dbname": "dbname", "user": "user"}
+    target = " ".join(f"{theirs}={server[ours]}" for ours, theirs in keep.items() if ours in server)
+    if "password" in server:
+        target += f" password={server['password']}"
+    with tempfile.TemporaryDirectory(prefix="hypern-pgb-", ignore_cleanup_errors=True) as directory:
+        room = Path(directory)
+        (room / "pgbouncer.ini").write_text(
+            f"[databases]\nbounced = {target} pool_size={SERVER_CONNECTIONS}\n"
+            f"[pgbouncer]\npool_mode = {request.param}\nunix_socket_dir = {room}\n"
+            f"listen_port = 6432\nauth_type = any\nlogfile = {room}/log\nmax_client_conn = 200\n"
+        )
+        user = _user(server)
+        for path in (room, room / "pgbouncer.ini"):
+            os.chown(path, user, -1)
+        with subprocess.Popen(
+            [binary(), "-q", str(room / "pgbouncer.ini")], stderr=subprocess.DEVNULL, user=user
+        ) as process:
+            try:
+                wait_until((room / ".s.PGSQL.6432").exists)
+                yield Bouncer(
+                    request.param, f"postgresql://app@/bounced?host={room}&port=6432", room / "log"
+                )
+            finally:
+                Database.close()
+                process.terminate()
+
+
+def _user(server: dict[str, str]) -> int:
+    """Whom PgBouncer runs as: not root, which it refuses; one who may connect to the server."""
+    host = Path(server.get("host", ""))
+    if os.geteuid() != 0:
+        return os.geteuid()
+    return host.stat().st_uid if host.is_dir() and host.stat().st_uid else 65534
+
+
+@pytest.fixture
+def bounced(bouncer: Bouncer) -> Iterator[Bouncer]:
+    """PgBouncer configured as "default"."""
+    Database.close()
+    Database.configure(bouncer.url, max_size=12, acquire_timeout_secs=20)
+    yield bouncer
+    Database.close()
+
+
+def make_accounts(bouncer: Bouncer) -> None:
+    with scope():
+        db().execute("DROP TABLE IF EXISTS accounts")
+        db().execute("CREATE TABLE accounts (id int PRIMARY KEY, balance int NOT NULL)")
+        for n in range(10):
+            db().execute("INSERT INTO accounts VALUES ($1, 100)", [n])
+
+
+def transfer(session: DbSession, n: int) -> None:
+    for account, amount in sorted([(n % 10, -1), ((n * 7 + 3) % 10, 1)]):
+        sql = "UPDATE accounts SET balance = balance + $1 WHERE id = $2"
+        assert session.execute(sql, [amount, account]) == 1
+
+
+def request(bouncer: Bouncer, name: str, n: int) -> None:
+    """What a web request does, as far as the mode allows."""
+    session = db(name)
+    assert session.query_value("SELECT $1::int + 1", [n]) == n + 1
+    assert session.query_value("SELECT $1::text", [f"x{n}"]) == f"x{n}"
+    if bouncer.mode == "statement":
+        assert session.execute("UPDATE accounts SET balance = balance WHERE id = $1", [n % 10]) == 1
+    else:
+        session.run(lambda s: transfer(s, n), retries=50)
+        rows = session.stream("SELECT n FROM generate_series(1, $1::int) n", [5], chunk_rows=2)
+        assert [row["n"] for row in rows] == [1, 2, 3, 4, 5]
+        session.begin()
+        session.execute("SELECT 1")
+    finalize_db(name)
+
+
+def test_twelve_threads_on_two_server_connections_see_no_error(bounced: Bouncer) -> None:
+    if bounced.mode == "session":
+        Database.close()  # there, each client keeps one of the two
+        Database.configure(bounced.url, max_size=2, acquire_timeout_secs=20)
+    make_accounts(bounced)
+    failures: list[BaseException] = []
+
+    def work(thread: int) -> None:
+        try:
+            for n in range(30):
+                request(bounced, f"request {thread}.{n}", thread * 30 + n)
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=work, args=(n,)) for n in range(12)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    with scope():
+        assert db().query_value("SELECT sum(balance) FROM accounts") == 1000
+        assert db().query_value("SELECT count(*) FROM accounts WHERE balance < 0") == 0
+
+
+def test_a_pooler_that_shares_servers_is_logged_once(
+    bounced: Bouncer, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level("INFO", logger="hypern"):
+        for _ in range(3):
+            with scope():
+                db().query_value("SELECT 1")
+    lines = [r.message for r in caplog.records if "behind a pooler" in r.message]
+    assert len(lines) == (0 if bounced.mode == "session" else 1)
+
+
+def test_statements_are_named_only_where_a_server_is_kept(bounced: Bouncer) -> None:
+    with scope():
+        for n in range(3):
+            assert db().query_value("SELECT $1::int", [n]) == n
+        assert bool(db().query_value(NAMED)) == (bounced.mode == "session")
+
+
+def test_state_is_reset_only_where_a_server_is_kept(bounced: Bouncer) -> None:
+    """Elsewhere a RESET would reach a server that another client is using."""
+    Database.close()
+    Database.configure(bounced.url, max_size=1)
+    with scope():
+        assert db().query_value("SELECT set_config('hypern.mark', 'left', false)") == "left"
+    with scope():
+        mark = db().query_value("SELECT current_setting('hypern.mark', true)")
+        assert mark == ("" if bounced.mode == "session" else "left")
+        db().execute("SELECT set_config('hypern.mark', '', false)")
+
+
+def test_statement_timeout_is_kept_by_the_clients_clock(bounced: Bouncer) -> None:
+    Database.close()
+    Database.configure(bounced.url, max_size=1, statement_timeout_secs=0.3)
+    with scope():
+        assert db().query_value("SELECT 1") == 1
+        began = time.monotonic()
+        with pytest.raises(errors.QueryCanceled):
+            db().query_value("SELECT pg_sleep(30)")
+        assert time.monotonic() - began < 5
+        assert db().query_value("SELECT 1") == 1
+        if bounced.mode != "statement":
+            db().begin()
+            assert db().query_value("SELECT 1") == 1
+            time.sleep(0.5)  # it limits statements, not transactions
+            assert db().query_value("SELECT 2") == 2
+
+
+def test_a_result_of_another_shape_is_never_given_wrong_values(bounced: Bouncer) -> None:
+    with scope():
+        session = db()
+        session.execute("DROP TABLE IF EXISTS shapes")
+        session.execute("CREATE TABLE shapes (a int, b text)")
+        session.execute("INSERT INTO shapes VALUES (1, 'one')")
+        sql = "SELECT * FROM shapes"
+        changes: list[tuple[str, dict[str, object]]] = [
+            ("ALTER TABLE shapes ALTER a TYPE text", {"a": "1", "b": "one"}),
+            ("ALTER TABLE shapes DROP a", {"b": "one"}),
+            ("ALTER TABLE shapes ADD c bigint DEFAULT 2", {"b": "one", "c": 2}),
+            ("ALTER TABLE shapes RENAME b TO d", {"d": "one", "c": 2}),
+            ("ALTER TABLE shapes ALTER c TYPE float8", {"d": "one", "c": 2.0}),
+        ]
+        for change, row in changes:
+            session.query(sql)
+            session.execute(change)
+            try:
+                got = session.query(sql)
+            except errors.FeatureNotSupported as error:
+                changed = "columns of the result have changed" in str(error)
+                got = session.query(sql) if changed else []
+            assert got == [row]
+            assert [type(v) for v in got[0].values()] == [type(v) for v in row.values()]
+
+
+def test_a_transaction_keeps_its_server(bounced: Bouncer) -> None:
+    if bounced.mode == "statement":
+        with scope(), pytest.raises(errors.Error, match="transaction blocks not allowed"):
+            db().begin().execute("SELECT 1")
+        return
+    with scope():
+        with db().transaction():
+            pids = {db().query_value("SELECT pg_backend_pid()") for _ in range(10)}
+            assert len(pids) == 1
+            assert db().execute_many("SELECT $1::int", [[1], [2]]) == 2
+        with pytest.raises(errors.DivisionByZero), db().transaction():
+            db().query("SELECT 1 / 0")
+        assert db().query_value("SELECT 1") == 1
