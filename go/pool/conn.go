@@ -130,7 +130,7 @@ func (c *Conn) Halfway() bool {
 	if len(c.inbuf) == 0 || c.Owed > 0 {
 		return false
 	}
-	if !c.readFrames() {
+	if _, ok := c.readFrames(); !ok {
 		c.broken = true
 		return false
 	}
@@ -153,11 +153,13 @@ func (c *Conn) Killed() *wire.Fault { return c.killed.Load() }
 // readable and call again. A connection that has ended or refused what was owed comes back broken.
 func (c *Conn) Settle() (done bool) {
 	for looked := false; !c.broken; {
-		if !c.readFrames() {
+		last, ok := c.readFrames()
+		if !ok {
 			c.broken = true
 			break
 		}
-		if looked && c.Owed == 0 && len(c.inbuf) == 0 {
+		// What the server says on its own can be its last word: then it takes another look.
+		if looked && last == 'Z' && c.Owed == 0 && len(c.inbuf) == 0 {
 			return true
 		}
 		if len(c.inbuf) == cap(c.inbuf) {
@@ -176,20 +178,44 @@ func (c *Conn) Settle() (done bool) {
 	return true
 }
 
-// readFrames takes the whole frames off inbuf; false if they are none of PostgreSQL's.
-func (c *Conn) readFrames() bool {
-	rest := c.inbuf
-	for {
-		f, after, ok, err := wire.Next(rest)
+// Quiet tells whether the answers owed are all that is missing, none of it having arrived: then what
+// is sent next can be answered behind them.
+func (c *Conn) Quiet() bool {
+	return !c.broken && c.Owed > 0 && len(c.inbuf) == 0 && c.killed.Load() == nil
+}
+
+// Collect takes the frames of n answers owed off the front of ctl. It returns the rest and how many
+// answers are still missing; ok is false when one of them was an error.
+func (c *Conn) Collect(ctl []byte, n int) (rest []byte, missing int, ok bool) {
+	for last := c.Owed - n; c.Owed > last && !c.broken; {
+		f, after, whole, err := wire.Next(ctl)
 		if err != nil {
-			return false
+			c.broken = true
 		}
-		if !ok {
-			c.inbuf = c.inbuf[:copy(c.inbuf, rest)]
-			return true
+		if !whole {
+			break
 		}
 		c.takeFrame(f)
-		rest = after
+		ctl, n = after, c.Owed-last
+	}
+	return ctl, n, !c.broken
+}
+
+// readFrames takes the whole frames off inbuf, and tells the kind of the last one; false if they are
+// none of PostgreSQL's.
+func (c *Conn) readFrames() (last byte, ok bool) {
+	rest := c.inbuf
+	for {
+		f, after, whole, err := wire.Next(rest)
+		if err != nil {
+			return last, false
+		}
+		if !whole {
+			c.inbuf = c.inbuf[:copy(c.inbuf, rest)]
+			return last, true
+		}
+		c.takeFrame(f)
+		last, rest = f.Kind, after
 	}
 }
 

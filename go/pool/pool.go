@@ -27,6 +27,7 @@ type Pool struct {
 	dialing  int
 	password string // the callable's latest answer
 	lastErr  string
+	outage   outage
 	closed   bool
 	stop     context.CancelFunc // ends dials under way
 	ctx      context.Context
@@ -140,10 +141,40 @@ func (p *Pool) serve() {
 		c.holder, c.heldSince = w.holder, time.Now()
 		w.finish(c, nil)
 	}
-	for !p.closed && p.room() && p.dialing < len(p.queue) {
+	for p.dialing < len(p.queue) && p.mayDial() {
 		p.startDial()
 	}
+	if p.dialing == 0 && p.outage.holdsBack(time.Now(), 0) {
+		p.tellWaiters()
+	}
 	p.tend()
+}
+
+// mayDial: called with mu held.
+func (p *Pool) mayDial() bool {
+	return !p.closed && p.room() && !p.outage.holdsBack(time.Now(), p.dialing)
+}
+
+// tellWaiters ends all waits for a server that never was there, or has been away too long. Called
+// with mu held.
+func (p *Pool) tellWaiters() {
+	if p.outage.bears(time.Now(), len(p.all)) {
+		return
+	}
+	for len(p.queue) > 0 {
+		fault := *p.outage.fault
+		p.popWaiter().finish(nil, &fault)
+	}
+	if !p.outage.known {
+		p.outage.end(false) // whoever comes next has a dial of his own
+	}
+}
+
+// retry dials again for those who wait.
+func (p *Pool) retry() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.serve()
 }
 
 // popWaiter: called with mu held.
@@ -166,7 +197,9 @@ func (p *Pool) startDial() {
 		case err != nil:
 			fault := p.connectFault(err)
 			p.lastErr = fault.Error()
-			if len(p.queue) > 0 {
+			if !p.closed && refusal(err) {
+				p.outage.refused(fault, time.Now(), p.retry)
+			} else if len(p.queue) > 0 {
 				p.popWaiter().finish(nil, fault)
 			}
 		case p.closed:
@@ -176,6 +209,7 @@ func (p *Pool) startDial() {
 			c.idleSince = time.Now()
 			p.idle = append(p.idle, c)
 			p.lastErr = ""
+			p.outage.end(true)
 		}
 		if !p.closed {
 			p.serve()
@@ -190,6 +224,7 @@ func (p *Pool) Close(done func()) {
 	p.mu.Lock()
 	p.closed = true
 	p.stop()
+	p.outage.end(false)
 	if p.reaper != nil {
 		p.reaper.Stop()
 	}

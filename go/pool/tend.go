@@ -31,7 +31,7 @@ func (p *Pool) tend() {
 
 // fill dials up to min_idle idle connections. Called with mu held.
 func (p *Pool) fill() {
-	for !p.closed && p.room() && len(p.idle)+p.dialing-len(p.queue) < p.config.MinIdle {
+	for len(p.idle)+p.dialing-len(p.queue) < p.config.MinIdle && p.mayDial() {
 		p.startDial()
 	}
 }

@@ -33,6 +33,9 @@ func (s *Session) Step(c *Call) {
 	if c.Want == abi.WantIO || c.Want == abi.WantRows {
 		c.FD = s.conn.FD
 		s.used = true
+		if c.ZS > 0 {
+			c.ZS += s.behind
+		}
 		s.watch()
 		if s.conn.TLS() {
 			c.IOFlags |= abi.IOTLS
@@ -131,6 +134,13 @@ func (s *Session) lostFault() *wire.Fault {
 
 // acquire sees to it that the session has a usable connection, then goes on with the operation.
 func (s *Session) acquire(c *Call) {
+	if s.behind > 0 && !(s.tx.owed && s.op.op == abi.OpStatement) { // as in settle
+		conn := s.conn
+		s.conn = nil
+		if !s.settle(c, conn) {
+			return
+		}
+	}
 	for s.conn == nil {
 		if s.op.cancelled {
 			c.fail(cancelledFault("while waiting for a connection"))
@@ -195,11 +205,23 @@ func (s *Session) settle(c *Call, conn *pool.Conn) bool {
 		conn.Break()
 		s.pool.Release(conn)
 		return true
+	case s.op.op == abi.OpBegin && conn.Quiet():
+		// The transaction's first statement can travel behind the reset and be answered behind it.
+		// Should the reset have failed, the connection is dropped before anything is committed;
+		// outside a transaction that would be too late.
+		s.take(conn)
+		s.behind = conn.Owed
+		return true
 	}
 	s.conn = conn
 	s.own()
 	s.op.phase = phaseSettle
-	c.wait(conn.FD, s.acquireLeft())
+	// A connection that has gone silent must not use up the time that another one takes to make.
+	left := s.acquireLeft()
+	if left > 0 {
+		left = (left + 1) / 2
+	}
+	c.wait(conn.FD, left)
 	return false
 }
 

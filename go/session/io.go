@@ -4,6 +4,7 @@ import (
 	"syscall"
 
 	"hypern/go/abi"
+	"hypern/go/pool"
 	"hypern/go/wire"
 )
 
@@ -73,7 +74,14 @@ func (s *Session) checkColumns() {
 // no more use, or "".
 func (s *Session) receive(c *Call, raw bool) string {
 	got := &s.op.got
-	err := got.read(c.Ctl, raw, s.conn.TakeParameter)
+	ctl := c.Ctl
+	if s.behind > 0 {
+		var ok bool
+		if ctl, s.behind, ok = s.conn.Collect(ctl, s.behind); !ok {
+			return "what the request before had set could not be reset"
+		}
+	}
+	err := got.read(ctl, raw, s.conn.TakeParameter)
 	if got.status != 0 {
 		s.conn.Tx = got.status
 	}
@@ -119,6 +127,7 @@ func (s *Session) brokenIO(c *Call, why string) {
 	// A statement is only described or its types looked up in these phases: it cannot have run.
 	ran := c.Sent > 0 && s.op.phase != phaseDescribe && s.op.phase != phaseTypes ||
 		s.op.op == abi.OpFetch || s.op.phase == phaseStreamEnd // a stream runs from its first chunk on
+	ran = ran && !s.saidGoodbye()
 	s.op.phase = phaseNone
 	said := s.op.got.fault
 	fault := s.lose(why, ran)
@@ -131,6 +140,14 @@ func (s *Session) brokenIO(c *Call, why string) {
 		s.close()
 	}
 	c.fail(fault)
+}
+
+// saidGoodbye tells whether the server ended the connection before it came to the statement: it
+// answers in order, and has not answered Bind. A pooler in between may say so of its own accord.
+func (s *Session) saidGoodbye() bool {
+	got := &s.op.got
+	return s.op.op == abi.OpStatement && s.op.phase == phaseExecute && s.conn.Cache == pool.CacheNamed &&
+		got.binds <= s.op.prefix && got.fault != nil && got.fault.Fatal() && got.fault.SQLState == wire.StateAdminShutdown
 }
 
 func copyFault(sql string) *wire.Fault {

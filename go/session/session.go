@@ -30,6 +30,7 @@ type Session struct {
 	owed       []string  // commands to send before the next statement: BEGIN, SAVEPOINT, RELEASE
 	sent       []string  // the commands sent before the last statement
 	used       bool      // something was sent on conn, so that it needs a reset
+	behind     int       // answers to an earlier reset that precede the next I/O's own
 	stream     *stream   // the open one, or nil
 	streams    uint64    // how many there have been
 	portals    []string  // ended, to be closed on the server with the next write
@@ -169,13 +170,35 @@ func (s *Session) cancel(how int32) bool {
 			return false
 		}
 		s.op.event = event
-		s.conn.Cancel(func() {
-			s.mu.Lock()
-			defer s.mu.Unlock()
-			event.Set()
-		})
+		s.askToCancel(event)
 	}
 	return true
+}
+
+// cancelAgain is how long a cancelled statement may take to end before the server is asked again: a
+// request that arrives ahead of the statement has no effect.
+const cancelAgain = 300 * time.Millisecond
+
+// askToCancel sends a request to cancel, and again until the operation of this event has ended.
+// Called with mu held.
+func (s *Session) askToCancel(event *pool.Event) {
+	s.conn.Cancel(func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.op.event != event || s.op.phase == phaseCancel {
+			event.Set()
+			return
+		}
+		time.AfterFunc(cancelAgain, func() {
+			pool.Go(func() {
+				s.mu.Lock()
+				defer s.mu.Unlock()
+				if s.op.event == event && s.op.phase != phaseCancel && s.conn != nil {
+					s.askToCancel(event)
+				}
+			})
+		})
+	})
 }
 
 // cancelledFault is for what was cancelled before the server had anything to do with it.
@@ -212,7 +235,7 @@ func (s *Session) Transport(writing bool, p []byte) int64 {
 
 // take makes c the session's connection.
 func (s *Session) take(c *pool.Conn) {
-	s.conn, s.used, s.since = c, false, time.Now()
+	s.conn, s.used, s.behind, s.since = c, false, 0, time.Now()
 	s.tx = s.tx.transition(evAcquired, 0)
 }
 

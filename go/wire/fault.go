@@ -27,6 +27,7 @@ const (
 	StateNoActiveTransaction = "25P01"
 	StateAborted             = "25P02"
 	StateQueryCanceled       = "57014"
+	StateAdminShutdown       = "57P01"
 	StateSavepoint           = "3B001"
 	StateFeatureNotSupported = "0A000"
 )

@@ -1,0 +1,97 @@
+package pool
+
+import (
+	"errors"
+	"io"
+	"math/rand/v2"
+	"syscall"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"hypern/go/wire"
+)
+
+// How a pool bears a server that was there and is not: a restart takes less than restartTime, and
+// whoever waits for a connection that long gets one instead of an error. Beyond it callers are told
+// at once. Dials are never closer together than the backoff, whoever asks for them.
+const (
+	restartTime  = 5 * time.Second
+	backoffFirst = 50 * time.Millisecond
+	backoffMax   = time.Second
+)
+
+// What a server says that has no room or no time for a connection now.
+const (
+	stateTooManyConnections = "53300"
+	stateCrashShutdown      = "57P02"
+	stateCannotConnectNow   = "57P03"
+)
+
+// outage is what is known of a server that refuses connections. Guarded by the pool's mu.
+type outage struct {
+	known   bool      // the server has been there: these settings work
+	since   time.Time // of the first refusal; zero while there is none
+	backoff time.Duration
+	retryAt time.Time
+	fault   *wire.Fault
+	timer   *time.Timer
+}
+
+// end forgets the outage; known: a connection was made at some time.
+func (o *outage) end(known bool) {
+	if o.timer != nil {
+		o.timer.Stop()
+	}
+	*o = outage{known: known}
+}
+
+// refused notes a refusal and tells when the next dial is due; serve is called then.
+func (o *outage) refused(fault *wire.Fault, now time.Time, serve func()) {
+	if o.since.IsZero() || now.Sub(o.retryAt) > restartTime { // nobody has asked since: another outage
+		o.since, o.backoff = now, backoffFirst
+	}
+	// Jitter, so that processes that lost the same server do not come back together.
+	wait := o.backoff/2 + rand.N(o.backoff)
+	o.backoff = min(2*o.backoff, backoffMax)
+	o.fault, o.retryAt = fault, now.Add(wait)
+	if o.timer != nil {
+		o.timer.Stop()
+	}
+	o.timer = time.AfterFunc(wait, func() { Go(serve) })
+}
+
+// holdsBack tells whether a dial has to wait: one at a time probes a server that is away.
+func (o *outage) holdsBack(now time.Time, dialing int) bool {
+	return !o.since.IsZero() && (dialing > 0 || now.Before(o.retryAt))
+}
+
+// bears tells whether waiters stay in the queue. Settings that have never worked are no outage. While
+// connections are in use and only the server's limit is reached, one of them comes back.
+func (o *outage) bears(now time.Time, inUse int) bool {
+	if !o.known {
+		return false
+	}
+	full := o.fault != nil && o.fault.SQLState == stateTooManyConnections && inUse > 0
+	return full || now.Sub(o.since) < restartTime
+}
+
+// refusal tells whether err is that of a server that is starting, stopping, down or full: another
+// dial may soon succeed. A timeout is none, since the callers' time is used up with it.
+func refusal(err error) bool {
+	var pe *pgconn.PgError
+	if errors.As(err, &pe) {
+		switch pe.Code {
+		case stateTooManyConnections, wire.StateAdminShutdown, stateCrashShutdown, stateCannotConnectNow:
+			return true
+		}
+		return false
+	}
+	for _, why := range []error{syscall.ECONNREFUSED, syscall.ECONNRESET, syscall.EPIPE, syscall.ENOENT,
+		io.EOF, io.ErrUnexpectedEOF} {
+		if errors.Is(err, why) {
+			return true
+		}
+	}
+	return false
+}
