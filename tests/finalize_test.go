@@ -1,6 +1,7 @@
 package tests
 
 import (
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -231,4 +232,64 @@ func TestAResetThatFailsCostsTheConnectionAndNothingElse(t *testing.T) {
 	next := d.Open("next", mainAlias)
 	requireUsable(t, next)
 	require.NotEqual(t, pid, next.Value("SELECT pg_backend_pid()"))
+}
+
+func TestTheFirstStatementOfATransactionTravelsBehindAResetNotYetAnswered(t *testing.T) {
+	t.Parallel()
+	_, d, proxy := beginProxied(t, oneConnection)
+	s := d.Open("r", mainAlias)
+	s.Execute("SET application_name = 'left behind'")
+	hold := make(chan struct{})
+	proxy.Add(&pgtest.Rule{Direction: pgtest.ToClient, When: pgtest.Tagged("RESET"), Hold: hold})
+	s.Finalize()
+	next := d.Open("next", mainAlias)
+	require.Equal(t, []abi.Want{abi.WantDone}, next.Must(abi.OpBegin, "BEGIN").Wants, "it waited for the reset")
+	close(hold)
+	require.NotEqual(t, "left behind", next.Value("SHOW application_name"))
+	next.Commit()
+	require.Equal(t, "committed", next.State())
+	requireUsable(t, next)
+}
+
+func TestAStatementBehindAResetThatFailsIsNotCommitted(t *testing.T) {
+	t.Parallel()
+	db, d, proxy := beginProxied(t, oneConnection)
+	db.Query("CREATE TABLE t (n int)")
+	s := d.Open("r", mainAlias)
+	s.Value("SELECT pg_backend_pid()")
+	hold := make(chan struct{})
+	proxy.Add(&pgtest.Rule{Direction: pgtest.ToClient, When: pgtest.Tagged("RESET"), Hold: hold,
+		Append: []byte("E\x00\x00\x00\x10SERROR\x00Mno\x00\x00")})
+	s.Finalize()
+	next := d.Open("next", mainAlias)
+	next.Must(abi.OpBegin, "BEGIN")
+	close(hold)
+	requireKind(t, next.Try("INSERT INTO t VALUES (1)"), wire.KindConnectionLost)
+	next.Rollback()
+	requireUsable(t, next)
+	next.Finalize()
+	require.Equal(t, "0", db.Value("SELECT count(*) FROM t"))
+}
+
+func TestOutsideATransactionAStatementWaitsForTheReset(t *testing.T) {
+	t.Parallel()
+	_, d, proxy := beginProxied(t, oneConnection)
+	s := d.Open("r", mainAlias)
+	s.Value("SELECT pg_backend_pid()")
+	hold := make(chan struct{})
+	proxy.Add(&pgtest.Rule{Direction: pgtest.ToClient, When: pgtest.Tagged("RESET"), Hold: hold})
+	s.Finalize()
+	next := d.Open("next", mainAlias)
+	next.Must(abi.OpBegin, "BEGIN")
+	next.Rollback() // nothing was sent, and the reset is still not answered
+	var once sync.Once
+	next.Hook = func(p pgtest.Point) pgtest.Action {
+		if p.Want == abi.WantWait {
+			once.Do(func() { close(hold) })
+		}
+		return pgtest.Serve
+	}
+	r := next.Try("SELECT 1")
+	require.Nil(t, r.Fault)
+	require.Equal(t, abi.WantWait, r.Wants[0])
 }

@@ -136,7 +136,7 @@ func (s *Session) lostFault() *wire.Fault {
 func (s *Session) acquire(c *Call) {
 	if s.behind > 0 && !(s.tx.owed && s.op.op == abi.OpStatement) { // as in settle
 		conn := s.conn
-		s.conn = nil
+		s.conn, s.behind = nil, 0
 		if !s.settle(c, conn) {
 			return
 		}

@@ -245,7 +245,7 @@ func (s *Session) release() {
 	if c == nil {
 		return
 	}
-	s.conn = nil
+	s.conn, s.behind = nil, 0
 	s.stream, s.portals = nil, nil
 	s.tx = s.tx.transition(evReleased, 0)
 	s.pool.Release(c)
@@ -269,7 +269,7 @@ func (s *Session) lose(why string, ran bool) *wire.Fault {
 	s.tx = s.tx.transition(evLost, 0)
 	s.owed = nil
 	c.Break()
-	s.conn = nil
+	s.conn, s.behind = nil, 0
 	s.stream, s.portals = nil, nil
 	s.pool.Release(c)
 	return fault
