@@ -21,13 +21,18 @@ SOURCES := $(shell find go python/native -type d -o -name '*.go' -o -name '*.[ch
 PYTHON_CODE := $(wildcard setup.py build_backend tools python/hypern tests_py demo bench examples)
 C_CODE := $(wildcard python/native/*.c)
 GO_CODE := ./go/... ./tests/...
+# The C extension alone is instrumented: the Go core and the interpreter are as ever.
+SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer -g
+ASAN_TESTS := tests_py/codec tests_py/types $(addprefix tests_py/test_,$(addsuffix .py,\
+    bad_input execute_many finalize observability pool session stream transactions values))
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo build test test/go test/py bench lint lint/go lint/py lint/c fmt verify clean
+.PHONY: help demo build test test/go test/py test/reliability test/asan soak \
+    bench lint lint/go lint/py lint/c fmt verify clean
 
 help: ## print this list
-	@awk -F ':.*## ' '/^[a-z\/]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z\/]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: build ## serve real requests on an embedded PostgreSQL, and prove that no money is lost
 	$(PY) -m demo
@@ -41,6 +46,24 @@ test/go: build ## run the Go tests
 
 test/py: build ## run the Python tests (PYTEST_ARGS=... for a few of them)
 	$(PY) -m pytest $(PYTEST_ARGS)
+
+test/reliability: build ## try every fault, fork and leftover; keeps docs/reliability.md (6 minutes)
+	HYPERN_RELIABILITY=full $(PY) -m pytest tests_py/reliability tests_py/test_processes.py
+	$(PY) -m tools.with_postgres go test -race -count=1 -timeout=20m $(GO_CODE)
+	$(MAKE) --no-print-directory test/asan
+
+test/asan: build ## run the extension's tests under AddressSanitizer and UBSan (gcc)
+	rm -rf build/asan && mkdir -p build/asan && cp -R python/hypern build/asan
+	rm build/asan/hypern/_native.*.so
+	CFLAGS="$(SANITIZE)" LDFLAGS="$(SANITIZE)" $(PY) setup.py --quiet build_ext \
+	    --build-lib build/asan --build-temp build/asan-temp
+	$(PY) -m tools.with_postgres env PYTHONPATH=build/asan PYTHONMALLOC=malloc \
+	    LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" \
+	    ASAN_OPTIONS=detect_leaks=0:use_sigaltstack=0 UBSAN_OPTIONS=print_stacktrace=1 \
+	    $(PY) -m pytest -p no:cacheprovider $(ASAN_TESTS)
+
+soak: build ## mixed load and killed backends for SOAK_SECONDS (600): nothing lost, nothing grown
+	PYTHONPATH=tests_py $(PY) -m reliability.soak $${SOAK_SECONDS:-600}
 
 bench: build ## measure
 	$(PY) -m bench

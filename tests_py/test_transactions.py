@@ -8,7 +8,7 @@ import pytest
 from support import in_transaction, insert, numbers_seen_by_others
 
 from hypern import errors
-from hypern._session import _begin_sql
+from hypern._session import begin_sql
 from hypern.database import DbSession, db, finalize_db
 
 pytestmark = pytest.mark.usefixtures("numbers")
@@ -132,11 +132,11 @@ def test_begin_read_only_refuses_writes(session: DbSession) -> None:
 
 
 def test_the_text_of_begin() -> None:
-    assert _begin_sql(None, None, None) == "BEGIN"
-    assert _begin_sql(" serializable ", True, True) == (
+    assert begin_sql(None, None, None) == "BEGIN"
+    assert begin_sql(" serializable ", True, True) == (
         "BEGIN ISOLATION LEVEL SERIALIZABLE READ ONLY DEFERRABLE"
     )
-    assert _begin_sql(None, False, False) == "BEGIN READ WRITE NOT DEFERRABLE"
+    assert begin_sql(None, False, False) == "BEGIN READ WRITE NOT DEFERRABLE"
 
 
 def test_begin_refuses_unknown_options(session: DbSession) -> None:

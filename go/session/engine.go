@@ -134,7 +134,7 @@ func (s *Session) lostFault() *wire.Fault {
 
 // acquire sees to it that the session has a usable connection, then goes on with the operation.
 func (s *Session) acquire(c *Call) {
-	if s.behind > 0 && !(s.tx.owed && s.op.op == abi.OpStatement) { // as in settle
+	if s.behind > 0 && (!s.tx.owed || s.op.op != abi.OpStatement) { // as in settle
 		conn := s.conn
 		s.conn, s.behind = nil, 0
 		if !s.settle(c, conn) {

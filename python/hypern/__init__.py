@@ -9,10 +9,13 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from hypern.database import (
+    AsyncDbSession,
     Database,
     DbSession,
     PoolStatus,
     Range,
+    adb,
+    afinalize_db,
     db,
     finalize_db,
     register_type,
@@ -25,11 +28,14 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "AsyncDbSession",
     "Database",
     "DbSession",
     "PoolStatus",
     "Range",
     "__version__",
+    "adb",
+    "afinalize_db",
     "db",
     "finalize_db",
     "register_type",

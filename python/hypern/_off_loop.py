@@ -1,7 +1,7 @@
-"""Finalizing from a coroutine: what waits for the server runs in a thread, and the loop goes on.
+"""Closing pools from a coroutine: it waits in a thread, and the event loop goes on.
 
 The threads are not those of `asyncio.to_thread`: handlers may fill these while they wait for the
-very connections that finalizing gives back.
+very connections that closing would take from them.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("hypern")
 
-_MAX_THREADS = 32  # each waits for one COMMIT; they start as they are needed
+_MAX_THREADS = 4  # each waits for one close; they start as they are needed
 
 _executor: ThreadPoolExecutor | None = None
 
@@ -31,7 +31,7 @@ async def off_loop(work: Callable[..., _T], *args: object) -> _T:
     """
     global _executor
     if _executor is None:
-        _executor = ThreadPoolExecutor(_MAX_THREADS, thread_name_prefix="hypern-finalize")
+        _executor = ThreadPoolExecutor(_MAX_THREADS, thread_name_prefix="hypern-close")
     context = contextvars.copy_context()
     try:
         future = asyncio.get_running_loop().run_in_executor(_executor, context.run, work, *args)
@@ -47,7 +47,7 @@ async def off_loop(work: Callable[..., _T], *args: object) -> _T:
 
 def _log_failure(future: asyncio.Future[_T]) -> None:
     if not future.cancelled() and future.exception() is not None:
-        _log.error("finalizing in a cancelled task failed", exc_info=future.exception())
+        _log.error("closing pools in a cancelled task failed", exc_info=future.exception())
 
 
 def _forget_threads() -> None:

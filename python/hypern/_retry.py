@@ -1,7 +1,8 @@
-"""`DbSession.run()`: a transaction repeated where the server gave it up for the sake of others."""
+"""`run()` of both sessions: a transaction repeated where the server gave it up for others."""
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import random
 import time
@@ -10,12 +11,14 @@ from typing import TYPE_CHECKING, TypeVar
 from hypern.errors import DeadlockDetected, Error, InterfaceError, SerializationFailure
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
+    from hypern._async_session import AsyncDbSession
     from hypern._session import DbSession
 
 _T = TypeVar("_T")
 _S = TypeVar("_S", bound="DbSession")
+_A = TypeVar("_A", bound="AsyncDbSession")
 
 _FIRST_PAUSE = 0.01  # seconds: a few short transactions of the others
 _LONGEST_PAUSE = 1.0
@@ -34,6 +37,22 @@ def run(session: _S, fn: Callable[[_S], _T], retries: int) -> _T:
             if attempt >= retries or not outcome.repeatable(error):
                 raise
         time.sleep(pause(attempt))
+    raise AssertionError("unreachable")
+
+
+async def arun(session: _A, fn: Callable[[_A], Awaitable[_T]], retries: int) -> _T:
+    """What `AsyncDbSession.run` says."""
+    check_start(session, retries)
+    for attempt in itertools.count():
+        outcome = Outcome()
+        try:
+            async with session.transaction():
+                session.on_commit(outcome.commits)
+                return await fn(session)
+        except Error as error:
+            if attempt >= retries or not outcome.repeatable(error):
+                raise
+        await asyncio.sleep(pause(attempt))
     raise AssertionError("unreachable")
 
 
@@ -59,7 +78,7 @@ class Outcome:
         return gave_way and not self._committed
 
 
-def check_start(session: DbSession, retries: object) -> None:
+def check_start(session: DbSession | AsyncDbSession, retries: object) -> None:
     """Raise unless `run` can begin on the session."""
     if not isinstance(retries, int) or isinstance(retries, bool):
         raise TypeError(f"retries must be an int, not {type(retries).__name__}")

@@ -15,7 +15,6 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Final
 
 from hypern import _native
-from hypern._off_loop import off_loop
 from hypern.errors import InterfaceError, SessionClosed
 
 if TYPE_CHECKING:
@@ -112,8 +111,12 @@ class Scope:
         traceback: TracebackType | None,
     ) -> None:
         self._leave()
-        if _native.sessions(self.request_id, None):
-            await off_loop(self._finalize, exc)
+        try:
+            await afinalize(self.request_id, None, failed=exc is not None)
+        except Exception:
+            if exc is None:
+                raise
+            _log.exception("finalizing %r after an error failed", self)
 
     def heir(self) -> Scope:
         """The scope that is meant by this one after its end; none here, so SessionClosed."""
@@ -226,23 +229,53 @@ def finalize(request_id: str, alias: str | None, *, failed: bool = False) -> boo
     alias: that database only; None: every one. failed: roll back what is open. Returns whether a
     transaction that was to be committed had been aborted, by an error that the caller was given.
     """
-    first: BaseException | None = None
-    aborted = False
+    outcome = _Outcome(request_id)
     for session in _native.sessions(request_id, alias):
         try:
             if failed:
                 session.set_error()
-            aborted = session._finalize(_GRACE_SECS) or aborted
+            outcome.aborted |= session._finalize(_GRACE_SECS)
         except BaseException as error:  # a Ctrl-C here must not leave the others open
-            if first is None:
-                first = error
-            else:
-                _log.error(
-                    'finalizing "%s" of request "%s" failed too',
-                    session.alias,
-                    request_id,
-                    exc_info=error,
-                )
-    if first is not None:
-        raise first
-    return aborted
+            outcome.add(session.alias, error)
+    return outcome.result()
+
+
+async def afinalize(request_id: str, alias: str | None, *, failed: bool = False) -> bool:
+    """As `finalize`, awaited. A task that is cancelled meanwhile leaves its sessions to the
+    background, where they are finalized all the same.
+    """
+    outcome = _Outcome(request_id)
+    for session in _native.sessions(request_id, alias):
+        try:
+            if failed:
+                session.set_error()
+            outcome.aborted |= await _native.AsyncSession(session)._finalize(_GRACE_SECS)
+        except BaseException as error:
+            outcome.add(session.alias, error)
+    return outcome.result()
+
+
+class _Outcome:
+    """What finalizing a request's sessions, one after the other, came to."""
+
+    __slots__ = ("_first", "_request_id", "aborted")
+
+    def __init__(self, request_id: str) -> None:
+        self._request_id = request_id
+        self._first: BaseException | None = None
+        self.aborted = False
+
+    def add(self, alias: str, error: BaseException) -> None:
+        """One of them failed."""
+        if self._first is None:
+            self._first = error
+            return
+        _log.error(
+            'finalizing "%s" of request "%s" failed too', alias, self._request_id, exc_info=error
+        )
+
+    def result(self) -> bool:
+        """Raise the first failure, or tell whether a transaction had been aborted."""
+        if self._first is not None:
+            raise self._first
+        return self.aborted

@@ -57,7 +57,7 @@ class DbSession(_native.Session):
         the session. Raises an InterfaceError if a transaction is open, PoolTimeout or
         OperationalError where no connection can be had, ValueError for another isolation.
         """
-        self._begin(_begin_sql(isolation, read_only, deferrable))
+        self._begin(begin_sql(isolation, read_only, deferrable))
         return self
 
     def transaction(
@@ -71,7 +71,7 @@ class DbSession(_native.Session):
         Inside an open transaction it is a savepoint, and takes no options. Options are those of
         `begin`. The block's variable is the session.
         """
-        return Transaction(self, _begin_sql(isolation, read_only, deferrable))
+        return Transaction(self, begin_sql(isolation, read_only, deferrable))
 
     def stream(
         self,
@@ -125,7 +125,7 @@ class Transaction:
         elif self._begin_sql != "BEGIN":
             raise InterfaceError("a nested transaction() is a savepoint and takes no options")
         else:
-            self._savepoint = f"hypern_{next(_savepoint_numbers)}"
+            self._savepoint = next_savepoint()
             session._savepoint(self._savepoint)
         self._entered = True
         return session
@@ -163,7 +163,12 @@ class Transaction:
             _log.exception("rolling back after an error failed")
 
 
-def _begin_sql(isolation: str | None, read_only: bool | None, deferrable: bool | None) -> str:
+def next_savepoint() -> str:
+    """A name for a savepoint."""
+    return f"hypern_{next(_savepoint_numbers)}"
+
+
+def begin_sql(isolation: str | None, read_only: bool | None, deferrable: bool | None) -> str:
     """The BEGIN statement for the options of `DbSession.begin`."""
     if isolation is None and read_only is None and deferrable is None:
         return "BEGIN"

@@ -1,4 +1,4 @@
-"""`Stream`: the rows of a result too large to be held at once, as an iterator."""
+"""`Stream` and `AsyncStream`: the rows of a result too large to be held at once, one by one."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
+    from collections.abc import AsyncGenerator, Generator, Sequence
     from types import TracebackType
 
     from hypern import _native
@@ -75,6 +75,73 @@ def _rows(
         if number:
             session._stream_close(number)
     yield from rows
+
+
+class AsyncStream:
+    """The async iterator of `AsyncDbSession.stream()`; in an `async with` block it is closed at the
+    block's end.
+    """
+
+    __slots__ = ("_rows",)
+
+    def __init__(
+        self,
+        session: _native.AsyncSession,
+        sql: str,
+        params: Sequence[Any] | None,
+        chunk_rows: int,
+        timeout: float | None,
+    ) -> None:
+        check_chunk_rows(chunk_rows)
+        self._rows = _arows(session, sql, params, chunk_rows, timeout)
+
+    def __aiter__(self) -> AsyncGenerator[dict[str, Any], None]:
+        # The generator itself: of one that a loop lets go of, the event loop sees to the closing.
+        return self._rows
+
+    async def __anext__(self) -> dict[str, Any]:
+        return await anext(self._rows)
+
+    async def aclose(self) -> None:
+        """End the stream, with rows left or not; closing again is fine."""
+        await self._rows.aclose()
+
+    async def __aenter__(self) -> AsyncStream:
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        try:
+            await self.aclose()
+        except Exception:
+            if exc is None:
+                raise
+            _log.exception("ending a stream after an error failed")  # which must stay the one seen
+
+
+async def _arows(
+    session: _native.AsyncSession,
+    sql: str,
+    params: Sequence[Any] | None,
+    chunk_rows: int,
+    timeout: float | None,
+) -> AsyncGenerator[dict[str, Any], None]:
+    rows, number = await session._stream_open(sql, params, chunk_rows, timeout)
+    try:
+        while number:
+            for row in rows:
+                yield row
+            del rows  # one chunk at a time
+            rows, number = await session._stream_fetch(number, chunk_rows, timeout)
+    finally:
+        if number:
+            await session._stream_close(number)
+    for row in rows:
+        yield row
 
 
 def check_chunk_rows(chunk_rows: object) -> None:

@@ -9,7 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from hypern import _pools, _scope
+from hypern._async_session import AsyncDbSession, AsyncTransaction
 from hypern._config import PoolConfig
+from hypern._off_loop import off_loop
 from hypern._range import Range
 from hypern._scope import Scope, scope
 from hypern._session import DbSession, Transaction
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
     _Hook = TypeVar("_Hook", bound=StatementHook | None)
 
 __all__ = [
+    "AsyncDbSession",
+    "AsyncTransaction",
     "Database",
     "DbSession",
     "Holder",
@@ -32,6 +36,8 @@ __all__ = [
     "Range",
     "Scope",
     "Transaction",
+    "adb",
+    "afinalize_db",
     "db",
     "finalize_db",
     "register_type",
@@ -146,6 +152,11 @@ class Database:
         _pools.close(alias)
 
     @staticmethod
+    async def aclose(alias: str | None = None) -> None:
+        """As `close`, without blocking the event loop."""
+        await off_loop(_pools.close, alias)
+
+    @staticmethod
     def on_statement(hook: _Hook) -> _Hook:
         """Have a function called after each statement of this process; None: no longer.
 
@@ -189,6 +200,27 @@ def finalize_db(ctx_or_request_id: object = _scope.CURRENT, alias: str | None = 
     except SessionClosed:
         return  # its scope has finalized it
     _scope.finalize(request_id, alias)
+
+
+def adb(ctx_or_request_id: object = _scope.CURRENT, alias: str = "default") -> AsyncDbSession:
+    """The session of a request on a database, to be awaited: the one that `db` gives, underneath.
+
+    Itself it waits for nothing and is not awaited. Arguments and errors are those of `db`.
+    """
+    return AsyncDbSession(db(ctx_or_request_id, alias))
+
+
+async def afinalize_db(
+    ctx_or_request_id: object = _scope.CURRENT, alias: str | None = None
+) -> None:
+    """As `finalize_db`, awaited. Once begun, it goes on to its end even where its task is cancelled
+    meanwhile; a failure is logged then (logger "hypern").
+    """
+    try:
+        request_id, _ = _scope.identify(ctx_or_request_id)
+    except SessionClosed:
+        return  # its scope has finalized it
+    await _scope.afinalize(request_id, alias)
 
 
 def register_type(

@@ -12,16 +12,6 @@
 
 #include "error.h"
 
-#define GRACE (2000 * HN_MS)
-
-typedef enum stage { RUNNING, CANCELLING, KILLED } stage;
-
-typedef struct driver {
-    hn_engine *engine;
-    stage stage;
-    hn_time limit; /* the caller's deadline; after it the end of the grace period */
-} driver;
-
 int hn_deadline(PyObject *timeout, hn_time *deadline)
 {
     *deadline = HN_NEVER;
@@ -52,39 +42,38 @@ int hn_wait_fd(int fd, short events, hn_time until)
     return n > 0 ? 1 : 0;
 }
 
-/* The operation must end: ask, then insist, then leave. */
-static void escalate(driver *d)
+void hn_driver_escalate(hn_driver *d)
 {
     switch (d->stage) {
-    case RUNNING:
+    case HN_RUNNING:
         hn_engine_cancel(d->engine, HN_CANCEL_REQUEST);
-        d->stage = CANCELLING;
+        d->stage = HN_CANCELLING;
         break;
-    case CANCELLING:
+    case HN_CANCELLING:
         hn_engine_cancel(d->engine, HN_CANCEL_KILL);
-        d->stage = KILLED;
+        d->stage = HN_KILLED;
         break;
-    case KILLED:
+    case HN_KILLED:
     default:
         hn_engine_abandon(d->engine);
         break;
     }
-    d->limit = hn_now() + GRACE;
+    d->limit = hn_now() + HN_GRACE;
 }
 
 /* A signal's handler has raised: that is the outcome, whatever the server says. */
-static void interrupt(driver *d)
+static void interrupt(hn_driver *d)
 {
     Py_CLEAR(d->engine->raised);
     hn_engine_raise(d->engine);
-    if (d->engine->need == HN_NEED_WAIT && d->stage == RUNNING)
+    if (d->engine->need == HN_NEED_WAIT && d->stage == HN_RUNNING)
         hn_engine_abandon(d->engine);
     else
-        escalate(d);
+        hn_driver_escalate(d);
 }
 
 /* One sleep in a wait that the core has asked for. Whether to advance, and with what. */
-static bool wait_for_core(driver *d, hn_wake *wake)
+static bool wait_for_core(hn_driver *d, hn_wake *wake)
 {
     const hn_engine *e = d->engine;
     hn_time until = e->need_until < d->limit ? e->need_until : d->limit;
@@ -100,15 +89,15 @@ static bool wait_for_core(driver *d, hn_wake *wake)
         return false;
     /* The caller's own time is up: the core reports what was waited for. But the end of a cancelled
      * operation is waited for on our account, and then it is the connection that must go. */
-    if (d->stage == RUNNING)
+    if (d->stage == HN_RUNNING)
         return true;
-    escalate(d);
+    hn_driver_escalate(d);
     return d->engine->call.want != HN_WANT_WAIT;
 }
 
 PyObject *hn_drive(hn_engine *e, hn_time deadline)
 {
-    driver d = {.engine = e, .stage = RUNNING, .limit = deadline};
+    hn_driver d = {.engine = e, .stage = HN_RUNNING, .limit = deadline};
     hn_wake wake = HN_WAKE_READY;
     for (;;) {
         if (hn_engine_advance(e, wake, hn_ms_until(d.limit, HN_TICK_MS)) == HN_OVER)
@@ -121,6 +110,6 @@ PyObject *hn_drive(hn_engine *e, hn_time deadline)
         if (PyErr_CheckSignals() < 0)
             interrupt(&d);
         else if (hn_ms_until(d.limit, 1) == 0)
-            escalate(&d);
+            hn_driver_escalate(&d);
     }
 }

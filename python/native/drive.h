@@ -5,6 +5,21 @@
 
 #include "engine.h"
 
+/* How long an operation that must end is waited for before more is done about it. */
+#define HN_GRACE (2000 * HN_MS)
+
+typedef enum hn_stage { HN_RUNNING, HN_CANCELLING, HN_KILLED } hn_stage;
+
+/* An operation under way, and what is being done about its end. */
+typedef struct hn_driver {
+    hn_engine *engine;
+    hn_stage stage;
+    hn_time limit; /* the caller's deadline; after it the end of the grace period */
+} hn_driver;
+
+/* The operation must end: ask, then insist, then leave. */
+void hn_driver_escalate(hn_driver *driver);
+
 /* A timeout= argument as a point in time. NULL or None: HN_NEVER. 0, or -1 with ValueError
  * (negative, NaN) or TypeError. */
 int hn_deadline(PyObject *timeout, hn_time *deadline);

@@ -61,7 +61,7 @@ void hn_engine_free(hn_engine *e)
         hn_plan_unref(e->plan);
     e->plan = NULL;
     e->plan_id = 0;
-    e->round_open = e->cancelled = e->rows_stopped = false;
+    e->round_open = e->cancelled = e->rows_stopped = e->rows_to_come = false;
     e->row = 0;
     e->asked_count = 0;
     e->need = HN_NEED_LOOK_UP;

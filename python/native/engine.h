@@ -28,7 +28,9 @@ typedef struct hn_request {
     hn_op op;
     PyObject *sql;    /* str, or NULL */
     PyObject *params; /* STATEMENT: checked parameters or NULL; MANY: the iterable of them */
+    bool is_fed;      /* MANY: whoever drives it iterates, and gives it the rows in lists */
     hn_mode mode;
+    const char *method; /* its name, for Python */
     int64_t chunk;   /* STREAM, FETCH: most rows */
     uint64_t stream; /* FETCH, STREAM_END: which */
 } hn_request;
@@ -41,6 +43,7 @@ typedef enum hn_progress {
 
 typedef enum hn_need {
     HN_NEED_LOOK_UP, /* nothing: look at signals and clocks, then advance */
+    HN_NEED_ROWS,    /* hn_many_take(), then advance */
     HN_NEED_IO,      /* need_fd to become ready for need_events, then advance */
     HN_NEED_WAIT     /* the same, until need_until at most; tell advance how it ended */
 } hn_need;
@@ -66,7 +69,8 @@ struct hn_engine {
     uint32_t asked[64];  /* type OIDs that the core has been asked for */
     size_t asked_count;
 
-    PyObject *rows_left; /* MANY: the iterator */
+    PyObject *rows_left; /* MANY: the iterator; NULL: no rows for now */
+    bool rows_to_come;   /* MANY: more will be given */
     Py_ssize_t row;      /* MANY: rows encoded */
     bool rows_stopped;   /* MANY: Sync is sent in place of the rest */
 

@@ -6,6 +6,7 @@
  * the parent's, and a Terminate message from here would end it.
  */
 #include "core.h"
+#include "watcher.h"
 
 #include <pthread.h>
 #include <sys/mman.h>
@@ -36,6 +37,7 @@ static void in_child(void)
         return;
     close_inherited();
     hn_engine_forget_spares();
+    hn_watcher_forget();
 }
 
 hn_fd *hn_fork_table(void)

@@ -21,6 +21,7 @@
 #define NOTICES_MAX (1u << 20)        /* notices beyond this are dropped */
 #define CTL_MAX (256u << 20)          /* more control frames than any answer has */
 #define JOIN_MAX (16u * 1024)         /* TLS: pieces up to this are joined into one record */
+#define LOOP_TICK (1 * HN_MS)         /* of a pump that must not block */
 
 void hn_io_begin(hn_io *io, int64_t handle, int fd, bool tls, int zs)
 {
@@ -303,13 +304,14 @@ static bool await(hn_io *io, int block_ms)
     return woken;
 }
 
-/* A stream that never pauses must not keep signals and deadlines waiting: true once a tick. The
- * clock is not asked in the first turn, which is the only one of a short answer. */
-static bool tick_passed(int turn, hn_time *began)
+/* A stream that never pauses must not keep signals and deadlines waiting, nor an event loop its
+ * other work: true once a tick. The clock is not asked in the first turn, which is the only one of a
+ * short answer. */
+static bool tick_passed(int turn, hn_time *began, int block_ms)
 {
     if (turn == 1)
         *began = hn_now();
-    return turn > 1 && hn_now() - *began > HN_TICK_MS * HN_MS;
+    return turn > 1 && hn_now() - *began > (block_ms == 0 ? LOOP_TICK : HN_TICK_MS * HN_MS);
 }
 
 static hn_pumped look_up(hn_io *io)
@@ -331,7 +333,7 @@ hn_pumped hn_io_pump(hn_io *io, int block_ms)
             return HN_PUMPED_ROWS;
         if (io->broken)
             return HN_PUMPED_ALL;
-        if (tick_passed(turn, &began))
+        if (tick_passed(turn, &began, block_ms))
             return look_up(io);
         bool fed = io->feeding && all_sent(io);
         bool wait = block_ms >= HN_TICK_MS && all_sent(io) && !fed && !io->tls;

@@ -16,8 +16,22 @@ static const uint8_t sync_message[] = {'S', 0, 0, 0, 4};
 
 int hn_many_start(hn_engine *e)
 {
-    e->rows_left = PyObject_GetIter(e->request.params);
+    e->rows_to_come = e->request.is_fed;
+    if (!e->request.is_fed)
+        e->rows_left = PyObject_GetIter(e->request.params);
+    return e->rows_left == NULL && !e->request.is_fed ? -1 : 0;
+}
+
+int hn_many_take(hn_engine *e, PyObject *rows, bool more)
+{
+    e->rows_to_come = more;
+    Py_XSETREF(e->rows_left, PyObject_GetIter(rows));
     return e->rows_left == NULL ? -1 : 0;
+}
+
+static bool lacks_rows(const hn_engine *e)
+{
+    return e->rows_left == NULL && e->rows_to_come && e->raised == NULL && !e->cancelled;
 }
 
 static int append_row(hn_engine *e, PyObject *params)
@@ -48,16 +62,20 @@ static int append_row(hn_engine *e, PyObject *params)
 static int fill_batch(hn_engine *e)
 {
     e->body.len = 0;
-    while (e->body.len < BATCH_SIZE) {
+    while (e->body.len < BATCH_SIZE && e->rows_left != NULL) {
         PyObject *params = PyIter_Next(e->rows_left);
-        if (params == NULL)
-            return PyErr_Occurred() ? -1 : 0;
+        if (params == NULL) {
+            Py_CLEAR(e->rows_left);
+            if (PyErr_Occurred())
+                return -1;
+            break;
+        }
         int rc = append_row(e, params);
         Py_DECREF(params);
         if (rc < 0)
             return -1;
     }
-    return 1;
+    return e->rows_left != NULL || e->rows_to_come;
 }
 
 /* No more rows: what has been sent is to be undone. */
@@ -95,6 +113,10 @@ static void send_more(hn_engine *e)
 hn_progress hn_many_feed(hn_engine *e, int block_ms)
 {
     hn_io *io = &e->io;
+    if (!e->round_open && lacks_rows(e)) {
+        e->need = HN_NEED_ROWS;
+        return HN_NEEDS;
+    }
     if (!e->round_open) {
         hn_engine_open_round(e);
         io->zs_left = 1;
@@ -104,6 +126,10 @@ hn_progress hn_many_feed(hn_engine *e, int block_ms)
     }
     switch (hn_engine_pump(e, block_ms)) {
     case HN_PUMPED_SENT:
+        if (lacks_rows(e) && !io->erred) {
+            e->need = HN_NEED_ROWS;
+            return HN_NEEDS;
+        }
         send_more(e);
         io->events = 0;
         return hn_engine_needs_io(e);

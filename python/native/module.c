@@ -1,11 +1,13 @@
 /* hypern._native: the extension module's start, and the functions that belong to no object. */
 #include "native.h"
 
+#include "awaited.h"
 #include "buf.h"
 #include "codec.h"
 #include "codec_py.h"
 #include "core.h"
 #include "error.h"
+#include "operation.h"
 #include "pool.h"
 #include "session.h"
 
@@ -105,7 +107,8 @@ static int execute(PyObject *module)
     }
     if (hn_core_locate(module) < 0 || hn_codec_init() < 0 ||
         PyModule_AddFunctions(module, hn_codec_methods) < 0 || hn_session_ready(module) < 0 ||
-        hn_pool_ready(module) < 0)
+        hn_pool_ready(module) < 0 || hn_watcher_ready() < 0 || hn_operation_ready(module) < 0 ||
+        hn_awaited_ready(module) < 0)
         return -1;
     return 0;
 }

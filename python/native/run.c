@@ -1,10 +1,10 @@
-/* One whole operation of a blocking call, under the session's lock, and what follows from it: the
- * pool's observer, and the functions that wait for the commit. */
+/* One whole operation of a blocking call, under the session's lock. */
 #include "session.h"
 
 #include "core.h"
 #include "drive.h"
 #include "error.h"
+#include "settle.h"
 
 #define INSIST (2000 * HN_MS) /* how long finalize waits for a statement that it has cancelled */
 
@@ -16,20 +16,10 @@ typedef struct outcome {
 
 static int lock(hn_session *self, hn_time deadline)
 {
-    switch (hn_lock_take(&self->lock, deadline)) {
-    case HN_LOCKED:
+    hn_locked locked = hn_lock_take(&self->lock, deadline);
+    if (locked == HN_LOCKED)
         return 0;
-    case HN_LOCK_LATE:
-        return hn_raise("QueryCanceled", "the statement was not begun: its time ran out while "
-                                         "another thread used the session");
-    case HN_LOCK_REENTRED:
-        return hn_raise("InterfaceError", "the session is in the middle of a statement of this "
-                                          "very thread (in a parameter, an iterable or a "
-                                          "callable); use another session there");
-    case HN_LOCK_ERROR:
-    default:
-        return -1;
-    }
+    return locked == HN_LOCK_ERROR ? -1 : hn_lock_raise(locked);
 }
 
 /* The session's lock is held. */
@@ -53,52 +43,11 @@ static outcome run_locked(hn_session *self, const hn_request *request, hn_time d
     return o;
 }
 
-static void observe(hn_pool *pool, PyObject *sql, hn_time began, const outcome *o)
-{
-    PyObject *exception = hn_exception_take();
-    PyObject *observer = Py_NewRef(pool->observer);
-    PyObject *sqlstate =
-        exception == NULL ? Py_NewRef(Py_None) : hn_exception_sqlstate(exception);
-    double seconds = (double)(hn_now() - began) / 1e9;
-    PyObject *answer = PyObject_CallFunction(observer, "OdLO", sql, seconds, (long long)o->count,
-                                             sqlstate);
-    /* The statement has its outcome; an observer's trouble is its own. */
-    if (answer == NULL)
-        PyErr_WriteUnraisable(observer);
-    Py_XDECREF(answer);
-    Py_DECREF(sqlstate);
-    Py_DECREF(observer);
-    if (exception != NULL)
-        hn_exception_raise(exception);
-}
-
-/* Call the functions in order, all of them. The first exception is the caller's to see, 0 or -1. */
-static int call_hooks(PyObject *hooks)
-{
-    PyObject *first = NULL;
-    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(hooks); i++) {
-        PyObject *hook = Py_NewRef(PyList_GET_ITEM(hooks, i));
-        PyObject *answer = PyObject_CallNoArgs(hook);
-        if (answer == NULL && first == NULL)
-            first = hn_exception_take();
-        else if (answer == NULL)
-            PyErr_WriteUnraisable(hook);
-        Py_XDECREF(answer);
-        Py_DECREF(hook);
-    }
-    if (first == NULL)
-        return 0;
-    hn_exception_raise(first);
-    return -1;
-}
-
 /* The transaction is over. The lock is not held: a hook may use the session. */
-static PyObject *settle_hooks(hn_session *self, bool committed, PyObject *result)
+static PyObject *settle(PyObject *hooks, PyObject *result)
 {
     PyObject *exception = result == NULL ? hn_exception_take() : NULL;
-    PyObject *hooks = self->on_commit;
-    self->on_commit = NULL;
-    if (committed && exception == NULL && call_hooks(hooks) < 0)
+    if (hn_settle_call(hooks) < 0)
         Py_CLEAR(result);
     Py_DECREF(hooks);
     if (exception != NULL)
@@ -106,28 +55,24 @@ static PyObject *settle_hooks(hn_session *self, bool committed, PyObject *result
     return result;
 }
 
-/* Of a stream, each chunk counts as one. */
-static bool is_statement(const hn_request *request)
-{
-    return request->op == HN_OP_STATEMENT || request->op == HN_OP_MANY ||
-           (request->mode == HN_MODE_CHUNK && request->sql != NULL);
-}
-
 PyObject *hn_session_run(hn_session *self, const hn_request *request, hn_time deadline)
 {
-    bool observed = self->pool->observer != NULL && is_statement(request);
+    bool observed = self->pool->observer != NULL && hn_settle_is_observed(request);
     hn_time began = observed ? hn_now() : 0;
     if (hn_session_check(self) < 0 || lock(self, deadline) < 0)
         return NULL;
     bool was_open = (self->last_state & HN_FLAG_IN_TRANSACTION) != 0;
     outcome o = run_locked(self, request, deadline);
-    bool is_over = was_open && (o.state & HN_FLAG_IN_TRANSACTION) == 0;
+    PyObject *hooks = was_open ? hn_settle_hooks(self, o.state, o.result != NULL) : NULL;
     hn_lock_give(&self->lock);
-    if (observed && self->pool->observer != NULL)
-        observe(self->pool, request->sql, began, &o);
-    if (is_over && self->on_commit != NULL)
-        return settle_hooks(self, (o.state & 0xff) == HN_STATE_COMMITTED, o.result);
-    return o.result;
+    if (observed) {
+        PyObject *exception = hn_exception_take();
+        hn_settle_observe(self->pool, request->sql, (double)(hn_now() - began) / 1e9, o.count,
+                          exception);
+        if (exception != NULL)
+            hn_exception_raise(exception);
+    }
+    return hooks == NULL ? o.result : settle(hooks, o.result);
 }
 
 /* The lock, from a thread that may be in the middle of a statement: wait, ask, insist. */
@@ -166,19 +111,12 @@ PyObject *hn_session_finalize(hn_session *self, hn_time until)
     }
     hn_request request = {.op = HN_OP_FINALIZE, .mode = HN_MODE_NOTHING};
     outcome o = run_locked(self, &request, HN_NEVER);
-    if ((hn_go.hypern_state(self->handle, HN_SET_NOTHING, 0) & 0xff) == HN_STATE_CLOSED)
-        hn_session_forget(self);
+    PyObject *hooks = hn_settle_finalized(self, before, o.result != NULL, o.count);
     hn_lock_give(&self->lock);
-    /* count 1: the transaction that was to be committed had been aborted. */
-    bool aborted = o.count != 0;
-    if (self->on_commit != NULL) {
-        bool open = (before & HN_FLAG_IN_TRANSACTION) != 0;
-        bool committed = o.result != NULL && !aborted && (before & HN_FLAG_ERROR) == 0 &&
-                         (!open || (before & HN_FLAG_AUTO_COMMIT) != 0);
-        o.result = settle_hooks(self, committed, o.result);
-    }
+    if (hooks != NULL)
+        o.result = settle(hooks, o.result);
     if (o.result == NULL)
         return NULL;
     Py_DECREF(o.result);
-    return PyBool_FromLong(aborted);
+    return PyBool_FromLong(o.count != 0);
 }

@@ -3,8 +3,10 @@
 
 #include <structmember.h>
 
+#include "awaited.h"
 #include "core.h"
 #include "error.h"
+#include "operation.h"
 #include "stream.h"
 
 PyTypeObject *hn_session_type;
@@ -93,6 +95,29 @@ void hn_session_forget(hn_session *self)
     Py_XDECREF(key);
     if (exception != NULL)
         hn_exception_raise(exception);
+}
+
+bool hn_session_is_blocking(PyObject *self)
+{
+    return PyObject_TypeCheck(self, hn_session_type);
+}
+
+hn_session *hn_session_of(PyObject *self)
+{
+    return hn_session_is_blocking(self) ? (hn_session *)self : ((hn_awaited *)self)->session;
+}
+
+PyObject *hn_session_do(PyObject *self, const hn_request *request, hn_time deadline, bool chained)
+{
+    if (!hn_session_is_blocking(self))
+        return hn_operation_new(((hn_awaited *)self)->session, request, deadline,
+                                chained ? self : NULL);
+    if (request->op == HN_OP_FINALIZE)
+        return hn_session_finalize((hn_session *)self, deadline);
+    PyObject *result = hn_session_run((hn_session *)self, request, deadline);
+    if (result != NULL && chained)
+        Py_SETREF(result, Py_NewRef(self));
+    return result;
 }
 
 /* The core's state, or -1 with an exception. */

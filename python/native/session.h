@@ -25,6 +25,7 @@ struct hn_session {
         hn_plan *plan;
     } stream;
     hn_lock lock;        /* held for one operation */
+    PyObject *awaited;   /* the AsyncSession over it, borrowed; NULL: none */
 };
 
 extern PyTypeObject *hn_session_type;
@@ -45,6 +46,13 @@ extern PyMethodDef hn_statement_methods[];
 extern PyMethodDef hn_stream_methods[];
 /* A str that the server can be given, as an exact str; NULL with an exception. */
 PyObject *hn_session_check_sql(PyObject *sql);
+
+/* What the methods of both kinds of session end in: on a Session the operation is run, on an
+ * AsyncSession it is made, to be awaited. chained: what it answers is `self`, not None. */
+PyObject *hn_session_do(PyObject *self, const hn_request *request, hn_time deadline, bool chained);
+/* The Session that an object of either kind is, or stands for; borrowed. */
+hn_session *hn_session_of(PyObject *self);
+bool hn_session_is_blocking(PyObject *self);
 
 /* run.c: one whole operation of a blocking call, under the session's lock. */
 PyObject *hn_session_run(hn_session *self, const hn_request *request, hn_time deadline);

@@ -1,4 +1,5 @@
-/* The methods of a session that run something on the server: arguments in, hn_session_run out. */
+/* The methods of a session, awaited or not, that run something on the server: arguments in,
+ * hn_session_do out. */
 #include "session.h"
 
 #include <string.h>
@@ -90,7 +91,8 @@ static PyObject *run_statement(const char *method, hn_mode mode, PyObject *self,
     if (a.second == NULL || hn_check_params(a.second) == 0) {
         hn_request request = {
             .op = HN_OP_STATEMENT, .sql = a.sql, .params = a.second, .mode = mode};
-        result = hn_session_run((hn_session *)self, &request, a.deadline);
+        request.method = method;
+        result = hn_session_do(self, &request, a.deadline, false);
     }
     Py_DECREF(a.sql);
     return result;
@@ -117,61 +119,56 @@ static PyObject *execute_many(PyObject *self, PyObject *const *args, Py_ssize_t 
         return NULL;
     hn_request request = {
         .op = HN_OP_MANY, .sql = a.sql, .params = a.second, .mode = HN_MODE_COUNT};
-    PyObject *result = hn_session_run((hn_session *)self, &request, a.deadline);
+    const PyAsyncMethods *async = Py_TYPE(a.second)->tp_as_async;
+    request.is_fed = !hn_session_is_blocking(self) && async != NULL && async->am_aiter != NULL;
+    request.method = "execute_many";
+    PyObject *result = hn_session_do(self, &request, a.deadline, false);
     Py_DECREF(a.sql);
     return result;
 }
 
-/* A command without rows: None, or NULL with an exception. */
-static PyObject *command(PyObject *self, hn_op op, PyObject *text)
+/* A command without rows, named or not. */
+static PyObject *command(PyObject *self, hn_op op, const char *method, PyObject *text)
 {
     PyObject *sql = text == NULL ? NULL : hn_session_check_sql(text);
     if (text != NULL && sql == NULL)
         return NULL;
-    hn_request request = {.op = op, .sql = sql, .mode = HN_MODE_NOTHING};
-    PyObject *result = hn_session_run((hn_session *)self, &request, HN_NEVER);
+    hn_request request = {.op = op, .sql = sql, .mode = HN_MODE_NOTHING, .method = method};
+    PyObject *result = hn_session_do(self, &request, HN_NEVER, text == NULL);
     Py_XDECREF(sql);
     return result;
-}
-
-static PyObject *chained(PyObject *self, PyObject *result)
-{
-    if (result == NULL)
-        return NULL;
-    Py_DECREF(result);
-    return Py_NewRef(self);
 }
 
 static PyObject *commit(PyObject *self, PyObject *unused)
 {
     (void)unused;
-    return chained(self, command(self, HN_OP_COMMIT, NULL));
+    return command(self, HN_OP_COMMIT, "commit", NULL);
 }
 
 static PyObject *rollback(PyObject *self, PyObject *unused)
 {
     (void)unused;
-    return chained(self, command(self, HN_OP_ROLLBACK, NULL));
+    return command(self, HN_OP_ROLLBACK, "rollback", NULL);
 }
 
 static PyObject *begin(PyObject *self, PyObject *sql)
 {
-    return command(self, HN_OP_BEGIN, sql);
+    return command(self, HN_OP_BEGIN, "_begin", sql);
 }
 
 static PyObject *savepoint(PyObject *self, PyObject *name)
 {
-    return command(self, HN_OP_SAVEPOINT, name);
+    return command(self, HN_OP_SAVEPOINT, "_savepoint", name);
 }
 
 static PyObject *release(PyObject *self, PyObject *name)
 {
-    return command(self, HN_OP_RELEASE, name);
+    return command(self, HN_OP_RELEASE, "_release", name);
 }
 
 static PyObject *rollback_to(PyObject *self, PyObject *name)
 {
-    return command(self, HN_OP_ROLLBACK_TO, name);
+    return command(self, HN_OP_ROLLBACK_TO, "_rollback_to", name);
 }
 
 static PyObject *finalize(PyObject *self, PyObject *grace)
@@ -179,7 +176,8 @@ static PyObject *finalize(PyObject *self, PyObject *grace)
     hn_time until;
     if (hn_deadline(grace, &until) < 0)
         return NULL;
-    return hn_session_finalize((hn_session *)self, until);
+    hn_request request = {.op = HN_OP_FINALIZE, .mode = HN_MODE_NOTHING, .method = "_finalize"};
+    return hn_session_do(self, &request, until, false);
 }
 
 #define TIMEOUT                                                                                    \

@@ -58,7 +58,7 @@ static PyObject *run(PyObject *self, hn_request *request, PyObject *chunk_rows, 
     request->chunk = PyLong_AsLongLong(chunk_rows);
     if ((request->chunk == -1 && PyErr_Occurred()) || hn_deadline(timeout, &deadline) < 0)
         return NULL;
-    return hn_session_run((hn_session *)self, request, deadline);
+    return hn_session_do(self, request, deadline, false);
 }
 
 static PyObject *open_stream(PyObject *self, PyObject *args)
@@ -74,6 +74,7 @@ static PyObject *open_stream(PyObject *self, PyObject *args)
     if (sql == NULL)
         return NULL;
     hn_request request = {.op = HN_OP_STREAM, .sql = sql, .params = params};
+    request.method = "_stream_open";
     PyObject *result = run(self, &request, chunk_rows, timeout);
     Py_DECREF(sql);
     return result;
@@ -81,7 +82,7 @@ static PyObject *open_stream(PyObject *self, PyObject *args)
 
 static PyObject *fetch(PyObject *op, PyObject *args)
 {
-    hn_session *self = (hn_session *)op;
+    const hn_session *self = hn_session_of(op);
     unsigned long long number;
     PyObject *chunk_rows, *timeout;
     if (!PyArg_ParseTuple(args, "KOO:_stream_fetch", &number, &chunk_rows, &timeout))
@@ -89,6 +90,7 @@ static PyObject *fetch(PyObject *op, PyObject *args)
     /* For the observer; the core knows it by number. */
     PyObject *sql = self->stream.number == number ? Py_XNewRef(self->stream.sql) : NULL;
     hn_request request = {.op = HN_OP_FETCH, .sql = sql, .stream = number};
+    request.method = "_stream_fetch";
     PyObject *result = run(op, &request, chunk_rows, timeout);
     Py_XDECREF(sql);
     return result;
@@ -98,17 +100,18 @@ static PyObject *fetch(PyObject *op, PyObject *args)
  * something else, it is silent. */
 static PyObject *close_stream(PyObject *op, PyObject *number)
 {
-    hn_session *self = (hn_session *)op;
+    const hn_session *self = hn_session_of(op);
     hn_request request = {.op = HN_OP_STREAM_END, .mode = HN_MODE_NOTHING};
+    request.method = "_stream_close";
     request.stream = PyLong_AsUnsignedLongLong(number);
     if (PyErr_Occurred())
         return NULL;
     bool elsewhere = self->generation != hn_core_generation() || !hn_core_loaded();
     /* This thread is in the middle of another operation, which has ended the stream. */
-    bool inside = self->lock.owner == PyThread_get_thread_ident();
-    if (elsewhere || inside)
+    bool inside = hn_lock_is_mine(&self->lock);
+    if ((elsewhere || inside) && hn_session_is_blocking(op))
         Py_RETURN_NONE;
-    return hn_session_run(self, &request, HN_NEVER);
+    return hn_session_do(op, &request, HN_NEVER, false);
 }
 
 PyMethodDef hn_stream_methods[] = {

@@ -13,8 +13,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, Literal
 
 from hypern import _native
-from hypern._off_loop import off_loop
-from hypern._scope import SCOPE_KEY, Scope, _current, finalize
+from hypern._scope import SCOPE_KEY, Scope, _current, afinalize, finalize
 from hypern.errors import TransactionAborted
 
 if TYPE_CHECKING:
@@ -76,10 +75,7 @@ class RequestScope(Scope):
         """Finalize every session. Raises what made a commit fail, TransactionAborted too."""
         self._close()
         if finalize(self.request_id, None, failed=failed) and not failed:
-            raise TransactionAborted(
-                f'nothing that request "{self.request_id}" did in its transaction was committed: '
-                "a statement in it had failed, and the handler went on as if it had not"
-            )
+            raise self._aborted()
 
     def abandon(self, error: BaseException) -> None:
         """Roll back and release, since `error` is on its way out; a failure is logged."""
@@ -92,14 +88,18 @@ class RequestScope(Scope):
 
     async def asettle(self, failed: bool) -> None:
         """As `settle`, without blocking the event loop."""
-        if self._in_transaction():
-            await off_loop(self.settle, failed)
+        for session in self._in_transaction():
+            awaited = _native.AsyncSession(session)
+            if failed or session.has_error or not session.auto_commit:
+                await awaited.rollback()
+            else:
+                await awaited.commit()
 
     async def aend(self, failed: bool) -> None:
         """As `end`, without blocking the event loop."""
         self._close()
-        if _native.sessions(self.request_id, None):
-            await off_loop(self.end, failed)
+        if await afinalize(self.request_id, None, failed=failed) and not failed:
+            raise self._aborted()
 
     async def aabandon(self, error: BaseException) -> None:
         """As `abandon`, without blocking the event loop."""
@@ -108,8 +108,10 @@ class RequestScope(Scope):
             return
         for ending in self._all():
             ending._close()
-        if any(_native.sessions(ending.request_id, None) for ending in self._all()):
-            await off_loop(self.abandon, error)
+            try:
+                await afinalize(ending.request_id, None, failed=True)
+            except Exception:
+                _log.exception("finalizing %r after %s failed", ending, type(error).__name__)
 
     def open_background(self) -> None:
         """The response has been sent: what still runs for this request has a scope of its own."""
@@ -136,8 +138,14 @@ class RequestScope(Scope):
         if background is None:
             return
         background._close()
-        if _native.sessions(background.request_id, None):
-            await off_loop(_end_background, background)
+        if await afinalize(background.request_id, None):
+            _log_aborted(background)
+
+    def _aborted(self) -> TransactionAborted:
+        return TransactionAborted(
+            f'nothing that request "{self.request_id}" did in its transaction was committed: '
+            "a statement in it had failed, and the handler went on as if it had not"
+        )
 
     def _all(self) -> tuple[Scope, ...]:
         return (self,) if self._background is None else (self, self._background)
@@ -167,7 +175,11 @@ def check_options(rollback_on: object, finalize: object) -> None:
 def _end_background(background: Scope) -> None:
     background._close()
     if finalize(background.request_id, None):
-        _log.error("nothing of a transaction of %r was committed: it had been aborted", background)
+        _log_aborted(background)
+
+
+def _log_aborted(background: Scope) -> None:
+    _log.error("nothing of a transaction of %r was committed: it had been aborted", background)
 
 
 def _printable(client_id: str | None) -> str:

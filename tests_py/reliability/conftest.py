@@ -1,0 +1,73 @@
+"""Fixtures of the reliability suite, and the table of what it has tried.
+
+`make test/reliability` sets HYPERN_RELIABILITY=full: everything is tried, the table is printed and
+kept in docs/reliability.md. Without it a sample of each kind runs.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+from reliability.own_server import PASSWORD, OwnServer
+from reliability.requests_script import TABLE
+from reliability.tally import Tally
+
+from hypern.database import Database, db, scope
+
+_tally = Tally()
+
+
+@pytest.fixture(scope="session")
+def full() -> bool:
+    """Whether everything is to be tried."""
+    return os.environ.get("HYPERN_RELIABILITY") == "full"
+
+
+@pytest.fixture
+def thorough(full: bool) -> None:
+    """For a test that takes too long to be part of a sample."""
+    if not full:
+        pytest.skip("make test/reliability tries it")
+
+
+@pytest.fixture
+def tally() -> Tally:
+    """Where a test notes what it has tried, and how often."""
+    return _tally
+
+
+@pytest.fixture(scope="module")
+def own_server() -> Iterator[OwnServer]:
+    """A server that may be stopped and started, with the ledger in it."""
+    server = OwnServer()
+    Database.configure(server.admin, alias="admin", max_size=20)
+    with scope():
+        db(alias="admin").execute(TABLE)
+    yield server
+    Database.close()
+    server.remove()
+
+
+@pytest.fixture
+def default(own_server: OwnServer) -> Iterator[OwnServer]:
+    """The server, configured as "default" with eight connections by TCP."""
+    Database.configure(
+        own_server.url(),
+        max_size=8,
+        connect_timeout_secs=5,
+        application_name="default",
+        password=PASSWORD,
+    )
+    yield own_server
+    Database.close("default")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print the table, and keep it where all of it was tried."""
+    if os.environ.get("HYPERN_RELIABILITY") != "full" or not _tally.rows:
+        return
+    terminalreporter.section("what was tried")
+    terminalreporter.write_line(_tally.table())
+    _tally.keep()

@@ -1,0 +1,201 @@
+"""A proxy in front of a PostgreSQL that breaks a conversation at a chosen message.
+
+It runs on an event loop in a thread of its own and reads whole messages, so that a fault can be
+placed at a message's boundary or in its middle.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import struct
+import threading
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, TypeVar
+
+CUT, RESET, HALF_CLOSE, BLACK_HOLE, SLOW = "cut", "reset", "half-close", "black hole", "slow"
+FAULTS = (CUT, RESET, HALF_CLOSE, BLACK_HOLE, SLOW)
+
+TO_SERVER, TO_CLIENT = "to server", "to client"
+
+# A black hole ends as TCP's own patience would end it, only sooner.
+HOLE_SECONDS = 3.0
+SLOW_SECONDS = 0.03
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True)
+class Message:
+    """A message that came by: the how-manieth of its connection and direction, and its length."""
+
+    connection: int
+    direction: str
+    index: int
+    kind: str
+    length: int
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What happens to a connection once `offset` bytes of a message have passed."""
+
+    what: str
+    message: Message
+    offset: int
+
+    def meets(self, message: Message) -> bool:
+        """Whether this is the message, in a conversation that need not repeat to the byte."""
+        mine = self.message
+        return (message.connection, message.direction, message.index) == (
+            mine.connection,
+            mine.direction,
+            mine.index,
+        )
+
+
+class _Link:
+    """One connection through the proxy."""
+
+    def __init__(self, number: int, client: _Stream, server: _Stream) -> None:
+        self.number = number
+        self.client = client
+        self.server = server
+        self.hole = False
+        self.typed = False  # the client's messages have a type byte once it has introduced itself
+
+    def abort(self, reset: bool = False) -> None:
+        for stream in (self.client, self.server):
+            if reset and not stream.writer.is_closing():
+                end: socket.socket = stream.writer.get_extra_info("socket")
+                end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            stream.writer.transport.abort()
+
+
+@dataclass
+class _Stream:
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+
+
+class FaultProxy:
+    """Passes connections on to 127.0.0.1:`port`, and does `fault` to one of them, once."""
+
+    def __init__(self, port: int, fault: Fault | None = None) -> None:
+        self.fault = fault
+        self.fired = threading.Event()
+        self.seen: list[Message] = []
+        self._server_port = port
+        self._links: list[_Link] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._listener = _run(self._listen())
+        self.port: int = self._listener.sockets[0].getsockname()[1]
+
+    def __enter__(self) -> FaultProxy:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Cut every connection and stop listening."""
+        _run(self._close())
+
+    async def _listen(self) -> asyncio.Server:
+        return await asyncio.start_server(self._accept, "127.0.0.1", 0)
+
+    async def _close(self) -> None:
+        self._listener.close()
+        for link in self._links:
+            link.abort()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        number = len(self._links)
+        client = _Stream(reader, writer)
+        try:
+            server = _Stream(*await asyncio.open_connection("127.0.0.1", self._server_port))
+        except OSError:  # the server is down: so is the proxy, for this client
+            writer.transport.abort()
+            return
+        link = _Link(number, client, server)
+        self._links.append(link)
+        for direction, source, sink in (
+            (TO_SERVER, client, server),
+            (TO_CLIENT, server, client),
+        ):
+            task = asyncio.ensure_future(self._pump(link, direction, source, sink))
+            self._tasks.add(task)
+
+    async def _pump(self, link: _Link, direction: str, source: _Stream, sink: _Stream) -> None:
+        index = 0
+        try:
+            while True:
+                data = await _read_message(link, direction, source.reader)
+                typed = direction == TO_CLIENT or link.typed
+                kind = chr(data[0]) if typed else "startup"
+                link.typed = link.typed or direction == TO_SERVER
+                message = Message(link.number, direction, index, kind, len(data))
+                self.seen.append(message)
+                index += 1
+                if not await self._pass_on(link, message, data, sink):
+                    return
+        except (OSError, asyncio.IncompleteReadError):
+            if not link.hole and not sink.writer.is_closing():
+                with contextlib.suppress(OSError):  # its peer may have gone first
+                    sink.writer.write_eof()
+
+    async def _pass_on(self, link: _Link, message: Message, data: bytes, sink: _Stream) -> bool:
+        """Pass a message on, or break the connection at it. Whether the direction goes on."""
+        if link.hole or sink.writer.is_closing():
+            return False
+        fault = self.fault
+        if fault is None or self.fired.is_set() or not fault.meets(message):
+            sink.writer.write(data)
+            return True
+        self.fired.set()
+        sink.writer.write(data[: fault.offset])
+        if fault.what == SLOW:
+            await asyncio.sleep(SLOW_SECONDS)
+            sink.writer.write(data[fault.offset :])
+            return True
+        if fault.what == HALF_CLOSE:
+            with contextlib.suppress(OSError):
+                sink.writer.write_eof()
+        elif fault.what == BLACK_HOLE:
+            link.hole = True
+            asyncio.get_running_loop().call_later(HOLE_SECONDS, link.abort, True)
+        else:
+            link.abort(reset=fault.what == RESET)
+        return False
+
+
+async def _read_message(link: _Link, direction: str, reader: asyncio.StreamReader) -> bytes:
+    head = await reader.readexactly(5 if direction == TO_CLIENT or link.typed else 4)
+    (length,) = struct.unpack("!I", head[-4:])
+    return head + await reader.readexactly(length - 4)
+
+
+_loop: asyncio.AbstractEventLoop | None = None
+_starting = threading.Lock()
+
+
+def _run(coroutine: Coroutine[Any, Any, _T]) -> _T:
+    """Run something on the proxies' loop, which starts with the first of them."""
+    global _loop
+    with _starting:
+        if _loop is None:
+            _loop = asyncio.new_event_loop()
+            serve: Callable[[], None] = _loop.run_forever
+            threading.Thread(target=serve, name="fault proxies", daemon=True).start()
+    return asyncio.run_coroutine_threadsafe(coroutine, _loop).result(10)

@@ -1,0 +1,184 @@
+"""Whatever a request does to its connection, the next one that gets it sees none of it."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from typing import Any, ClassVar
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
+from reliability.own_server import OwnServer
+from reliability.session_state import LITTER, LOOK, SCHEMA
+from reliability.tally import Tally
+
+from hypern import errors
+from hypern.database import Database, DbSession, db, finalize_db, scope
+
+
+@pytest.fixture
+def one_connection(own_server: OwnServer) -> Iterator[None]:
+    """The alias "one": a single connection, so that each request follows on the one before."""
+    with scope():
+        db(alias="admin").execute("DROP SCHEMA IF EXISTS left_schema")
+        for statement in filter(str.strip, SCHEMA.split(";")):
+            db(alias="admin").execute(statement)
+    Database.configure(own_server.admin, alias="one", max_size=1, acquire_timeout_secs=10)
+    yield
+    Database.close("one")
+    with scope():
+        for what in ("TABLE left_rows", "SEQUENCE left_sequence", "SCHEMA left_schema"):
+            db(alias="admin").execute(f"DROP {what}")
+        db(alias="admin").execute("DROP ROLE left_role")
+
+
+def _look(session: DbSession) -> tuple[dict[str, Any], Any]:
+    """All that can be seen of earlier requests, and the connection it was seen on."""
+    seen = session.query_one(LOOK)
+    pid = session.query_value("SELECT pg_backend_pid()")
+    with pytest.raises(errors.ObjectNotInPrerequisiteState):
+        session.query_value("SELECT currval('left_sequence')")
+    return seen, pid
+
+
+class Requests(RuleBasedStateMachine):
+    """Requests on one connection. The model is short: a request begins as the very first one did,
+    and only rows that were committed are there."""
+
+    statements: ClassVar[int] = 0
+    requests: ClassVar[int] = 0
+
+    @initialize()
+    def first(self) -> None:
+        with scope():
+            db(alias="one").execute("DELETE FROM left_rows")
+        with scope():
+            self.model, self.pid = _look(db(alias="one"))
+        self.session: DbSession | None = None
+
+    def _current(self) -> DbSession:
+        if self.session is None:
+            self.session = db("a request", alias="one")
+        return self.session
+
+    @rule()
+    def begin(self) -> None:
+        session = self._current()
+        if not session.is_in_transaction:
+            session.begin()
+
+    @rule(name=st.sampled_from(sorted(LITTER)))
+    def litter(self, name: str) -> None:
+        type(self).statements += 1
+        try:
+            LITTER[name](self._current())
+        except errors.ConnectionLost:
+            raise
+        except errors.DatabaseError:
+            pass  # not allowed here: in the wrong role, in no transaction, in an aborted one
+
+    @rule(how=st.sampled_from(["commit", "rollback", "set_error", "auto_commit off", ""]))
+    def end_and_look(self, how: str) -> None:
+        type(self).requests += 1
+        session = self._current()
+        keeps = self._end(session, how)
+        finalize_db("a request", alias="one")
+        self.session = None
+        with scope():
+            seen, pid = _look(db(alias="one"))
+        assert pid == self.pid, "the connection was not kept"
+        if keeps:
+            self.model["rows"] = seen["rows"]
+        assert seen == self.model
+
+    def _end(self, session: DbSession, how: str) -> bool:
+        """End the request one way or another. Whether rows may have been committed."""
+        try:
+            if how == "commit" and session.is_in_transaction:
+                session.commit()
+            elif how == "rollback" and session.is_in_transaction:
+                session.rollback()
+            elif how == "set_error":
+                session.set_error()
+            elif how == "auto_commit off":
+                session.set_auto_commit(False)
+        except errors.TransactionAborted:
+            return True
+        return how in ("commit", "")
+
+    def teardown(self) -> None:
+        finalize_db("a request", alias="one")
+
+
+def test_no_request_sees_what_the_one_before_has_left(
+    one_connection: None, full: bool, tally: Tally
+) -> None:
+    run_state_machine_as_test(
+        Requests,
+        settings=settings(
+            max_examples=300 if full else 20,
+            stateful_step_count=25,
+            deadline=None,
+            derandomize=not full,
+            suppress_health_check=list(HealthCheck),
+            database=None,
+        ),
+    )
+    tally.add("random statements left behind", Requests.statements, "the next request sees none")
+    tally.add("requests after them, on the same connection", Requests.requests, "as the first one")
+
+
+@pytest.mark.parametrize("name", sorted(LITTER))
+def test_each_alone_leaves_nothing(one_connection: None, name: str) -> None:
+    with scope():
+        before = _look(db(alias="one"))
+    for transaction in (False, True):
+        with scope():
+            if transaction:
+                db(alias="one").begin()
+            try:
+                LITTER[name](db(alias="one"))
+            except errors.DatabaseError:
+                db(alias="one").set_error()
+            db(alias="one").set_error()
+        with scope():
+            after = _look(db(alias="one"))
+        after[0]["rows"] = before[0]["rows"]
+        assert after == before
+
+
+def test_a_changed_schema_is_no_error_outside_a_transaction(
+    one_connection: None, tally: Tally
+) -> None:
+    """Another session changes what a statement's plan was made for."""
+    changes = [
+        "ALTER TABLE changing ALTER n TYPE text",
+        "ALTER TABLE changing ADD COLUMN more int",
+        "ALTER TABLE changing ALTER n TYPE int USING 1",
+        "DROP TABLE changing; CREATE TABLE changing (n numeric, kind mood)",
+        "DROP TABLE changing; DROP TYPE mood; CREATE TYPE mood AS ENUM ('new');"
+        "CREATE TABLE changing (n int, kind mood)",
+        "ALTER TYPE mood ADD VALUE 'newer'",
+        "ALTER TABLE changing RENAME COLUMN n TO m; ALTER TABLE changing ADD COLUMN n bigint",
+    ]
+    with scope():
+        admin = db(alias="admin")
+        admin.execute("DROP TABLE IF EXISTS changing")
+        admin.execute("DROP TYPE IF EXISTS mood")
+        admin.execute("CREATE TYPE mood AS ENUM ('old')")
+        admin.execute("CREATE TABLE changing (n int, kind mood)")
+        for change in random.sample(changes[:2], 2) + changes[2:]:
+            with scope():
+                for _ in range(2):
+                    db(alias="one").query("SELECT * FROM changing WHERE n::text <> $1", ["2"])
+                    db(alias="one").execute("INSERT INTO changing (n) VALUES (1)")
+            for statement in change.split(";"):
+                admin.execute(statement)
+            with scope():
+                rows = db(alias="one").query("SELECT * FROM changing WHERE n::text <> $1", ["2"])
+                assert all("n" in row for row in rows)
+        admin.execute("DROP TABLE changing")
+        admin.execute("DROP TYPE mood")
+    tally.add("a schema changed by another session", len(changes), "no error outside transactions")
