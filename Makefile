@@ -19,7 +19,7 @@ RECIPES := pyproject.toml setup.py $(wildcard build_backend/*.py)
 # With the directories, whose time changes when a file goes.
 SOURCES := $(shell find go python/native -type d -o -name '*.go' -o -name '*.[ch]' -o -name '*.map')
 PYTHON_CODE := $(wildcard setup.py build_backend tools python/hypern tests_py demo bench examples)
-C_CODE := $(wildcard python/native/*.c)
+C_CODE := $(wildcard python/native/*.c python/native/*/*.c)
 GO_CODE := ./go/... ./tests/...
 # The C extension alone is instrumented: the Go core and the interpreter are as ever.
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer -g

@@ -42,10 +42,10 @@ def core() -> GoExtension:
 
 def native() -> Extension:
     """The C extension."""
-    headers = sorted(str(path) for room in (HEADERS, SOURCES) for path in room.glob("*.h"))
+    headers = sorted(str(path) for room in (HEADERS, SOURCES) for path in room.rglob("*.h"))
     return Extension(
         "hypern._native",
-        sources=sorted(str(path) for path in SOURCES.glob("*.c")),
+        sources=sorted(str(path) for path in SOURCES.rglob("*.c")),
         depends=headers,
         extra_compile_args=c_flags(),
         libraries=["dl", "pthread"] if sys.platform == "linux" else [],

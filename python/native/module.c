@@ -1,15 +1,15 @@
 /* hypern._native: the extension module's start, and the functions that belong to no object. */
 #include "native.h"
 
-#include "awaited.h"
+#include "awaited/awaited.h"
+#include "awaited/operation.h"
 #include "buf.h"
-#include "codec.h"
-#include "codec_py.h"
-#include "core.h"
+#include "core/core.h"
 #include "error.h"
-#include "operation.h"
-#include "pool.h"
-#include "session.h"
+#include "session/pool.h"
+#include "session/session.h"
+#include "values/codec.h"
+#include "values/codec_py.h"
 
 static PyObject *sessions(PyObject *module, PyObject *args)
 {

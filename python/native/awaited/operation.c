@@ -1,0 +1,548 @@
+/* An awaited operation: one engine that an event loop drives, from its turn to its outcome. */
+#include "awaited/operation.h"
+
+#include "core/core.h"
+#include "engine/many.h"
+#include "error.h"
+#include "session/session.h"
+#include "session/settle.h"
+
+static void finish(hn_operation *self);
+
+/* Timers. */
+
+static void drop_timer(hn_operation *self)
+{
+    PyObject *timer = self->timer;
+    if (timer == NULL)
+        return;
+    self->timer = NULL;
+    PyObject *answer = PyObject_CallMethod(timer, "cancel", NULL);
+    if (answer == NULL)
+        PyErr_WriteUnraisable(timer);
+    Py_XDECREF(answer);
+    Py_DECREF(timer);
+}
+
+static void on_time(hn_operation *self);
+
+static PyObject *timer_fired(PyObject *op, PyObject *unused)
+{
+    (void)unused;
+    Py_INCREF(op);
+    Py_CLEAR(((hn_operation *)op)->timer);
+    on_time((hn_operation *)op);
+    Py_DECREF(op);
+    Py_RETURN_NONE;
+}
+
+static PyMethodDef timer_method = {"on_time", timer_fired, METH_NOARGS, NULL};
+
+/* Have on_time() called at the next time that matters. */
+static int set_timer(hn_operation *self)
+{
+    const hn_engine *e = self->driver.engine;
+    hn_time when = self->driver.limit;
+    if (e != NULL && e->need == HN_NEED_WAIT && e->need_until < when)
+        when = e->need_until;
+    if (self->timer != NULL && self->timer_at == when)
+        return 0;
+    drop_timer(self);
+    if (when == HN_NEVER)
+        return 0;
+    PyObject *callable = PyCFunction_New(&timer_method, (PyObject *)self);
+    if (callable == NULL)
+        return -1;
+    double seconds = (double)(when - hn_now()) / 1e9;
+    self->timer = PyObject_CallMethod(self->watcher->loop, "call_later", "dO",
+                                      seconds > 0 ? seconds : 0.0, callable);
+    self->timer_at = when;
+    Py_DECREF(callable);
+    return self->timer == NULL ? -1 : 0;
+}
+
+/* The end. */
+
+/* Take over the exception that is set. */
+static void fail(hn_operation *self)
+{
+    Py_CLEAR(self->result);
+    Py_XSETREF(self->exception, hn_exception_take());
+}
+
+/* Tell the task. Its future may be cancelled already: then it is about to leave. */
+static void wake_task(hn_operation *self)
+{
+    PyObject *done = NULL, *answer = NULL;
+    if (self->future == NULL || self->watcher == NULL)
+        return;
+    done = PyObject_CallMethod(self->future, "done", NULL);
+    if (done == Py_False)
+        answer = PyObject_CallMethod(self->future, "set_result", "O", Py_None);
+    if (done == NULL || (done == Py_False && answer == NULL))
+        PyErr_WriteUnraisable(self->future);
+    Py_XDECREF(done);
+    Py_XDECREF(answer);
+}
+
+/* The engine is over, or was never made: `result` or `exception` has the outcome. The session is
+ * anybody's from here on. */
+static void finish(hn_operation *self)
+{
+    hn_session *session = self->session;
+    hn_engine *engine = self->driver.engine;
+    bool was_open = (session->last_state & HN_FLAG_IN_TRANSACTION) != 0;
+    Py_INCREF(self);
+    if (engine != NULL) {
+        session->last_state = engine->call.state;
+        self->count = self->result != NULL ? engine->call.count : 0;
+        self->driver.engine = NULL;
+        hn_engine_free(engine);
+    }
+    if (self->began != 0)
+        self->seconds = (double)(hn_now() - self->began) / 1e9;
+    if (self->request.op == HN_OP_FINALIZE)
+        self->hooks = hn_settle_finalized(session, self->before, self->result != NULL, self->count);
+    else if (was_open)
+        self->hooks = hn_settle_hooks(session, session->last_state, self->result != NULL);
+    drop_timer(self);
+    self->life = HN_LIFE_OVER;
+    self->inside = 0;
+    hn_lock_give(&session->lock);
+    if (self->detached) {
+        self->detached = false;
+        hn_operation_settle(self);
+        Py_DECREF(self);
+    } else if (self->watcher != NULL && self->watcher->thread != PyThread_get_thread_ident()) {
+        if (hn_watcher_soon(self->watcher, self) < 0)
+            PyErr_WriteUnraisable((PyObject *)self);
+    } else {
+        wake_task(self);
+    }
+    if (self->watcher != NULL && !self->is_ready)
+        hn_watcher_remove(self->watcher, self);
+    Py_DECREF(self);
+}
+
+/* The engine is over. */
+static void conclude(hn_operation *self)
+{
+    self->result = hn_engine_result(self->driver.engine);
+    if (self->result == NULL)
+        fail(self);
+    else if (self->request.op == HN_OP_FINALIZE)
+        Py_SETREF(self->result, PyBool_FromLong(self->driver.engine->call.count != 0));
+    else if (self->answer != NULL)
+        Py_SETREF(self->result, Py_NewRef(self->answer));
+    finish(self);
+}
+
+/* It cannot go on: the exception that is set is the outcome. */
+static void give_up(hn_operation *self)
+{
+    PyObject *exception = hn_exception_take();
+    if (self->driver.engine != NULL)
+        hn_engine_abandon(self->driver.engine);
+    Py_XSETREF(self->exception, exception);
+    finish(self);
+}
+
+/* Going on. */
+
+/* One advance. Whether it is over. */
+static bool advance(hn_operation *self, hn_wake wake, int block_ms)
+{
+    if (self->context != NULL && PyContext_Enter(self->context) < 0)
+        PyErr_WriteUnraisable(self->context);
+    hn_progress progress = hn_engine_advance(self->driver.engine, wake, block_ms);
+    if (self->context != NULL && PyContext_Exit(self->context) < 0)
+        PyErr_WriteUnraisable(self->context);
+    return progress == HN_OVER;
+}
+
+/* Have the loop come back to it. */
+static void wait(hn_operation *self)
+{
+    const hn_engine *e = self->driver.engine;
+    self->inside = 0;
+    int rc = 0;
+    if (e->need == HN_NEED_ROWS)
+        wake_task(self);
+    else if (e->need == HN_NEED_LOOK_UP)
+        rc = hn_watcher_soon(self->watcher, self);
+    else
+        rc = hn_watcher_arm(self->watcher, self, e->need_fd, e->need_events);
+    if (rc < 0 || set_timer(self) < 0)
+        give_up(self);
+}
+
+static void go_on(hn_operation *self, hn_wake wake)
+{
+    hn_watcher_disarm(self->watcher, self);
+    self->inside = PyThread_get_thread_ident();
+    if (advance(self, wake, 0))
+        conclude(self);
+    else
+        wait(self);
+}
+
+bool hn_operation_is_hungry(const hn_operation *self)
+{
+    return self->life == HN_LIFE_RUNNING && self->driver.engine != NULL &&
+           self->driver.engine->need == HN_NEED_ROWS;
+}
+
+void hn_operation_feed(hn_operation *self, PyObject *rows, bool more)
+{
+    if (rows == NULL || hn_many_take(self->driver.engine, rows, more) < 0)
+        hn_engine_raise(self->driver.engine);
+    go_on(self, HN_WAKE_READY);
+}
+
+/* Make the engine. Whether there is one, or else it is over. */
+static bool begin(hn_operation *self)
+{
+    self->inside = PyThread_get_thread_ident();
+    if (self->request.op == HN_OP_FINALIZE) {
+        self->before = hn_go.hypern_state(self->session->handle, HN_SET_NOTHING, 0);
+        if ((self->before & 0xff) == HN_STATE_CLOSED) {
+            self->result = Py_NewRef(Py_False); /* somebody was first */
+            finish(self);
+            return false;
+        }
+        self->driver.limit = HN_NEVER;
+    }
+    self->driver.engine = hn_engine_new(self->session);
+    if (self->driver.engine != NULL && hn_engine_start(self->driver.engine, &self->request) == 0)
+        return true;
+    fail(self);
+    finish(self);
+    return false;
+}
+
+void hn_operation_go(hn_operation *self)
+{
+    if (self->inside != 0)
+        return;
+    Py_INCREF(self);
+    if (self->life == HN_LIFE_OVER) {
+        wake_task(self);
+        hn_watcher_remove(self->watcher, self);
+    } else if (self->life == HN_LIFE_RUNNING && (self->driver.engine != NULL || begin(self))) {
+        go_on(self, HN_WAKE_READY);
+    }
+    Py_DECREF(self);
+}
+
+/* It leaves the queue: the exception that is set is the outcome. */
+static void leave_queue(hn_operation *self)
+{
+    hn_lock_leave(&self->session->lock, &self->turn);
+    fail(self);
+    drop_timer(self);
+    self->life = HN_LIFE_OVER;
+    wake_task(self);
+    if (self->watcher != NULL)
+        hn_watcher_remove(self->watcher, self);
+    if (self->detached) {
+        self->detached = false;
+        hn_operation_settle(self);
+        Py_DECREF(self);
+    }
+}
+
+/* FINALIZE waits for whoever is in the session: ask, insist, leave. */
+static void insist(hn_operation *self)
+{
+    if (self->driver.stage == HN_KILLED) {
+        hn_raise("InterfaceError", "the session of request %R cannot be finalized: its statement "
+                                   "does not end", self->session->request_id);
+        leave_queue(self);
+        return;
+    }
+    bool asked = self->driver.stage == HN_CANCELLING;
+    hn_go.hypern_cancel(self->session->handle, asked ? HN_CANCEL_KILL : HN_CANCEL_REQUEST);
+    self->driver.stage = asked ? HN_KILLED : HN_CANCELLING;
+    self->driver.limit = hn_now() + HN_GRACE;
+    if (set_timer(self) < 0)
+        PyErr_WriteUnraisable((PyObject *)self);
+}
+
+/* The time for waiting in the queue is up. */
+static void be_late(hn_operation *self)
+{
+    if (self->request.op == HN_OP_FINALIZE) {
+        insist(self);
+        return;
+    }
+    hn_lock_raise(HN_LOCK_LATE);
+    leave_queue(self);
+}
+
+static void on_time(hn_operation *self)
+{
+    hn_driver *d = &self->driver;
+    if (self->inside != 0 || self->watcher == NULL)
+        return; /* whoever drives it looks at the clock */
+    bool is_late = hn_ms_until(d->limit, 1) == 0;
+    if (self->life == HN_LIFE_QUEUED && is_late) {
+        be_late(self);
+        return;
+    }
+    if (self->life != HN_LIFE_RUNNING || d->engine == NULL)
+        return;
+    bool waits = d->engine->need == HN_NEED_WAIT;
+    if (waits && (hn_ms_until(d->engine->need_until, 1) == 0 ||
+                  (is_late && d->stage == HN_RUNNING))) {
+        go_on(self, HN_WAKE_TIMEOUT);
+    } else if (is_late && hn_operation_is_hungry(self)) {
+        hn_engine_cancel(d->engine, HN_CANCEL_REQUEST);
+        d->stage = HN_CANCELLING;
+        d->limit = hn_now() + HN_GRACE;
+        go_on(self, HN_WAKE_READY);
+    } else if (is_late) {
+        hn_driver_escalate(d);
+        if (d->engine->call.want == HN_WANT_FAIL)
+            conclude(self);
+        else if (set_timer(self) < 0)
+            give_up(self);
+    } else if (set_timer(self) < 0) { /* the loop's clock was ahead of ours */
+        give_up(self);
+    }
+}
+
+/* A thread drives it. */
+
+bool hn_operation_is_inside(const hn_operation *self)
+{
+    return self->inside == PyThread_get_thread_ident();
+}
+
+bool hn_operation_is_stranded(const hn_operation *self)
+{
+    if (self->inside != 0 || self->watcher == NULL)
+        return false;
+    if (self->watcher->thread == PyThread_get_thread_ident())
+        return true;
+    PyObject *running = PyObject_CallMethod(self->watcher->loop, "is_running", NULL);
+    if (running == NULL)
+        PyErr_WriteUnraisable(self->watcher->loop);
+    Py_XDECREF(running);
+    return running == Py_False;
+}
+
+/* One wait of a driving thread: 0, or -1 with an exception. *late: the operation's own time or the
+ * core's is up. */
+static int sleep_for(hn_operation *self, hn_time until, bool *late)
+{
+    hn_driver *d = &self->driver;
+    const hn_engine *e = d->engine;
+    *late = false;
+    if (e->need != HN_NEED_WAIT)
+        return PyErr_CheckSignals();
+    hn_time core = e->need_until;
+    for (;;) {
+        hn_time next = until < d->limit ? until : d->limit;
+        int ready = hn_wait_fd(e->need_fd, e->need_events, core < next ? core : next);
+        if (ready != 0)
+            return ready < 0 ? -1 : 0;
+        *late = hn_ms_until(core, 1) == 0 || hn_ms_until(d->limit, 1) == 0;
+        if (*late || hn_ms_until(until, 1) == 0)
+            return 0;
+    }
+}
+
+int hn_operation_drive(hn_operation *self, hn_time until)
+{
+    int rc = 0;
+    hn_wake wake = HN_WAKE_READY;
+    hn_driver *d = &self->driver;
+    Py_INCREF(self);
+    hn_watcher_disarm(self->watcher, self);
+    bool is_begun = d->engine != NULL || begin(self);
+    self->inside = PyThread_get_thread_ident();
+    bool waits = is_begun && d->engine->need == HN_NEED_WAIT;
+    while (is_begun) {
+        bool late = false;
+        if (hn_operation_is_hungry(self)) {
+            rc = hn_raise("InterfaceError", "the session is in the middle of an execute_many() "
+                                            "whose rows come from this thread's event loop");
+            break;
+        }
+        if (waits && (rc = sleep_for(self, until, &late)) < 0)
+            break;
+        if (waits && !late && hn_ms_until(until, 1) == 0)
+            break; /* not ready: no advance */
+        wake = late ? HN_WAKE_TIMEOUT : HN_WAKE_READY;
+        hn_time next = until < d->limit ? until : d->limit;
+        if (advance(self, wake, hn_ms_until(next, HN_TICK_MS))) {
+            conclude(self);
+            is_begun = false;
+            break;
+        }
+        waits = d->engine->need == HN_NEED_WAIT;
+        if (!waits && (rc = PyErr_CheckSignals()) < 0)
+            break;
+        if (hn_ms_until(d->limit, 1) == 0)
+            hn_driver_escalate(d);
+        if (hn_ms_until(until, 1) == 0)
+            break;
+    }
+    if (is_begun) {
+        PyObject *exception = hn_exception_take();
+        wait(self);
+        if (exception != NULL)
+            hn_exception_raise(exception);
+    } else {
+        self->inside = 0;
+    }
+    Py_DECREF(self);
+    return rc;
+}
+
+/* Turns. */
+
+int hn_operation_start(hn_operation *self, PyObject *loop)
+{
+    self->life = HN_LIFE_DONE;
+    if (hn_session_check(self->session) < 0)
+        return -1;
+    hn_watcher *watcher = hn_watcher_of(loop);
+    if (watcher == NULL)
+        return -1;
+    if (self->request.is_fed) {
+        self->rows = Py_TYPE(self->request.params)->tp_as_async->am_aiter(self->request.params);
+        if (self->rows == NULL)
+            return -1;
+    } else if (self->request.op == HN_OP_MANY) {
+        self->context = PyContext_CopyCurrent();
+        if (self->context == NULL)
+            return -1;
+    }
+    self->driver = (hn_driver){.engine = NULL, .stage = HN_RUNNING, .limit = HN_NEVER};
+    if (self->timeout != HN_NEVER)
+        self->driver.limit = hn_now() + self->timeout;
+    if (self->session->pool->observer != NULL && hn_settle_is_observed(&self->request))
+        self->began = hn_now();
+    self->turn = (hn_waiter){.thread = watcher->thread, .operation = self};
+    switch (hn_lock_await(&self->session->lock, &self->turn)) {
+    case HN_LOCKED:
+        self->life = HN_LIFE_RUNNING;
+        hn_watcher_add(watcher, self);
+        if (begin(self))
+            go_on(self, HN_WAKE_READY);
+        return 0;
+    case HN_LOCK_QUEUED:
+        self->life = HN_LIFE_QUEUED;
+        hn_watcher_add(watcher, self);
+        if (set_timer(self) == 0)
+            return 0;
+        hn_lock_leave(&self->session->lock, &self->turn);
+        hn_watcher_remove(watcher, self);
+        self->life = HN_LIFE_DONE;
+        return -1;
+    case HN_LOCK_REENTRED:
+    default:
+        return hn_lock_raise(HN_LOCK_REENTRED);
+    }
+}
+
+void hn_operation_granted(hn_operation *self)
+{
+    PyObject *exception = hn_exception_take(); /* of whoever gives the lock */
+    self->life = HN_LIFE_RUNNING;
+    self->driver.stage = HN_RUNNING;
+    if (hn_watcher_soon(self->watcher, self) < 0)
+        give_up(self); /* the loop is closed */
+    if (exception != NULL)
+        hn_exception_raise(exception);
+}
+
+/* Whether a task that leaves has it cancelled on the server: not what is to undo or to end things,
+ * which is short and must happen. */
+static bool is_cancellable(const hn_operation *self)
+{
+    switch (self->request.op) {
+    case HN_OP_FINALIZE:
+    case HN_OP_ROLLBACK:
+    case HN_OP_ROLLBACK_TO:
+    case HN_OP_STREAM_END:
+        return false;
+    default:
+        return true;
+    }
+}
+
+static void detach(hn_operation *self)
+{
+    self->detached = true;
+    Py_INCREF(self);
+    Py_CLEAR(self->future);
+}
+
+void hn_operation_leave(hn_operation *self)
+{
+    hn_driver *d = &self->driver;
+    bool finalizes = self->request.op == HN_OP_FINALIZE;
+    Py_CLEAR(self->future);
+    switch (self->life) {
+    case HN_LIFE_QUEUED:
+        if (finalizes) {
+            detach(self);
+            return;
+        }
+        hn_lock_leave(&self->session->lock, &self->turn);
+        drop_timer(self);
+        if (self->watcher != NULL)
+            hn_watcher_remove(self->watcher, self);
+        break;
+    case HN_LIFE_RUNNING:
+        detach(self);
+        if (self->inside != 0 || d->stage != HN_RUNNING) {
+            return; /* whoever is inside goes on to the end */
+        }
+        if (d->engine == NULL && !finalizes) {
+            PyErr_SetString(PyExc_RuntimeError, "nobody waits for it");
+            give_up(self);
+        } else if (d->engine != NULL && is_cancellable(self)) {
+            if (d->engine->need == HN_NEED_WAIT) {
+                hn_watcher_disarm(self->watcher, self);
+                PyErr_SetString(PyExc_RuntimeError, "nobody waits for it");
+                give_up(self);
+                return;
+            }
+            bool hungry = hn_operation_is_hungry(self);
+            hn_driver_escalate(d);
+            if (hungry)
+                go_on(self, HN_WAKE_READY); /* it stops by itself */
+            else if (set_timer(self) < 0)
+                give_up(self);
+        }
+        return;
+    case HN_LIFE_OVER:
+        hn_operation_settle(self);
+        break;
+    default:
+        break;
+    }
+    self->life = HN_LIFE_DONE;
+}
+
+void hn_operation_lose(hn_operation *self)
+{
+    Py_INCREF(self);
+    if (self->watcher != NULL)
+        hn_watcher_remove(self->watcher, self);
+    Py_CLEAR(self->timer);
+    PyObject *exception = hn_exception_take();
+    if (self->life == HN_LIFE_QUEUED) {
+        PyErr_SetString(PyExc_RuntimeError, "the event loop was closed while an operation waited");
+        leave_queue(self);
+    } else if (self->life == HN_LIFE_RUNNING) {
+        PyErr_SetString(PyExc_RuntimeError, "the event loop was closed while an operation ran");
+        give_up(self);
+    }
+    if (exception != NULL)
+        hn_exception_raise(exception);
+    Py_DECREF(self);
+}

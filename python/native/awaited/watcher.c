@@ -1,0 +1,265 @@
+/* What the operations of one event loop wait for: an epoll of ours that the loop watches. */
+#include "awaited/watcher.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "awaited/operation.h"
+#include "core/core.h"
+#include "error.h"
+
+/* How long the operations of a loop may keep it from its other work at a time. One chunk of rows
+ * is decoded in any case. */
+#define BUDGET (1 * HN_MS)
+#define EVENTS_MAX 32
+
+static PyTypeObject *watcher_type;
+static hn_watcher *watchers; /* the last one used first */
+
+void hn_watcher_forget(void)
+{
+    for (hn_watcher *w = watchers; w != NULL; w = w->next) {
+        close(w->epoll);
+        w->epoll = -1;
+    }
+}
+
+/* Ask the loop to call the watcher. */
+static int watch(hn_watcher *self)
+{
+    PyObject *answer =
+        PyObject_CallMethod(self->loop, "add_reader", "iO", self->epoll, (PyObject *)self);
+    Py_XDECREF(answer);
+    if (answer != NULL)
+        return 0;
+    if (!PyErr_ExceptionMatches(PyExc_NotImplementedError) &&
+        !PyErr_ExceptionMatches(PyExc_AttributeError))
+        return -1;
+    PyErr_Clear();
+    return hn_raise("InterfaceError", "this event loop (%s) cannot watch a socket: it has no "
+                                      "add_reader(); use asyncio's own loop or uvloop",
+                    Py_TYPE(self->loop)->tp_name);
+}
+
+static hn_watcher *new_watcher(PyObject *loop)
+{
+    hn_watcher *self = (hn_watcher *)watcher_type->tp_alloc(watcher_type, 0);
+    if (self == NULL)
+        return NULL;
+    self->loop = Py_NewRef(loop);
+    self->generation = hn_core_generation();
+    self->next = watchers;
+    watchers = self;
+    self->epoll = epoll_create1(EPOLL_CLOEXEC);
+    if (self->epoll < 0)
+        PyErr_SetFromErrno(PyExc_OSError);
+    int rc = self->epoll < 0 ? -1 : watch(self);
+    Py_DECREF(self); /* the loop's callback has one */
+    return rc < 0 ? NULL : self;
+}
+
+hn_watcher *hn_watcher_of(PyObject *loop)
+{
+    hn_watcher *w = watchers;
+    hn_watcher **from = &watchers;
+    while (w != NULL && (w->loop != loop || w->generation != hn_core_generation())) {
+        from = &w->next;
+        w = w->next;
+    }
+    if (w == NULL) {
+        w = new_watcher(loop);
+        if (w == NULL)
+            return NULL;
+    } else if (w != watchers) {
+        *from = w->next;
+        w->next = watchers;
+        watchers = w;
+    }
+    w->thread = PyThread_get_thread_ident();
+    return w;
+}
+
+void hn_watcher_add(hn_watcher *self, hn_operation *op)
+{
+    op->watcher = self;
+    op->peer = self->operations;
+    op->peer_from = &self->operations;
+    if (op->peer != NULL)
+        op->peer->peer_from = &op->peer;
+    self->operations = op;
+}
+
+void hn_watcher_remove(hn_watcher *self, hn_operation *op)
+{
+    hn_watcher_disarm(self, op);
+    *op->peer_from = op->peer;
+    if (op->peer != NULL)
+        op->peer->peer_from = op->peer_from;
+    op->watcher = NULL;
+}
+
+int hn_watcher_arm(hn_watcher *self, hn_operation *op, int fd, short events)
+{
+    struct epoll_event event = {.events = EPOLLONESHOT, .data.ptr = op};
+    event.events |= (events & POLLIN) != 0 ? EPOLLIN : 0;
+    event.events |= (events & POLLOUT) != 0 ? EPOLLOUT : 0;
+    /* Most sockets are known from the statement before. */
+    if (epoll_ctl(self->epoll, EPOLL_CTL_MOD, fd, &event) < 0 &&
+        (errno != ENOENT || epoll_ctl(self->epoll, EPOLL_CTL_ADD, fd, &event) < 0)) {
+        PyErr_SetFromErrno(PyExc_OSError);
+        return -1;
+    }
+    op->armed_fd = fd;
+    return 0;
+}
+
+static void enqueue(hn_watcher *self, hn_operation *op)
+{
+    if (op->is_ready)
+        return;
+    op->is_ready = true;
+    op->next_ready = NULL;
+    if (self->last == NULL)
+        self->first = op;
+    else
+        self->last->next_ready = op;
+    self->last = op;
+}
+
+static void dequeue(hn_watcher *self, hn_operation *op)
+{
+    hn_operation *before = NULL;
+    for (hn_operation *o = self->first; o != op; o = o->next_ready)
+        before = o;
+    if (before == NULL)
+        self->first = op->next_ready;
+    else
+        before->next_ready = op->next_ready;
+    if (self->last == op)
+        self->last = before;
+    op->is_ready = false;
+}
+
+void hn_watcher_disarm(hn_watcher *self, hn_operation *op)
+{
+    if (op->armed_fd >= 0)
+        epoll_ctl(self->epoll, EPOLL_CTL_DEL, op->armed_fd, NULL);
+    op->armed_fd = -1;
+    if (op->is_ready)
+        dequeue(self, op);
+}
+
+static int schedule(hn_watcher *self)
+{
+    if (self->scheduled)
+        return 0;
+    bool here = self->thread == PyThread_get_thread_ident();
+    PyObject *answer = PyObject_CallMethod(
+        self->loop, here ? "call_soon" : "call_soon_threadsafe", "OO", (PyObject *)self, Py_None);
+    if (answer == NULL)
+        return -1;
+    Py_DECREF(answer);
+    self->scheduled = true;
+    return 0;
+}
+
+int hn_watcher_soon(hn_watcher *self, hn_operation *op)
+{
+    enqueue(self, op);
+    if (schedule(self) == 0)
+        return 0;
+    hn_watcher_disarm(self, op);
+    return -1;
+}
+
+static int collect(hn_watcher *self)
+{
+    struct epoll_event events[EVENTS_MAX];
+    int n = epoll_wait(self->epoll, events, EVENTS_MAX, 0);
+    for (int i = 0; i < n; i++) {
+        hn_operation *op = events[i].data.ptr;
+        op->armed_fd = -1;
+        enqueue(self, op);
+    }
+    if (n >= 0 || errno == EINTR)
+        return 0;
+    PyErr_SetFromErrno(PyExc_OSError);
+    return -1;
+}
+
+/* The loop's callback: the epoll is readable, or (with an argument) it was asked for. */
+static PyObject *call(PyObject *op, PyObject *args, PyObject *kwargs)
+{
+    (void)kwargs;
+    hn_watcher *self = (hn_watcher *)op;
+    self->thread = PyThread_get_thread_ident();
+    if (PyTuple_GET_SIZE(args) > 0)
+        self->scheduled = false;
+    if (self->generation != hn_core_generation())
+        Py_RETURN_NONE;
+    if (collect(self) < 0)
+        return NULL;
+    Py_INCREF(self);
+    hn_time until = self->first != NULL && self->first != self->last ? hn_now() + BUDGET : 0;
+    while (self->first != NULL) {
+        hn_operation *next = self->first;
+        dequeue(self, next);
+        hn_operation_go(next);
+        if (self->first != NULL && hn_now() >= until)
+            break;
+    }
+    int rc = self->first == NULL ? 0 : schedule(self);
+    Py_DECREF(self);
+    if (rc < 0)
+        return NULL;
+    Py_RETURN_NONE;
+}
+
+static int traverse(PyObject *op, visitproc visit, void *arg)
+{
+    Py_VISIT(Py_TYPE(op));
+    Py_VISIT(((hn_watcher *)op)->loop);
+    return 0;
+}
+
+static void dealloc(PyObject *op)
+{
+    hn_watcher *self = (hn_watcher *)op;
+    PyTypeObject *type = Py_TYPE(op);
+    PyObject_GC_UnTrack(op);
+    while (self->operations != NULL)
+        hn_operation_lose(self->operations);
+    for (hn_watcher **w = &watchers; *w != NULL; w = &(*w)->next)
+        if (*w == self) {
+            *w = self->next;
+            break;
+        }
+    if (self->epoll >= 0)
+        close(self->epoll);
+    Py_CLEAR(self->loop);
+    type->tp_free(op);
+    Py_DECREF(type);
+}
+
+static PyType_Slot slots[] = {
+    {Py_tp_call, call},
+    {Py_tp_traverse, traverse},
+    {Py_tp_dealloc, dealloc},
+    {0, NULL},
+};
+
+static PyType_Spec spec = {
+    .name = "hypern._native.Watcher",
+    .basicsize = sizeof(hn_watcher),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    .slots = slots,
+};
+
+int hn_watcher_ready(void)
+{
+    if (watcher_type == NULL)
+        watcher_type = (PyTypeObject *)PyType_FromSpec(&spec);
+    return watcher_type == NULL ? -1 : 0;
+}

@@ -1,0 +1,58 @@
+/* What happens in a forked child: the parent's sockets are closed and its core is forgotten.
+ *
+ * The handler runs in the child before fork() returns there, with one thread left and any lock of
+ * the C library or of Go possibly held by a thread that is gone. So it does only what is
+ * async-signal-safe, asks the Go runtime nothing, and never writes to a socket: the connection is
+ * the parent's, and a Terminate message from here would end it.
+ */
+#include "awaited/watcher.h"
+#include "core/core.h"
+
+#include <pthread.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* Written by Go before connect returns, read here. Made once, kept through every generation. */
+static hn_fd *table;
+
+static void close_inherited(void)
+{
+    for (size_t i = 0; i < HN_FD_SLOTS; i++) {
+        int32_t fd = __atomic_load_n(&table[i].fd_plus_1, __ATOMIC_ACQUIRE) - 1;
+        if (fd < 0)
+            continue;
+        /* A descriptor closed by the parent just before the fork may by now be another file's. */
+        struct stat st;
+        if (table[i].ino == 0 || (fstat(fd, &st) == 0 && (uint64_t)st.st_ino == table[i].ino))
+            close(fd);
+        table[i].ino = 0;
+        __atomic_store_n(&table[i].fd_plus_1, 0, __ATOMIC_RELEASE);
+    }
+}
+
+static void in_child(void)
+{
+    if (!hn_core_forget())
+        return;
+    close_inherited();
+    hn_engine_forget_spares();
+    hn_watcher_forget();
+}
+
+hn_fd *hn_fork_table(void)
+{
+    if (table != NULL)
+        return table;
+    /* Zero pages until used, and no lock of malloc behind them. */
+    void *pages = mmap(NULL, HN_FD_SLOTS * sizeof(hn_fd), PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (pages == MAP_FAILED)
+        return NULL;
+    if (pthread_atfork(NULL, NULL, in_child) != 0) {
+        munmap(pages, HN_FD_SLOTS * sizeof(hn_fd));
+        return NULL;
+    }
+    table = pages;
+    return table;
+}

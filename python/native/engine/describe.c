@@ -1,0 +1,140 @@
+/* The part of an operation in which the server's description meets the parameters. */
+#include "engine/describe.h"
+
+#include <string.h>
+
+#include "buf.h"
+#include "error.h"
+#include "session/pool.h"
+#include "session/session.h"
+
+static void use_plan(hn_engine *e, hn_plan *plan)
+{
+    if (plan != NULL)
+        hn_plan_ref(plan);
+    if (e->plan != NULL)
+        hn_plan_unref(e->plan);
+    e->plan = plan;
+}
+
+int hn_describe_guess(hn_engine *e)
+{
+    e->call.plan = 0;
+    e->body.len = 0;
+    hn_pool *pool = e->session->pool;
+    use_plan(e, hn_plans_find(&pool->plans, e->request.sql, &e->plan_id));
+    if (e->plan == NULL)
+        return PyErr_Occurred() ? -1 : 0;
+    switch (hn_encode(e->plan, e->request.params, NULL, -1, &e->body)) {
+    case 0:
+        e->call.plan = e->plan_id;
+        return HN_IN_GUESS;
+    case HN_NEED_TZ: /* the core knows the zone, and tells it with WANT_ENCODE */
+        return 0;
+    default:
+        /* The plan may be of an older schema: only a fresh description is worth an error. */
+        if (!PyErr_ExceptionMatches(PyExc_Exception))
+            return -1;
+        PyErr_Clear();
+        return HN_IN_REPARSE;
+    }
+}
+
+/* The outcome is the exception that is set. Nothing of the statement has been sent, so that the
+ * connection stays as good as it was. */
+static void withdraw(hn_engine *e)
+{
+    hn_engine_raise(e);
+    hn_engine_step(e, HN_OP_ABANDON, HN_IN_CANCELLED);
+}
+
+/* The session's time zone is the last of the description's three parts. */
+static int read_timezone(hn_engine *e)
+{
+    const hn_buf *out = &e->call.out;
+    size_t at = 0;
+    for (int part = 0;; part++) {
+        uint32_t len;
+        if (out->len - at < sizeof len)
+            break;
+        memcpy(&len, out->data + at, sizeof len);
+        at += sizeof len;
+        if (len > out->len - at)
+            break;
+        if (part == 2) {
+            PyObject *text = PyUnicode_DecodeUTF8((const char *)out->data + at, len, NULL);
+            Py_XSETREF(e->timezone, text);
+            return text == NULL ? -1 : 0;
+        }
+        at += len;
+    }
+    PyErr_SetString(PyExc_SystemError, "the core's description of a statement is cut short");
+    return -1;
+}
+
+static int encode(hn_engine *e)
+{
+    e->body.len = 0;
+    if (e->request.op == HN_OP_MANY)
+        return 0; /* the rows are encoded as they are sent */
+    int rc = hn_encode(e->plan, e->request.params, e->timezone, -1, &e->body);
+    if (rc == HN_NEED_TZ)
+        return hn_raise("InterfaceError", "the server did not report its TimeZone setting");
+    return rc;
+}
+
+/* The description is complete, or types are asked for. */
+static void proceed(hn_engine *e)
+{
+    size_t max = sizeof e->asked / sizeof e->asked[0];
+    e->asked_count = hn_plan_unknown(e->plan, e->asked, max);
+    if (e->asked_count > 0) {
+        e->call.sql = (const char *)e->asked;
+        e->call.sql_len = (int64_t)(e->asked_count * sizeof e->asked[0]);
+        hn_engine_step(e, HN_OP_TYPES, 0);
+        return;
+    }
+    hn_plans *plans = &e->session->pool->plans;
+    if (hn_plan_resolve(e->plan) < 0 ||
+        hn_plans_keep(plans, e->request.sql, e->plan_id, e->plan) < 0 || encode(e) < 0) {
+        withdraw(e);
+        return;
+    }
+    e->call.plan = e->plan_id;
+    hn_engine_step(e, HN_OP_CONTINUE, 0);
+}
+
+void hn_describe_encode(hn_engine *e)
+{
+    if (read_timezone(e) < 0) {
+        withdraw(e);
+        return;
+    }
+    if (e->plan == NULL || e->plan_id != e->call.plan)
+        use_plan(e, hn_plans_find(&e->session->pool->plans, e->request.sql, &e->plan_id));
+    if (e->plan != NULL && e->plan_id == e->call.plan) {
+        if (encode(e) < 0)
+            withdraw(e);
+        else
+            hn_engine_step(e, HN_OP_CONTINUE, 0);
+        return;
+    }
+    use_plan(e, NULL);
+    e->plan_id = e->call.plan;
+    if (!PyErr_Occurred())
+        e->plan = hn_plan_new(e->session->pool->codec, e->call.out.data, e->call.out.len,
+                              e->request.sql);
+    if (e->plan == NULL)
+        withdraw(e);
+    else
+        proceed(e);
+}
+
+void hn_describe_learn(hn_engine *e)
+{
+    if (hn_codec_add_types(e->session->pool->codec, e->call.out.data, e->call.out.len, e->asked,
+                           e->asked_count) < 0)
+        withdraw(e);
+    else
+        proceed(e);
+}

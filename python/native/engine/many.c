@@ -1,0 +1,144 @@
+/* The rows of execute_many: encoded in batches from any iterable and sent while answers come in.
+ *
+ * Nothing is synced before the end, so that the rows are one unit for the core to commit or undo.
+ * A batch is made only when the one before it has been sent whole: what is in the buffer can then
+ * be dropped without cutting a message in two.
+ */
+#include "engine/many.h"
+
+#include "buf.h"
+#include "error.h"
+
+#define BATCH_SIZE (64u * 1024)
+
+static const uint8_t execute_message[] = {'E', 0, 0, 0, 9, 0, 0, 0, 0, 0};
+static const uint8_t sync_message[] = {'S', 0, 0, 0, 4};
+
+int hn_many_start(hn_engine *e)
+{
+    e->rows_to_come = e->request.is_fed;
+    if (!e->request.is_fed)
+        e->rows_left = PyObject_GetIter(e->request.params);
+    return e->rows_left == NULL && !e->request.is_fed ? -1 : 0;
+}
+
+int hn_many_take(hn_engine *e, PyObject *rows, bool more)
+{
+    e->rows_to_come = more;
+    Py_XSETREF(e->rows_left, PyObject_GetIter(rows));
+    return e->rows_left == NULL ? -1 : 0;
+}
+
+static bool lacks_rows(const hn_engine *e)
+{
+    return e->rows_left == NULL && e->rows_to_come && e->raised == NULL && !e->cancelled;
+}
+
+static int append_row(hn_engine *e, PyObject *params)
+{
+    hn_buf *batch = &e->body;
+    if (hn_check_params(params) < 0 || hn_buf_u8(batch, 'B') < 0)
+        return -1;
+    size_t at = batch->len;
+    if (hn_buf_u32(batch, 0) < 0 ||
+        hn_buf_bytes(batch, e->call.head.data, e->call.head.len) < 0)
+        return -1;
+    int rc = hn_encode(e->plan, params, e->timezone, e->row, batch);
+    if (rc == HN_NEED_TZ)
+        return hn_raise("InterfaceError", "the server did not report its TimeZone setting");
+    if (rc < 0)
+        return -1;
+    size_t len = batch->len - at;
+    if (len > INT32_MAX) {
+        PyErr_Format(PyExc_OverflowError, "row %zd takes more than 2 GiB", e->row);
+        return -1;
+    }
+    hn_put_u32(batch->data + at, (uint32_t)len);
+    e->row++;
+    return hn_buf_bytes(batch, execute_message, sizeof execute_message);
+}
+
+/* Encode the next batch. 1: there may be more; 0: that was the last; -1 with an exception. */
+static int fill_batch(hn_engine *e)
+{
+    e->body.len = 0;
+    while (e->body.len < BATCH_SIZE && e->rows_left != NULL) {
+        PyObject *params = PyIter_Next(e->rows_left);
+        if (params == NULL) {
+            Py_CLEAR(e->rows_left);
+            if (PyErr_Occurred())
+                return -1;
+            break;
+        }
+        int rc = append_row(e, params);
+        Py_DECREF(params);
+        if (rc < 0)
+            return -1;
+    }
+    return e->rows_left != NULL || e->rows_to_come;
+}
+
+/* No more rows: what has been sent is to be undone. */
+static void stop(hn_engine *e)
+{
+    e->io.feeding = false;
+    e->rows_stopped = true;
+    hn_io_send(&e->io, sync_message, sizeof sync_message);
+}
+
+static void send_more(hn_engine *e)
+{
+    if (e->cancelled && e->raised == NULL && !e->io.erred) {
+        /* The server may be waiting for us, with nothing to cancel: then this is the outcome. */
+        hn_raise("QueryCanceled", "execute_many was cancelled after %zd rows", e->row);
+        hn_engine_raise(e);
+    }
+    if (e->io.erred || e->raised != NULL) {
+        stop(e);
+        return;
+    }
+    int more = fill_batch(e);
+    if (more < 0) {
+        hn_engine_raise(e);
+        stop(e);
+        return;
+    }
+    hn_io_send(&e->io, e->body.data, e->body.len);
+    if (more == 0) {
+        hn_io_send(&e->io, e->call.tail.data, e->call.tail.len);
+        e->io.feeding = false;
+    }
+}
+
+hn_progress hn_many_feed(hn_engine *e, int block_ms)
+{
+    hn_io *io = &e->io;
+    if (!e->round_open && lacks_rows(e)) {
+        e->need = HN_NEED_ROWS;
+        return HN_NEEDS;
+    }
+    if (!e->round_open) {
+        hn_engine_open_round(e);
+        io->zs_left = 1;
+        io->feeding = true;
+        hn_io_send(io, e->call.out.data, e->call.out.len);
+        send_more(e);
+    }
+    switch (hn_engine_pump(e, block_ms)) {
+    case HN_PUMPED_SENT:
+        if (lacks_rows(e) && !io->erred) {
+            e->need = HN_NEED_ROWS;
+            return HN_NEEDS;
+        }
+        send_more(e);
+        io->events = 0;
+        return hn_engine_needs_io(e);
+    case HN_PUMPED_ALL:
+        hn_engine_close_round(e, e->rows_stopped && !io->erred ? HN_IN_CANCELLED : 0);
+        return HN_ON;
+    case HN_PUMPED_ROWS:
+    case HN_PUMPED_WAIT:
+    default:
+        return hn_engine_needs_io(e);
+    }
+}

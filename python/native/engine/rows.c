@@ -1,0 +1,65 @@
+/* The rows of a result, from the receive buffer to what the caller asked for. */
+#include "engine/rows.h"
+
+#include "buf.h"
+#include "error.h"
+
+static bool wants_all(const hn_engine *e)
+{
+    return e->request.mode == HN_MODE_ROWS || e->request.mode == HN_MODE_CHUNK;
+}
+
+static int take_row(hn_engine *e, const uint8_t *body, size_t len)
+{
+    if (e->plan == NULL)
+        return hn_raise("InterfaceError", "the server sent rows that it had not described");
+    if (e->request.mode == HN_MODE_VALUE) {
+        e->io.keep = false;
+        e->result = hn_decode_first(e->plan, body, len);
+        return e->result == NULL ? -1 : 0;
+    }
+    PyObject *row = hn_decode_row(e->plan, body, len);
+    if (row == NULL)
+        return -1;
+    if (!wants_all(e)) {
+        e->io.keep = false;
+        e->result = row;
+        return 0;
+    }
+    int rc = PyList_Append(e->result, row);
+    Py_DECREF(row);
+    return rc;
+}
+
+static int take_rows(hn_engine *e)
+{
+    hn_io *io = &e->io;
+    if (wants_all(e) && e->result == NULL) {
+        e->result = PyList_New(0);
+        if (e->result == NULL)
+            return -1;
+    }
+    /* The scan has seen these frames whole, with lengths in bounds. */
+    for (size_t at = io->walk; at < io->scan && io->keep;) {
+        const uint8_t *frame = io->in.data + at;
+        size_t len = hn_get_u32(frame + 1);
+        if (frame[0] == 'D' && take_row(e, frame + 5, len - 4) < 0)
+            return -1;
+        at += 1 + len;
+    }
+    return 0;
+}
+
+void hn_rows_decode(hn_engine *e)
+{
+    if (e->io.held > 0 && e->io.keep) {
+        /* Rows hold no cycles yet, so that a collection while a chunk is decoded finds nothing; it
+         * only walks what the chunk has made so far. docs/performance.md has the figures. */
+        int collecting = PyGC_Disable();
+        if (take_rows(e) < 0)
+            hn_engine_raise(e);
+        if (collecting)
+            PyGC_Enable();
+    }
+    hn_io_taken(&e->io);
+}

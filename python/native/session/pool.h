@@ -1,0 +1,26 @@
+/* One configured alias: its settings until the core needs them, and what C keeps for it. */
+#ifndef HN_POOL_H
+#define HN_POOL_H
+
+#include "native.h"
+#include "session/plans.h"
+#include "values/codec.h"
+
+struct hn_pool {
+    PyObject_HEAD
+    PyObject *alias;        /* str */
+    PyObject *settings;     /* bytes: JSON for the core. Holds the password: never shown. */
+    PyObject *session_type; /* a subclass of Session */
+    PyObject *password;     /* callable, or NULL */
+    PyObject *observer;     /* callable, or NULL */
+    hn_codec *codec;        /* types and hooks; survives a fork */
+    hn_plans plans;         /* of `generation` only */
+    bool configured;        /* the core of `generation` has the settings */
+    uint32_t generation;
+    bool told_shared;       /* the log has the line about a pooler */
+};
+
+extern PyTypeObject *hn_pool_type;
+int hn_pool_ready(PyObject *module);
+
+#endif

@@ -1,0 +1,94 @@
+/* What follows from an operation of a session: its pool's observer is told, and the functions that
+ * wait for the commit are called. */
+#include "session/settle.h"
+
+#include "core/core.h"
+#include "error.h"
+#include "session/session.h"
+
+bool hn_settle_is_observed(const hn_request *request)
+{
+    return request->op == HN_OP_STATEMENT || request->op == HN_OP_MANY ||
+           (request->mode == HN_MODE_CHUNK && request->sql != NULL);
+}
+
+void hn_settle_observe(hn_pool *pool, PyObject *sql, double seconds, int64_t rows,
+                       PyObject *exception)
+{
+    PyObject *observer = Py_XNewRef(pool->observer);
+    if (observer == NULL)
+        return; /* another thread has just taken it away */
+    PyObject *sqlstate =
+        exception == NULL ? Py_NewRef(Py_None) : hn_exception_sqlstate(exception);
+    PyObject *answer =
+        PyObject_CallFunction(observer, "OdLO", sql, seconds, (long long)rows, sqlstate);
+    /* The statement has its outcome; an observer's trouble is its own. */
+    if (answer == NULL)
+        PyErr_WriteUnraisable(observer);
+    Py_XDECREF(answer);
+    Py_DECREF(sqlstate);
+    Py_DECREF(observer);
+}
+
+static PyObject *take_hooks(hn_session *session, bool committed)
+{
+    PyObject *hooks = session->on_commit;
+    session->on_commit = NULL;
+    if (!committed)
+        Py_CLEAR(hooks);
+    return hooks;
+}
+
+PyObject *hn_settle_hooks(hn_session *session, uint32_t state, bool succeeded)
+{
+    if ((state & HN_FLAG_IN_TRANSACTION) != 0 || session->on_commit == NULL)
+        return NULL;
+    return take_hooks(session, succeeded && (state & 0xff) == HN_STATE_COMMITTED);
+}
+
+PyObject *hn_settle_finalized(hn_session *session, uint32_t before, bool succeeded,
+                              int64_t aborted)
+{
+    if ((before & 0xff) == HN_STATE_CLOSED)
+        return NULL;
+    if ((hn_go.hypern_state(session->handle, HN_SET_NOTHING, 0) & 0xff) == HN_STATE_CLOSED)
+        hn_session_forget(session);
+    if (session->on_commit == NULL)
+        return NULL;
+    bool open = (before & HN_FLAG_IN_TRANSACTION) != 0;
+    return take_hooks(session, succeeded && aborted == 0 && (before & HN_FLAG_ERROR) == 0 &&
+                                   (!open || (before & HN_FLAG_AUTO_COMMIT) != 0));
+}
+
+/* A blocking call has no event loop to await it on. */
+static int refuse_awaitable(PyObject *hook, PyObject *answer)
+{
+    if (!PyCoro_CheckExact(answer))
+        return 0;
+    PyObject *closed = PyObject_CallMethod(answer, "close", NULL);
+    if (closed == NULL)
+        return -1;
+    Py_DECREF(closed);
+    return hn_raise("InterfaceError", "on_commit: %R is a coroutine function, and was not run: "
+                                      "the commit was not awaited", hook);
+}
+
+int hn_settle_call(PyObject *hooks)
+{
+    PyObject *first = NULL;
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(hooks); i++) {
+        PyObject *hook = Py_NewRef(PyList_GET_ITEM(hooks, i));
+        PyObject *answer = PyObject_CallNoArgs(hook);
+        bool failed = answer == NULL || refuse_awaitable(hook, answer) < 0;
+        if (failed && first == NULL)
+            first = hn_exception_take();
+        else if (failed)
+            PyErr_WriteUnraisable(hook);
+        Py_XDECREF(answer);
+        Py_DECREF(hook);
+    }
+    if (first == NULL)
+        return 0;
+    hn_exception_raise(first);
+    return -1;
+}

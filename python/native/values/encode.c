@@ -1,0 +1,229 @@
+/* Parameters into the body of a Bind message. */
+#include "values/plan.h"
+
+#include "error.h"
+#include "values/python_types.h"
+
+/* Values within values beyond this depth are refused: a list may contain itself. */
+enum { MAX_DEPTH = 200 };
+
+/* Say which parameter an error of ours is about. Always -1. */
+static int name_parameter(Py_ssize_t row, uint16_t index)
+{
+    PyObject *raised = hn_exception_take();
+    PyObject *where = row < 0 ? PyUnicode_FromFormat("parameter $%d", index + 1)
+                              : PyUnicode_FromFormat("row %zd, parameter $%d", row, index + 1);
+    hn_raise_with_place(raised, where, row);
+    return -1;
+}
+
+static int refuse(const hn_type *type, PyObject *value)
+{
+    PyErr_Format(PyExc_TypeError, "Python type %.100s cannot be sent as PostgreSQL type %U",
+                 Py_TYPE(value)->tp_name, type->name);
+    return -1;
+}
+
+PyObject *hn_plainer(PyObject *value)
+{
+    int is_enum = PyObject_IsInstance(value, hn_python.Enum);
+    if (is_enum <= 0)
+        return NULL;
+    return PyObject_GetAttr(value, hn_python.str_value);
+}
+
+/* type->write, once more with an enum's value if the enum itself does not fit. */
+static int write_plain(hn_encoder *encoder, const hn_type *type, PyObject *value, hn_buf *out)
+{
+    size_t start = out->len;
+    int answer = type->write(encoder, type, value, out);
+    if (answer != HN_NO_FIT)
+        return answer;
+    out->len = start;
+    PyObject *plainer = hn_plainer(value);
+    if (plainer == NULL)
+        return PyErr_Occurred() ? -1 : refuse(type, value);
+    answer = type->write(encoder, type, plainer, out);
+    if (answer == HN_NO_FIT)
+        answer = refuse(type, value);
+    Py_DECREF(plainer);
+    return answer;
+}
+
+static int write_dumped(const hn_type *type, PyObject *value, hn_buf *out)
+{
+    PyObject *text = PyObject_CallOneArg(type->dumps, value);
+    if (text == NULL)
+        return -1;
+    int answer = -1;
+    if (PyUnicode_Check(text))
+        answer = hn_write_str(type, text, out);
+    else
+        PyErr_Format(PyExc_TypeError, "the converter registered for %U must return str, not %.100s",
+                     type->name, Py_TYPE(text)->tp_name);
+    Py_DECREF(text);
+    return answer;
+}
+
+static int write_text(hn_encoder *encoder, const hn_type *type, PyObject *value, hn_buf *out)
+{
+    if (type->dumps != NULL)
+        return write_dumped(type, value, out);
+    if (PyUnicode_Check(value))
+        return hn_write_str(type, value, out);
+    size_t start = out->len;
+    /* What the binary writer refuses must not slip through as text. */
+    int answer = type->write(encoder, type, value, out);
+    out->len = start;
+    if (answer == HN_WRITTEN || answer == HN_AS_TEXT)
+        return type->write_text(encoder, type, value, out);
+    if (answer != HN_NO_FIT)
+        return answer;
+    PyObject *plainer = hn_plainer(value);
+    if (plainer == NULL)
+        return PyErr_Occurred() ? -1 : refuse(type, value);
+    answer = hn_write_text(encoder, type, plainer, out);
+    Py_DECREF(plainer);
+    return answer;
+}
+
+static int too_deep(void)
+{
+    PyErr_Format(PyExc_TypeError, "the value is nested more than %d deep", MAX_DEPTH);
+    return -1;
+}
+
+int hn_write_text(hn_encoder *encoder, const hn_type *type, PyObject *value, hn_buf *out)
+{
+    if (++encoder->depth > MAX_DEPTH)
+        return too_deep();
+    int answer = write_text(encoder, type, value, out);
+    encoder->depth--;
+    return answer;
+}
+
+int hn_write_value(hn_encoder *encoder, const hn_type *type, PyObject *value, hn_buf *out)
+{
+    if (value == Py_None)
+        return hn_buf_u32(out, UINT32_MAX);
+    Py_ssize_t at = hn_buf_open32(out);
+    if (at < 0)
+        return -1;
+    if (++encoder->depth > MAX_DEPTH)
+        return too_deep();
+    int answer = write_plain(encoder, type, value, out);
+    encoder->depth--;
+    return answer == HN_WRITTEN ? hn_buf_close32(out, at) : answer;
+}
+
+/* One parameter with its format: binary, or text where the server must parse. */
+static int write_parameter(hn_encoder *encoder, const hn_type *type, PyObject *value,
+                           size_t format_at, hn_buf *body)
+{
+    size_t start = body->len;
+    int answer = hn_write_value(encoder, type, value, body);
+    if (value == Py_None && !type->sends_binary)
+        hn_put_u16(body->data + format_at, 0); /* NULL too needs an input function of its format */
+    if (answer != HN_AS_TEXT)
+        return answer;
+    body->len = start;
+    Py_ssize_t at = hn_buf_open32(body);
+    if (at < 0)
+        return -1;
+    encoder->depth = 0;
+    answer = hn_write_text(encoder, type, value, body);
+    if (answer != HN_WRITTEN)
+        return answer;
+    hn_put_u16(body->data + format_at, 0);
+    return hn_buf_close32(body, at);
+}
+
+static int too_many(Py_ssize_t given)
+{
+    return hn_raise("ProgrammingError", "%zd parameters given; a statement takes %d at most", given,
+                    UINT16_MAX);
+}
+
+static int wrong_count(const hn_plan *plan, Py_ssize_t given, Py_ssize_t row)
+{
+    if (given > UINT16_MAX)
+        return too_many(given);
+    PyObject *where = row < 0 ? PyUnicode_FromString("") : PyUnicode_FromFormat("row %zd: ", row);
+    if (where != NULL)
+        hn_raise("ProgrammingError", "%Uthe statement has %d placeholder%s, %zd parameter%s given",
+                 where, plan->nparams, plan->nparams == 1 ? "" : "s", given,
+                 given == 1 ? " was" : "s were");
+    Py_XDECREF(where);
+    return -1;
+}
+
+static int write_parameters(const hn_plan *plan, hn_encoder *encoder, PyObject *const *values,
+                            Py_ssize_t row, hn_buf *body)
+{
+    size_t n = plan->nparams, formats = body->len + 2;
+    if (hn_buf_reserve(body, 4 + 2 * n + 16 * n + plan->result_formats.len) < 0)
+        return -1;
+    if (hn_buf_u16(body, plan->nparams) < 0)
+        return -1;
+    for (size_t i = 0; i < n; i++)
+        hn_put_u16(body->data + formats + 2 * i, 1);
+    body->len += 2 * n;
+    if (hn_buf_u16(body, plan->nparams) < 0)
+        return -1;
+    for (size_t i = 0; i < n; i++) {
+        const hn_type *type = plan->params[i].type;
+        int answer = write_parameter(encoder, type, values[i], formats + 2 * i, body);
+        if (answer < 0)
+            return name_parameter(row, (uint16_t)i);
+        if (answer != HN_WRITTEN)
+            return answer;
+    }
+    return hn_buf_bytes(body, plan->result_formats.data, plan->result_formats.len);
+}
+
+int hn_encode(hn_plan *plan, PyObject *params, PyObject *timezone, Py_ssize_t row, hn_buf *body)
+{
+    PyObject *sequence = NULL, **values = NULL;
+    Py_ssize_t given = 0;
+    if (params != NULL && params != Py_None) {
+        /* A copy unless it is a tuple: a converter of the user's may change a list under us. */
+        sequence = PySequence_Tuple(params);
+        if (sequence == NULL)
+            return -1;
+        given = PyTuple_GET_SIZE(sequence);
+        values = ((PyTupleObject *)sequence)->ob_item;
+    }
+    size_t start = body->len;
+    int answer;
+    if (given != plan->nparams) {
+        answer = wrong_count(plan, given, row);
+    } else {
+        hn_encoder encoder = {.timezone = timezone};
+        answer = write_parameters(plan, &encoder, values, row, body);
+    }
+    if (answer != 0)
+        body->len = start;
+    Py_XDECREF(sequence);
+    return answer;
+}
+
+int hn_check_params(PyObject *params)
+{
+    if (params == NULL || params == Py_None)
+        return 0;
+    if (PyList_Check(params) || PyTuple_Check(params)) {
+        /* Here, not against the description: the protocol counts in 16 bits, and so would wrap. */
+        Py_ssize_t given = PySequence_Fast_GET_SIZE(params);
+        return given > UINT16_MAX ? too_many(given) : 0;
+    }
+    int refused = PyUnicode_Check(params) || PyBytes_Check(params) || PyByteArray_Check(params) ||
+                  PyMemoryView_Check(params) || PyDict_Check(params) || PyAnySet_Check(params) ||
+                  !PySequence_Check(params);
+    if (!refused)
+        return 0;
+    PyErr_Format(PyExc_TypeError,
+                 "params must be a sequence such as a list or a tuple, one value per placeholder, "
+                 "not %.100s",
+                 Py_TYPE(params)->tp_name);
+    return -1;
+}

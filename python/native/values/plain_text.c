@@ -1,0 +1,64 @@
+/* Python values as the text that the server reads, whatever type it reads it for. */
+#include "values/types.h"
+
+#include <datetime.h>
+
+#include "values/calendar.h"
+#include "values/python_types.h"
+
+int hn_plain_text_init(void)
+{
+    PyDateTime_IMPORT;
+    return PyDateTimeAPI == NULL ? -1 : 0;
+}
+
+/* Days apart from the time of day, as interval keeps them, each with its sign: in IntervalStyle
+ * sql_standard the server takes the sign of the first for any that has none. */
+static PyObject *interval_text(PyObject *delta)
+{
+    int seconds = PyDateTime_DELTA_GET_SECONDS(delta);
+    char text[64];
+    snprintf(text, sizeof text, "%d days +%02d:%02d:%02d.%06d", PyDateTime_DELTA_GET_DAYS(delta),
+             seconds / 3600, seconds / 60 % 60, seconds % 60,
+             PyDateTime_DELTA_GET_MICROSECONDS(delta));
+    return PyUnicode_FromString(text);
+}
+
+static int is_address(PyObject *value)
+{
+    PyObject *const classes[] = {hn_python.IPv4Address, hn_python.IPv6Address,
+                                 hn_python.IPv4Network, hn_python.IPv6Network};
+    for (size_t i = 0; i < sizeof classes / sizeof classes[0]; i++)
+        if (PyObject_TypeCheck(value, (PyTypeObject *)classes[i]))
+            return 1; /* the interfaces derive from the addresses */
+    return 0;
+}
+
+/* A new str; NULL without an exception when no text stands for this Python type. */
+static PyObject *plain_text(PyObject *value)
+{
+    if (PyBool_Check(value))
+        return PyUnicode_FromString(value == Py_True ? "true" : "false");
+    if (PyFloat_Check(value) || PyLong_Check(value) || hn_is_decimal(value))
+        return hn_number_digits(value);
+    if (PyDelta_Check(value))
+        return interval_text(value);
+    if (PyDateTime_Check(value))
+        return PyObject_CallMethod(value, "isoformat", "s", " ");
+    if (PyDate_Check(value) || PyTime_Check(value))
+        return PyObject_CallMethod(value, "isoformat", NULL);
+    if (PyObject_TypeCheck(value, (PyTypeObject *)hn_python.UUID) || is_address(value))
+        return PyObject_Str(value);
+    return PyIndex_Check(value) ? hn_number_digits(value) : NULL;
+}
+
+int hn_write_plain_text(hn_encoder *encoder, const hn_type *type, PyObject *value, hn_buf *out)
+{
+    (void)encoder;
+    PyObject *text = plain_text(value);
+    if (text == NULL)
+        return PyErr_Occurred() ? -1 : HN_NO_FIT;
+    int answer = hn_write_str(type, text, out);
+    Py_DECREF(text);
+    return answer;
+}

@@ -1,0 +1,36 @@
+/* A plan's insides, for the encoder and the row decoder. */
+#ifndef HN_PLAN_H
+#define HN_PLAN_H
+
+#include "values/types.h"
+
+typedef struct hn_param {
+    uint32_t oid;
+    const hn_type *type;
+} hn_param;
+
+typedef struct hn_column {
+    PyObject *name; /* interned str */
+    const hn_type *type;
+    hn_reader read;   /* for the format asked for */
+    hn_family family; /* SERVER_TEXT if the format asked for is text */
+    uint32_t oid;
+} hn_column;
+
+struct hn_plan {
+    size_t refs;
+    hn_codec *codec;     /* a reference */
+    uint64_t generation; /* of the codec when the types were chosen */
+    PyObject *sql, *timezone; /* str or NULL */
+    PyObject *empty_row; /* what every row is a copy of: the names in order, each None */
+    hn_param *params;
+    hn_column *columns;
+    hn_buf result_formats;
+    uint16_t nparams, ncolumns;
+    uint8_t has_duplicates; /* two columns of one name: the last wins, NULL or not */
+};
+
+/* Read a RowDescription's body. 0 or -1. */
+int hn_plan_read_columns(hn_plan *plan, const uint8_t *at, size_t len);
+
+#endif

@@ -1,0 +1,96 @@
+/* The errors of the converters: which class, which words. row.c and encode.c
+ * add the column or the parameter. */
+#include "values/types.h"
+
+#include <stdarg.h>
+
+#include "error.h"
+
+PyObject *hn_unreadable(const hn_type *type, const char *why)
+{
+    hn_raise("DataError", "the server's bytes are no %U: %s", type->name, why);
+    return NULL;
+}
+
+PyObject *hn_beyond_python(const hn_type *type, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    PyObject *what = PyUnicode_FromFormatV(format, args);
+    va_end(args);
+    if (what != NULL)
+        hn_raise("DataError", "Python cannot hold this %U: %U", type->name, what);
+    Py_XDECREF(what);
+    return NULL;
+}
+
+int hn_out_of_range(const hn_type *type, PyObject *value)
+{
+    return hn_raise("NumericValueOutOfRange", "this %.100s is out of range for PostgreSQL type %U",
+                    Py_TYPE(value)->tp_name, type->name);
+}
+
+int hn_unfit(const hn_type *type, PyObject *value, const char *why)
+{
+    return hn_raise("DataError", "this %.100s cannot be sent as PostgreSQL type %U: %s",
+                    Py_TYPE(value)->tp_name, type->name, why);
+}
+
+/* The error's own words: str() of it may add more. */
+static PyObject *words_of(PyObject *raised)
+{
+    PyObject *args = PyObject_GetAttrString(raised, "args"), *words = NULL;
+    if (args != NULL && PyTuple_Check(args) && PyTuple_GET_SIZE(args) > 0)
+        words = PyObject_Str(PyTuple_GET_ITEM(args, 0));
+    else if (args != NULL)
+        words = PyUnicode_FromString("");
+    Py_XDECREF(args);
+    return words;
+}
+
+/* TypeError and hypern's own classes, raised by C: an exception of a user's converter has a
+ * traceback, which says more than a new one could. */
+static int is_ours(PyObject *raised)
+{
+    PyObject *traceback = PyException_GetTraceback(raised);
+    if (traceback != NULL) {
+        Py_DECREF(traceback);
+        return 0;
+    }
+    if (Py_IS_TYPE(raised, (PyTypeObject *)PyExc_TypeError))
+        return 1;
+    PyObject *database_error = hn_error_class("DatabaseError");
+    return database_error == NULL ? -1 : PyObject_IsInstance(raised, database_error);
+}
+
+static PyObject *with_place(PyObject *raised, PyObject *where, Py_ssize_t row)
+{
+    PyObject *words = words_of(raised);
+    PyObject *text = words == NULL ? NULL : PyUnicode_FromFormat("%U: %U", where, words);
+    PyObject *error = text == NULL ? NULL
+                                   : PyObject_CallOneArg((PyObject *)Py_TYPE(raised), text);
+    Py_XDECREF(text);
+    Py_XDECREF(words);
+    if (error == NULL || row < 0)
+        return error;
+    PyObject *number = PyLong_FromSsize_t(row);
+    if (number == NULL || PyObject_SetAttrString(error, "row", number) < 0)
+        Py_CLEAR(error);
+    Py_XDECREF(number);
+    return error;
+}
+
+void hn_raise_with_place(PyObject *raised, PyObject *where, Py_ssize_t row)
+{
+    int ours = where == NULL ? -1 : is_ours(raised);
+    if (ours == 0) {
+        hn_exception_raise(raised);
+    } else {
+        PyObject *error = ours < 0 ? NULL : with_place(raised, where, row);
+        if (error != NULL)
+            PyErr_SetObject((PyObject *)Py_TYPE(error), error);
+        Py_XDECREF(error);
+        Py_DECREF(raised);
+    }
+    Py_XDECREF(where);
+}

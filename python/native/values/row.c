@@ -1,0 +1,124 @@
+/* DataRow messages into dicts: the loop every value passes through. */
+#include "values/plan.h"
+
+#include <string.h>
+
+#include "error.h"
+#include "values/text.h"
+
+/* Say which column an error of ours is about. Always NULL. */
+static PyObject *name_column(const hn_column *column)
+{
+    PyObject *raised = hn_exception_take();
+    PyObject *where = PyUnicode_FromFormat("column \"%U\"", column->name);
+    hn_raise_with_place(raised, where, -1);
+    return NULL;
+}
+
+static PyObject *wrong_shape(const char *why)
+{
+    hn_raise("DataError", "the server sent a row that does not fit its description: %s", why);
+    return NULL;
+}
+
+/* The commonest types here, in the loop's own frame: a call through a pointer costs as much as
+ * making a small int. */
+static inline PyObject *read_cell(const hn_column *column, const uint8_t *data, size_t len)
+{
+    switch (column->family) {
+    case HN_FAMILY_INT4:
+        if (len == 4)
+            return PyLong_FromLong((int32_t)hn_get_u32(data));
+        break;
+    case HN_FAMILY_TEXT:
+        return hn_str_from_utf8(column->type, data, len);
+    case HN_FAMILY_INT8:
+        if (len == 8)
+            return PyLong_FromLongLong((int64_t)hn_get_u64(data));
+        break;
+    case HN_FAMILY_BOOL:
+        if (len == 1)
+            return Py_NewRef(data[0] ? Py_True : Py_False);
+        break;
+    case HN_FAMILY_FLOAT8:
+        if (len == 8) {
+            uint64_t bits = hn_get_u64(data);
+            double value;
+            memcpy(&value, &bits, sizeof value);
+            return PyFloat_FromDouble(value);
+        }
+        break;
+    default:
+        break;
+    }
+    return column->read(column->type, data, len);
+}
+
+PyObject *hn_decode_row(hn_plan *plan, const uint8_t *body, size_t len)
+{
+    const uint8_t *at = body + 2, *end = body + len;
+    if (len < 2 || hn_get_u16(body) != plan->ncolumns)
+        return wrong_shape("the number of fields differs");
+    PyObject *row = PyDict_Copy(plan->empty_row);
+    if (row == NULL)
+        return NULL;
+    const hn_column *column = plan->columns, *last = column + plan->ncolumns;
+    for (; column < last; column++) {
+        if (end - at < 4) {
+            wrong_shape("it is cut short");
+            goto failed;
+        }
+        int32_t size = (int32_t)hn_get_u32(at);
+        at += 4;
+        PyObject *value;
+        if (size < 0) {
+            if (size != -1) {
+                wrong_shape("a field's length is negative");
+                goto failed;
+            }
+            if (!plan->has_duplicates)
+                continue; /* the copy says None already */
+            value = Py_NewRef(Py_None);
+        } else {
+            if (size > end - at) {
+                wrong_shape("a field is longer than what is left of it");
+                goto failed;
+            }
+            value = read_cell(column, at, (size_t)size);
+            at += size;
+            if (value == NULL) {
+                name_column(column);
+                goto failed;
+            }
+        }
+        int set = PyDict_SetItem(row, column->name, value);
+        Py_DECREF(value);
+        if (set < 0)
+            goto failed;
+    }
+    if (at == end)
+        return row;
+    wrong_shape("it is longer than its fields");
+failed:
+    Py_DECREF(row);
+    return NULL;
+}
+
+PyObject *hn_decode_first(hn_plan *plan, const uint8_t *body, size_t len)
+{
+    if (len < 2 || hn_get_u16(body) != plan->ncolumns)
+        return wrong_shape("the number of fields differs");
+    if (plan->ncolumns == 0) {
+        hn_raise("ProgrammingError", "the statement returns rows without columns");
+        return NULL;
+    }
+    if (len < 6)
+        return wrong_shape("it is cut short");
+    int32_t size = (int32_t)hn_get_u32(body + 2);
+    if (size == -1)
+        return Py_NewRef(Py_None);
+    if (size < 0 || (size_t)size > len - 6)
+        return wrong_shape("a field is longer than what is left of it");
+    PyObject *value = read_cell(plan->columns, body + 6, (size_t)size);
+    return value == NULL ? name_column(plan->columns) : value;
+}

@@ -1,0 +1,90 @@
+/* time and timetz. */
+#include "values/types.h"
+
+#include <datetime.h>
+
+#include "values/moment.h"
+#include "values/timezone.h"
+
+int hn_time_init(void)
+{
+    PyDateTime_IMPORT;
+    return PyDateTimeAPI == NULL ? -1 : 0;
+}
+
+PyObject *hn_make_time(const hn_type *type, int64_t microseconds, PyObject *tz)
+{
+    if (microseconds == HN_DAY)
+        return hn_beyond_python(type, "24:00:00");
+    if (microseconds < 0 || microseconds > HN_DAY)
+        return hn_unreadable(type, "beyond a day");
+    int64_t seconds = microseconds / HN_SECOND;
+    return PyDateTimeAPI->Time_FromTime((int)(seconds / 3600), (int)(seconds / 60 % 60),
+                                        (int)(seconds % 60), (int)(microseconds % HN_SECOND), tz,
+                                        PyDateTimeAPI->TimeType);
+}
+
+PyObject *hn_read_time(const hn_type *type, const uint8_t *data, size_t len)
+{
+    if (len != 8)
+        return hn_unreadable(type, "their number is wrong");
+    return hn_make_time(type, (int64_t)hn_get_u64(data), Py_None);
+}
+
+PyObject *hn_read_timetz(const hn_type *type, const uint8_t *data, size_t len)
+{
+    if (len != 12)
+        return hn_unreadable(type, "their number is wrong");
+    int32_t west = (int32_t)hn_get_u32(data + 8);
+    if (west <= -86400 || west >= 86400)
+        return hn_unreadable(type, "the offset is more than a day");
+    PyObject *tz = hn_fixed_offset(-west);
+    if (tz == NULL)
+        return NULL;
+    PyObject *value = hn_make_time(type, (int64_t)hn_get_u64(data), tz);
+    Py_DECREF(tz);
+    return value;
+}
+
+static int64_t microseconds_of(PyObject *time)
+{
+    int64_t seconds = PyDateTime_TIME_GET_HOUR(time) * 3600 +
+                      PyDateTime_TIME_GET_MINUTE(time) * 60 + PyDateTime_TIME_GET_SECOND(time);
+    return seconds * HN_SECOND + PyDateTime_TIME_GET_MICROSECOND(time);
+}
+
+int hn_write_time(hn_encoder *encoder, const hn_type *type, PyObject *value, hn_buf *out)
+{
+    (void)encoder;
+    if (PyUnicode_Check(value))
+        return HN_AS_TEXT;
+    if (!PyTime_Check(value))
+        return HN_NO_FIT;
+    int64_t offset;
+    int aware = hn_utc_offset(value, &offset);
+    if (aware < 0)
+        return -1;
+    if (aware)
+        return hn_unfit(type, value, "its offset from UTC would be lost");
+    return hn_buf_u64(out, (uint64_t)microseconds_of(value));
+}
+
+int hn_write_timetz(hn_encoder *encoder, const hn_type *type, PyObject *value, hn_buf *out)
+{
+    (void)encoder;
+    if (PyUnicode_Check(value))
+        return HN_AS_TEXT;
+    if (!PyTime_Check(value))
+        return HN_NO_FIT;
+    int64_t offset;
+    int aware = hn_utc_offset(value, &offset);
+    if (aware < 0)
+        return -1;
+    if (!aware)
+        return HN_AS_TEXT; /* the server knows the session's time zone */
+    if (offset % HN_SECOND != 0)
+        return hn_unfit(type, value, "its offset has a fraction of a second");
+    if (hn_buf_u64(out, (uint64_t)microseconds_of(value)) < 0)
+        return -1;
+    return hn_buf_u32(out, (uint32_t)(int32_t)(-offset / HN_SECOND));
+}

@@ -1,0 +1,259 @@
+/* A codec's types: taken from the built-in table or from the server's catalog, linked to the types
+ * they are made of. */
+#include "values/types.h"
+
+#include "error.h"
+#include "hypern_types.h"
+
+typedef struct {
+    uint32_t oid, array_oid;
+    const char *name;
+    hn_family family;
+    uint32_t related_oid;
+    char delimiter;
+} builtin_type;
+
+static const builtin_type builtin_types[] = {
+#define X(oid, array_oid, name, family, related, delimiter)                                        \
+    {oid, array_oid, name, HN_FAMILY_##family, related, delimiter},
+    HN_BUILTIN_TYPES(X)
+#undef X
+};
+#define NBUILTIN (sizeof builtin_types / sizeof builtin_types[0])
+
+static const struct {
+    const char *name;
+    uint8_t binary;
+    hn_reader read, read_text;
+    hn_writer write, write_text;
+} families[] = {
+#define X(family, name, binary, read, read_text, write, write_text)                                \
+    {#name, binary, read, read_text, write, write_text},
+    HN_FAMILIES(X)
+#undef X
+};
+
+hn_codec *hn_codec_new(PyObject *json_loads, PyObject *json_dumps, int infinity_minmax)
+{
+    hn_codec *codec = PyMem_Calloc(1, sizeof *codec);
+    if (codec == NULL) {
+        PyErr_NoMemory();
+        return NULL;
+    }
+    codec->refs = 1;
+    codec->nslots = 64;
+    codec->slots = PyMem_Calloc(codec->nslots, sizeof *codec->slots);
+    codec->registered = PyDict_New();
+    if (codec->slots == NULL || codec->registered == NULL) {
+        hn_codec_free(codec);
+        return PyErr_Occurred() ? NULL : (hn_codec *)PyErr_NoMemory();
+    }
+    codec->json_loads = json_loads == Py_None ? NULL : Py_XNewRef(json_loads);
+    codec->json_dumps = json_dumps == Py_None ? NULL : Py_XNewRef(json_dumps);
+    codec->infinity_minmax = infinity_minmax;
+    return codec;
+}
+
+void hn_codec_free(hn_codec *codec)
+{
+    if (codec == NULL || --codec->refs > 0)
+        return;
+    while (codec->all != NULL) {
+        hn_type *type = codec->all;
+        codec->all = type->next;
+        for (uint16_t i = 0; i < type->nfields; i++)
+            Py_XDECREF(type->fields[i].name);
+        PyMem_Free(type->fields);
+        Py_XDECREF(type->name);
+        Py_XDECREF(type->loads);
+        Py_XDECREF(type->dumps);
+        PyMem_Free(type);
+    }
+    PyMem_Free(codec->slots);
+    Py_XDECREF(codec->registered);
+    Py_XDECREF(codec->json_loads);
+    Py_XDECREF(codec->json_dumps);
+    PyMem_Free(codec);
+}
+
+/* Where the type of this OID is, or would go. The table always keeps free slots. */
+static hn_type **slot_of(const hn_codec *codec, uint32_t oid)
+{
+    size_t i = (oid * 2654435769u) & (codec->nslots - 1);
+    while (codec->slots[i] != NULL && codec->slots[i]->oid != oid)
+        i = (i + 1) & (codec->nslots - 1);
+    return &codec->slots[i];
+}
+
+static int make_room(hn_codec *codec)
+{
+    if ((codec->nused + 1) * 2 <= codec->nslots)
+        return 0;
+    hn_type **old = codec->slots;
+    size_t nold = codec->nslots;
+    hn_type **slots = PyMem_Calloc(nold * 2, sizeof *slots);
+    if (slots == NULL) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    codec->slots = slots;
+    codec->nslots = nold * 2;
+    for (size_t i = 0; i < nold; i++)
+        if (old[i] != NULL)
+            *slot_of(codec, old[i]->oid) = old[i];
+    PyMem_Free(old);
+    return 0;
+}
+
+void hn_type_set_family(hn_type *type, hn_family family)
+{
+    type->family = family;
+    type->binary = type->sends_binary = families[family].binary;
+    type->read_text = families[family].read_text;
+    type->read = type->binary ? families[family].read : type->read_text;
+    type->write = families[family].write;
+    type->write_text = families[family].write_text;
+}
+
+hn_type *hn_type_add(hn_codec *codec, uint32_t oid, hn_family family, PyObject *name)
+{
+    if (name == NULL || make_room(codec) < 0)
+        return NULL;
+    hn_type *type = PyMem_Calloc(1, sizeof *type);
+    if (type == NULL)
+        return (hn_type *)PyErr_NoMemory();
+    type->codec = codec;
+    type->oid = oid;
+    type->delimiter = ',';
+    type->name = Py_NewRef(name);
+    hn_type_set_family(type, family);
+    hn_type **slot = slot_of(codec, oid);
+    if (*slot == NULL)
+        codec->nused++;
+    *slot = type;
+    type->next = codec->all;
+    codec->all = type;
+    return type;
+}
+
+static hn_type *add_builtin(hn_codec *codec, uint32_t oid, const builtin_type *row)
+{
+    int is_array = oid != row->oid;
+    PyObject *name = PyUnicode_FromFormat(is_array ? "_%s" : "%s", row->name);
+    hn_type *type = hn_type_add(codec, oid, is_array ? HN_FAMILY_ARRAY : row->family, name);
+    Py_XDECREF(name);
+    if (type == NULL)
+        return NULL;
+    type->related_oid = is_array ? row->oid : row->related_oid;
+    type->delimiter = row->delimiter;
+    return hn_type_apply_registered(type, "pg_catalog") < 0 ? NULL : type;
+}
+
+hn_type *hn_type_known(hn_codec *codec, uint32_t oid)
+{
+    hn_type *type = *slot_of(codec, oid);
+    if (type != NULL || oid == 0)
+        return type;
+    for (size_t i = 0; i < NBUILTIN; i++)
+        if (builtin_types[i].oid == oid || builtin_types[i].array_oid == oid)
+            return add_builtin(codec, oid, &builtin_types[i]);
+    return NULL;
+}
+
+static void take_part(hn_type *type, const hn_type *part)
+{
+    type->binary = type->binary && part->binary;
+    type->sends_binary = type->sends_binary && part->sends_binary;
+}
+
+/* Point to what the type is made of; it travels in binary only if all of that does. A type that
+ * contains itself, which no honest server describes, counts as the server's text. */
+static int link_type(hn_type *type)
+{
+    if (type->linked)
+        return 0;
+    if (type->linking) {
+        hn_type_set_family(type, HN_FAMILY_SERVER_TEXT);
+        return 0;
+    }
+    type->linking = 1;
+    if (type->related_oid != 0) {
+        type->related = hn_type_linked(type->codec, type->related_oid);
+        if (type->related == NULL)
+            goto failed;
+        take_part(type, type->related);
+    }
+    for (uint16_t i = 0; i < type->nfields; i++) {
+        type->fields[i].type = hn_type_linked(type->codec, type->fields[i].oid);
+        if (type->fields[i].type == NULL)
+            goto failed;
+        take_part(type, type->fields[i].type);
+    }
+    if (!type->binary)
+        type->read = type->read_text;
+    type->linking = 0;
+    type->linked = 1;
+    return 0;
+failed:
+    type->linking = 0;
+    return -1;
+}
+
+const hn_type *hn_type_linked(hn_codec *codec, uint32_t oid)
+{
+    hn_type *type = hn_type_known(codec, oid);
+    if (type == NULL) {
+        if (!PyErr_Occurred())
+            PyErr_Format(PyExc_SystemError, "type %lu is used before it is known",
+                         (unsigned long)oid);
+        return NULL;
+    }
+    if (link_type(type) < 0)
+        return NULL;
+    return type->family == HN_FAMILY_DOMAIN && type->related != NULL ? type->related : type;
+}
+
+size_t hn_type_unknown(hn_codec *codec, uint32_t oid, uint32_t *oids, size_t n, size_t max)
+{
+    hn_type *type = hn_type_known(codec, oid);
+    if (type == NULL) {
+        PyErr_Clear(); /* short memory shows again when the type is added */
+        for (size_t i = 0; i < n; i++)
+            if (oids[i] == oid)
+                return n;
+        if (n < max)
+            oids[n++] = oid;
+        return n;
+    }
+    if (type->linked || type->linking)
+        return n;
+    type->linking = 1;
+    if (type->related_oid != 0)
+        n = hn_type_unknown(codec, type->related_oid, oids, n, max);
+    for (uint16_t i = 0; i < type->nfields; i++)
+        n = hn_type_unknown(codec, type->fields[i].oid, oids, n, max);
+    type->linking = 0;
+    return n;
+}
+
+void hn_codec_forget_types(hn_codec *codec)
+{
+    memset(codec->slots, 0, codec->nslots * sizeof *codec->slots);
+    codec->nused = 0;
+    codec->generation++;
+}
+
+PyObject *hn_builtin_types(void)
+{
+    PyObject *rows = PyList_New((Py_ssize_t)NBUILTIN);
+    for (size_t i = 0; rows != NULL && i < NBUILTIN; i++) {
+        const builtin_type *t = &builtin_types[i];
+        PyObject *row = Py_BuildValue("(kssk)", (unsigned long)t->oid, t->name,
+                                      families[t->family].name, (unsigned long)t->array_oid);
+        if (row == NULL)
+            Py_CLEAR(rows);
+        else
+            PyList_SET_ITEM(rows, (Py_ssize_t)i, row);
+    }
+    return rows;
+}

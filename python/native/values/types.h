@@ -1,0 +1,188 @@
+/* PostgreSQL types as the converters see them: families, a codec's types, reading and writing.
+ *
+ * A type belongs to one codec and lives as long as it; plans point to types. A family is a set of
+ * types with the same wire format and the same Python values: its row names its converters.
+ *
+ * A reader turns one value's bytes, exactly `len` of them, into a new object, or raises. A writer
+ * appends one value's bytes, no length word, and answers one of HN_WRITTEN and its fellows; what it
+ * has appended counts only after HN_WRITTEN. Readers and writers never see NULL.
+ */
+#ifndef HN_TYPES_H
+#define HN_TYPES_H
+
+#include "buf.h"
+#include "values/codec.h"
+
+typedef struct hn_type hn_type;
+typedef struct hn_encoder hn_encoder;
+
+typedef PyObject *(*hn_reader)(const hn_type *type, const uint8_t *data, size_t len);
+typedef int (*hn_writer)(hn_encoder *encoder, const hn_type *type, PyObject *value, hn_buf *out);
+
+/* A writer's answers, besides -1 with an exception and HN_NEED_TZ. */
+enum {
+    HN_WRITTEN = 0,
+    HN_AS_TEXT = 2, /* the server must parse this value: hn_write_text */
+    HN_NO_FIT = 3   /* a value of this Python type has no place in this type */
+};
+
+/* X(family, name, binary, binary reader, text reader, writer, text writer). binary: values travel
+ * in binary format, a container's if its parts' do. A writer writes binary or says HN_AS_TEXT; a
+ * text writer is called for values that the writer takes, and never for a str. */
+#define HN_FAMILIES(X)                                                                             \
+    X(BOOL, bool, 1, hn_read_bool, hn_read_bool_text, hn_write_bool, hn_write_plain_text)          \
+    X(INT2, int2, 1, hn_read_int2, hn_read_int_text, hn_write_int2, hn_write_plain_text)           \
+    X(INT4, int4, 1, hn_read_int4, hn_read_int_text, hn_write_int4, hn_write_plain_text)           \
+    X(INT8, int8, 1, hn_read_int8, hn_read_int_text, hn_write_int8, hn_write_plain_text)           \
+    X(OID, oid, 1, hn_read_oid, hn_read_int_text, hn_write_oid, hn_write_plain_text)               \
+    X(XID8, xid8, 1, hn_read_xid8, hn_read_int_text, hn_write_xid8, hn_write_plain_text)           \
+    X(FLOAT4, float4, 1, hn_read_float4, hn_read_float_text, hn_write_float4, hn_write_plain_text) \
+    X(FLOAT8, float8, 1, hn_read_float8, hn_read_float_text, hn_write_float8, hn_write_plain_text) \
+    X(NUMERIC, numeric, 1, hn_read_numeric, hn_read_numeric_text, hn_write_numeric,                \
+      hn_write_plain_text)                                                                         \
+    X(MONEY, money, 0, hn_read_text, hn_read_text, hn_write_money, hn_write_plain_text)            \
+    X(TEXT, text, 1, hn_read_text, hn_read_text, hn_write_text_type, hn_write_text_type)           \
+    X(CHAR, char, 0, hn_read_text, hn_read_text, hn_write_char, hn_write_server_text)              \
+    X(ENUM, enum, 1, hn_read_text, hn_read_text, hn_write_server_text, hn_write_server_text)       \
+    X(SERVER_TEXT, server_text, 0, hn_read_text, hn_read_text, hn_write_server_text,               \
+      hn_write_server_text)                                                                        \
+    X(REG, reg, 0, hn_read_text, hn_read_text, hn_write_reg, hn_write_plain_text)                  \
+    X(BYTEA, bytea, 1, hn_read_bytea, hn_read_bytea_text, hn_write_bytea, hn_write_bytea_text)     \
+    X(DATE, date, 1, hn_read_date, hn_read_date_text, hn_write_date, hn_write_date_text)           \
+    X(TIME, time, 1, hn_read_time, hn_read_time_text, hn_write_time, hn_write_plain_text)          \
+    X(TIMETZ, timetz, 1, hn_read_timetz, hn_read_timetz_text, hn_write_timetz,                     \
+      hn_write_plain_text)                                                                         \
+    X(TIMESTAMP, timestamp, 1, hn_read_timestamp, hn_read_timestamp_text, hn_write_timestamp,      \
+      hn_write_timestamp_text)                                                                     \
+    X(TIMESTAMPTZ, timestamptz, 1, hn_read_timestamptz, hn_read_timestamptz_text,                  \
+      hn_write_timestamptz, hn_write_timestamptz_text)                                             \
+    X(INTERVAL, interval, 1, hn_read_interval, hn_read_interval_text, hn_write_interval,           \
+      hn_write_plain_text)                                                                         \
+    X(UUID, uuid, 1, hn_read_uuid, hn_read_uuid_text, hn_write_uuid, hn_write_uuid_text)           \
+    X(JSON, json, 1, hn_read_json, hn_read_json, hn_write_json, hn_write_json)                     \
+    X(JSONB, jsonb, 1, hn_read_jsonb, hn_read_json, hn_write_jsonb, hn_write_json)                 \
+    X(INET, inet, 1, hn_read_inet, hn_read_inet_text, hn_write_inet, hn_write_plain_text)          \
+    X(CIDR, cidr, 1, hn_read_inet, hn_read_inet_text, hn_write_cidr, hn_write_plain_text)          \
+    X(ARRAY, array, 1, hn_read_array, hn_read_array_text, hn_write_array, hn_write_array_text)     \
+    X(VECTOR, vector, 1, hn_read_array, hn_read_vector_text, hn_write_array, hn_write_vector_text) \
+    X(RANGE, range, 1, hn_read_range, hn_read_range_text, hn_write_range, hn_write_range_text)     \
+    X(MULTIRANGE, multirange, 1, hn_read_multirange, hn_read_multirange_text,                      \
+      hn_write_multirange, hn_write_multirange_text)                                               \
+    X(RECORD, record, 1, hn_read_record, hn_read_text, hn_write_server_text, hn_write_server_text) \
+    X(COMPOSITE, composite, 1, hn_read_composite, hn_read_composite_text, hn_write_composite,      \
+      hn_write_composite_text)                                                                     \
+    X(HSTORE, hstore, 1, hn_read_hstore, hn_read_hstore_text, hn_write_hstore,                     \
+      hn_write_hstore_text)                                                                        \
+    X(DOMAIN, domain, 0, hn_read_text, hn_read_text, hn_write_server_text, hn_write_server_text)
+
+#define X(family, name, binary, read, read_text, write, write_text)                                \
+    PyObject *read(const hn_type *type, const uint8_t *data, size_t len);                          \
+    PyObject *read_text(const hn_type *type, const uint8_t *data, size_t len);                     \
+    int write(hn_encoder *encoder, const hn_type *type, PyObject *value, hn_buf *out);             \
+    int write_text(hn_encoder *encoder, const hn_type *type, PyObject *value, hn_buf *out);
+HN_FAMILIES(X)
+#undef X
+
+typedef enum hn_family {
+#define X(family, name, binary, read, read_text, write, write_text) HN_FAMILY_##family,
+    HN_FAMILIES(X)
+#undef X
+} hn_family;
+
+/* A column of a composite type. */
+typedef struct hn_field {
+    PyObject *name; /* interned str */
+    uint32_t oid;
+    const hn_type *type; /* set by hn_type_link */
+} hn_field;
+
+struct hn_type {
+    hn_codec *codec;
+    uint32_t oid, array_oid, related_oid;
+    hn_family family;
+    char delimiter;       /* between values of this type in an array's text */
+    uint8_t linked;       /* related and fields point to types, the two below are decided */
+    uint8_t linking;      /* guards against a type that a lying server makes contain itself */
+    uint8_t binary;       /* results of this type come in binary format, parts included */
+    uint8_t sends_binary; /* the server takes this type in binary format, parts included */
+    PyObject *name;  /* str */
+    hn_reader read, read_text;
+    hn_writer write, write_text;
+    const hn_type *related;
+    hn_field *fields;
+    uint16_t nfields;
+    PyObject *loads, *dumps; /* the user's own converters, or NULL */
+    hn_type *next;           /* all types of the codec, superseded ones too */
+};
+
+struct hn_codec {
+    size_t refs; /* the Pool's and each plan's */
+    hn_type **slots; /* open addressing by OID; nslots is a power of two */
+    size_t nslots, nused;
+    hn_type *all;
+    uint64_t generation; /* grows when types are forgotten */
+    PyObject *json_loads, *json_dumps; /* NULL: our own reader and writer */
+    int infinity_minmax;
+    PyObject *registered; /* dict: type name -> (loads, dumps) */
+};
+
+/* One hn_encode call, handed down to every writer. */
+struct hn_encoder {
+    PyObject *timezone; /* str, or NULL: unknown */
+    int depth;          /* of values within values */
+};
+
+/* A new type of the codec, in place of one of the same OID. NULL with an exception. */
+hn_type *hn_type_add(hn_codec *codec, uint32_t oid, hn_family family, PyObject *name);
+void hn_type_set_family(hn_type *type, hn_family family);
+/* Give a new type the converters that the user registered for its name. 0 or -1. */
+int hn_type_apply_registered(hn_type *type, const char *schema);
+/* Every OID becomes unknown, or the table's, again; plans keep the types they have and are stale. */
+void hn_codec_forget_types(hn_codec *codec);
+/* The table as a new list of (oid, name, family, array oid). */
+PyObject *hn_builtin_types(void);
+
+/* The type as it is known: from the codec, or the table (then the codec has it from now on). NULL
+ * without an exception: unknown. Array types come from their element's row. */
+hn_type *hn_type_known(hn_codec *codec, uint32_t oid);
+
+/* The type ready for use, a domain's base in its place. Never NULL without an exception. */
+const hn_type *hn_type_linked(hn_codec *codec, uint32_t oid);
+
+/* What a type is made of and the codec does not know, itself included. */
+size_t hn_type_unknown(hn_codec *codec, uint32_t oid, uint32_t *oids, size_t n, size_t max);
+
+/* Append length word and value, or -1 for None, in binary; answers as a writer. */
+int hn_write_value(hn_encoder *encoder, const hn_type *type, PyObject *value, hn_buf *out);
+/* Append the text that the server reads as the value, no length word; answers as a writer but for
+ * HN_AS_TEXT. Takes what the type's writer takes. */
+int hn_write_text(hn_encoder *encoder, const hn_type *type, PyObject *value, hn_buf *out);
+/* Append a str's UTF-8; CharacterNotInRepertoire for NUL and surrogates. 0 or -1. */
+int hn_write_str(const hn_type *type, PyObject *value, hn_buf *out);
+/* A value that no writer takes as it is, in the form one may: an enum's value. New reference, or
+ * NULL without an exception when there is no such form. */
+PyObject *hn_plainer(PyObject *value);
+
+/* Read one value that may be NULL, as containers hold it; len -1 is NULL. */
+static inline PyObject *hn_read_value(const hn_type *type, const uint8_t *data, int32_t len)
+{
+    return len < 0 ? Py_NewRef(Py_None) : type->read(type, data, (size_t)len);
+}
+
+/* The digits of an int, float or Decimal as a new str. */
+PyObject *hn_number_digits(PyObject *value);
+
+/* DataError about bytes that are no value of the type; always NULL. */
+PyObject *hn_unreadable(const hn_type *type, const char *why);
+/* DataError for a value that Python's type cannot hold; always NULL. */
+PyObject *hn_beyond_python(const hn_type *type, const char *format, ...);
+/* NumericValueOutOfRange; always -1. The value is not named. */
+int hn_out_of_range(const hn_type *type, PyObject *value);
+/* DataError for a value whose type fits but which would be altered on its way; always -1. */
+int hn_unfit(const hn_type *type, PyObject *value, const char *why);
+/* Raise an exception that was taken again, with the place before its words if it is the codec's; of
+ * execute_many the row too (else -1). Steals both references; where may be NULL with an exception
+ * set, which then stands. */
+void hn_raise_with_place(PyObject *raised, PyObject *where, Py_ssize_t row);
+
+#endif
