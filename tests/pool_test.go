@@ -260,7 +260,7 @@ func TestAWaiterThatLeavesAfterItWasServedGivesTheConnectionBack(t *testing.T) {
 		}
 		return pgtest.Serve
 	}
-	requireState(t, leaver.Try("SELECT 1"), queryCanceled)
+	requireState(t, leaver.Run(abi.OpBegin, "BEGIN"), queryCanceled)
 	require.Equal(t, 1, d.Status(mainAlias).Available)
 	requireUsable(t, d.Open("next", mainAlias))
 }

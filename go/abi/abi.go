@@ -93,6 +93,7 @@ const (
 	InReparse   = C.HN_IN_REPARSE
 	InCancelled = C.HN_IN_CANCELLED
 	InGuess     = C.HN_IN_GUESS
+	InPrompt    = C.HN_IN_PROMPT
 )
 
 // Flags of hn_call.io_flags.

@@ -75,7 +75,8 @@ enum {
     HN_IN_TIMEOUT = 2, /* a WAIT ran out of time */
     HN_IN_REPARSE = 4, /* STATEMENT, MANY: forget what is known of this SQL and describe it again */
     HN_IN_CANCELLED = 8, /* the caller has given up on the result: timeout=, interrupt, a bad row */
-    HN_IN_GUESS = 16   /* STATEMENT: body was encoded for plan; without it the core must ask ENCODE */
+    HN_IN_GUESS = 16,  /* STATEMENT: body was encoded for plan; without it the core must ask ENCODE */
+    HN_IN_PROMPT = 32  /* a thread waits for nothing but this: it sends as soon as it is told to */
 };
 
 /* hn_call.io_flags, with HN_WANT_IO */

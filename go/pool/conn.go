@@ -35,6 +35,9 @@ type Conn struct {
 	Tx byte
 	// Prepared is true once a PREPARE by SQL ran: the next reset drops all prepared statements.
 	Prepared bool
+	// Unreset is true between HandOver and the holder's first write: what the request before has set
+	// is still there.
+	Unreset bool
 	// Owed counts ReadyForQuery frames still to come from what was sent and not waited for.
 	Owed int
 
@@ -111,9 +114,23 @@ func (c *Conn) Send(p []byte) int {
 	return c.socket.sendNow(p)
 }
 
+// SendWhole sends what nobody waits for, and tells whether all of it is on its way.
+func (c *Conn) SendWhole(p []byte) bool {
+	if c.tls == nil {
+		return c.socket.sendNow(p) == len(p)
+	}
+	n, err := c.Write(p)
+	return err == nil && n == len(p) && len(c.socket.pending) == 0
+}
+
 // Reauthorized tells whether SET SESSION AUTHORIZATION is in force, as the server reports.
-func (c *Conn) Reauthorized() bool {
-	const name = "session_authorization"
+func (c *Conn) Reauthorized() bool { return c.altered("session_authorization") }
+
+// Rezoned tells whether TimeZone is not the one the connection began with, as the server reports.
+// Parameters may be encoded by it, so a reset's answer has to come first.
+func (c *Conn) Rezoned() bool { return c.altered("TimeZone") }
+
+func (c *Conn) altered(name string) bool {
 	now, changed := c.params[name]
 	return changed && now != c.pg.ParameterStatus(name)
 }
@@ -181,7 +198,7 @@ func (c *Conn) Settle() (done bool) {
 // Quiet tells whether the answers owed are all that is missing, none of it having arrived: then what
 // is sent next can be answered behind them.
 func (c *Conn) Quiet() bool {
-	return !c.broken && c.Owed > 0 && len(c.inbuf) == 0 && c.killed.Load() == nil
+	return !c.broken && c.Owed > 0 && len(c.inbuf) == 0 && !c.Rezoned() && c.killed.Load() == nil
 }
 
 // Collect takes the frames of n answers owed off the front of ctl. It returns the rest and how many
@@ -197,6 +214,25 @@ func (c *Conn) Collect(ctl []byte, n int) (rest []byte, missing int, ok bool) {
 		}
 		c.takeFrame(f)
 		ctl, n = after, c.Owed-last
+	}
+	return ctl, n, !c.broken
+}
+
+// CollectCommands is Collect for n commands that no ReadyForQuery of their own follows.
+func (c *Conn) CollectCommands(ctl []byte, n int) (rest []byte, missing int, ok bool) {
+	for n > 0 && !c.broken {
+		f, after, whole, err := wire.Next(ctl)
+		if err != nil {
+			c.broken = true
+		}
+		if !whole {
+			break
+		}
+		if f.Kind == 'C' {
+			n--
+		}
+		c.takeFrame(f)
+		ctl = after
 	}
 	return ctl, n, !c.broken
 }

@@ -80,8 +80,8 @@ func (p *Pool) SetPassword(password string) {
 func (p *Pool) room() bool { return len(p.all)+p.dialing < p.config.MaxSize }
 
 // Acquire takes an idle connection for holder at once, or returns a Waiter to poll for. The caller
-// settles the connection (Conn.Settle) before it uses it.
-func (p *Pool) Acquire(holder Holder) (*Conn, *Waiter, *wire.Fault) {
+// settles the connection (Conn.Settle) before it uses it. prompt: see HandOver.
+func (p *Pool) Acquire(holder Holder, prompt bool) (*Conn, *Waiter, *wire.Fault) {
 	p.mu.Lock()
 	if p.closed {
 		p.mu.Unlock()
@@ -100,7 +100,7 @@ func (p *Pool) Acquire(holder Holder) (*Conn, *Waiter, *wire.Fault) {
 	if err != nil {
 		return nil, nil, &wire.Fault{Kind: wire.KindOperational, Message: "no descriptor to wait on: " + err.Error(), SafeToRetry: true}
 	}
-	w := &Waiter{pool: p, holder: holder, event: event, since: time.Now()}
+	w := &Waiter{pool: p, holder: holder, prompt: prompt, event: event, since: time.Now()}
 	p.queue = append(p.queue, w)
 	p.serve()
 	return nil, w, nil
@@ -111,10 +111,8 @@ func (p *Pool) Acquire(holder Holder) (*Conn, *Waiter, *wire.Fault) {
 func (p *Pool) Release(c *Conn) {
 	now := time.Now()
 	p.mu.Lock()
-	keep := !c.broken && c.killed.Load() == nil && !p.closed &&
-		(c.expires.IsZero() || now.Before(c.expires)) && !c.Cancelling()
 	c.holder, c.Fresh = nil, false
-	if keep {
+	if p.keeps(c, now) && !c.Unreset {
 		c.idleSince = now
 		p.idle = append(p.idle, c)
 		p.serve()
@@ -127,6 +125,46 @@ func (p *Pool) Release(c *Conn) {
 	c.close()
 }
 
+// keeps: called with mu held.
+func (p *Pool) keeps(c *Conn, now time.Time) bool {
+	return !c.broken && c.killed.Load() == nil && !p.closed &&
+		(c.expires.IsZero() || now.Before(c.expires)) && !c.Cancelling()
+}
+
+// WaitsPrompt tells whether HandOver would find someone.
+func (p *Pool) WaitsPrompt() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.waitsPrompt()
+}
+
+// waitsPrompt: called with mu held.
+func (p *Pool) waitsPrompt() bool {
+	return len(p.queue) > 0 && p.queue[0].prompt && len(p.idle) == 0 && !p.config.TestOnAcquire
+}
+
+// HandOver gives a held connection to the first in the queue without the reset it needs (Unreset), if
+// that is a prompt one: a thread in the middle of a statement, which it will send behind the reset in
+// one write. False: there is none, and c is still its holder's.
+func (p *Pool) HandOver(c *Conn) bool {
+	now := time.Now()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.waitsPrompt() || !p.keeps(c, now) {
+		return false
+	}
+	c.Unreset, c.Fresh = true, false
+	p.give(c, now)
+	return true
+}
+
+// give: called with mu held.
+func (p *Pool) give(c *Conn, now time.Time) {
+	w := p.popWaiter()
+	c.holder, c.heldSince = w.holder, now
+	w.finish(c, nil)
+}
+
 // forget: called with mu held; the caller closes c.
 func (p *Pool) forget(c *Conn) { delete(p.all, c) }
 
@@ -137,9 +175,7 @@ func (p *Pool) serve() {
 		c := p.idle[n]
 		p.idle[n] = nil
 		p.idle = p.idle[:n]
-		w := p.popWaiter()
-		c.holder, c.heldSince = w.holder, time.Now()
-		w.finish(c, nil)
+		p.give(c, time.Now())
 	}
 	for p.dialing < len(p.queue) && p.mayDial() {
 		p.startDial()

@@ -13,6 +13,7 @@ import (
 type Waiter struct {
 	pool   *Pool
 	holder Holder
+	prompt bool // see Pool.HandOver
 	event  *Event
 	since  time.Time
 	conn   *Conn

@@ -138,7 +138,12 @@ func (s *Session) verdict(c *Call) {
 		s.first = nil
 	}
 	if s.op.op == abi.OpFinalize {
-		s.leave(c, fault)
+		s.op.failed = fault
+		if s.op.unreset {
+			s.part(c, false, true)
+		} else {
+			s.leave(c)
+		}
 		return
 	}
 	if fault != nil {

@@ -12,6 +12,8 @@
 //   - A session has at most one connection, from its first need to finalize, and gives it back once.
 //   - tx is changed by one function (transition), from what the server said or what is owed to it.
 //   - A connection that was in I/O when its operation was given up is closed, never reused.
+//   - A connection that is handed over without its reset gets it ahead of the first statement, in the
+//     step that takes it.
 //   - An error of the server is told to the caller once, as data; nothing is retried that may have run.
 //   - A session has one stream at most; any other operation ends it before it begins.
 //   - mu is held for the length of one Step only, never across a wait. Lock order: Session.mu, then

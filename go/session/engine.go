@@ -152,7 +152,7 @@ func (s *Session) acquire(c *Call) {
 			c.Want = abi.WantPassword
 			return
 		}
-		conn, waiter, fault := s.pool.Acquire(s)
+		conn, waiter, fault := s.pool.Acquire(s, s.prompt(c))
 		switch {
 		case fault != nil:
 			c.fail(fault)
@@ -185,10 +185,27 @@ func (s *Session) acquireLeft() int64 {
 	return max(0, time.Until(s.op.until).Milliseconds())
 }
 
+// prompt tells whether the operation will send its statement as soon as it has a connection. (What C
+// says of itself holds for the first step, and only then is asked for a connection that is not there.)
+func (s *Session) prompt(c *Call) bool {
+	return s.op.op == abi.OpStatement && s.op.guess != 0 && c.has(abi.InPrompt)
+}
+
+// travels tells whether the statement can be sent to conn at once, without asking C or the server.
+func (s *Session) travels(c *Call, conn *pool.Conn) bool {
+	st := conn.Statements.Get(s.op.sql)
+	return s.op.op == abi.OpStatement && st != nil && st.Plan != 0 && st.Plan == s.op.guess && !s.op.reparse &&
+		!s.op.cancelled && c.BodyLen <= wire.MaxFrame
+}
+
 // settle collects what a newly acquired connection owes. It returns false when the step is over:
 // the caller must wait. A connection that has ended is dropped, and the caller acquires another.
 func (s *Session) settle(c *Call, conn *pool.Conn) bool {
 	done := conn.Settle()
+	if conn.Unreset && !s.travels(c, conn) && conn.Usable() {
+		s.resetNow(conn)
+		done = conn.Settle()
+	}
 	switch {
 	case done && conn.Usable():
 		if s.pool.Config().TestOnAcquire && !conn.Fresh {

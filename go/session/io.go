@@ -8,13 +8,20 @@ import (
 	"hypern/go/wire"
 )
 
+// notUndone is why a connection cannot be used whose reset has failed.
+const notUndone = "what the request before had set could not be reset"
+
 // resumeIO takes in what an I/O brought and continues the phase it belongs to.
 func (s *Session) resumeIO(c *Call) {
 	raw := s.op.phase == phaseTypes
 	if why := s.receive(c, raw); why != "" {
 		if s.op.phase == phaseFarewell {
 			s.conn.Break() // a rollback and a reset are done by the server when the connection ends
-			s.leave(c, nil)
+			s.leave(c)
+			return
+		}
+		if s.undoing > 0 && why == notUndone {
+			s.elsewhere(c)
 			return
 		}
 		s.brokenIO(c, why)
@@ -45,7 +52,7 @@ func (s *Session) resumeIO(c *Call) {
 	case phaseVerdict:
 		s.verdict(c)
 	case phaseFarewell:
-		s.farewell(c)
+		s.leave(c)
 	default:
 		c.fail(&wire.Fault{Kind: wire.KindInterface, Message: "no I/O to continue"})
 	}
@@ -75,10 +82,16 @@ func (s *Session) checkColumns() {
 func (s *Session) receive(c *Call, raw bool) string {
 	got := &s.op.got
 	ctl := c.Ctl
+	if s.undoing > 0 {
+		var ok bool
+		if ctl, s.undoing, ok = s.conn.CollectCommands(ctl, s.undoing); !ok {
+			return notUndone
+		}
+	}
 	if s.behind > 0 {
 		var ok bool
 		if ctl, s.behind, ok = s.conn.Collect(ctl, s.behind); !ok {
-			return "what the request before had set could not be reset"
+			return notUndone
 		}
 	}
 	err := got.read(ctl, raw, s.conn.TakeParameter)

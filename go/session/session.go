@@ -30,6 +30,7 @@ type Session struct {
 	owed       []string  // commands to send before the next statement: BEGIN, SAVEPOINT, RELEASE
 	sent       []string  // the commands sent before the last statement
 	used       bool      // something was sent on conn, so that it needs a reset
+	undoing    int       // commands of a reset that precede the next I/O's own
 	behind     int       // answers to an earlier reset that precede the next I/O's own
 	stream     *stream   // the open one, or nil
 	streams    uint64    // how many there have been
@@ -87,6 +88,8 @@ type operation struct {
 	outcome   outcome     // phaseCancel, phaseTrail: what to report
 	clock     *time.Timer // cancels the statement; nil where the server keeps the time
 	quiet     bool        // finalize rolled back over an error that the caller had been given
+	unreset   bool        // finalize: COMMIT went without the reset, for whoever is next to send
+	failed    *wire.Fault // finalize: what to report
 }
 
 type outcome struct {
@@ -235,20 +238,23 @@ func (s *Session) Transport(writing bool, p []byte) int64 {
 
 // take makes c the session's connection.
 func (s *Session) take(c *pool.Conn) {
-	s.conn, s.used, s.behind, s.since = c, false, 0, time.Now()
+	s.conn, s.used, s.behind, s.undoing, s.since = c, false, 0, 0, time.Now()
 	s.tx = s.tx.transition(evAcquired, 0)
 }
 
 // release gives the connection back, whatever its condition.
 func (s *Session) release() {
-	c := s.conn
-	if c == nil {
-		return
+	if c := s.conn; c != nil {
+		s.parted()
+		s.pool.Release(c)
 	}
-	s.conn, s.behind = nil, 0
+}
+
+// parted: the connection is about to be somebody else's, or is already.
+func (s *Session) parted() {
+	s.conn, s.behind, s.undoing = nil, 0, 0
 	s.stream, s.portals = nil, nil
 	s.tx = s.tx.transition(evReleased, 0)
-	s.pool.Release(c)
 }
 
 // lose drops the connection and returns the fault to report. ran: the statement may have run.
@@ -269,7 +275,7 @@ func (s *Session) lose(why string, ran bool) *wire.Fault {
 	s.tx = s.tx.transition(evLost, 0)
 	s.owed = nil
 	c.Break()
-	s.conn, s.behind = nil, 0
+	s.conn, s.behind, s.undoing = nil, 0, 0
 	s.stream, s.portals = nil, nil
 	s.pool.Release(c)
 	return fault

@@ -150,6 +150,9 @@ func (s *Session) execute(c *Call) {
 		return
 	}
 	s.op.guess = st.Plan
+	if s.conn.Unreset {
+		c.Head = s.appendUndo(c.Head)
+	}
 	c.Head = s.sendOwed(c.Head)
 	portal := ""
 	if s.op.op == abi.OpStream {

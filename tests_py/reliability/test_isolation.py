@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timezone
 from typing import Any, ClassVar
 
 import pytest
@@ -32,6 +35,24 @@ def one_connection(own_server: OwnServer) -> Iterator[None]:
         for what in ("TABLE left_rows", "SEQUENCE left_sequence", "SCHEMA left_schema"):
             db(alias="admin").execute(f"DROP {what}")
         db(alias="admin").execute("DROP ROLE left_role")
+
+
+WaitingThread = Callable[[Callable[[], Any]], Callable[[], Any]]
+
+
+@pytest.fixture
+def waiting_thread() -> Iterator[WaitingThread]:
+    """Runs a function that has to wait for the connection of "one", and answers once it does; the
+    function it returns gives the outcome."""
+    with ThreadPoolExecutor(1) as threads:
+
+        def start(work: Callable[[], Any]) -> Callable[[], Any]:
+            future = threads.submit(work)
+            while Database.status("one").waiting == 0 and not future.done():
+                time.sleep(0.001)
+            return lambda: future.result(timeout=10)
+
+        yield start
 
 
 def _look(session: DbSession) -> tuple[dict[str, Any], Any]:
@@ -147,6 +168,55 @@ def test_each_alone_leaves_nothing(one_connection: None, name: str) -> None:
             after = _look(db(alias="one"))
         after[0]["rows"] = before[0]["rows"]
         assert after == before
+
+
+@pytest.mark.parametrize("name", sorted(LITTER))
+def test_nor_does_a_request_that_waited_for_the_connection(
+    one_connection: None, name: str, waiting_thread: WaitingThread
+) -> None:
+    """It gets the connection without the reset, which goes ahead of its first statement."""
+    with scope():
+        before = _look(db(alias="one"))
+    for transaction in (False, True):
+        with scope("the one before"):
+            session = db(alias="one")
+            if transaction:
+                session.begin()
+            try:
+                LITTER[name](session)
+            except errors.DatabaseError:
+                session.set_error()
+            look = waiting_thread(lambda: _look(db("the one that waits", alias="one")))
+        after = look()
+        finalize_db("the one that waits")
+        after[0]["rows"] = before[0]["rows"]
+        assert after == before
+
+
+def test_nor_does_a_parameter_depend_on_its_time_zone(
+    one_connection: None, waiting_thread: WaitingThread
+) -> None:
+    """An aware datetime for a timestamp is sent in the session's TimeZone, by the client."""
+    noon = datetime(2026, 1, 1, 12, tzinfo=timezone.utc)
+    ask = "SELECT $1::timestamp"
+    with scope():
+        db(alias="one").execute("SET TimeZone = 'UTC'")
+        assert db(alias="one").query_value(ask, [noon]) == noon.replace(tzinfo=None)
+        db(alias="one").execute("RESET TimeZone")
+        usual = db(alias="one").query_value(ask, [noon])
+    for far in ("Asia/Tokyo", "America/Lima"):
+        with scope():
+            db(alias="one").execute(f"SET TimeZone = '{far}'")
+        with scope():
+            db(alias="one").begin()
+            assert db(alias="one").query_value(ask, [noon]) == usual
+        with scope("the one before"):
+            db(alias="one").execute(f"SET TimeZone = '{far}'")
+            answer = waiting_thread(
+                lambda: db("the one that waits", alias="one").query_value(ask, [noon])
+            )
+        assert answer() == usual
+        finalize_db("the one that waits")
 
 
 def test_a_changed_schema_is_no_error_outside_a_transaction(

@@ -213,7 +213,8 @@ static bool begin(hn_operation *self)
         self->driver.limit = HN_NEVER;
     }
     self->driver.engine = hn_engine_new(self->session);
-    if (self->driver.engine != NULL && hn_engine_start(self->driver.engine, &self->request) == 0)
+    if (self->driver.engine != NULL &&
+        hn_engine_start(self->driver.engine, &self->request, false) == 0)
         return true;
     fail(self);
     finish(self);

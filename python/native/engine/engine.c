@@ -119,7 +119,7 @@ void hn_engine_raise(hn_engine *e)
     e->io.keep = false; /* rows that nobody will see are drained undecoded */
 }
 
-int hn_engine_start(hn_engine *e, const hn_request *request)
+int hn_engine_start(hn_engine *e, const hn_request *request, bool is_prompt)
 {
     e->request = *request;
     Py_XINCREF(e->request.sql);
@@ -149,7 +149,7 @@ int hn_engine_start(hn_engine *e, const hn_request *request)
         e->call.sql = sql;
         e->call.sql_len = len;
     }
-    hn_engine_step(e, request->op, flags);
+    hn_engine_step(e, request->op, is_prompt ? flags | HN_IN_PROMPT : flags);
     return 0;
 }
 
