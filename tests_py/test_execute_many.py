@@ -41,6 +41,19 @@ def test_execute_many_is_all_or_nothing_and_names_the_row(session: DbSession) ->
     assert session.query_value("SELECT count(*) FROM users") == 0
 
 
+def test_execute_many_adds_up_what_each_row_has_affected(session: DbSession) -> None:
+    insert = "INSERT INTO users (name, age) VALUES ('x', $1)"
+    assert session.execute_many(insert, [[n % 7] for n in range(70)]) == 70
+    sql = "UPDATE users SET name = name WHERE age < $1"
+    ages = [0, 1, 1, 3, 3, 3, 0, 0, 7, 1, 1]
+    assert session.execute_many(sql, [[age] for age in ages]) == 10 * sum(ages)
+    with pytest.raises(errors.DivisionByZero) as caught:
+        session.execute_many(
+            "UPDATE users SET age = 12 / $1 WHERE age < 2", [[1]] + [[6], [4]] * 3 + [[0]]
+        )
+    assert caught.value.row == 7
+
+
 def test_execute_many_in_a_transaction_undoes_itself_only(session: DbSession) -> None:
     with session.transaction():
         add(session, "kept")

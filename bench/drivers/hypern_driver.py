@@ -49,7 +49,7 @@ class Hypern(Driver):
         return repeat(body)
 
     def many(self, insert: str, clear: str, count: int) -> Timed:
-        rows = [list(row) for row in arrivals(count)]
+        rows = arrivals(count)
 
         def run(loops: int) -> float:
             measured = repeat(lambda _: self.session.execute_many(insert, rows))(loops)

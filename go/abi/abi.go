@@ -94,6 +94,8 @@ const (
 	InCancelled = C.HN_IN_CANCELLED
 	InGuess     = C.HN_IN_GUESS
 	InPrompt    = C.HN_IN_PROMPT
+
+	Again = C.HN_AGAIN
 )
 
 // Flags of hn_call.io_flags.

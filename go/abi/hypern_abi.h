@@ -104,6 +104,8 @@ enum {
     HN_FLAG_SHARED = 2048 /* the connection leads to a pooler that shares its servers */
 };
 
+enum { HN_AGAIN = 'r' };
+
 /* hypern_transport: what it answers instead of a count */
 enum { HN_IO_AGAIN = -1, HN_IO_FAILED = -2 };
 
@@ -154,7 +156,8 @@ typedef struct hn_call {
     int64_t ctl_len;
     const uint8_t *extra; /* bytes received after the frame that ended the I/O */
     int64_t extra_len;
-    int64_t rows; /* DataRows seen in this I/O */
+    int64_t rows;  /* DataRows seen in this I/O */
+    int64_t binds; /* ROWS: BindComplete frames, which ctl leaves out */
     int64_t sent; /* bytes of this I/O that the kernel has taken */
     int32_t io_errno;
     int32_t wait_left_ms; /* the caller's own time limit for what is to come; -1: none */
@@ -195,7 +198,9 @@ typedef struct hn_call {
  * length 9, empty portal, no limit), receives meanwhile, and sends tail after the last row. When an
  * ErrorResponse comes first, or the rows' iterator or encoder raises, it stops sending rows and sends
  * Sync in place of tail (CONTINUE then carries HN_IN_CANCELLED for the latter). It CONTINUEs once,
- * with all control frames up to ReadyForQuery (DataRows dropped).
+ * with all control frames up to ReadyForQuery (DataRows dropped). Rows are many and their answers
+ * alike: BindComplete is only counted, and where the same CommandComplete comes again, a frame of
+ * kind HN_AGAIN takes the place of the repetitions, with their number as its body (uint32).
  *
  * A session has one stream at most: any operation but FETCH and STREAM_END ends it first. Outside a
  * transaction a stream runs in one of its own, of which the state says nothing.

@@ -79,7 +79,7 @@ func (e *Event) Set() {
 	if e.FD >= 0 && !e.set {
 		e.set = true
 		one := [8]byte{1}
-		_, _ = unix.Write(e.FD, one[:]) // an eventfd at zero takes a one
+		_, _ = rawCall(unix.SYS_WRITE, e.FD, one[:], 0) // an eventfd at zero takes a one
 	}
 }
 
@@ -98,7 +98,7 @@ func (e *Event) Close() {
 	e.FD = -1
 	if e.set {
 		var count [8]byte
-		if _, err := unix.Read(spare.FD, count[:]); err != nil {
+		if _, errno := rawCall(unix.SYS_READ, spare.FD, count[:], 0); errno != 0 {
 			spare.Retire()
 			return
 		}

@@ -82,14 +82,14 @@ func (s *Socket) Read(p []byte) (int, error) {
 		return s.Conn.Read(p)
 	}
 	for {
-		n, _, err := unix.Recvfrom(s.FD, p, unix.MSG_DONTWAIT)
+		n, errno := rawCall(unix.SYS_RECVFROM, s.FD, p, unix.MSG_DONTWAIT)
 		switch {
-		case err == unix.EINTR:
+		case errno == unix.EINTR:
 			continue
-		case err == unix.EAGAIN:
+		case errno == unix.EAGAIN:
 			return 0, errAgain
-		case err != nil:
-			return 0, err
+		case errno != 0:
+			return 0, errno
 		case n == 0 && len(p) > 0:
 			return 0, io.EOF
 		}
@@ -127,15 +127,21 @@ func (s *Socket) Flush() error {
 	return nil
 }
 
-// sendNow sends without blocking and without telling Go's scheduler of it, which would cost more
-// than the call: it cannot block.
+// sendNow sends without blocking.
 func (s *Socket) sendNow(p []byte) int {
-	n, _, errno := unix.RawSyscall6(unix.SYS_SENDTO, uintptr(s.FD), uintptr(unsafe.Pointer(unsafe.SliceData(p))),
-		uintptr(len(p)), unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, 0, 0)
+	n, errno := rawCall(unix.SYS_SENDTO, s.FD, p, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
 	if errno != 0 {
 		return 0
 	}
-	return int(n)
+	return n
+}
+
+// rawCall makes a system call that cannot block, without telling Go's scheduler of it: that would
+// cost more than the call.
+func rawCall(call uintptr, fd int, p []byte, flags uintptr) (int, syscall.Errno) {
+	n, _, errno := unix.RawSyscall6(call, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(p))),
+		uintptr(len(p)), flags, 0, 0)
+	return int(n), errno
 }
 
 // Shutdown ends the conversation without giving up the descriptor's number; any thread may call it.

@@ -26,6 +26,10 @@ func (st *Statement) Columns() []byte {
 
 // Statements is a connection's cache, least recently used out first. The connection's holder owns it.
 type Statements struct {
+	// Undo runs what resets the connection, by statements that are prepared and never evicted; nil
+	// before they are.
+	Undo []byte
+
 	bySQL  map[string]*Statement
 	root   Statement // root.older is the newest, root.newer the oldest
 	prefix string    // of the names
@@ -81,6 +85,7 @@ func (s *Statements) Forget(st *Statement) {
 
 // Clear forgets everything: the server has dropped all prepared statements.
 func (s *Statements) Clear() {
+	s.Undo = nil
 	clear(s.bySQL)
 	s.root.newer, s.root.older = &s.root, &s.root
 	s.drop = s.drop[:0]

@@ -1,9 +1,11 @@
 package session
 
 import (
+	"encoding/binary"
 	"errors"
 	"io"
 
+	"hypern/go/abi"
 	"hypern/go/wire"
 )
 
@@ -48,6 +50,13 @@ func (a *answer) read(ctl []byte, raw bool, parameter func([]byte)) error {
 			case "DEALLOCATE ALL", "DISCARD ALL":
 				a.discarded = true
 			}
+		case abi.Again:
+			if len(f.Body) != 4 {
+				return wire.ErrProtocol
+			}
+			n := binary.BigEndian.Uint32(f.Body)
+			a.commands += int(n)
+			a.rows += int64(n) * a.tagRows
 		case 'I':
 			a.commands++
 			a.empty = true

@@ -15,6 +15,7 @@ type Call struct {
 	Ctl     []byte
 	Extra   []byte
 	Sent    int64
+	Binds   int64
 	Errno   int32
 	Chunk   int64 // most rows of a stream to receive
 	Plan    uint64

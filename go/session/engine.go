@@ -25,6 +25,8 @@ func (s *Session) Step(c *Call) {
 		return // the other operation's state is not ours to touch
 	case s.tx.closed && c.Op == abi.OpStreamEnd:
 		c.done(0)
+	case s.tx.closed && c.Op == abi.OpFinalize:
+		c.done(-1)
 	case s.tx.closed:
 		c.fail(s.closedFault())
 	default:

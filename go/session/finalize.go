@@ -90,9 +90,15 @@ func (s *Session) canHandOver() bool {
 // follow in the same unit: should the reset fail, the server skips the statement; should the
 // statement fail, the reset has been committed.
 func (s *Session) appendUndo(dst []byte) []byte {
-	for _, sql := range undoCommands {
-		dst = s.appendCommand(dst, sql)
+	kept := s.conn.Statements
+	if kept.Undo == nil {
+		for _, sql := range undoCommands {
+			name := kept.NewName()
+			dst = wire.AppendParse(dst, name, sql, nil)
+			kept.Undo = wire.AppendExecute(wire.AppendBindNothing(kept.Undo, name))
+		}
 	}
+	dst = append(dst, kept.Undo...)
 	s.undoing = len(undoCommands)
 	s.conn.Unreset = false
 	return dst

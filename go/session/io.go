@@ -94,6 +94,7 @@ func (s *Session) receive(c *Call, raw bool) string {
 			return notUndone
 		}
 	}
+	got.binds += int(c.Binds)
 	err := got.read(ctl, raw, s.conn.TakeParameter)
 	if got.status != 0 {
 		s.conn.Tx = got.status

@@ -20,6 +20,9 @@ from hypern.errors import InterfaceError, SessionClosed
 if TYPE_CHECKING:
     from contextvars import Token
     from types import TracebackType
+    from typing import NoReturn
+
+    _Failure = tuple[str, BaseException]  # an alias, and why its session could not be finalized
 
 _log = logging.getLogger("hypern")
 
@@ -229,53 +232,40 @@ def finalize(request_id: str, alias: str | None, *, failed: bool = False) -> boo
     alias: that database only; None: every one. failed: roll back what is open. Returns whether a
     transaction that was to be committed had been aborted, by an error that the caller was given.
     """
-    outcome = _Outcome(request_id)
+    aborted = False
+    failures: list[_Failure] = []
     for session in _native.sessions(request_id, alias):
         try:
             if failed:
                 session.set_error()
-            outcome.aborted |= session._finalize(_GRACE_SECS)
+            aborted |= session._finalize(_GRACE_SECS)
         except BaseException as error:  # a Ctrl-C here must not leave the others open
-            outcome.add(session.alias, error)
-    return outcome.result()
+            failures.append((session.alias, error))
+    if failures:
+        _raise_first(request_id, failures)
+    return aborted
 
 
 async def afinalize(request_id: str, alias: str | None, *, failed: bool = False) -> bool:
     """As `finalize`, awaited. A task that is cancelled meanwhile leaves its sessions to the
     background, where they are finalized all the same.
     """
-    outcome = _Outcome(request_id)
+    aborted = False
+    failures: list[_Failure] = []
     for session in _native.sessions(request_id, alias):
         try:
             if failed:
                 session.set_error()
-            outcome.aborted |= await _native.AsyncSession(session)._finalize(_GRACE_SECS)
+            aborted |= await _native.AsyncSession(session)._finalize(_GRACE_SECS)
         except BaseException as error:
-            outcome.add(session.alias, error)
-    return outcome.result()
+            failures.append((session.alias, error))
+    if failures:
+        _raise_first(request_id, failures)
+    return aborted
 
 
-class _Outcome:
-    """What finalizing a request's sessions, one after the other, came to."""
-
-    __slots__ = ("_first", "_request_id", "aborted")
-
-    def __init__(self, request_id: str) -> None:
-        self._request_id = request_id
-        self._first: BaseException | None = None
-        self.aborted = False
-
-    def add(self, alias: str, error: BaseException) -> None:
-        """One of them failed."""
-        if self._first is None:
-            self._first = error
-            return
-        _log.error(
-            'finalizing "%s" of request "%s" failed too', alias, self._request_id, exc_info=error
-        )
-
-    def result(self) -> bool:
-        """Raise the first failure, or tell whether a transaction had been aborted."""
-        if self._first is not None:
-            raise self._first
-        return self.aborted
+def _raise_first(request_id: str, failures: list[_Failure]) -> NoReturn:
+    """Raise the first of the failures to finalize a request's sessions; log the others."""
+    for alias, error in failures[1:]:
+        _log.error('finalizing "%s" of request "%s" failed too', alias, request_id, exc_info=error)
+    raise failures[0][1]

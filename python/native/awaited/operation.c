@@ -102,7 +102,8 @@ static void finish(hn_operation *self)
     if (self->began != 0)
         self->seconds = (double)(hn_now() - self->began) / 1e9;
     if (self->request.op == HN_OP_FINALIZE)
-        self->hooks = hn_settle_finalized(session, self->before, self->result != NULL, self->count);
+        self->hooks = hn_settle_finalized(session, self->before, session->last_state,
+                                          self->result != NULL, self->count);
     else if (was_open)
         self->hooks = hn_settle_hooks(session, session->last_state, self->result != NULL);
     drop_timer(self);

@@ -105,7 +105,7 @@ void hn_engine_step(hn_engine *e, hn_op op, uint32_t in_flags)
     call->sql_len = 0;
     call->ctl = call->extra = NULL;
     call->ctl_len = call->extra_len = 0;
-    call->rows = call->sent = 0;
+    call->rows = call->binds = call->sent = 0;
     call->io_errno = 0;
 }
 
@@ -176,6 +176,7 @@ void hn_engine_close_round(hn_engine *e, uint32_t in_flags)
     call->ctl = io->ctl.data;
     call->ctl_len = (int64_t)io->ctl.len;
     call->rows = io->rows;
+    call->binds = io->binds;
     call->sent = io->sent;
     if (io->broken) {
         in_flags |= HN_IN_EOF;

@@ -35,6 +35,9 @@ void hn_io_begin(hn_io *io, int64_t handle, int fd, bool tls, int zs)
     io->sent = 0;
     io->ctl.len = 0;
     io->rows = 0;
+    io->brief = io->again = false;
+    io->binds = 0;
+    io->tag_at = io->tag_end = 0;
     io->zs_left = zs;
     io->stopped = io->erred = io->broken = false;
     io->error = 0;
@@ -175,6 +178,36 @@ static void collect(hn_io *io, const uint8_t *frame, size_t total)
     io->ctl.len += total;
 }
 
+#define AGAIN_SIZE (FRAME_HEAD + 4)
+
+/* Whether this CommandComplete is the last collected one again; then it is counted, no more. */
+static bool comes_again(hn_io *io, const uint8_t *frame, size_t total)
+{
+    if (total != io->tag_end - io->tag_at ||
+        io->ctl.len != io->tag_end + (io->again ? AGAIN_SIZE : 0) ||
+        memcmp(io->ctl.data + io->tag_at, frame, total) != 0)
+        return false;
+    if (!io->again) {
+        static const uint8_t marker[AGAIN_SIZE] = {HN_AGAIN, 0, 0, 0, AGAIN_SIZE - 1};
+        collect(io, marker, sizeof marker);
+        io->again = true;
+    }
+    uint8_t *count = io->ctl.data + io->ctl.len - 4;
+    if (!io->broken)
+        hn_put_u32(count, hn_get_u32(count) + 1);
+    return true;
+}
+
+static void collect_tag(hn_io *io, const uint8_t *frame, size_t total)
+{
+    if (comes_again(io, frame, total))
+        return;
+    io->tag_at = io->ctl.len;
+    io->tag_end = io->tag_at + total;
+    io->again = false;
+    collect(io, frame, total);
+}
+
 static bool over(const hn_io *io)
 {
     return io->broken || io->stopped || (io->zs_left <= 0 && !io->feeding);
@@ -191,6 +224,16 @@ static void take_frame(hn_io *io, const uint8_t *frame, size_t total)
             io->held++;
         return;
     case 'd':
+        return;
+    case '2':
+        if (!io->brief)
+            break;
+        io->binds++;
+        return;
+    case 'C':
+        if (!io->brief)
+            break;
+        collect_tag(io, frame, total);
         return;
     case 'Z':
         io->zs_left--;

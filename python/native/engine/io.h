@@ -41,6 +41,13 @@ typedef struct hn_io {
     size_t held;
     hn_buf ctl; /* whole frames for the core */
     int64_t rows;
+
+    /* execute_many: answers that are alike are counted; data[tag_at..tag_end) of ctl is the
+     * CommandComplete that may come again, HN_AGAIN follows it if `again` */
+    bool brief, again;
+    int64_t binds;
+    size_t tag_at, tag_end;
+
     int zs_left;  /* ReadyForQuery frames still to come */
     bool stopped; /* 'T', 'G', 'H' or 'W' has ended the round early */
     bool erred;   /* an ErrorResponse has come */

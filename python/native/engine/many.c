@@ -9,7 +9,7 @@
 #include "buf.h"
 #include "error.h"
 
-#define BATCH_SIZE (64u * 1024)
+#define BATCH_SIZE (128u * 1024)
 
 static const uint8_t execute_message[] = {'E', 0, 0, 0, 9, 0, 0, 0, 0, 0};
 static const uint8_t sync_message[] = {'S', 0, 0, 0, 4};
@@ -120,7 +120,7 @@ hn_progress hn_many_feed(hn_engine *e, int block_ms)
     if (!e->round_open) {
         hn_engine_open_round(e);
         io->zs_left = 1;
-        io->feeding = true;
+        io->feeding = io->brief = true;
         hn_io_send(io, e->call.out.data, e->call.out.len);
         send_more(e);
     }

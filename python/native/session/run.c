@@ -104,19 +104,17 @@ PyObject *hn_session_finalize(hn_session *self, hn_time until)
 {
     if (hn_session_check(self) < 0 || wrest(self, until) < 0)
         return NULL;
-    uint32_t before = hn_go.hypern_state(self->handle, HN_SET_NOTHING, 0);
-    if ((before & 0xff) == HN_STATE_CLOSED) {
-        hn_lock_give(&self->lock);
-        Py_RETURN_FALSE; /* another thread was first */
-    }
+    /* Only what waits for the commit needs to know how things stood. */
+    uint32_t before =
+        self->on_commit == NULL ? 0 : hn_go.hypern_state(self->handle, HN_SET_NOTHING, 0);
     hn_request request = {.op = HN_OP_FINALIZE, .mode = HN_MODE_NOTHING};
     outcome o = run_locked(self, &request, HN_NEVER);
-    PyObject *hooks = hn_settle_finalized(self, before, o.result != NULL, o.count);
+    PyObject *hooks = hn_settle_finalized(self, before, o.state, o.result != NULL, o.count);
     hn_lock_give(&self->lock);
     if (hooks != NULL)
         o.result = settle(hooks, o.result);
     if (o.result == NULL)
         return NULL;
     Py_DECREF(o.result);
-    return PyBool_FromLong(o.count != 0);
+    return PyBool_FromLong(o.count > 0);
 }

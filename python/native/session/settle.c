@@ -46,12 +46,12 @@ PyObject *hn_settle_hooks(hn_session *session, uint32_t state, bool succeeded)
     return take_hooks(session, succeeded && (state & 0xff) == HN_STATE_COMMITTED);
 }
 
-PyObject *hn_settle_finalized(hn_session *session, uint32_t before, bool succeeded,
+PyObject *hn_settle_finalized(hn_session *session, uint32_t before, uint32_t after, bool succeeded,
                               int64_t aborted)
 {
-    if ((before & 0xff) == HN_STATE_CLOSED)
-        return NULL;
-    if ((hn_go.hypern_state(session->handle, HN_SET_NOTHING, 0) & 0xff) == HN_STATE_CLOSED)
+    if ((before & 0xff) == HN_STATE_CLOSED || aborted < 0)
+        return NULL; /* another thread was first */
+    if ((after & 0xff) == HN_STATE_CLOSED)
         hn_session_forget(session);
     if (session->on_commit == NULL)
         return NULL;

@@ -16,9 +16,9 @@ void hn_settle_observe(hn_pool *pool, PyObject *sql, double seconds, int64_t row
  * `state`: a list, or NULL for none. After a rollback they are dropped. With the session's lock. */
 PyObject *hn_settle_hooks(hn_session *session, uint32_t state, bool succeeded);
 
-/* The same after FINALIZE; a session that is closed is no longer found. before: its state then.
- * aborted: the transaction that was to be committed had been aborted. */
-PyObject *hn_settle_finalized(hn_session *session, uint32_t before, bool succeeded,
+/* The same after FINALIZE; a session that is closed is no longer found. before, after: its state; 0
+ * will do for the former without on_commit. aborted: FINALIZE's count. */
+PyObject *hn_settle_finalized(hn_session *session, uint32_t before, uint32_t after, bool succeeded,
                               int64_t aborted);
 
 /* Call the functions in order, all of them. The first exception is the caller's to see: 0 or -1.

@@ -160,17 +160,10 @@ static int wrong_count(const hn_plan *plan, Py_ssize_t given, Py_ssize_t row)
 static int write_parameters(const hn_plan *plan, hn_encoder *encoder, PyObject *const *values,
                             Py_ssize_t row, hn_buf *body)
 {
-    size_t n = plan->nparams, formats = body->len + 2;
-    if (hn_buf_reserve(body, 4 + 2 * n + 16 * n + plan->result_formats.len) < 0)
+    size_t formats = body->len + 2;
+    if (hn_buf_bytes(body, plan->parameter_formats.data, plan->parameter_formats.len) < 0)
         return -1;
-    if (hn_buf_u16(body, plan->nparams) < 0)
-        return -1;
-    for (size_t i = 0; i < n; i++)
-        hn_put_u16(body->data + formats + 2 * i, 1);
-    body->len += 2 * n;
-    if (hn_buf_u16(body, plan->nparams) < 0)
-        return -1;
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < plan->nparams; i++) {
         const hn_type *type = plan->params[i].type;
         int answer = write_parameter(encoder, type, values[i], formats + 2 * i, body);
         if (answer < 0)

@@ -142,6 +142,19 @@ failed:
     return -1;
 }
 
+/* The beginning of every Bind body: each parameter's format, binary unless a value wants otherwise. */
+static int make_parameter_formats(hn_plan *plan)
+{
+    hn_buf *b = &plan->parameter_formats;
+    b->len = 0;
+    if (hn_buf_u16(b, plan->nparams) < 0)
+        return -1;
+    for (uint16_t i = 0; i < plan->nparams; i++)
+        if (hn_buf_u16(b, 1) < 0)
+            return -1;
+    return hn_buf_u16(b, plan->nparams);
+}
+
 /* The end of every Bind body: the format of each result column, in the shortest form. */
 static int make_result_formats(hn_plan *plan)
 {
@@ -182,7 +195,7 @@ int hn_plan_resolve(hn_plan *plan)
     }
     if (plan->empty_row == NULL && make_template(plan) < 0)
         return -1;
-    return make_result_formats(plan);
+    return make_parameter_formats(plan) < 0 ? -1 : make_result_formats(plan);
 }
 
 void hn_plan_ref(hn_plan *plan)
@@ -198,6 +211,7 @@ void hn_plan_unref(hn_plan *plan)
         Py_XDECREF(plan->columns[i].name);
     PyMem_Free(plan->columns);
     PyMem_Free(plan->params);
+    hn_buf_free(&plan->parameter_formats);
     hn_buf_free(&plan->result_formats);
     Py_XDECREF(plan->sql);
     Py_XDECREF(plan->timezone);
