@@ -49,18 +49,19 @@ func TestEveryAnswerCarriesTheStateThatTheSessionReports(t *testing.T) {
 	}
 }
 
-func TestAFinalizedSessionRefusesEveryOperation(t *testing.T) {
+func TestAFinalizedSessionRefusesEveryOperationButToBeFinalized(t *testing.T) {
 	t.Parallel()
 	_, d := begin(t, nil)
 	s := d.Open("r", mainAlias)
 	s.Query("SELECT 1")
 	s.Finalize()
 	for _, op := range []abi.Op{abi.OpStatement, abi.OpMany, abi.OpBegin, abi.OpCommit, abi.OpRollback,
-		abi.OpSavepoint, abi.OpRelease, abi.OpRollbackTo, abi.OpFinalize} {
+		abi.OpSavepoint, abi.OpRelease, abi.OpRollbackTo} {
 		r := s.Run(op, "SELECT 1")
 		requireKind(t, r, wire.KindSessionClosed)
 		require.Contains(t, r.Fault.Message, `"r"`)
 	}
+	require.Negative(t, s.Must(abi.OpFinalize, "").Count, "somebody was first")
 }
 
 func TestARequestsIdOpensAFreshSessionAfterFinalize(t *testing.T) {

@@ -174,7 +174,8 @@ typedef struct hn_call {
     uint32_t events; /* WAIT: POLLIN and/or POLLOUT */
     int32_t wait_ms; /* WAIT: longest wait from now; -1: no limit */
     int32_t zs;      /* IO: number of ReadyForQuery frames to receive */
-    int64_t count;   /* DONE: rows affected, or returned, as the command tag says */
+    int64_t count;   /* DONE: rows affected, or returned, as the command tag says. FINALIZE: 1 if the
+                      * transaction to be committed had been aborted, -1 if there was no session left */
     uint32_t state;  /* as hypern_state answers */
     uint32_t pad;
     hn_buf head, tail, out; /* Go sets len to 0 at each step, then appends */
