@@ -169,6 +169,7 @@ func (c *Conn) Killed() *wire.Fault { return c.killed.Load() }
 // server said on its own. done is false while an answer is outstanding: wait for FD to become
 // readable and call again. A connection that has ended or refused what was owed comes back broken.
 func (c *Conn) Settle() (done bool) {
+	heard := 0
 	for looked := false; !c.broken; {
 		last, ok := c.readFrames()
 		if !ok {
@@ -186,6 +187,9 @@ func (c *Conn) Settle() (done bool) {
 		switch {
 		case n > 0:
 			c.inbuf, looked = c.inbuf[:len(c.inbuf)+n], true
+			if heard += n; heard > unaskedMax { // it may go on for ever, and this must not
+				c.broken = true
+			}
 		case IsAgain(err):
 			return c.Owed == 0 && len(c.inbuf) == 0
 		default:
@@ -195,10 +199,13 @@ func (c *Conn) Settle() (done bool) {
 	return true
 }
 
+// dueTime is how long an answer owed may keep the next holder from looking at the connection.
+const dueTime = 100 * time.Millisecond
+
 // Quiet tells whether the answers owed are all that is missing, none of it having arrived: then what
-// is sent next can be answered behind them.
+// is sent next can be answered behind them. One that is overdue may never come, and is waited for.
 func (c *Conn) Quiet() bool {
-	return !c.broken && c.Owed > 0 && len(c.inbuf) == 0 && !c.Rezoned() && c.killed.Load() == nil
+	return !c.broken && c.heldSince.Sub(c.idleSince) < dueTime && c.Owed > 0 && len(c.inbuf) == 0 && !c.Rezoned() && c.killed.Load() == nil
 }
 
 // Collect takes the frames of n answers owed off the front of ctl. It returns the rest and how many
@@ -267,7 +274,7 @@ func (c *Conn) takeFrame(f wire.Frame) {
 		if len(f.Body) == 1 {
 			c.Tx = f.Body[0]
 		}
-		if c.Owed--; c.Owed < 0 {
+		if c.Owed--; c.Owed < 0 || len(f.Body) != 1 {
 			c.broken = true
 		}
 	}

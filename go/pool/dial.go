@@ -1,6 +1,7 @@
 package pool
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -116,7 +117,7 @@ func (p *Pool) connectFault(err error) *wire.Fault {
 	var pe *pgconn.PgError
 	if errors.As(err, &pe) {
 		return &wire.Fault{
-			SQLState: pe.Code, Severity: pe.SeverityUnlocalized, Message: pe.Message, Detail: pe.Detail,
+			SQLState: pe.Code, Severity: pe.SeverityUnlocalized, Message: cmp.Or(pe.Message, wire.NoMessage), Detail: pe.Detail,
 			Hint: pe.Hint, SafeToRetry: true,
 		}
 	}

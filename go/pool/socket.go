@@ -16,6 +16,12 @@ import (
 // between releasing the GIL and entering recv, at no cost while data flows.
 const receiveTimeout = 100 * time.Millisecond
 
+// unaskedMax is far more than a server says before the first statement, TLS included, or between two:
+// one that goes on and on would otherwise take as much memory as it can fill.
+const unaskedMax = 4 << 20
+
+var errTalkative = errors.New("the server said more than any login takes")
+
 // errAgain is what a detached socket answers when it would block. It is a temporary net.Error, which
 // crypto/tls passes on without failing the connection for good.
 var errAgain net.Error = again{}
@@ -36,6 +42,8 @@ type Socket struct {
 
 	// FD is the detached descriptor, -1 before. It belongs to whoever holds the connection.
 	FD int
+
+	heard int // bytes read before it was detached
 
 	mu      sync.Mutex // guards closed against Shutdown from another thread
 	closed  bool
@@ -79,7 +87,11 @@ func (s *Socket) RemoteAddr() net.Addr { return s.remote }
 // Read reads what has arrived; errAgain if nothing has, once detached.
 func (s *Socket) Read(p []byte) (int, error) {
 	if s.Conn != nil {
-		return s.Conn.Read(p)
+		n, err := s.Conn.Read(p)
+		if s.heard += n; s.heard > unaskedMax {
+			return 0, errTalkative
+		}
+		return n, err
 	}
 	for {
 		n, errno := rawCall(unix.SYS_RECVFROM, s.FD, p, unix.MSG_DONTWAIT)

@@ -83,6 +83,9 @@ func (w *Waiter) TimeoutFault() *wire.Fault {
 	var b strings.Builder
 	fmt.Fprintf(&b, "no free connection for alias %q within %v: %d of %d in use, %d waiting",
 		p.config.Alias, waited, st.InUse, st.MaxSize, st.Waiting)
+	if n := p.dials(); n > 0 {
+		fmt.Fprintf(&b, ", %d being connected without an answer", n)
+	}
 	if st.LastError != "" {
 		fmt.Fprintf(&b, "; last connection error: %s", st.LastError)
 	}
@@ -97,6 +100,12 @@ func (w *Waiter) TimeoutFault() *wire.Fault {
 		}
 	}
 	return &wire.Fault{Kind: wire.KindPoolTimeout, Message: b.String(), SafeToRetry: true}
+}
+
+func (p *Pool) dials() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.dialing
 }
 
 func shorten(sql string, n int) string {

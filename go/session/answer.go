@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"strings"
 
 	"hypern/go/abi"
 	"hypern/go/wire"
@@ -69,7 +70,7 @@ func (a *answer) read(ctl []byte, raw bool, parameter func([]byte)) error {
 				a.fault = wire.ParseError(f.Body)
 			}
 		case 'Z':
-			if len(f.Body) != 1 {
+			if len(f.Body) != 1 || strings.IndexByte("ITE", f.Body[0]) < 0 {
 				return wire.ErrProtocol
 			}
 			a.status = f.Body[0]

@@ -74,6 +74,9 @@ func (f *Fault) JSON() []byte {
 	return b
 }
 
+// NoMessage stands for what a server should have said.
+const NoMessage = "the server reported an error without a message"
+
 // ParseError reads the body of an ErrorResponse or NoticeResponse message.
 // https://www.postgresql.org/docs/current/protocol-error-fields.html
 func ParseError(body []byte) *Fault {
@@ -115,7 +118,7 @@ func ParseError(body []byte) *Fault {
 		}
 	}
 	if f.Message == "" {
-		f.Message = "the server reported an error without a message"
+		f.Message = NoMessage
 	}
 	return f
 }

@@ -11,10 +11,10 @@ from collections.abc import Iterator
 
 import pytest
 from reliability.own_server import PASSWORD, OwnServer
-from reliability.requests_script import TABLE
+from reliability.requests_script import serving
 from reliability.tally import Tally
 
-from hypern.database import Database, db, scope
+from hypern.database import Database
 
 _tally = Tally()
 
@@ -41,13 +41,8 @@ def tally() -> Tally:
 @pytest.fixture(scope="module")
 def own_server() -> Iterator[OwnServer]:
     """A server that may be stopped and started, with the ledger in it."""
-    server = OwnServer()
-    Database.configure(server.admin, alias="admin", max_size=20)
-    with scope():
-        db(alias="admin").execute(TABLE)
-    yield server
-    Database.close()
-    server.remove()
+    with serving(OwnServer()) as server:
+        yield server
 
 
 @pytest.fixture

@@ -16,27 +16,16 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, TypeVar
 
+from reliability.messages import TO_CLIENT, TO_SERVER, Framing, Message
+
 CUT, RESET, HALF_CLOSE, BLACK_HOLE, SLOW = "cut", "reset", "half-close", "black hole", "slow"
 FAULTS = (CUT, RESET, HALF_CLOSE, BLACK_HOLE, SLOW)
-
-TO_SERVER, TO_CLIENT = "to server", "to client"
 
 # A black hole ends as TCP's own patience would end it, only sooner.
 HOLE_SECONDS = 3.0
 SLOW_SECONDS = 0.03
 
 _T = TypeVar("_T")
-
-
-@dataclass(frozen=True)
-class Message:
-    """A message that came by: the how-manieth of its connection and direction, and its length."""
-
-    connection: int
-    direction: str
-    index: int
-    kind: str
-    length: int
 
 
 @dataclass(frozen=True)
@@ -65,7 +54,7 @@ class _Link:
         self.client = client
         self.server = server
         self.hole = False
-        self.typed = False  # the client's messages have a type byte once it has introduced itself
+        self.framing = Framing()
 
     def abort(self, reset: bool = False) -> None:
         for stream in (self.client, self.server):
@@ -86,7 +75,8 @@ class FaultProxy:
 
     def __init__(self, port: int, fault: Fault | None = None) -> None:
         self.fault = fault
-        self.fired = threading.Event()
+        self.fired = threading.Event()  # once it is done
+        self._met = False
         self.seen: list[Message] = []
         self._server_port = port
         self._links: list[_Link] = []
@@ -141,11 +131,8 @@ class FaultProxy:
         index = 0
         try:
             while True:
-                data = await _read_message(link, direction, source.reader)
-                typed = direction == TO_CLIENT or link.typed
-                kind = chr(data[0]) if typed else "startup"
-                link.typed = link.typed or direction == TO_SERVER
-                message = Message(link.number, direction, index, kind, len(data))
+                data = await link.framing.read(direction, source.reader)
+                message = link.framing.describe(link.number, direction, index, data)
                 self.seen.append(message)
                 index += 1
                 if not await self._pass_on(link, message, data, sink):
@@ -160,10 +147,16 @@ class FaultProxy:
         if link.hole or sink.writer.is_closing():
             return False
         fault = self.fault
-        if fault is None or self.fired.is_set() or not fault.meets(message):
+        if fault is None or self._met or not fault.meets(message):
             sink.writer.write(data)
             return True
-        self.fired.set()
+        self._met = True
+        try:
+            return await self._break(link, fault, data, sink)
+        finally:
+            self.fired.set()
+
+    async def _break(self, link: _Link, fault: Fault, data: bytes, sink: _Stream) -> bool:
         sink.writer.write(data[: fault.offset])
         if fault.what == SLOW:
             await asyncio.sleep(SLOW_SECONDS)
@@ -178,12 +171,6 @@ class FaultProxy:
         else:
             link.abort(reset=fault.what == RESET)
         return False
-
-
-async def _read_message(link: _Link, direction: str, reader: asyncio.StreamReader) -> bytes:
-    head = await reader.readexactly(5 if direction == TO_CLIENT or link.typed else 4)
-    (length,) = struct.unpack("!I", head[-4:])
-    return head + await reader.readexactly(length - 4)
 
 
 _loop: asyncio.AbstractEventLoop | None = None

@@ -1,7 +1,7 @@
 """A PostgreSQL of the tests' own that can be stopped in every way and started again.
 
-It runs the binaries of the embedded server's wheel, and listens on TCP as well, so that a proxy can
-stand in front of it.
+It runs the binaries of the embedded server's wheel, or the system's where TLS is wanted (the
+wheel's are built without), and listens on TCP as well, so that a proxy can stand in front of it.
 """
 
 from __future__ import annotations
@@ -14,6 +14,9 @@ import tempfile
 import time
 import warnings
 from pathlib import Path
+
+import pytest
+from reliability import certificates
 
 with warnings.catch_warnings():
     # It looks for a runtime directory at import and warns where the system has none.
@@ -30,6 +33,7 @@ max_connections = 300
 # TCP asks for a password, so that logging in takes several messages each way.
 _ACCESS = """
 local all all trust
+local replication all trust
 host all postgres all trust
 host all alice all scram-sha-256
 """
@@ -39,42 +43,109 @@ PASSWORD = "the right one"
 _STOP = {"smart": signal.SIGTERM, "fast": signal.SIGINT, "immediate": signal.SIGQUIT}
 
 
-class OwnServer:
-    """A server in a directory of its own; `start` it, `stop` it, `remove` it."""
+def system_binaries() -> Path:
+    """The newest PostgreSQL that the system has; skips the test where it has none."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"), key=_version)
+    if not found:
+        pytest.skip("it takes a PostgreSQL with TLS in /usr/lib/postgresql")
+    return found[-1].parent
 
-    def __init__(self, settings: str = "") -> None:
-        self._directory = Path(tempfile.mkdtemp(prefix="hypern-own-"))
-        wheel = postgres_server.get_server(self._directory, cleanup_mode=None, start=False)
-        wheel.ensure_pgdata_inited()
+
+def _version(postgres: Path) -> int:
+    return int(postgres.parent.parent.name)
+
+
+class OwnServer:
+    """A server in a directory of its own; `start` it, `stop` it, `remove` it.
+
+    settings: lines for postgresql.conf, access: the lines of pg_hba.conf. tls: whether it is to
+    have a certificate, which takes the system's PostgreSQL. standby_of: the server that it follows,
+    with its settings; it is started later.
+    """
+
+    def __init__(
+        self,
+        settings: str = "",
+        access: str = _ACCESS,
+        *,
+        tls: bool = False,
+        standby_of: OwnServer | None = None,
+    ) -> None:
+        self.directory = Path(tempfile.mkdtemp(prefix="hypern-own-"))
+        wheel = postgres_server.get_server(self.directory, cleanup_mode=None, start=False)
         # The wheel has made a user for a caller who is root: PostgreSQL refuses to run as root.
         self._user = wheel.system_user
-        self._binaries = Path(wheel.bin_path)
+        self._binaries = system_binaries() if tls else Path(wheel.bin_path)
         self._process: subprocess.Popen[bytes] | None = None
-        with (self._directory / "postgresql.conf").open("a") as conf:
-            conf.write(_SETTINGS + settings)
-        (self._directory / "pg_hba.conf").write_text(_ACCESS)
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port: int = probe.getsockname()[1]
-        self.admin = f"postgresql://postgres@/postgres?host={self._directory}&port={self.port}"
+        self.admin = f"postgresql://postgres@/postgres?host={self.directory}&port={self.port}"
+        if standby_of is not None:
+            self._follow(standby_of)
+            return
+        if tls:
+            self.adopt(self.directory)
+            self._run("initdb", "-D", self.directory, "-U", "postgres", "--no-sync")
+            self.present(certificates.make("localhost"))
+            settings += "ssl = on\n"
+        else:
+            wheel.ensure_pgdata_inited()
+        with (self.directory / "postgresql.conf").open("a") as conf:
+            conf.write(_SETTINGS + settings)
+        (self.directory / "pg_hba.conf").write_text(access)
         self.start()
-        self._psql(f"CREATE ROLE alice LOGIN SUPERUSER PASSWORD '{PASSWORD}'")
+        self.psql(f"CREATE ROLE alice LOGIN SUPERUSER PASSWORD '{PASSWORD}'")
 
-    def url(self, port: int | None = None, user: str = "alice") -> str:
+    def url(self, port: int | None = None, user: str = "alice", sslmode: str = "disable") -> str:
         """Where it is by TCP, or where a proxy on another port is."""
-        return f"postgresql://{user}@127.0.0.1:{port or self.port}/postgres?sslmode=disable"
+        return f"postgresql://{user}@127.0.0.1:{port or self.port}/postgres?sslmode={sslmode}"
+
+    def present(self, certificate: certificates.Certificate) -> None:
+        """Give it a certificate to present; a running server takes it at its next reload."""
+        self.write("server.crt", certificate.pem)
+        self.write("server.key", certificate.key_pem)
+
+    def write(self, name: str, content: bytes) -> Path:
+        """Write a file into its directory that nobody else may read."""
+        file = self.directory / name
+        file.write_bytes(content)
+        file.chmod(0o600)
+        self.adopt(file)
+        return file
+
+    def adopt(self, path: Path) -> None:
+        """Let the server's user have a file or directory."""
+        if self._user is not None:
+            shutil.chown(path, self._user)
+
+    def _run(self, program: str, *arguments: str | Path) -> None:
+        command = [self._binaries / program, *arguments]
+        subprocess.run(
+            command, user=self._user, cwd="/", check=True, capture_output=True, timeout=60
+        )
+
+    def _follow(self, primary: OwnServer) -> None:
+        self.adopt(self.directory)
+        source = f"host={primary.directory} port={primary.port} user=postgres"
+        options = ["--write-recovery-conf", "-c", "fast", "-X", "stream"]
+        self._run("pg_basebackup", *options, "-D", self.directory, "-d", source)
+
+    def promote(self) -> None:
+        """Make a standby take over."""
+        self.psql("SELECT pg_promote()")
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
-        command = [str(self._binaries / "postgres"), "-D", str(self._directory)]
-        command += ["-k", str(self._directory), "-h", "127.0.0.1", "-p", str(self.port)]
-        log = self._directory / "log"
+        command = [str(self._binaries / "postgres"), "-D", str(self.directory)]
+        command += ["-k", str(self.directory), "-h", "127.0.0.1", "-p", str(self.port)]
+        log = self.directory / "log"
         with log.open("ab") as messages:
             self._process = subprocess.Popen(
                 command, user=self._user, stdin=subprocess.DEVNULL, stderr=messages
             )
         deadline = time.monotonic() + 30
-        while self._psql("SELECT 1", check=False) != 0:
+        while self.psql("SELECT 1", check=False) != 0:
             assert self._process.poll() is None, log.read_text()
             assert time.monotonic() < deadline, log.read_text()
             time.sleep(0.02)
@@ -94,9 +165,10 @@ class OwnServer:
     def remove(self) -> None:
         """Stop it for good."""
         self.stop()
-        shutil.rmtree(self._directory, ignore_errors=True)
+        shutil.rmtree(self.directory, ignore_errors=True)
 
-    def _psql(self, sql: str, check: bool = True) -> int:
+    def psql(self, sql: str, check: bool = True) -> int:
+        """Run SQL as superuser, apart from what is tested; psql's exit status."""
         command = [str(self._binaries / "psql"), "-qXw", "-v", "ON_ERROR_STOP=1", self.admin]
         done = subprocess.run([*command, "-c", sql], capture_output=True, text=True, check=False)
         assert done.returncode == 0 or not check, done.stderr

@@ -1,25 +1,31 @@
 """The requests that are run while a connection is broken under them, and what must be true then.
 
 Each writes rows under its own name into a ledger, so that what the caller was told can be compared
-with what the server kept.
+with what the server kept. They are written once, as coroutines: a blocking session's calls are over
+before they are awaited.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any, Protocol
+
+from reliability.own_server import OwnServer
 
 from hypern import errors
-from hypern.database import Database, DbSession, db, scope
+from hypern.database import Database, DbSession, adb, db, scope
 
-TABLE = """
+_TABLE = """
 CREATE TABLE IF NOT EXISTS ledger (run text NOT NULL, request text NOT NULL, row int NOT NULL,
     PRIMARY KEY (run, request, row))
 """
 _INSERT = "INSERT INTO ledger VALUES ($1, $2, $3)"
 _ROWS = "SELECT n, repeat('x', n % 50) AS x FROM generate_series(1, $1::int) n"
 _MANY = 8
-_SECONDS = 0.5  # how long a statement may take
+_SECONDS = 1.0  # how long a statement may take
 
 
 @dataclass(frozen=True)
@@ -30,62 +36,127 @@ class Outcome:
     error: errors.Error | None
 
 
-def _insert(session: DbSession, run: str, request: str) -> None:
-    assert session.execute(_INSERT, [run, request, 1], timeout=_SECONDS) == 1
+class Session(Protocol):
+    """What the requests need of a session: AsyncDbSession has it, `_Blocking` gives it to another.
+
+    `params` are a statement's parameters, `timeout` is in seconds.
+    """
+
+    def begin(self) -> Awaitable[object]: ...
+    def commit(self) -> Awaitable[object]: ...
+    def rollback(self) -> Awaitable[object]: ...
+    def set_error(self) -> object: ...
+    def execute(self, sql: str, params: Sequence[Any], *, timeout: float) -> Awaitable[int]: ...
+    def execute_many(
+        self, sql: str, rows: Sequence[Sequence[Any]], *, timeout: float
+    ) -> Awaitable[int]: ...
+    def query(
+        self, sql: str, params: Sequence[Any] | None = None, *, timeout: float
+    ) -> Awaitable[list[dict[str, Any]]]: ...
+    def stream(
+        self, sql: str, params: Sequence[Any], *, chunk_rows: int, timeout: float
+    ) -> AsyncIterator[dict[str, Any]]: ...
 
 
-def _commit(session: DbSession, run: str) -> None:
-    session.begin()
-    _insert(session, run, "commit")
-    rows = session.query(
+class _Blocking:
+    """A blocking session whose calls can be awaited; they are over by then."""
+
+    def __init__(self, session: DbSession) -> None:
+        self._session = session
+
+    async def begin(self) -> object:
+        return self._session.begin()
+
+    async def commit(self) -> object:
+        return self._session.commit()
+
+    async def rollback(self) -> object:
+        return self._session.rollback()
+
+    def set_error(self) -> object:
+        return self._session.set_error()
+
+    async def execute(self, sql: str, params: Sequence[Any], *, timeout: float) -> int:
+        return self._session.execute(sql, params, timeout=timeout)
+
+    async def execute_many(self, sql: str, rows: Sequence[Sequence[Any]], *, timeout: float) -> int:
+        return self._session.execute_many(sql, rows, timeout=timeout)
+
+    async def query(
+        self, sql: str, params: Sequence[Any] | None = None, *, timeout: float
+    ) -> list[dict[str, Any]]:
+        return self._session.query(sql, params, timeout=timeout)
+
+    async def stream(
+        self, sql: str, params: Sequence[Any], *, chunk_rows: int, timeout: float
+    ) -> AsyncIterator[dict[str, Any]]:
+        for row in self._session.stream(sql, params, chunk_rows=chunk_rows, timeout=timeout):
+            yield row
+
+
+async def _insert(session: Session, run: str, request: str) -> None:
+    assert await session.execute(_INSERT, [run, request, 1], timeout=_SECONDS) == 1
+
+
+async def _commit(session: Session, run: str) -> None:
+    await session.begin()
+    await _insert(session, run, "commit")
+    rows = await session.query(
         "SELECT row FROM ledger WHERE run = $1 AND request = 'commit'", [run], timeout=_SECONDS
     )
     assert rows == [{"row": 1}]
-    session.commit()
+    await session.commit()
 
 
-def _finalize(session: DbSession, run: str) -> None:
-    session.begin()
-    _insert(session, run, "finalize")
+async def _finalize(session: Session, run: str) -> None:
+    await session.begin()
+    await _insert(session, run, "finalize")
 
 
-def _statement(session: DbSession, run: str) -> None:
-    _insert(session, run, "statement")
+async def _statement(session: Session, run: str) -> None:
+    await _insert(session, run, "statement")
 
 
-def _rollback(session: DbSession, run: str) -> None:
-    session.begin()
-    _insert(session, run, "rollback")
-    session.rollback()
+async def _rollback(session: Session, run: str) -> None:
+    await session.begin()
+    await _insert(session, run, "rollback")
+    await session.rollback()
 
 
-def _marked(session: DbSession, run: str) -> None:
-    session.begin()
-    _insert(session, run, "marked")
+async def _marked(session: Session, run: str) -> None:
+    await session.begin()
+    await _insert(session, run, "marked")
     session.set_error()
 
 
-def _many(session: DbSession, run: str) -> None:
+async def _many(session: Session, run: str) -> None:
     rows = [[run, "many", n] for n in range(_MANY)]
-    assert session.execute_many(_INSERT, rows, timeout=_SECONDS) == _MANY
+    assert await session.execute_many(_INSERT, rows, timeout=_SECONDS) == _MANY
 
 
-def _rows(session: DbSession, run: str) -> None:
-    rows = session.query(_ROWS, [30], timeout=_SECONDS)
-    assert rows == [{"n": n, "x": "x" * (n % 50)} for n in range(1, 31)]
+_THIRTY = [{"n": n, "x": "x" * (n % 50)} for n in range(1, 31)]
 
 
-def _cancel(session: DbSession, run: str) -> None:
-    session.query("SELECT 1", timeout=_SECONDS)  # a short time would be spent on the pool
+async def _rows(session: Session, run: str) -> None:
+    assert await session.query(_ROWS, [30], timeout=_SECONDS) == _THIRTY
+
+
+async def _stream(session: Session, run: str) -> None:
+    stream = session.stream(_ROWS, [30], chunk_rows=12, timeout=_SECONDS)
+    assert [row async for row in stream] == _THIRTY
+
+
+async def _cancel(session: Session, run: str) -> None:
+    await session.query("SELECT 1", timeout=_SECONDS)  # a short time would be spent on the pool
     try:
-        session.query("SELECT pg_sleep(5)", timeout=0.05)
+        await session.query("SELECT pg_sleep(5)", timeout=0.05)
     except errors.QueryCanceled:
-        assert session.query_value("SELECT 7", timeout=_SECONDS) == 7
+        assert await session.query("SELECT 7 AS n", timeout=_SECONDS) == [{"n": 7}]
     else:
         raise AssertionError("pg_sleep(5) took no time")
 
 
-REQUESTS: dict[str, Callable[[DbSession, str], None]] = {
+REQUESTS: dict[str, Callable[[Session, str], Coroutine[Any, Any, None]]] = {
     "commit": _commit,
     "finalize": _finalize,
     "statement": _statement,
@@ -93,19 +164,40 @@ REQUESTS: dict[str, Callable[[DbSession, str], None]] = {
     "marked": _marked,
     "many": _many,
     "rows": _rows,
+    "stream": _stream,
     "cancel": _cancel,
 }
 _ROLLED_BACK = {"rollback", "marked"}
+_WRITES_NOTHING = {"rows", "stream", "cancel"}
 
 
-def run_requests(alias: str, run: str) -> list[Outcome]:
-    """Run every request once, each in a scope of its own."""
+def run_requests(alias: str, run: str, awaited: bool = False) -> list[Outcome]:
+    """Run every request once, each in a scope of its own: by `db()`, or awaited by `adb()`."""
+    if awaited:
+        return asyncio.run(_run_awaited(alias, run))
+    return [Outcome(name, _run_blocking(alias, run, name)) for name in REQUESTS]
+
+
+def _run_blocking(alias: str, run: str, name: str) -> errors.Error | None:
+    try:
+        with scope():
+            coroutine = REQUESTS[name](_Blocking(db(alias=alias)), run)
+            try:
+                coroutine.send(None)
+            except StopIteration:
+                return None
+            raise AssertionError("a blocking call waited for an event loop")
+    except errors.Error as raised:
+        return raised
+
+
+async def _run_awaited(alias: str, run: str) -> list[Outcome]:
     outcomes = []
     for name, request in REQUESTS.items():
         error: errors.Error | None = None
         try:
-            with scope():
-                request(db(alias=alias), run)
+            async with scope():
+                await request(adb(alias=alias), run)
         except errors.Error as raised:
             error = raised
         outcomes.append(Outcome(name, error))
@@ -126,7 +218,7 @@ def _broken(outcome: Outcome, kept: dict[str, int]) -> str | None:
     name, error = outcome.request, outcome.error
     rows = kept.get(name, 0)
     due = _MANY if name == "many" else 1
-    if name in ("rows", "cancel"):
+    if name in _WRITES_NOTHING:
         due = 0
     if name in _ROLLED_BACK:
         return f"{name}: rolled back, and there are {rows} rows" if rows else None
@@ -147,8 +239,19 @@ def configure(url: str, alias: str, password: str) -> None:
         url,
         alias=alias,
         max_size=2,
-        connect_timeout_secs=1,
-        acquire_timeout_secs=3,
+        connect_timeout_secs=3,
+        acquire_timeout_secs=6,
         application_name=alias,
         password=password,
     )
+
+
+@contextlib.contextmanager
+def serving(server: OwnServer) -> Iterator[OwnServer]:
+    """A server with the ledger in it, under the alias "admin" too; it is removed at the end."""
+    Database.configure(server.admin, alias="admin", max_size=20)
+    with scope():
+        db(alias="admin").execute(_TABLE)
+    yield server
+    Database.close()
+    server.remove()

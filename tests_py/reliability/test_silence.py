@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 
 import pytest
-from reliability.fault_proxy import BLACK_HOLE, TO_CLIENT, Fault, FaultProxy, Message
+from reliability.fault_proxy import BLACK_HOLE, Fault, FaultProxy
+from reliability.messages import TO_CLIENT, Message
 from reliability.own_server import PASSWORD, OwnServer
 from reliability.tally import Tally
 

@@ -18,8 +18,9 @@
 #define RECEIVE_SIZE (128u * 1024)    /* the receive buffer, unless one frame is larger */
 #define RECEIVE_ROOM (16u * 1024)     /* least room that a recv is tried with */
 #define ROWS_CHUNK (64u * 1024)       /* undecoded rows, handed over before more is received */
-#define NOTICES_MAX (1u << 20)        /* notices beyond this are dropped */
-#define CTL_MAX (256u << 20)          /* more control frames than any answer has */
+#define UNASKED_MAX (1u << 20)        /* of what the server says of its own accord, in one round */
+#define CTL_MAX (256u << 20)          /* bytes for the core: more than any answer has */
+#define FRAMES_MAX (1 << 20)          /* frames for the core, but for execute_many: the same */
 #define JOIN_MAX (16u * 1024)         /* TLS: pieces up to this are joined into one record */
 #define LOOP_TICK (1 * HN_MS)         /* of a pump that must not block */
 
@@ -33,11 +34,13 @@ void hn_io_begin(hn_io *io, int64_t handle, int fd, bool tls, int zs)
     io->flushed = true;
     io->send_error = 0;
     io->sent = 0;
-    io->ctl.len = 0;
+    io->ctl.len = io->notices = io->settings = 0;
     io->rows = 0;
     io->brief = io->again = false;
     io->binds = 0;
     io->tag_at = io->tag_end = 0;
+    io->rows_max = INT64_MAX;
+    io->frames_max = FRAMES_MAX;
     io->zs_left = zs;
     io->stopped = io->erred = io->broken = false;
     io->error = 0;
@@ -163,10 +166,12 @@ static void send_tls(hn_io *io)
 
 static void collect(hn_io *io, const uint8_t *frame, size_t total)
 {
-    bool spoken = frame[0] == 'N' || frame[0] == 'A';
-    if (spoken && io->ctl.len > NOTICES_MAX)
+    bool notice = frame[0] == 'N' || frame[0] == 'A';
+    if (notice && (io->notices += total) > UNASKED_MAX)
         return;
-    if (io->ctl.len > CTL_MAX) {
+    if (frame[0] == 'S')
+        io->settings += total; /* which cannot be spared */
+    if (io->settings > UNASKED_MAX || io->ctl.len > CTL_MAX || io->frames_max-- == 0) {
         break_off(io, EPROTO);
         return;
     }
@@ -217,8 +222,9 @@ static void take_frame(hn_io *io, const uint8_t *frame, size_t total)
 {
     switch (frame[0]) {
     case 'D':
-        io->rows++;
-        if (io->raw)
+        if (io->rows++ == io->rows_max)
+            break_off(io, EPROTO);
+        else if (io->raw)
             collect(io, frame, total);
         else if (io->keep)
             io->held++;

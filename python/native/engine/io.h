@@ -40,7 +40,9 @@ typedef struct hn_io {
     size_t walk, scan;
     size_t held;
     hn_buf ctl; /* whole frames for the core */
-    int64_t rows;
+    size_t notices, settings; /* bytes of such frames in the round */
+    int64_t rows, rows_max; /* more rows than were asked for are no answer */
+    int64_t frames_max;     /* nor are more frames for the core */
 
     /* execute_many: answers that are alike are counted; data[tag_at..tag_end) of ctl is the
      * CommandComplete that may come again, HN_AGAIN follows it if `again` */

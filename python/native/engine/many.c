@@ -120,6 +120,7 @@ hn_progress hn_many_feed(hn_engine *e, int block_ms)
     if (!e->round_open) {
         hn_engine_open_round(e);
         io->zs_left = 1;
+        io->frames_max = INT64_MAX;
         io->feeding = io->brief = true;
         hn_io_send(io, e->call.out.data, e->call.out.len);
         send_more(e);
