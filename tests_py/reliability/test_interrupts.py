@@ -152,9 +152,8 @@ def test_a_signal_ends_every_wait(
     assert _rows() == 0
     finalize_db("the request")
     with scope():
-        assert db(alias="one").query_value("SELECT pg_backend_pid()") == pid, (
-            "not the same connection"
-        )
+        same = db(alias="one").query_value("SELECT pg_backend_pid()") == pid
+    assert same or what == "finalize"  # which gives up a connection that is still to be cancelled
     name = "Ctrl-C" if number == signal.SIGINT else "SIGTERM with a handler that raises"
     tally.add(f"{name} in acquire, connect, query, stream, commit", 1, "at once; nothing is kept")
 
