@@ -78,6 +78,7 @@ class FaultProxy:
         self.fired = threading.Event()  # once it is done
         self._met = False
         self.seen: list[Message] = []
+        self.sql: list[tuple[str, str]] = []  # of Parse and Query messages, with their kind
         self._server_port = port
         self._links: list[_Link] = []
         self._tasks: set[asyncio.Task[None]] = set()
@@ -134,6 +135,9 @@ class FaultProxy:
                 data = await link.framing.read(direction, source.reader)
                 message = link.framing.describe(link.number, direction, index, data)
                 self.seen.append(message)
+                if direction == TO_SERVER and message.kind in "PQ":
+                    texts = data[5:].decode().split("\0")
+                    self.sql.append((message.kind, texts[message.kind == "P"]))
                 index += 1
                 if not await self._pass_on(link, message, data, sink):
                     return
@@ -154,6 +158,7 @@ class FaultProxy:
         try:
             return await self._break(link, fault, data, sink)
         finally:
+            await asyncio.sleep(0.001)  # an aborted transport closes its socket a turn later
             self.fired.set()
 
     async def _break(self, link: _Link, fault: Fault, data: bytes, sink: _Stream) -> bool:
