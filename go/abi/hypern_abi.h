@@ -73,9 +73,11 @@ typedef enum hn_state {
 enum {
     HN_IN_EOF = 1,     /* the server closed the connection, or io_errno says how the I/O failed */
     HN_IN_TIMEOUT = 2, /* a WAIT ran out of time */
-    HN_IN_REPARSE = 4, /* STATEMENT, MANY: forget what is known of this SQL and describe it again */
+    HN_IN_REPARSE = 4, /* STATEMENT, MANY: forget what is known of this SQL and describe it again;
+                        * after WANT_ROWS: a row does not fit the description */
     HN_IN_CANCELLED = 8, /* the caller has given up on the result: timeout=, interrupt, a bad row */
     HN_IN_GUESS = 16,  /* STATEMENT: body was encoded for plan; without it the core must ask ENCODE */
+    HN_IN_KEPT = 64,   /* MANY: C still has every row it has sent, and can encode them anew */
     HN_IN_PROMPT = 32  /* a thread waits for nothing but this: it sends as soon as it is told to */
 };
 
@@ -201,7 +203,9 @@ typedef struct hn_call {
  * Sync in place of tail (CONTINUE then carries HN_IN_CANCELLED for the latter). It CONTINUEs once,
  * with all control frames up to ReadyForQuery (DataRows dropped). Rows are many and their answers
  * alike: BindComplete is only counted, and where the same CommandComplete comes again, a frame of
- * kind HN_AGAIN takes the place of the repetitions, with their number as its body (uint32).
+ * kind HN_AGAIN takes the place of the repetitions, with their number as its body (uint32). With
+ * count at or above 0 C keeps the rows until more BindCompletes than that have come: then the first
+ * row was accepted. Until then CONTINUE carries HN_IN_KEPT, and another WANT_ROWS begins anew.
  *
  * A session has one stream at most: any operation but FETCH and STREAM_END ends it first. Outside a
  * transaction a stream runs in one of its own, of which the state says nothing.

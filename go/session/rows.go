@@ -30,6 +30,10 @@ func (s *Session) rows(c *Call) {
 	}
 	s.op.prefix++
 	s.op.nested = nested
+	c.Count = -1
+	if !s.op.fresh && !s.op.inside && !s.op.retried {
+		c.Count = int64(s.op.prefix) // should the first row be refused, the statement may be stale
+	}
 	c.Tail = wire.AppendSync(c.Tail)
 	if st.Name == "" {
 		c.Out = wire.AppendParse(c.Out, "", st.SQL, st.OIDs)
@@ -43,11 +47,12 @@ func (s *Session) rows(c *Call) {
 func (s *Session) rowsRan(c *Call) {
 	got := &s.op.got
 	s.tx = s.tx.transition(evReady, got.status)
+	if s.staleRows(c) {
+		s.rowsAnew(c)
+		return
+	}
 	fault := got.fault
 	if fault != nil {
-		if !s.op.fresh && got.binds <= s.op.prefix {
-			s.conn.Statements.Forget(s.op.statement) // it may be stale: its next run finds it new
-		}
 		if row := int64(got.commands - s.op.prefix); row >= 0 && (got.status != 'I' || fault.Row != nil) {
 			fault.Row = &row
 		}
@@ -85,10 +90,55 @@ func (s *Session) rowsRan(c *Call) {
 	}
 }
 
+// staleRows tells whether to run the rows anew, once, and forgets the statement if it may be stale:
+// the server refused it before the first row, or a row did not fit its description.
+func (s *Session) staleRows(c *Call) bool {
+	got := &s.op.got
+	refused := c.has(abi.InReparse)
+	if got.fault != nil {
+		refused = got.binds <= s.op.prefix && got.fault.Kind == "" && got.fault.SQLState != wire.StateQueryCanceled
+	}
+	if s.op.fresh || !refused {
+		return false
+	}
+	s.conn.Statements.Forget(s.op.statement) // in any case its next run is to find it new
+	if s.op.retried || s.op.inside || !c.has(abi.InKept) {
+		return false
+	}
+	s.op.retried = true
+	if got.fault != nil && got.commands < s.op.prefix {
+		s.conn.Statements.Clear() // our own BEGIN was not known any more
+	}
+	return true
+}
+
+// rowsAnew undoes what went ahead of the rows and has the statement described once more.
+func (s *Session) rowsAnew(c *Call) {
+	switch {
+	case s.op.nested:
+		s.retrace()
+		s.describe(c)
+	case s.op.got.status == 'I':
+		s.describe(c)
+	default:
+		s.op.undo = nil
+		c.Head = wire.AppendSync(s.appendCommand(c.Head, "ROLLBACK"))
+		s.beginIO(phaseUndo)
+		c.io(0, 1)
+	}
+}
+
 // undone follows the rollback of execute_many.
 func (s *Session) undone(c *Call) {
 	got := &s.op.got
 	s.tx = s.tx.transition(evReady, got.status)
+	switch {
+	case s.op.undo == nil && got.fault == nil:
+		s.describe(c)
+		return
+	case s.op.undo == nil:
+		s.op.undo = got.fault
+	}
 	if got.fault != nil && s.first == nil {
 		s.first = s.op.undo
 	}

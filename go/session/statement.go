@@ -236,12 +236,7 @@ func (s *Session) statementFailed(c *Call) {
 	got := &s.op.got
 	if s.stale() {
 		if s.op.prefix > 0 {
-			if got.status == 'E' {
-				s.owed = append(s.owed, "ROLLBACK")
-			}
-			s.owed = append(s.owed, s.sent...)
-			s.first = nil
-			s.tx = s.tx.transition(evBegin, 0)
+			s.retrace()
 		}
 		s.describe(c)
 		return
@@ -252,6 +247,16 @@ func (s *Session) statementFailed(c *Call) {
 	got.fault.SQL = s.op.sql
 	s.told = true
 	c.fail(got.fault)
+}
+
+// retrace undoes what went ahead of the statement and will send it once more.
+func (s *Session) retrace() {
+	if s.op.got.status != 'I' {
+		s.owed = append(s.owed, "ROLLBACK")
+	}
+	s.owed = append(s.owed, s.sent...)
+	s.first = nil
+	s.tx = s.tx.transition(evBegin, 0)
 }
 
 // stale tells whether to run the statement anew, once, and forgets it if it may be stale.

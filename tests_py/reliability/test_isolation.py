@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -217,38 +216,3 @@ def test_nor_does_a_parameter_depend_on_its_time_zone(
             )
         assert answer() == usual
         finalize_db("the one that waits")
-
-
-def test_a_changed_schema_is_no_error_outside_a_transaction(
-    one_connection: None, tally: Tally
-) -> None:
-    """Another session changes what a statement's plan was made for."""
-    changes = [
-        "ALTER TABLE changing ALTER n TYPE text",
-        "ALTER TABLE changing ADD COLUMN more int",
-        "ALTER TABLE changing ALTER n TYPE int USING 1",
-        "DROP TABLE changing; CREATE TABLE changing (n numeric, kind mood)",
-        "DROP TABLE changing; DROP TYPE mood; CREATE TYPE mood AS ENUM ('new');"
-        "CREATE TABLE changing (n int, kind mood)",
-        "ALTER TYPE mood ADD VALUE 'newer'",
-        "ALTER TABLE changing RENAME COLUMN n TO m; ALTER TABLE changing ADD COLUMN n bigint",
-    ]
-    with scope():
-        admin = db(alias="admin")
-        admin.execute("DROP TABLE IF EXISTS changing")
-        admin.execute("DROP TYPE IF EXISTS mood")
-        admin.execute("CREATE TYPE mood AS ENUM ('old')")
-        admin.execute("CREATE TABLE changing (n int, kind mood)")
-        for change in random.sample(changes[:2], 2) + changes[2:]:
-            with scope():
-                for _ in range(2):
-                    db(alias="one").query("SELECT * FROM changing WHERE n::text <> $1", ["2"])
-                    db(alias="one").execute("INSERT INTO changing (n) VALUES (1)")
-            for statement in change.split(";"):
-                admin.execute(statement)
-            with scope():
-                rows = db(alias="one").query("SELECT * FROM changing WHERE n::text <> $1", ["2"])
-                assert all("n" in row for row in rows)
-        admin.execute("DROP TABLE changing")
-        admin.execute("DROP TYPE mood")
-    tally.add("a schema changed by another session", len(changes), "no error outside transactions")

@@ -57,11 +57,13 @@ void hn_engine_free(hn_engine *e)
     Py_CLEAR(e->raised);
     Py_CLEAR(e->timezone);
     Py_CLEAR(e->rows_left);
+    Py_CLEAR(e->rows_kept);
+    Py_CLEAR(e->rows_anew);
     if (e->plan != NULL)
         hn_plan_unref(e->plan);
     e->plan = NULL;
     e->plan_id = 0;
-    e->round_open = e->cancelled = e->rows_stopped = e->rows_to_come = false;
+    e->round_open = e->cancelled = e->rows_stopped = e->rows_to_come = e->row_refused = false;
     e->row = 0;
     e->asked_count = 0;
     e->need = HN_NEED_LOOK_UP;

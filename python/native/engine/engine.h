@@ -71,6 +71,9 @@ struct hn_engine {
 
     PyObject *rows_left; /* MANY: the iterator; NULL: no rows for now */
     bool rows_to_come;   /* MANY: more will be given */
+    PyObject *rows_kept; /* MANY: all rows so far, in case they have to be sent anew; NULL: no more */
+    PyObject *rows_anew; /* MANY: the iterator over them, before rows_left */
+    bool row_refused;    /* MANY: `raised` is of a row that does not fit the plan */
     Py_ssize_t row;      /* MANY: rows encoded */
     bool rows_stopped;   /* MANY: Sync is sent in place of the rest */
 

@@ -3,6 +3,9 @@
  * Nothing is synced before the end, so that the rows are one unit for the core to commit or undo.
  * A batch is made only when the one before it has been sent whole: what is in the buffer can then
  * be dropped without cutting a message in two.
+ *
+ * A statement that was prepared before may be stale, which the first row's answer tells. The rows are
+ * kept until then, so that they can be encoded anew for a fresh description.
  */
 #include "engine/many.h"
 
@@ -12,6 +15,7 @@
 #define BATCH_SIZE (128u * 1024)
 
 static const uint8_t execute_message[] = {'E', 0, 0, 0, 9, 0, 0, 0, 0, 0};
+static const uint8_t flush_message[] = {'H', 0, 0, 0, 4};
 static const uint8_t sync_message[] = {'S', 0, 0, 0, 4};
 
 int hn_many_start(hn_engine *e)
@@ -31,7 +35,7 @@ int hn_many_take(hn_engine *e, PyObject *rows, bool more)
 
 static bool lacks_rows(const hn_engine *e)
 {
-    return e->rows_left == NULL && e->rows_to_come && e->raised == NULL && !e->cancelled;
+    return e->rows_left == NULL && e->rows_anew == NULL && e->rows_to_come && e->raised == NULL && !e->cancelled;
 }
 
 static int append_row(hn_engine *e, PyObject *params)
@@ -58,24 +62,86 @@ static int append_row(hn_engine *e, PyObject *params)
     return hn_buf_bytes(batch, execute_message, sizeof execute_message);
 }
 
+/* The next row, or NULL: there is none for now, or an exception is set. */
+static PyObject *next_row(hn_engine *e)
+{
+    if (e->rows_anew != NULL) {
+        PyObject *row = PyIter_Next(e->rows_anew);
+        if (row != NULL || PyErr_Occurred())
+            return row;
+        Py_CLEAR(e->rows_anew);
+    }
+    PyObject *row = e->rows_left == NULL ? NULL : PyIter_Next(e->rows_left);
+    if (row == NULL)
+        Py_CLEAR(e->rows_left);
+    return row;
+}
+
+/* Before the first row, or before the first row once more. 0 or -1. */
+static int begin(hn_engine *e)
+{
+    PyObject *all = e->request.params;
+    bool in_hand = !e->request.is_fed && (PyList_CheckExact(all) || PyTuple_CheckExact(all));
+    if (e->rows_kept != NULL) {
+        Py_XSETREF(e->rows_anew, PyObject_GetIter(e->rows_kept));
+        Py_CLEAR(e->rows_kept);
+        if (e->rows_anew == NULL)
+            return -1;
+        if (in_hand)
+            Py_CLEAR(e->rows_left);
+        Py_CLEAR(e->raised);
+        e->rows_stopped = e->row_refused = false;
+        e->row = 0;
+    }
+    if (e->call.count < 0)
+        return 0;
+    e->rows_kept = in_hand ? Py_NewRef(all) : PyList_New(0);
+    return e->rows_kept == NULL ? -1 : 0;
+}
+
+/* The rows are given up once the server has accepted the first of them. */
+static void look_at_kept(hn_engine *e)
+{
+    if (e->rows_kept != NULL && e->io.binds > e->call.count)
+        Py_CLEAR(e->rows_kept);
+}
+
+static int keep_row(const hn_engine *e, PyObject *row)
+{
+    if (e->rows_kept == NULL || e->rows_kept == e->request.params)
+        return 0;
+    return PyList_Append(e->rows_kept, row);
+}
+
+static uint32_t outcome(const hn_engine *e)
+{
+    uint32_t flags = e->rows_stopped && !e->io.erred ? HN_IN_CANCELLED : 0;
+    if (e->row_refused)
+        flags |= HN_IN_REPARSE;
+    if (e->rows_kept != NULL && !e->cancelled && (e->raised == NULL || e->row_refused))
+        flags |= HN_IN_KEPT;
+    return flags;
+}
+
 /* Encode the next batch. 1: there may be more; 0: that was the last; -1 with an exception. */
 static int fill_batch(hn_engine *e)
 {
     e->body.len = 0;
-    while (e->body.len < BATCH_SIZE && e->rows_left != NULL) {
-        PyObject *params = PyIter_Next(e->rows_left);
+    while (e->body.len < BATCH_SIZE) {
+        PyObject *params = next_row(e);
         if (params == NULL) {
-            Py_CLEAR(e->rows_left);
             if (PyErr_Occurred())
                 return -1;
-            break;
+            return e->rows_to_come;
         }
-        int rc = append_row(e, params);
+        int rc = keep_row(e, params);
+        if (rc == 0 && (rc = append_row(e, params)) < 0)
+            e->row_refused = PyErr_ExceptionMatches(PyExc_Exception) != 0;
         Py_DECREF(params);
         if (rc < 0)
             return -1;
     }
-    return e->rows_left != NULL || e->rows_to_come;
+    return 1;
 }
 
 /* No more rows: what has been sent is to be undone. */
@@ -97,6 +163,7 @@ static void send_more(hn_engine *e)
         stop(e);
         return;
     }
+    look_at_kept(e);
     int more = fill_batch(e);
     if (more < 0) {
         hn_engine_raise(e);
@@ -104,6 +171,8 @@ static void send_more(hn_engine *e)
         return;
     }
     hn_io_send(&e->io, e->body.data, e->body.len);
+    if (more != 0 && e->rows_kept != NULL) /* for the first row's answer, which the server may hold back */
+        hn_io_send(&e->io, flush_message, sizeof flush_message);
     if (more == 0) {
         hn_io_send(&e->io, e->call.tail.data, e->call.tail.len);
         e->io.feeding = false;
@@ -118,6 +187,8 @@ hn_progress hn_many_feed(hn_engine *e, int block_ms)
         return HN_NEEDS;
     }
     if (!e->round_open) {
+        if (begin(e) < 0)
+            hn_engine_raise(e);
         hn_engine_open_round(e);
         io->zs_left = 1;
         io->frames_max = INT64_MAX;
@@ -135,7 +206,8 @@ hn_progress hn_many_feed(hn_engine *e, int block_ms)
         io->events = 0;
         return hn_engine_needs_io(e);
     case HN_PUMPED_ALL:
-        hn_engine_close_round(e, e->rows_stopped && !io->erred ? HN_IN_CANCELLED : 0);
+        look_at_kept(e);
+        hn_engine_close_round(e, outcome(e));
         return HN_ON;
     case HN_PUMPED_ROWS:
     case HN_PUMPED_WAIT:
