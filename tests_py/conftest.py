@@ -11,11 +11,12 @@ import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
+import either
 import pytest
 from support import RunPython, url_with
 
 from hypern import embedded
-from hypern.database import Database, DbSession, db, finalize_db, scope
+from hypern.database import Database, DbSession, db, scope
 
 
 @pytest.fixture
@@ -66,11 +67,21 @@ def configured(database: str) -> Iterator[str]:
     Database.close()
 
 
+@pytest.fixture(params=either.KINDS)
+def kind(request: pytest.FixtureRequest) -> Iterator[str]:
+    """For tests of what blocking and awaited sessions have in common (see either.py)."""
+    either.choose(request.param)
+    yield request.param
+    either.choose("blocking")
+
+
 @pytest.fixture
-def session(configured: str) -> Iterator[DbSession]:
-    """A session of the module's database."""
-    yield db("the test")
-    finalize_db("the test")
+def session(configured: str, request: pytest.FixtureRequest) -> Iterator[DbSession]:
+    """A session of the module's database; of either kind where the test uses the fixture `kind`."""
+    if "kind" in request.fixturenames:
+        request.getfixturevalue("kind")
+    yield either.db("the test")
+    either.finalize_db("the test")
 
 
 @pytest.fixture

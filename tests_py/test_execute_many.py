@@ -9,6 +9,8 @@ import pytest
 from hypern import errors
 from hypern.database import DbSession
 
+pytestmark = pytest.mark.usefixtures("kind")
+
 
 @pytest.fixture(autouse=True)
 def users(session: DbSession) -> None:

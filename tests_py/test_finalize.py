@@ -8,10 +8,13 @@ import time
 from collections.abc import Iterator
 
 import pytest
+from either import db, finalize_db, scope
 from support import RunPython
 
-from hypern import errors
-from hypern.database import Database, DbSession, db, finalize_db, scope
+from hypern import database, errors
+from hypern.database import Database, DbSession
+
+pytestmark = pytest.mark.usefixtures("kind")
 
 
 @pytest.fixture(autouse=True)
@@ -193,6 +196,7 @@ def test_a_scope_raises_a_failed_commit_but_not_over_the_blocks_own_exception(
     assert caplog.records == []
 
 
+@pytest.mark.parametrize("kind", ["blocking"], indirect=True)
 def test_an_async_scope_commits_without_blocking_the_loop() -> None:
     async def main() -> None:
         with scope():
@@ -214,7 +218,7 @@ def test_an_async_scope_commits_without_blocking_the_loop() -> None:
                 ticks += 1
 
         ticking = asyncio.create_task(tick())
-        async with scope():
+        async with database.scope():
             db().begin()
             db().execute("INSERT INTO slow VALUES (1)")
         ticking.cancel()

@@ -5,9 +5,12 @@ from __future__ import annotations
 import logging
 
 import pytest
+from either import db, finalize_db
 
 from hypern import errors
-from hypern.database import Database, DbSession, db, finalize_db
+from hypern.database import Database, DbSession
+
+pytestmark = pytest.mark.usefixtures("kind")
 
 
 def test_two_columns_of_one_name_keep_the_last_and_warn(

@@ -5,12 +5,13 @@ from __future__ import annotations
 import threading
 
 import pytest
+from either import db, finalize_db
 from support import insert, numbers_seen_by_others
 
 from hypern import errors
-from hypern.database import DbSession, db, finalize_db
+from hypern.database import DbSession
 
-pytestmark = pytest.mark.usefixtures("numbers")
+pytestmark = pytest.mark.usefixtures("kind", "numbers")
 
 
 def fail(session: DbSession, sqlstate: str) -> None:
@@ -97,10 +98,13 @@ def test_run_repeats_a_commit_that_tells_of_a_conflict_swallowed(session: DbSess
 def test_run_never_repeats_what_was_committed(session: DbSession) -> None:
     attempts: list[int] = []
 
+    def refuse() -> None:
+        raise errors.SerializationFailure("of the function's own")
+
     def work(s: DbSession) -> None:
         attempts.append(1)
         insert(s, len(attempts))
-        s.on_commit(lambda: fail(s, "40001"))
+        s.on_commit(refuse)
 
     with pytest.raises(errors.SerializationFailure):
         session.run(work)

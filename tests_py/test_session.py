@@ -8,9 +8,12 @@ from collections.abc import Iterator
 from decimal import Decimal
 
 import pytest
+from either import db, finalize_db
 
 from hypern import errors
-from hypern.database import Database, DbSession, db, finalize_db
+from hypern.database import Database, DbSession
+
+pytestmark = pytest.mark.usefixtures("kind")
 
 
 @pytest.fixture(autouse=True)

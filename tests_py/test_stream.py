@@ -9,9 +9,12 @@ import tracemalloc
 from itertools import islice
 
 import pytest
+from either import db, finalize_db
 
 from hypern import errors
-from hypern.database import Database, DbSession, db, finalize_db
+from hypern.database import Database, DbSession
+
+pytestmark = pytest.mark.usefixtures("kind")
 
 SERIES = "SELECT n FROM generate_series(1, $1::int) n"
 
@@ -188,6 +191,7 @@ def test_a_stream_let_go_of_ends(session: DbSession) -> None:
     assert not idle_in_transaction(session)
 
 
+@pytest.mark.parametrize("kind", ["blocking"], indirect=True)  # awaited: test_async_streams.py
 def test_memory_does_not_grow_with_the_result(session: DbSession) -> None:
     def peak(count: int) -> int:
         tracemalloc.start()

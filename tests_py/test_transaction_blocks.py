@@ -6,12 +6,13 @@ import logging
 from collections.abc import Callable
 
 import pytest
+from either import db, finalize_db
 from support import in_transaction, insert, numbers_seen_by_others
 
 from hypern import errors
-from hypern.database import DbSession, db, finalize_db
+from hypern.database import DbSession
 
-pytestmark = pytest.mark.usefixtures("numbers")
+pytestmark = pytest.mark.usefixtures("kind", "numbers")
 
 
 def raising(session: DbSession, n: int, error: BaseException) -> Callable[[], None]:

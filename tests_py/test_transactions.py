@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 
 import pytest
+from either import db, finalize_db
 from support import in_transaction, insert, numbers_seen_by_others
 
 from hypern import errors
 from hypern._session import begin_sql
-from hypern.database import DbSession, db, finalize_db
+from hypern.database import DbSession
 
-pytestmark = pytest.mark.usefixtures("numbers")
+pytestmark = pytest.mark.usefixtures("kind", "numbers")
 
 
 def test_commit_makes_it_visible(session: DbSession) -> None:

@@ -9,9 +9,12 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from either import db, scope
 
 from hypern import errors
-from hypern.database import Database, DbSession, db, scope
+from hypern.database import Database, DbSession
+
+pytestmark = pytest.mark.usefixtures("kind")
 
 UTC = timezone.utc
 

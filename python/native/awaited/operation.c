@@ -407,8 +407,14 @@ int hn_operation_drive(hn_operation *self, hn_time until)
 int hn_operation_start(hn_operation *self, PyObject *loop)
 {
     self->life = HN_LIFE_DONE;
-    if (hn_session_check(self->session) < 0)
-        return -1;
+    if (hn_session_check(self->session) < 0) {
+        if (self->request.op != HN_OP_STREAM_END)
+            return -1;
+        PyErr_Clear(); /* the stream is the parent's, and ends there */
+        self->result = Py_NewRef(Py_None);
+        self->life = HN_LIFE_OVER;
+        return 0;
+    }
     hn_watcher *watcher = hn_watcher_of(loop);
     if (watcher == NULL)
         return -1;

@@ -156,12 +156,14 @@ static int schedule(hn_watcher *self)
     if (self->scheduled)
         return 0;
     bool here = self->thread == PyThread_get_thread_ident();
+    self->scheduled = true; /* first: the loop's thread may be there before the call returns */
     PyObject *answer = PyObject_CallMethod(
         self->loop, here ? "call_soon" : "call_soon_threadsafe", "OO", (PyObject *)self, Py_None);
-    if (answer == NULL)
+    if (answer == NULL) {
+        self->scheduled = false;
         return -1;
+    }
     Py_DECREF(answer);
-    self->scheduled = true;
     return 0;
 }
 
