@@ -57,6 +57,8 @@ def bind(oids: list[int], params: Any) -> Bind:
         size = take("!i")
         values.append(None if size < 0 else body[at : at + size])
         at += max(size, 0)
+    if len(formats) == 1:
+        formats *= len(values)  # one for all, as the protocol has it
     result_formats = [take("!H") for _ in range(take("!H"))]
     assert at == len(body)
     return Bind(formats, values, result_formats)

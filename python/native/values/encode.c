@@ -1,6 +1,8 @@
 /* Parameters into the body of a Bind message. */
 #include "values/plan.h"
 
+#include <stdbool.h>
+
 #include "error.h"
 #include "values/python_types.h"
 
@@ -116,26 +118,50 @@ int hn_write_value(hn_encoder *encoder, const hn_type *type, PyObject *value, hn
     return answer == HN_WRITTEN ? hn_buf_close32(out, at) : answer;
 }
 
-/* One parameter with its format: binary, or text where the server must parse. */
-static int write_parameter(hn_encoder *encoder, const hn_type *type, PyObject *value,
-                           size_t format_at, hn_buf *body)
+/* The formats of one body's parameters: one for all of them, until a value wants text. */
+typedef struct formats {
+    size_t at; /* of their number */
+    uint16_t nparams;
+    bool is_spelled_out;
+} formats;
+
+/* Say that the parameter goes as text. What follows the formats may move. */
+static int mark_text(formats *f, uint16_t index, hn_buf *body)
+{
+    if (!f->is_spelled_out) {
+        size_t values = f->at + 4, more = 2 * (f->nparams - (size_t)1);
+        if (hn_buf_reserve(body, more) < 0)
+            return -1;
+        memmove(body->data + values + more, body->data + values, body->len - values);
+        body->len += more;
+        hn_put_u16(body->data + f->at, f->nparams);
+        for (size_t i = 1; i < f->nparams; i++)
+            hn_put_u16(body->data + f->at + 2 + 2 * i, 1);
+        f->is_spelled_out = true;
+    }
+    hn_put_u16(body->data + f->at + 2 + 2 * (size_t)index, 0);
+    return 0;
+}
+
+/* One parameter: binary, or text where the server must parse. */
+static int write_parameter(hn_encoder *encoder, const hn_type *type, PyObject *value, formats *f,
+                           uint16_t index, hn_buf *body)
 {
     size_t start = body->len;
     int answer = hn_write_value(encoder, type, value, body);
-    if (value == Py_None && !type->sends_binary)
-        hn_put_u16(body->data + format_at, 0); /* NULL too needs an input function of its format */
+    if (value == Py_None && !type->sends_binary && answer == HN_WRITTEN)
+        return mark_text(f, index, body); /* NULL too needs an input function of its format */
     if (answer != HN_AS_TEXT)
         return answer;
     body->len = start;
+    if (mark_text(f, index, body) < 0)
+        return -1;
     Py_ssize_t at = hn_buf_open32(body);
     if (at < 0)
         return -1;
     encoder->depth = 0;
     answer = hn_write_text(encoder, type, value, body);
-    if (answer != HN_WRITTEN)
-        return answer;
-    hn_put_u16(body->data + format_at, 0);
-    return hn_buf_close32(body, at);
+    return answer == HN_WRITTEN ? hn_buf_close32(body, at) : answer;
 }
 
 static int too_many(Py_ssize_t given)
@@ -157,17 +183,58 @@ static int wrong_count(const hn_plan *plan, Py_ssize_t given, Py_ssize_t row)
     return -1;
 }
 
+/* What the type's own writer would do, for the commonest values, in one step with the length: a row
+ * of int, text and float8 takes half as long. False: it is for the writer, errors included. */
+static bool write_common(const hn_type *type, PyObject *value, hn_buf *body)
+{
+    if (PyUnicode_CheckExact(value)) {
+        if (type->write != hn_write_text_type || !PyUnicode_IS_COMPACT_ASCII(value))
+            return false;
+        const void *text = PyUnicode_1BYTE_DATA(value);
+        size_t len = (size_t)PyUnicode_GET_LENGTH(value);
+        if (len > INT32_MAX || memchr(text, 0, len) != NULL || hn_buf_grow(body, 4 + len) < 0)
+            return false;
+        hn_put_u32(body->data + body->len, (uint32_t)len);
+        memcpy(body->data + body->len + 4, text, len);
+        body->len += 4 + len;
+        return true;
+    }
+    if (PyLong_CheckExact(value)) {
+        int is_beyond = 1;
+        long n = 0;
+        if (type->write == hn_write_int4)
+            n = PyLong_AsLongAndOverflow(value, &is_beyond);
+        if (is_beyond || n < INT32_MIN || n > INT32_MAX || hn_buf_grow(body, 8) < 0)
+            return false;
+        hn_put_u32(body->data + body->len, 4);
+        hn_put_u32(body->data + body->len + 4, (uint32_t)n);
+        body->len += 8;
+        return true;
+    }
+    if (!PyFloat_CheckExact(value) || type->write != hn_write_float8 || hn_buf_grow(body, 12) < 0)
+        return false;
+    double d = PyFloat_AS_DOUBLE(value);
+    uint64_t bits;
+    memcpy(&bits, &d, sizeof bits);
+    hn_put_u32(body->data + body->len, 8);
+    hn_put_u64(body->data + body->len + 4, bits);
+    body->len += 12;
+    return true;
+}
+
 static int write_parameters(const hn_plan *plan, hn_encoder *encoder, PyObject *const *values,
                             Py_ssize_t row, hn_buf *body)
 {
-    size_t formats = body->len + 2;
+    formats f = {.at = body->len, .nparams = plan->nparams};
     if (hn_buf_bytes(body, plan->parameter_formats.data, plan->parameter_formats.len) < 0)
         return -1;
-    for (size_t i = 0; i < plan->nparams; i++) {
+    for (uint16_t i = 0; i < plan->nparams; i++) {
         const hn_type *type = plan->params[i].type;
-        int answer = write_parameter(encoder, type, values[i], formats + 2 * i, body);
+        if (write_common(type, values[i], body))
+            continue;
+        int answer = write_parameter(encoder, type, values[i], &f, i, body);
         if (answer < 0)
-            return name_parameter(row, (uint16_t)i);
+            return name_parameter(row, i);
         if (answer != HN_WRITTEN)
             return answer;
     }

@@ -142,16 +142,14 @@ failed:
     return -1;
 }
 
-/* The beginning of every Bind body: each parameter's format, binary unless a value wants otherwise. */
+/* The beginning of a Bind body whose parameters are all binary, in the shortest form. */
 static int make_parameter_formats(hn_plan *plan)
 {
     hn_buf *b = &plan->parameter_formats;
     b->len = 0;
-    if (hn_buf_u16(b, plan->nparams) < 0)
+    uint16_t formats = plan->nparams > 0;
+    if (hn_buf_u16(b, formats) < 0 || (formats == 1 && hn_buf_u16(b, 1) < 0))
         return -1;
-    for (uint16_t i = 0; i < plan->nparams; i++)
-        if (hn_buf_u16(b, 1) < 0)
-            return -1;
     return hn_buf_u16(b, plan->nparams);
 }
 

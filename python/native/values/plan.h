@@ -25,7 +25,7 @@ struct hn_plan {
     PyObject *empty_row; /* what every row is a copy of: the names in order, each None */
     hn_param *params;
     hn_column *columns;
-    hn_buf parameter_formats; /* and the number of parameters: how the body of a Bind begins */
+    hn_buf parameter_formats; /* all binary, and the number of parameters */
     hn_buf result_formats;
     uint16_t nparams, ncolumns;
     uint8_t has_duplicates; /* two columns of one name: the last wins, NULL or not */
