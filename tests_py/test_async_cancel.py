@@ -1,0 +1,253 @@
+"""Cancelled tasks: the statement ends on the server, the connection is kept or dropped, never lost,
+and CancelledError arrives promptly."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import socket
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Iterator
+
+import pytest
+from support import numbers_seen_by_others, wait_until
+
+from hypern import errors
+from hypern.database import Database, adb, afinalize_db, db, scope
+
+PROMPTLY = 0.5
+
+
+@pytest.fixture(autouse=True)
+def marks(configured: str) -> Iterator[None]:
+    """A table whose commits take half a second where a row says so; afterwards nothing is held."""
+    with scope():
+        db().execute("CREATE TABLE numbers (n int PRIMARY KEY, slow bool DEFAULT false)")
+        db().execute(
+            "CREATE FUNCTION hold() RETURNS trigger LANGUAGE plpgsql AS "
+            "'BEGIN IF NEW.slow THEN PERFORM pg_sleep(0.5); END IF; RETURN NULL; END'"
+        )
+        db().execute(
+            "CREATE CONSTRAINT TRIGGER t AFTER INSERT ON numbers DEFERRABLE INITIALLY DEFERRED "
+            "FOR EACH ROW EXECUTE FUNCTION hold()"
+        )
+    yield
+    wait_until(lambda: Database.status().in_use == 0)
+    assert Database.status().waiting == 0
+    with scope():
+        db().execute("DROP TABLE numbers")
+        db().execute("DROP FUNCTION hold")
+
+
+def sleepers() -> int:
+    """How many backends run pg_sleep."""
+    with scope():
+        count: int = db().query_value(
+            "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' "
+            "AND query LIKE '%pg_sleep(30)%' AND pid <> pg_backend_pid()"
+        )
+    return count
+
+
+async def cancel_amid(work: Awaitable[object], after: float = 0.15) -> None:
+    """Cancel a task in the middle of its work; the error must come at once."""
+    task = asyncio.ensure_future(work)
+    await asyncio.sleep(after)
+    assert not task.done()
+    began = time.monotonic()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert time.monotonic() - began < PROMPTLY
+
+
+def test_in_a_query_the_server_is_told_and_the_session_stays_usable() -> None:
+    async def main() -> None:
+        session = adb("r")
+        pid = await session.query_value("SELECT pg_backend_pid()")
+        await cancel_amid(session.query("SELECT pg_sleep(30)"))
+        assert await session.query_value("SELECT pg_backend_pid()") == pid
+        await asyncio.to_thread(wait_until, lambda: sleepers() == 0)
+        await afinalize_db("r")
+
+    asyncio.run(main())
+
+
+def test_in_a_transaction_it_is_aborted_and_the_block_rolls_back() -> None:
+    async def block() -> None:
+        async with scope(), adb().transaction() as session:
+            await session.execute("INSERT INTO numbers VALUES (1)")
+            await session.query("SELECT pg_sleep(30)")
+
+    async def main() -> None:
+        await cancel_amid(block())
+
+    asyncio.run(main())
+    assert numbers_seen_by_others() == []
+
+
+def test_while_it_waits_for_a_connection(configured: str) -> None:
+    Database.configure(configured, max_size=1, alias="one")
+
+    async def main() -> None:
+        holder = adb("holder", "one")
+        await holder.query("SELECT 1")
+        await cancel_amid(adb("waiter", "one").query("SELECT 1"))
+        assert Database.status("one").waiting == 0
+        await afinalize_db("holder")
+        assert await adb("waiter", "one").query_value("SELECT 1") == 1
+        await afinalize_db("waiter")
+        assert (Database.status("one").size, Database.status("one").in_use) == (1, 0)
+
+    asyncio.run(main())
+    Database.close("one")
+
+
+def test_while_it_connects() -> None:
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        port = silent.getsockname()[1]
+        Database.configure(f"postgresql://u@127.0.0.1:{port}/d?sslmode=disable", alias="silent")
+
+        async def main() -> None:
+            await cancel_amid(adb("r", "silent").query("SELECT 1"))
+            await afinalize_db("r")
+
+        asyncio.run(main())
+        assert Database.status("silent").waiting == 0
+        Database.close("silent")
+
+
+def test_in_a_commit_the_outcome_is_seen_to() -> None:
+    async def main() -> None:
+        session = await adb("r").begin()
+        await session.execute("INSERT INTO numbers VALUES (1, true)")
+        await cancel_amid(session.commit())
+        await afinalize_db("r")
+
+    asyncio.run(main())
+    assert numbers_seen_by_others() in ([], [1])
+
+
+def test_finalizing_goes_on_in_the_background() -> None:
+    async def work() -> None:
+        async with scope("r"):
+            await (await adb().begin()).execute("INSERT INTO numbers VALUES (1, true)")
+
+    async def main() -> None:
+        await cancel_amid(work(), after=0.3)
+        while Database.status().in_use:
+            await asyncio.sleep(0.01)
+
+    asyncio.run(main())
+    assert numbers_seen_by_others() == [1]
+
+
+def test_in_a_stream_and_in_execute_many() -> None:
+    async def read() -> None:
+        async with adb("r").stream(
+            "SELECT n, pg_sleep(CASE n WHEN 5 THEN 30 ELSE 0 END) FROM generate_series(1, 9) n",
+            chunk_rows=2,
+        ) as rows:
+            async for _ in rows:
+                pass
+
+    async def endless() -> AsyncIterator[list[int]]:
+        n = 0
+        while True:
+            n += 1
+            await asyncio.sleep(0.001)
+            yield [n]
+
+    async def main() -> None:
+        await cancel_amid(read())
+        assert await adb("r").query_value("SELECT 1") == 1
+        await cancel_amid(adb("r").execute_many("INSERT INTO numbers VALUES ($1)", endless()))
+        assert await adb("r").query_value("SELECT count(*) FROM numbers") == 0
+        many = adb("r").execute_many(
+            "INSERT INTO numbers SELECT $1 FROM pg_sleep(0.01)", ([n] for n in range(10_000))
+        )
+        await cancel_amid(many)
+        assert await adb("r").query_value("SELECT count(*) FROM numbers") == 0
+        await afinalize_db("r")
+
+    asyncio.run(main())
+
+
+def test_while_it_waits_for_its_turn() -> None:
+    async def main() -> None:
+        first = asyncio.ensure_future(adb("r").query_value("SELECT 1 FROM pg_sleep(0.5)"))
+        await cancel_amid(adb("r").query_value("SELECT 2"))
+        assert await first == 1
+        await afinalize_db("r")
+
+    asyncio.run(main())
+
+
+def test_wait_for_cancels_as_timeout_does() -> None:
+    async def main() -> None:
+        async with scope():
+            with pytest.raises(asyncio.TimeoutError):
+                await asyncio.wait_for(adb().query("SELECT pg_sleep(30)"), 0.1)
+            with pytest.raises(errors.QueryCanceled):
+                await adb().query("SELECT pg_sleep(30)", timeout=0.1)
+            assert await adb().query_value("SELECT 1") == 1
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+def test_at_random_points(loop: str) -> None:
+    """Tasks are cancelled after random delays. Who is told "committed" finds the row, nobody gets
+    another's answer, and all connections are there afterwards.
+    """
+    times = 5000 if os.environ.get("HYPERN_RELIABILITY") == "full" else 200
+    choice = random.Random(1)
+    outcomes: Counter[str] = Counter()
+    committed: list[int] = []
+
+    async def request(n: int) -> None:
+        async with scope():
+            session = adb()
+            async with session.transaction():
+                await session.execute("INSERT INTO numbers VALUES ($1)", [n])
+                assert await session.query_value("SELECT $1::int", [n]) == n
+                count = 0
+                async for row in session.stream("SELECT $1::int n", [n], chunk_rows=1):
+                    assert row == {"n": n}
+                    count += 1
+                assert count == 1
+            committed.append(n)
+            rows = await session.query("SELECT n FROM numbers WHERE n = $1", [n])
+            assert rows == [{"n": n}]
+
+    async def one(n: int) -> None:
+        task = asyncio.ensure_future(request(n))
+        if choice.random() < 0.8:
+            delay = choice.random() * choice.choice([0.0, 0.002, 0.01, 0.05])
+            asyncio.get_running_loop().call_later(delay, task.cancel)
+        try:
+            await task
+            outcomes["finished"] += 1
+        except asyncio.CancelledError:
+            outcomes["cancelled"] += 1
+
+    async def main() -> None:
+        for first in range(0, times, 20):
+            await asyncio.gather(*(one(n) for n in range(first, first + 20)))
+        while Database.status().in_use:
+            await asyncio.sleep(0.01)
+
+    if loop == "uvloop":
+        import uvloop
+
+        uvloop.run(main())
+    else:
+        asyncio.run(main())
+    assert outcomes["finished"] + outcomes["cancelled"] == times
+    assert min(outcomes["finished"], outcomes["cancelled"]) > times / 20
+    assert set(committed) <= set(numbers_seen_by_others())
+    assert Database.status().size <= 4

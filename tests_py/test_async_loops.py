@@ -1,0 +1,281 @@
+"""Event loops of every kind, several of them, closed too early, after a fork; and that none is ever
+kept waiting."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import os
+import threading
+import time
+import tracemalloc
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from support import wait_until
+
+from hypern import errors
+from hypern.database import Database, adb, afinalize_db, db, finalize_db, scope
+
+LONG = "SELECT n, n::text AS t, now() AS at FROM generate_series(1, 100000) n"
+
+
+@pytest.fixture(autouse=True)
+def released(configured: str) -> Iterator[None]:
+    """Afterwards no connection is held."""
+    yield
+    finalize_db("r")
+    wait_until(lambda: Database.status().in_use == 0)
+
+
+async def ask(n: int) -> int:
+    """A request of two statements."""
+    async with scope():
+        async with adb().transaction() as session:
+            await session.query("SELECT 1 FROM pg_sleep(0.001)")
+            value: int = await session.query_value("SELECT $1::int", [n])
+        return value
+
+
+def test_uvloop() -> None:
+    import uvloop
+
+    async def main() -> list[int]:
+        return await asyncio.gather(*(ask(n) for n in range(50)))
+
+    assert uvloop.run(main()) == list(range(50))
+
+
+def test_anyio_on_asyncio() -> None:
+    import anyio
+
+    seen: list[int] = []
+
+    async def one(n: int) -> None:
+        seen.append(await ask(n))
+
+    async def main() -> None:
+        async with anyio.create_task_group() as group:
+            for n in range(20):
+                group.start_soon(one, n)
+        with anyio.move_on_after(0.1) as cancelled:
+            async with scope():
+                await adb().query("SELECT pg_sleep(30)")
+        assert cancelled.cancelled_caught
+
+    anyio.run(main)
+    assert sorted(seen) == list(range(20))
+
+
+def test_trio_is_told_what_to_do() -> None:
+    import trio
+
+    async def main() -> None:
+        with pytest.raises(errors.InterfaceError, match="asyncio"):
+            await adb("r").query("SELECT 1")
+
+    trio.run(main)
+
+
+def test_a_loop_that_watches_no_sockets_is_refused_with_a_sentence() -> None:
+    class Proactor(asyncio.SelectorEventLoop):
+        def add_reader(self, *args: object) -> None:
+            raise NotImplementedError
+
+    loop = Proactor()
+    # The loop's own wake-up needs a reader, which it added before this class could refuse.
+    with pytest.raises(errors.InterfaceError, match=r"Proactor.*add_reader"):
+        loop.run_until_complete(adb("r").query("SELECT 1"))
+    loop.close()
+
+
+def test_several_loops_in_several_threads_share_the_pool() -> None:
+    async def main(first: int) -> list[int]:
+        return await asyncio.gather(*(ask(n) for n in range(first, first + 40)))
+
+    with ThreadPoolExecutor(4) as threads:
+        answers = list(threads.map(lambda first: asyncio.run(main(first)), range(0, 160, 40)))
+    assert [n for part in answers for n in part] == list(range(160))
+    assert Database.status().size <= 4
+
+
+def test_loops_share_a_session() -> None:
+    async def main() -> int:
+        total = 0
+        for _ in range(50):
+            total += await adb("shared").query_value("SELECT 1")
+        return total
+
+    with ThreadPoolExecutor(4) as threads:
+        assert list(threads.map(lambda _: asyncio.run(main()), range(4))) == [50] * 4
+    asyncio.run(afinalize_db("shared"))
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+def test_a_loop_closed_with_statements_running_gives_all_back() -> None:
+    loop = asyncio.new_event_loop()
+
+    async def begin() -> list[asyncio.Future[object]]:
+        running = [
+            asyncio.ensure_future(adb(f"r{n}").query("SELECT pg_sleep(30)")) for n in range(6)
+        ]  # two of them wait for a connection
+        await asyncio.sleep(0.2)
+        return running  # type: ignore[return-value]
+
+    running = loop.run_until_complete(begin())
+    assert Database.status().in_use == 4
+    for task in running:
+        task._log_destroy_pending = False  # type: ignore[attr-defined]
+    del task
+    running.clear()
+    loop.close()
+    del loop
+    gc.collect()
+
+    async def end() -> None:
+        for n in range(6):
+            await afinalize_db(f"r{n}")
+        assert await asyncio.gather(*(ask(n) for n in range(8))) == list(range(8))
+
+    asyncio.run(end())
+
+
+def test_a_forked_child_has_a_loop_and_a_pool_of_its_own() -> None:
+    asyncio.run(ask(1))
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            status = int(asyncio.run(ask(2)) != 2)
+        finally:
+            os._exit(status)
+    assert os.waitpid(child, 0)[1] == 0
+    assert asyncio.run(ask(3)) == 3
+
+
+def test_debug_mode_finds_no_slow_callback(caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> int:
+        asyncio.get_running_loop().slow_callback_duration = 0.1
+        async with scope():
+            return len(await adb().query(LONG))
+
+    with caplog.at_level(logging.WARNING, "asyncio"):
+        assert asyncio.run(main(), debug=True) == 100_000
+    assert [record.getMessage() for record in caplog.records] == []
+
+
+def test_long_results_leave_the_loop_to_others() -> None:
+    """The longest step is judged by the time this thread computed in it, so that a busy machine
+    does not fail the test.
+    """
+    longest = 0.0
+    done = False
+
+    async def tick() -> None:
+        nonlocal longest
+        while not done:
+            began = time.thread_time()
+            await asyncio.sleep(0)
+            longest = max(longest, time.thread_time() - began)
+
+    async def main() -> None:
+        nonlocal done
+
+        async def fetch(n: int) -> int:
+            async with scope():
+                return len(await adb().query(LONG))
+
+        ticker = asyncio.ensure_future(tick())
+        assert await asyncio.gather(*(fetch(n) for n in range(4))) == [100_000] * 4
+        done = True
+        await ticker
+
+    gc.collect()
+    gc.disable()  # a full collection is not the library's, and takes as long as the heap is large
+    asyncio.run(main())
+    gc.enable()
+    assert longest < 0.02
+
+
+def test_a_stream_holds_a_few_chunks_whatever_the_result() -> None:
+    async def peak(count: int) -> int:
+        async with scope():
+            tracemalloc.start()
+            async for _ in adb().stream("SELECT n FROM generate_series(1, $1::int) n", [count]):
+                pass
+            most = tracemalloc.get_traced_memory()[1]
+            tracemalloc.stop()
+        return most
+
+    small, large = asyncio.run(peak(10_000)), asyncio.run(peak(100_000))
+    assert large < small * 1.2
+
+
+@pytest.mark.parametrize("how", ["break", "cancel", "raise"])
+def test_a_stream_that_is_left_frees_its_connection(how: str) -> None:
+    async def main() -> None:
+        async def read() -> None:
+            async for row in adb("r").stream(LONG, chunk_rows=10):
+                if row["n"] == 15 and how == "break":
+                    break
+                if row["n"] == 15 and how == "raise":
+                    raise ZeroDivisionError
+                if row["n"] == 15:
+                    await asyncio.sleep(30)
+
+        task = asyncio.ensure_future(read())
+        await asyncio.sleep(0.2)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        assert await adb("r").query_value("SELECT 1") == 1
+        assert adb("r").state == "connected"
+        await afinalize_db("r")
+        assert Database.status().in_use == 0
+
+    asyncio.run(main())
+
+
+def test_nothing_is_left_of_a_loop_or_of_its_statements() -> None:
+    async def main(times: int) -> None:
+        async with scope():
+            for n in range(times):
+                await adb().query_value("SELECT $1::int", [n])
+
+    def left() -> tuple[int, int]:
+        gc.collect()
+        return len(os.listdir("/proc/self/fd")), len(gc.get_objects())
+
+    for _ in range(3):
+        asyncio.run(main(50))
+    files, objects = left()
+    for _ in range(20):
+        asyncio.run(main(100))
+    assert left()[0] <= files
+    assert left()[1] - objects < 200
+
+
+def test_a_thread_that_holds_the_session_is_no_deadlock() -> None:
+    """A loop in one thread and calls of another, on one session, in every order."""
+    stop = threading.Event()
+
+    def work() -> None:
+        while not stop.is_set():
+            assert db("shared").query_value("SELECT 2") == 2
+
+    thread = threading.Thread(target=work)
+    thread.start()
+
+    async def main() -> None:
+        for n in range(200):
+            assert await adb("shared").query_value("SELECT $1::int", [n]) == n
+            if n % 10 == 0:
+                assert db("shared").query_value("SELECT 3") == 3
+
+    try:
+        asyncio.run(asyncio.wait_for(main(), 30))
+    finally:
+        stop.set()
+        thread.join(10)
+    asyncio.run(afinalize_db("shared"))
