@@ -38,10 +38,18 @@ def tally() -> Tally:
     return _tally
 
 
+@pytest.fixture(scope="session")
+def running_server() -> Iterator[OwnServer]:
+    """A server for all tests here: one that stops it starts it again."""
+    server = OwnServer()
+    yield server
+    server.remove()
+
+
 @pytest.fixture(scope="module")
-def own_server() -> Iterator[OwnServer]:
+def own_server(running_server: OwnServer) -> Iterator[OwnServer]:
     """A server that may be stopped and started, with the ledger in it."""
-    with serving(OwnServer()) as server:
+    with serving(running_server) as server:
         yield server
 
 

@@ -77,6 +77,7 @@ class OwnServer:
         self._user = wheel.system_user
         self._binaries = system_binaries() if tls else Path(wheel.bin_path)
         self._process: subprocess.Popen[bytes] | None = None
+        self.hosts = "127.0.0.1"  # what it listens on from its next start
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port: int = probe.getsockname()[1]
@@ -138,7 +139,7 @@ class OwnServer:
     def start(self) -> None:
         """Start it, and wait until it answers."""
         command = [str(self._binaries / "postgres"), "-D", str(self.directory)]
-        command += ["-k", str(self.directory), "-h", "127.0.0.1", "-p", str(self.port)]
+        command += ["-k", str(self.directory), "-h", self.hosts, "-p", str(self.port)]
         log = self.directory / "log"
         with log.open("ab") as messages:
             self._process = subprocess.Popen(

@@ -248,10 +248,9 @@ def configure(url: str, alias: str, password: str) -> None:
 
 @contextlib.contextmanager
 def serving(server: OwnServer) -> Iterator[OwnServer]:
-    """A server with the ledger in it, under the alias "admin" too; it is removed at the end."""
+    """The server with the ledger in it, under the alias "admin" too."""
     Database.configure(server.admin, alias="admin", max_size=20)
     with scope():
         db(alias="admin").execute(_TABLE)
     yield server
     Database.close()
-    server.remove()

@@ -22,9 +22,9 @@ class Tally:
         self.rows[tried] = (before + times, result)
 
     def table(self) -> str:
-        """All of it, as a Markdown table."""
+        """All of it, as a Markdown table, sorted, so that what is alike stands together."""
         lines = ["| tried | times | result |", "|---|---:|---|"]
-        for what, (times, result) in self.rows.items():
+        for what, (times, result) in sorted(self.rows.items(), key=_place):
             lines.append(f"| {what} | {times:,} | {result} |")
         return "\n".join(lines) + "\n"
 
@@ -39,6 +39,10 @@ class Tally:
         merged = _parse(table)
         merged.update(self.rows)
         PAGE.write_text(before + _BEGIN + Tally(merged).table() + _END + after)
+
+
+def _place(row: tuple[str, tuple[int, str]]) -> str:
+    return row[0].replace("`", "").lower()
 
 
 def _parse(table: str) -> dict[str, tuple[int, str]]:

@@ -12,7 +12,13 @@ import pytest
 from reliability.fault_proxy import BLACK_HOLE, FAULTS, SLOW, Fault, FaultProxy
 from reliability.messages import TO_CLIENT, TO_SERVER, Message
 from reliability.own_server import PASSWORD, OwnServer
-from reliability.requests_script import broken_promises, configure, run_requests, serving
+from reliability.requests_script import (
+    Outcome,
+    broken_promises,
+    configure,
+    run_requests,
+    serving,
+)
 from reliability.tally import Tally
 from support import wait_until
 
@@ -33,10 +39,13 @@ def way(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="module")
-def own_server(way: str) -> Iterator[OwnServer]:
+def own_server(way: str, running_server: OwnServer) -> Iterator[OwnServer]:
     """The server behind the proxy, with a certificate where it takes one."""
-    with serving(OwnServer(tls=way == _TLS)) as server:
-        yield server
+    with contextlib.ExitStack() as stack:
+        if way == _TLS:
+            running_server = OwnServer(tls=True)
+            stack.callback(running_server.remove)
+        yield stack.enter_context(serving(running_server))
 
 
 def _url(server: OwnServer, port: int, way: str) -> str:
@@ -74,6 +83,16 @@ def _connections(alias: str) -> int:
         return count
 
 
+def _late(outcomes: list[Outcome]) -> bool:
+    """Whether a call's own time has run out because this machine has too much to do."""
+    failed = [o.error for o in outcomes if o.error is not None]
+    slow = any(
+        isinstance(e, (errors.QueryCanceled, errors.PoolTimeout)) or "connect_timeout" in str(e)
+        for e in failed
+    )
+    return slow and os.getloadavg()[0] > 2 * (os.cpu_count() or 1)
+
+
 def _try(server: OwnServer, fault: Fault, run: str, way: str) -> str | None:
     """Run the requests with one fault; what it met, or None where the conversation did not come to
     it."""
@@ -81,16 +100,20 @@ def _try(server: OwnServer, fault: Fault, run: str, way: str) -> str | None:
         configure(_url(server, proxy.port, way), run, PASSWORD)
         outcomes = run_requests(run, run, way == _AWAITED)
         met = proxy.fired.is_set()
-        again = run_requests(run, run + " again", way == _AWAITED)
+        later = run + " again"
+        again = run_requests(run, later, way == _AWAITED)
+        if _late(again):
+            later = run + " at last"
+            again = run_requests(run, later, way == _AWAITED)
         status = Database.status(run)
         if fault.what != BLACK_HOLE:  # there the server does not know yet
             wait_until(lambda: _connections(run) == Database.status(run).size)
         Database.close(run)
     wait_until(lambda: _connections(run) == 0)
     broken = broken_promises(outcomes, run, "admin")
-    broken += broken_promises(again, run + " again", "admin")
+    broken += broken_promises(again, later, "admin")
     failed_again = [o for o in again if o.error is not None]
-    if fault.what == SLOW:
+    if fault.what == SLOW and not _late(outcomes):
         broken += [f"slowness alone is an error: {o.error!r}" for o in outcomes if o.error]
     if fault.what == BLACK_HOLE and failed_again:
         # What travels right behind a reset whose answer the hole has swallowed is lost with it.

@@ -124,7 +124,7 @@ def _no_tls(server: OwnServer) -> list[str]:
 
 
 def _a_full_pool(server: OwnServer) -> list[str]:
-    _configure(server, password=PASSWORD, max_size=1, acquire_timeout_secs=0.05)
+    _configure(server, password=PASSWORD, max_size=1, acquire_timeout_secs=1)
     holder = db("holder", alias="s")
     holder.query("SELECT $1::text", [_VALUE])
     with _expect(errors.PoolTimeout) as texts, scope():
