@@ -18,12 +18,12 @@ from pathlib import Path
 from typing import Any
 
 from bench import growth, memory, report, rounds
-from bench.scenarios import MAIN, PEERS, TYPES, Scenario
+from bench.scenarios import ALL_DRIVERS, ASYNC, MAIN, PEERS, TYPES, Scenario
 from bench.venvs import HOME, ROOT, UnavailableError, interpreter
 from bench.workers import DriverError, Server, Worker, environment, python_command
 
-DRIVERS = (*PEERS, "hypern", "floor")
-SECTIONS = ("main", "types", "memory", "growth")
+SECTIONS = ("main", "async", "types", "memory", "growth")
+BOTH_MODES = ("main", "async")
 
 
 def options() -> argparse.Namespace:
@@ -40,10 +40,10 @@ def options() -> argparse.Namespace:
         "--only",
         nargs="+",
         metavar="WHAT",
-        choices=[*SECTIONS, *(scenario.key for scenario in (*MAIN, *TYPES))],
+        choices=[*SECTIONS, *(scenario.key for scenario in (*MAIN, *ASYNC, *TYPES))],
         help=f"sections ({', '.join(SECTIONS)}) or keys of scenarios",
     )
-    parser.add_argument("--without", nargs="+", default=[], choices=DRIVERS, metavar="DRIVER")
+    parser.add_argument("--without", nargs="+", default=[], choices=ALL_DRIVERS, metavar="DRIVER")
     parser.add_argument("--json", type=Path, help="where to write every figure")
     parser.add_argument("--plot", type=Path, help="where to draw the main table")
     parser.add_argument("--check", action="store_true", help="exit with 1 when a goal is missed")
@@ -88,12 +88,20 @@ class Run:
     def __init__(self, chosen: argparse.Namespace, mode: str) -> None:
         self.chosen = chosen
         self.mode = mode
-        self.drivers = [driver for driver in DRIVERS if driver not in chosen.without]
+        rows = [
+            *self.wanted("main", MAIN),
+            *self.wanted("async", ASYNC),
+            *self.wanted("types", TYPES),
+        ]
+        needed = {d for d in ALL_DRIVERS if any(rounds.takes_part(s, d) for s in rows)}
+        if self.wants("growth") or self.wants("memory"):
+            needed |= {*PEERS, "hypern", "floor"}
+        self.drivers = [d for d in ALL_DRIVERS if d in needed and d not in chosen.without]
         self.result: dict[str, Any] = {}
         self.missed: list[str] = []
 
     def wants(self, section: str) -> bool:
-        if section != "main" and self.mode == "unpinned" and not self.chosen.unpinned:
+        if section not in BOTH_MODES and self.mode == "unpinned" and not self.chosen.unpinned:
             return False
         return not self.chosen.only or section in self.chosen.only
 
@@ -105,6 +113,7 @@ class Run:
     def everything(self) -> None:
         with running(self.drivers, self.chosen.tcp) as (server, workers):
             self.table("main", MAIN, workers)
+            self.table("async", ASYNC, workers)
             self.table("types", TYPES, workers)
             if self.wants("growth"):
                 self.growth(workers)
@@ -116,14 +125,15 @@ class Run:
         scenarios = self.wanted(section, all_rows)
         if not scenarios:
             return
-        peers = {peer for scenario in scenarios for peer in (*scenario.peers, "hypern", "floor")}
-        workers = {driver: worker for driver, worker in workers.items() if driver in peers}
+        workers = {
+            d: w for d, w in workers.items() if any(rounds.takes_part(s, d) for s in scenarios)
+        }
         figures = rounds.measure(
             workers, scenarios, self.chosen.rounds, self.chosen.seconds, progress
         )
         say(f"\n## {section}, {self.mode}\n")
-        say(report.goals_table(figures, scenarios, list(workers)))
-        table = "items" if section == "main" else "kinds"
+        say(report.goals_table(figures, scenarios))
+        table = "kinds" if section == "types" else "items"
         for note in report.differences(self.samples(workers, table)):
             say(f"Not the same values in {table}.{note}")
         self.missed += report.missed(figures, scenarios)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bench.rounds import Figures
-from bench.scenarios import PEERS, TYPES_GOAL, Scenario
+from bench.scenarios import ALL_DRIVERS, TYPES_GOAL, Scenario
 
 Cells = list[str]
 
@@ -41,13 +41,13 @@ def verdict(ratio: float, goal: float) -> str:
     return f"{ratio:.2f}" if ratio <= goal else f"{ratio:.2f} MISSED"
 
 
-def goals_table(figures: Figures, scenarios: Sequence[Scenario], drivers: Sequence[str]) -> str:
+def goals_table(figures: Figures, scenarios: Sequence[Scenario]) -> str:
     """A row per scenario, a column per driver that takes part, then how ours compares."""
-    shown = [d for d in (*PEERS, "hypern", "floor") if d in drivers]
+    shown = [d for d in ALL_DRIVERS if any(figures.median(s, d) for s in scenarios)]
     rows = []
     for scenario in scenarios:
         cells = [scenario.title, *(duration(figures.median(scenario, d)) for d in shown)]
-        ours, best = figures.median(scenario, "hypern"), figures.best_peer(scenario)
+        ours, best = figures.median(scenario, scenario.ours), figures.best_peer(scenario)
         floor = figures.median(scenario, "floor")
         cells.append(best[0] if best else "-")
         cells.append(verdict(ours / best[1], scenario.goal) if ours and best else "-")
@@ -62,7 +62,7 @@ def missed(figures: Figures, scenarios: Sequence[Scenario]) -> list[str]:
     """The titles of the rows over their goals."""
     titles = []
     for scenario in scenarios:
-        ours, best = figures.median(scenario, "hypern"), figures.best_peer(scenario)
+        ours, best = figures.median(scenario, scenario.ours), figures.best_peer(scenario)
         if ours and best and ours / best[1] > scenario.goal:
             titles.append(f"{scenario.title}: {ours / best[1]:.2f} > {scenario.goal:.2f}")
     return titles
@@ -70,7 +70,7 @@ def missed(figures: Figures, scenarios: Sequence[Scenario]) -> list[str]:
 
 def over_all_types(figures: Figures, scenarios: Sequence[Scenario]) -> tuple[float, float] | None:
     """Our sum over the types divided by the sum of each type's fastest peer, and the goal."""
-    pairs = [(figures.median(s, "hypern"), figures.best_peer(s)) for s in scenarios]
+    pairs = [(figures.median(s, s.ours), figures.best_peer(s)) for s in scenarios]
     ours = [median for median, best in pairs if median is not None and best is not None]
     best = [best[1] for median, best in pairs if median is not None and best is not None]
     return (sum(ours) / sum(best), TYPES_GOAL) if ours else None

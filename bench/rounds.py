@@ -67,16 +67,16 @@ def records(figures: Figures, scenarios: Sequence[Scenario]) -> list[Record]:
 def takes_part(scenario: Scenario, driver: str) -> bool:
     if driver == "floor":
         return scenario.floor
-    return driver == "hypern" or driver in scenario.peers
+    return driver == scenario.ours or driver in scenario.peers
 
 
 def calibrate(worker: Worker, scenario: Scenario, seconds: float) -> int:
     """How often to run the scenario for a sample of about so many seconds."""
     definition = scenario.definition()
     # Every thread has something to do, and every statement has its turn.
-    least = scenario.count if scenario.shape == "crowd" else len(scenario.sql)
-    if scenario.shape not in ("crowd", "one"):
-        least = 1
+    least = {"crowd": scenario.count, "request": scenario.count, "one": len(scenario.sql)}.get(
+        scenario.shape, 1
+    )
     worker.run(definition, least)  # the first run parses, connects and imports
     loops = least
     while loops < 100_000:

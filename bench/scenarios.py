@@ -8,7 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 PEERS = ("psycopg2", "psycopg3", "asyncpg", "psqlpy", "original")
+ALL_DRIVERS = (*PEERS, "psycopg3_async", "hypern", "hypern_async", "floor")
 BINARY_PEERS = ("psycopg3", "asyncpg", "psqlpy")
+ASYNC_PEERS = ("asyncpg", "psycopg3_async", "psqlpy")
 
 SIX = "id, name, email, active, score, created_at"
 BY_KEY = f"SELECT {SIX} FROM items WHERE id = $1"
@@ -29,11 +31,12 @@ class Scenario:
     shape: str
     sql: tuple[str, ...]
     goal: float
-    count: int = 0  # one: 1 for a keyed query; many: rows; crowd: threads or tasks
+    count: int = 0  # one: 1 for a keyed query; many: rows; request, crowd: threads or tasks
     connections: int = 1
     rows: int = 1  # the figure is per so many rows
     peers: tuple[str, ...] = PEERS
     floor: bool = True  # whether the libpq program can do it
+    ours: str = "hypern"
 
     def definition(self) -> list[str]:
         """The `define` line of the workers' protocol."""
@@ -50,6 +53,7 @@ MAIN = (
         "request",
         REQUEST,
         0.65,
+        count=1,
     ),
     Scenario("rows_6", "1,000 rows x 6 as dicts", "all", (f"{ALL_ROWS} LIMIT 1000",), 0.75),
     Scenario(
@@ -70,6 +74,43 @@ MAIN = (
         count=16,
         connections=8,
         floor=False,
+    ),
+)
+
+
+def awaited(
+    key: str, title: str, shape: str, sql: tuple[str, ...], goal: float, tasks: int
+) -> Scenario:
+    """A row for coroutines: 64 tasks share eight connections, fewer have one each."""
+    return Scenario(
+        f"async_{key}",
+        title,
+        shape,
+        sql,
+        goal,
+        count=tasks,
+        connections=min(tasks, 8),
+        peers=ASYNC_PEERS,
+        floor=False,
+        ours="hypern_async",
+    )
+
+
+ASYNC = (
+    awaited("held", "primary-key query on a connection held", "one", (BY_KEY,), 0.95, 1),
+    awaited("query", "primary-key query through the pool, 1 task", "crowd", (BY_KEY,), 0.5, 1),
+    awaited("queries", "the same, 64 tasks on 8 connections", "crowd", (BY_KEY,), 0.5, 64),
+    awaited("request", "request cycle, 1 task", "request", REQUEST, 0.5, 1),
+    awaited("requests", "the same, 64 tasks on 8 connections", "request", REQUEST, 0.5, 64),
+    Scenario(
+        "async_rows",
+        "100,000 rows x 6",
+        "all",
+        (ALL_ROWS,),
+        0.7,
+        peers=ASYNC_PEERS,
+        floor=False,
+        ours="hypern_async",
     ),
 )
 

@@ -73,10 +73,10 @@ def python_for(driver: str) -> Path:
     python = venv / "bin" / "python"
     if not python.exists():
         run([interpreter(), "-m", "venv", str(venv)], driver)
-    requirements = REQUIREMENTS / f"{driver}.txt"
+    requirements = REQUIREMENTS / f"{driver.removesuffix('_async')}.txt"
     if requirements.exists():
         wanted = hashlib.sha256(requirements.read_bytes()).hexdigest()
-        stamp = venv / f".{driver}"
+        stamp = venv / f".{requirements.stem}"
         if not stamp.exists() or stamp.read_text() != wanted:
             print(f"bench: installing {driver} into {venv.relative_to(ROOT)}", flush=True)
             pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]

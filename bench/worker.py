@@ -49,7 +49,7 @@ def timed(driver: Driver, shape: str, count: int, connections: int, sql: list[st
         case "all":
             return driver.all(sql[0])
         case "request":
-            return driver.request(sql[0], sql[1])
+            return driver.request(sql[0], sql[1], count, connections)
         case "many":
             return driver.many(sql[0], sql[1], count)
         case "crowd":

@@ -67,15 +67,15 @@ class Asyncpg(Driver):
 
         return self.loop.run_until_complete(create())
 
-    def request(self, select: str, update: str) -> Timed:
-        pool = self.pool(1)
+    def request(self, select: str, update: str, count: int, connections: int) -> Timed:
+        pool = self.pool(connections)
 
         async def body(i: int) -> None:
             async with pool.acquire() as connection, connection.transaction():
                 dict(await connection.fetchrow(select, key(i)))
                 await connection.execute(update, key(i))
 
-        return lambda loops: self.loop.run_until_complete(time_tasks(body, loops))
+        return lambda loops: self.loop.run_until_complete(time_tasks(body, loops, count))
 
     def many(self, insert: str, clear: str, count: int) -> Timed:
         rows = arrivals(count)

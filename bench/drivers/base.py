@@ -8,11 +8,16 @@ from __future__ import annotations
 
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    import asyncio
 
 KEYS = 1000
+
+_T = TypeVar("_T")
 
 Row = dict[str, Any]
 Timed = Callable[[int], float]
@@ -47,8 +52,10 @@ class Driver(ABC):
         """All rows of a query."""
 
     @abstractmethod
-    def request(self, select: str, update: str) -> Timed:
-        """Acquire from the pool, begin, select a row, update it, commit, release."""
+    def request(self, select: str, update: str, count: int, connections: int) -> Timed:
+        """Acquire from the pool, begin, select a row, update it, commit, release; by `count` tasks
+        at once where the driver is asynchronous.
+        """
 
     @abstractmethod
     def many(self, insert: str, clear: str, count: int) -> Timed:
@@ -121,3 +128,21 @@ async def time_tasks(body: Body, loops: int, count: int = 1) -> float:
     else:
         await asyncio.gather(*(work(n) for n in range(count)))
     return perf_counter() - start
+
+
+class AsyncDriver(Driver):
+    """A driver's asynchronous side, where the main table measures its blocking one."""
+
+    def __init__(self, url: str, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(url)
+        self.loop = loop
+
+    def wait(self, work: Coroutine[Any, Any, _T]) -> _T:
+        return self.loop.run_until_complete(work)
+
+    def timed(self, body: Body, count: int = 1) -> Timed:
+        return lambda loops: self.wait(time_tasks(body, loops, count))
+
+    def many(self, insert: str, clear: str, count: int) -> Timed:
+        """Not part of the table for coroutines."""
+        raise NotImplementedError

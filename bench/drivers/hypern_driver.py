@@ -35,8 +35,8 @@ class Hypern(Driver):
     def all(self, sql: str) -> Timed:
         return repeat(lambda _: self.session.query(sql))
 
-    def request(self, select: str, update: str) -> Timed:
-        alias = self.pool(1)
+    def request(self, select: str, update: str, count: int, connections: int) -> Timed:
+        alias = self.pool(connections)
 
         def body(i: int) -> None:
             request_id = f"request {i}"

@@ -46,15 +46,15 @@ class Psqlpy(Driver):
 
         return lambda loops: self.loop.run_until_complete(time_tasks(body, loops))
 
-    def request(self, select: str, update: str) -> Timed:
-        pool = self.pool(1)
+    def request(self, select: str, update: str, count: int, connections: int) -> Timed:
+        pool = self.pool(connections)
 
         async def body(i: int) -> None:
             async with pool.acquire() as connection, connection.transaction() as transaction:
                 (await transaction.fetch_row(select, [key(i)])).result()
                 await transaction.execute(update, [key(i)])
 
-        return lambda loops: self.loop.run_until_complete(time_tasks(body, loops))
+        return lambda loops: self.loop.run_until_complete(time_tasks(body, loops, count))
 
     def many(self, insert: str, clear: str, count: int) -> Timed:
         rows = [list(row) for row in arrivals(count)]

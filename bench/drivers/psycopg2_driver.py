@@ -60,7 +60,7 @@ class Psycopg2(Driver):
 
         return repeat(body)
 
-    def request(self, select: str, update: str) -> Timed:
+    def request(self, select: str, update: str, count: int, connections: int) -> Timed:
         pool = ThreadedConnectionPool(1, 8, self.url)
         select, update = placeholders(select), placeholders(update)
 

@@ -50,8 +50,8 @@ class Psycopg3(Driver):
         pool.wait()
         return pool
 
-    def request(self, select: str, update: str) -> Timed:
-        pool = self.pool(1, autocommit=False)
+    def request(self, select: str, update: str, count: int, connections: int) -> Timed:
+        pool = self.pool(connections, autocommit=False)
         first, second = placeholders(select), placeholders(update)
 
         def body(i: int) -> None:
