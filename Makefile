@@ -2,6 +2,8 @@
 # Stamps in .venv say what is done already, so that a target is quick when nothing changed.
 
 PYTHON ?= python3
+# One worker per processor; every module has a database of its own.
+PYTEST_ARGS ?= --numprocesses=logical
 VENV := .venv
 PY := $(VENV)/bin/python
 GOLANGCI_LINT_VERSION := v2.15.0
@@ -28,8 +30,8 @@ ASAN_TESTS := tests_py/codec tests_py/types $(addprefix tests_py/test_,$(addsuff
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo build test test/go test/py test/reliability test/asan soak \
-    bench lint lint/go lint/py lint/c fmt verify clean
+.PHONY: help demo build test test/go test/py test/reliability test/asan test/versions soak \
+    bench lint lint/tools lint/go lint/py lint/c fmt verify clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z\/]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -62,6 +64,9 @@ test/asan: build ## run the extension's tests under AddressSanitizer and UBSan (
 	    ASAN_OPTIONS=detect_leaks=0:use_sigaltstack=0 UBSAN_OPTIONS=print_stacktrace=1 \
 	    $(PY) -m pytest -p no:cacheprovider $(ASAN_TESTS)
 
+test/versions: build ## run the Python tests on each CPython and PostgreSQL there is (an hour)
+	PYTHONPATH=tests_py $(PY) -m tools.versions $(VERSIONS_ARGS)
+
 soak: build ## mixed load and killed backends for SOAK_SECONDS (600): nothing lost, nothing grown
 	PYTHONPATH=tests_py $(PY) -m reliability.soak $${SOAK_SECONDS:-600}
 
@@ -70,7 +75,9 @@ bench: build ## measure
 
 lint: lint/go lint/py lint/c ## check style, types and warnings in every language
 
-lint/go: $(VENV)/.golangci-lint-$(GOLANGCI_LINT_VERSION)
+lint/tools: $(VENV)/.golangci-lint-$(GOLANGCI_LINT_VERSION)
+
+lint/go: lint/tools
 	go vet $(GO_CODE)
 	golangci-lint run $(GO_CODE)
 

@@ -115,11 +115,16 @@ def password_server() -> Iterator[str]:
 def run_python(tmp_path: Path) -> RunPython:
     """Run Python code in an interpreter of its own: `run_python(code, *arguments, options=())`.
 
-    The code's own asserts decide: its exit status must be 0 (or `status`), within a minute.
+    The code's own asserts decide: its exit status must be 0 (or `status`), within a minute (or
+    `seconds`).
     """
 
     def run(
-        code: str, *arguments: str, options: tuple[str, ...] = (), status: int = 0
+        code: str,
+        *arguments: str,
+        options: tuple[str, ...] = (),
+        status: int = 0,
+        seconds: float = 60,
     ) -> subprocess.CompletedProcess[str]:
         script = tmp_path / f"{secrets.token_hex(4)}.py"
         script.write_text(textwrap.dedent(code))
@@ -127,7 +132,7 @@ def run_python(tmp_path: Path) -> RunPython:
             [sys.executable, *options, str(script), *arguments],
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=seconds,
             check=False,
         )
         assert done.returncode == status, f"{done.returncode}\n{done.stdout}\n{done.stderr}"

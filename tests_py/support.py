@@ -16,7 +16,12 @@ class RunPython(Protocol):
     """The fixture `run_python`."""
 
     def __call__(
-        self, code: str, *arguments: str, options: tuple[str, ...] = (), status: int = 0
+        self,
+        code: str,
+        *arguments: str,
+        options: tuple[str, ...] = (),
+        status: int = 0,
+        seconds: float = 60,
     ) -> subprocess.CompletedProcess[str]: ...
 
 

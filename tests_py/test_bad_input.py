@@ -211,7 +211,9 @@ def test_a_session_cannot_be_made_by_hand() -> None:
         DbSession()
 
 
-@pytest.mark.parametrize("wrong", [None, object(), 7, b"r1"], ids=repr)
+@pytest.mark.parametrize(
+    "wrong", [None, pytest.param(object(), id="an object"), 7, b"r1"], ids=repr
+)
 def test_db_of_no_request_is_a_type_error(wrong: object) -> None:
     with pytest.raises(TypeError, match="request id"):
         db(wrong)

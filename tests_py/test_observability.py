@@ -57,16 +57,43 @@ def test_a_failing_hook_is_logged_and_disturbs_nothing(
     assert "on_statement hook failed" in caplog.text
 
 
+def test_the_hook_is_told_of_errors_that_the_server_did_not_send(database: str) -> None:
+    told: list[tuple[str, str | None]] = []
+
+    def hook(sql: str, seconds: float, rows: int, sqlstate: str | None) -> None:
+        told.append((sql, sqlstate))
+
+    Database.configure(database, alias="one", max_size=1, acquire_timeout_secs=0.05)
+    Database.on_statement(hook)
+    try:
+        session = db("holds the only connection", alias="one")
+        with pytest.raises(TypeError):
+            session.query("SELECT $1::int", [object()])
+        with pytest.raises(errors.PoolTimeout):
+            db("waits", alias="one").query("SELECT 'waits'")
+        with pytest.raises(errors.OperationalError):
+            session.query("SELECT pg_terminate_backend(pg_backend_pid())")
+    finally:
+        Database.on_statement(None)
+        finalize_db("holds the only connection")
+        finalize_db("waits")
+        Database.close("one")
+    assert told == [
+        ("SELECT $1::int", "HY000"),
+        ("SELECT 'waits'", "08001"),
+        ("SELECT pg_terminate_backend(pg_backend_pid())", "57P01"),
+    ]
+
+
 def test_slow_statements_are_logged_without_their_parameters(
     database: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    Database.configure(database, slow_query_secs=0.05, alias="watched")
-    session = db("slow", alias="watched")
     with caplog.at_level(logging.WARNING, logger="hypern"):
-        session.query("SELECT 'quick'")
-        session.query("SELECT pg_sleep($1), $2::text", [0.1, "a secret"])
-    finalize_db("slow")
-    Database.close("watched")
+        for seconds, sql in ((60, "SELECT 'quick'"), (0.05, "SELECT pg_sleep($1), $2::text")):
+            Database.configure(database, slow_query_secs=seconds, alias="watched")
+            db("slow", alias="watched").query(sql, [0.1, "a secret"] if "$" in sql else None)
+            finalize_db("slow")
+            Database.close("watched")
     assert "SELECT pg_sleep($1), $2::text" in caplog.text
     assert "quick" not in caplog.text
     assert "a secret" not in caplog.text

@@ -33,6 +33,8 @@ def pytest_run(tmp_path: Path, configured: str) -> Run:
         db().execute("DROP TABLE IF EXISTS notes")
         db().execute("CREATE TABLE notes (n int UNIQUE DEFERRABLE INITIALLY DEFERRED)")
     Database.close()
+    # These tests may be run by a worker of xdist; the run that they start is none.
+    outside = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST_XDIST")}
 
     def run(
         code: str,
@@ -46,7 +48,7 @@ def pytest_run(tmp_path: Path, configured: str) -> Run:
         done = subprocess.run(
             [sys.executable, "-m", "pytest", "-p", "hypern.pytest_plugin", "-q", "-rA", *options],
             cwd=tmp_path,
-            env={**os.environ, "HYPERN_TEST_URL": configured, **(env or {})},
+            env={**outside, "HYPERN_TEST_URL": configured, **(env or {})},
             capture_output=True,
             text=True,
             timeout=100,

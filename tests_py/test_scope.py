@@ -58,7 +58,16 @@ def test_a_request_that_carries_the_key_means_that_scope_whatever_its_request_id
 
 @pytest.mark.parametrize(
     "wrong",
-    [None, object(), 7, b"r1", {}, [], SimpleNamespace(request_id=7), SimpleNamespace(scope={})],
+    [
+        None,
+        pytest.param(object(), id="an object"),
+        7,
+        b"r1",
+        {},
+        [],
+        SimpleNamespace(request_id=7),
+        SimpleNamespace(scope={}),
+    ],
     ids=repr,
 )
 def test_anything_else_is_a_type_error_that_says_what_to_pass(wrong: object) -> None:

@@ -5,19 +5,31 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from hypern.errors import ConnectionLost, Error, PoolClosed, PoolTimeout
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     # (sql, seconds, rows, sqlstate): the statement's text without parameters, the time from call
-    # to result, the rows affected or returned, and the error's SQLSTATE or None.
+    # to result, the rows affected or returned, and the error's SQLSTATE; None: it succeeded.
     StatementHook = Callable[[str, float, int, str | None], object]
+    # What a pool calls: as a hook, but with the exception itself.
+    Observer = Callable[[str, float, int, BaseException | None], object]
 
 _log = logging.getLogger("hypern")
 
 
+# For errors that no server has sent: the SQL standard's codes for a connection, and that of its
+# call-level interface for anything else.
+_CONNECTION_FAILURE = "08006"
+_NO_CONNECTION = "08003"
+_UNABLE_TO_CONNECT = "08001"
+_GENERAL_ERROR = "HY000"
+
+
 def observer(
     alias: str, slow_query_secs: float | None, hook: StatementHook | None
-) -> StatementHook | None:
+) -> Observer | None:
     """What a pool should call after each statement; None where nobody listens.
 
     With None nothing is timed. An exception of the hook is logged: it must neither hide a
@@ -27,8 +39,9 @@ def observer(
         return None if hook is None else _guarded(hook)
     slow, guarded = slow_query_secs, None if hook is None else _guarded(hook)
 
-    def observe(sql: str, seconds: float, rows: int, sqlstate: str | None) -> None:
+    def observe(sql: str, seconds: float, rows: int, error: BaseException | None) -> None:
         if seconds >= slow:
+            sqlstate = _sqlstate(error)
             _log.warning(
                 'slow query on "%s": %.3f s, %d rows, %s: %s',
                 alias,
@@ -38,15 +51,30 @@ def observer(
                 sql,
             )
         if guarded is not None:
-            guarded(sql, seconds, rows, sqlstate)
+            guarded(sql, seconds, rows, error)
 
     return observe
 
 
-def _guarded(hook: StatementHook) -> StatementHook:
-    def call(sql: str, seconds: float, rows: int, sqlstate: str | None) -> None:
+def _sqlstate(error: BaseException | None) -> str | None:
+    """None for success alone: an error always has a code."""
+    if error is None:
+        return None
+    if isinstance(error, Error) and error.sqlstate:
+        return error.sqlstate
+    if isinstance(error, ConnectionLost):
+        return _CONNECTION_FAILURE
+    if isinstance(error, PoolTimeout):
+        return _UNABLE_TO_CONNECT
+    if isinstance(error, PoolClosed):
+        return _NO_CONNECTION
+    return _GENERAL_ERROR
+
+
+def _guarded(hook: StatementHook) -> Observer:
+    def call(sql: str, seconds: float, rows: int, error: BaseException | None) -> None:
         try:
-            hook(sql, seconds, rows, sqlstate)
+            hook(sql, seconds, rows, _sqlstate(error))
         except Exception:
             _log.exception("the on_statement hook failed")
 

@@ -114,6 +114,9 @@ class Scope:
         traceback: TracebackType | None,
     ) -> None:
         self._leave()
+        if exc_type is GeneratorExit:  # of a coroutine that nobody drives any more: it cannot wait
+            self._finalize(exc)
+            return
         try:
             await afinalize(self.request_id, None, failed=exc is not None)
         except Exception:

@@ -162,8 +162,10 @@ class Database:
 
         hook: called as `hook(sql, seconds, rows, sqlstate)` in the thread of the statement: its
         text (str, no parameters), the time from call to result (float), rows affected or returned
-        (int), and the error's SQLSTATE (str) or None. There is one hook; setting it replaces it. An
-        exception that it raises is logged. Returns the hook, so that this works as a decorator.
+        (int), and None for success or the error's SQLSTATE (str); errors that the server did not
+        send have "08006" (ConnectionLost), "08001" (PoolTimeout), "08003" (PoolClosed) or "HY000"
+        (any other). There is one hook; setting it replaces it. An exception that it raises is
+        logged. Returns the hook, so that this works as a decorator.
         """
         _pools.set_hook(hook)
         return hook

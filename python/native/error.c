@@ -87,14 +87,3 @@ void hn_exception_raise(PyObject *exception)
                   PyException_GetTraceback(exception));
 #endif
 }
-
-PyObject *hn_exception_sqlstate(PyObject *exception)
-{
-    PyObject *sqlstate = PyObject_GetAttrString(exception, "sqlstate");
-    if (sqlstate != NULL && PyUnicode_Check(sqlstate))
-        return sqlstate;
-    Py_XDECREF(sqlstate);
-    /* An exception that is not PostgreSQL's has no such attribute, and none is the answer. */
-    PyErr_Clear();
-    return Py_NewRef(Py_None);
-}

@@ -28,7 +28,4 @@ int hn_raise_no_rows(void);
 PyObject *hn_exception_take(void);
 void hn_exception_raise(PyObject *exception);
 
-/* The sqlstate of an exception as a new str, or a new None. Never fails. */
-PyObject *hn_exception_sqlstate(PyObject *exception);
-
 #endif

@@ -1,13 +1,16 @@
 """Fixtures of the reliability suite, and the table of what it has tried.
 
 `make test/reliability` sets HYPERN_RELIABILITY=full: everything is tried, the table is printed and
-kept in docs/reliability.md. Without it a sample of each kind runs.
+kept in docs/reliability.md, or in the file that HYPERN_TALLY names. Without it a sample of each
+kind runs.
 """
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from reliability.own_server import PASSWORD, OwnServer
@@ -73,4 +76,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         return
     terminalreporter.section("what was tried")
     terminalreporter.write_line(_tally.table())
-    _tally.keep()
+    if path := os.environ.get("HYPERN_TALLY"):
+        Path(path).write_text(json.dumps(_tally.rows))
+    else:
+        _tally.keep()

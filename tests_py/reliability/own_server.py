@@ -1,11 +1,13 @@
 """A PostgreSQL of the tests' own that can be stopped in every way and started again.
 
-It runs the binaries of the embedded server's wheel, or the system's where TLS is wanted (the
-wheel's are built without), and listens on TCP as well, so that a proxy can stand in front of it.
+It runs the binaries of the embedded server's wheel, or those in the directory that
+HYPERN_TEST_BINARIES names, or the system's where TLS is wanted (the wheel's are built without). It
+listens on TCP as well, so that a proxy can stand in front of it.
 """
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import socket
@@ -60,7 +62,7 @@ class OwnServer:
 
     settings: lines for postgresql.conf, access: the lines of pg_hba.conf. tls: whether it is to
     have a certificate, which takes the system's PostgreSQL. standby_of: the server that it follows,
-    with its settings; it is started later.
+    with its settings; it is started later. binaries: which PostgreSQL.
     """
 
     def __init__(
@@ -70,12 +72,14 @@ class OwnServer:
         *,
         tls: bool = False,
         standby_of: OwnServer | None = None,
+        binaries: Path | None = None,
     ) -> None:
         self.directory = Path(tempfile.mkdtemp(prefix="hypern-own-"))
         wheel = postgres_server.get_server(self.directory, cleanup_mode=None, start=False)
         # The wheel has made a user for a caller who is root: PostgreSQL refuses to run as root.
         self._user = wheel.system_user
-        self._binaries = system_binaries() if tls else Path(wheel.bin_path)
+        given = binaries or os.environ.get("HYPERN_TEST_BINARIES")
+        self._binaries = system_binaries() if tls else Path(given or wheel.bin_path)
         self._process: subprocess.Popen[bytes] | None = None
         self.hosts = "127.0.0.1"  # what it listens on from its next start
         with socket.socket() as probe:
@@ -85,13 +89,15 @@ class OwnServer:
         if standby_of is not None:
             self._follow(standby_of)
             return
-        if tls:
+        if tls or given:
             self.adopt(self.directory)
-            self._run("initdb", "-D", self.directory, "-U", "postgres", "--no-sync")
-            self.present(certificates.make("localhost"))
-            settings += "ssl = on\n"
+            options = ["-U", "postgres", "--encoding=utf8", "--no-sync"]
+            self._run("initdb", "-D", self.directory, *options)
         else:
             wheel.ensure_pgdata_inited()
+        if tls:
+            self.present(certificates.make("localhost"))
+            settings += "ssl = on\n"
         with (self.directory / "postgresql.conf").open("a") as conf:
             conf.write(_SETTINGS + settings)
         (self.directory / "pg_hba.conf").write_text(access)

@@ -1,131 +1,83 @@
-"""One process of the soak: threads that serve requests of every kind, and what it costs them."""
+"""One process of the soak: threads that serve requests of every kind, one with an event loop."""
 
 from __future__ import annotations
 
-import json
+import asyncio
 import os
 import random
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
 from multiprocessing.queues import Queue
-from pathlib import Path
 
-from hypern import _native, errors
+from reliability.soak_awaited import serve_awaited
+from reliability.soak_report import ACCOUNTS, ALIAS, OPENING, Ledger, Report
+
+from hypern import errors
 from hypern.database import Database, db, scope
 
-ALIAS = "soak"
-ACCOUNTS = 100
-OPENING = 10_000
-_THREADS = 8
-_MAX_SIZE = 5
+MAX_SIZE = 5
+_THREADS = 7  # and the event loop's
+
+Kind = Callable[[Ledger, random.Random, str], None]
 
 
-@dataclass
-class Report:
-    """A worker's figures at one moment, counted from its start."""
-
-    worker: int
-    sample: int = 0
-    requests: int = 0
-    errors: int = 0
-    committed: int = 0  # transfers reported done
-    unknown: int = 0  # transfers whose COMMIT had no answer
-    rss: int = 0  # kB
-    descriptors: int = 0
-    goroutines: int = 0
-    threads: int = 0
-    unexpected: list[str] = field(default_factory=list)
-
-
-class _Worker:
-    def __init__(self, number: int) -> None:
-        self.report = Report(number)
-        self.lock = threading.Lock()
-        self.stop = threading.Event()
-
-    def serve(self, thread: int) -> None:
-        """Serve requests until the end."""
-        chance = random.Random(self.report.worker * 1000 + thread)
-        kinds: list[Callable[[random.Random, str], None]] = [
-            *[self._transfer] * 6,
-            *[_read] * 6,
-            _rows,
-            _violate,
-            _abort,
-            _many,
-            _time_out,
-            _forget,
-        ]
-        n = 0
-        while not self.stop.is_set():
-            n += 1
-            failed = self._request(chance.choice(kinds), chance, f"{os.getpid()}-{thread}-{n}")
-            with self.lock:
-                self.report.requests += 1
-                self.report.errors += failed
-
-    def _request(
-        self, kind: Callable[[random.Random, str], None], chance: random.Random, name: str
-    ) -> bool:
+def serve(ledger: Ledger, thread: int) -> None:
+    """Serve requests until the end."""
+    chance = random.Random(thread)
+    kinds: list[Kind] = [
+        *[_transfer] * 6,
+        *[_read] * 6,
+        _rows,
+        _violate,
+        _abort,
+        _many,
+        _time_out,
+        _forget,
+    ]
+    n = 0
+    while not ledger.stop.is_set():
+        n += 1
+        kind, name = chance.choice(kinds), f"{os.getpid()}-{thread}-{n}"
+        failure: Exception | None = None
         try:
             with scope(name):
-                kind(chance, name)
-        except (errors.ConnectionLost, errors.TransactionAborted):
-            return True
+                kind(ledger, chance, name)
         except Exception as error:
-            with self.lock:
-                self.report.unexpected.append(f"{kind.__name__}: {error!r}")
-            return True
-        return False
+            failure = error
+        ledger.served(kind.__name__.strip("_"), failure)
 
-    def _transfer(self, chance: random.Random, name: str) -> None:
-        source, target = chance.sample(range(1, ACCOUNTS + 1), 2)
-        amount = chance.randint(1, 100)
-        session = db(alias=ALIAS).begin()
-        session.execute("INSERT INTO transfers VALUES ($1, $2)", [name, amount])
-        # In one order, so that there is no deadlock.
-        for account, change in sorted([(source, -amount), (target, amount)]):
-            moved = session.execute(
-                "UPDATE accounts SET balance = balance + $2 WHERE id = $1", [account, change]
-            )
-            assert moved == 1
-        try:
-            session.commit()
-        except errors.ConnectionLost:
-            with self.lock:
-                self.report.unknown += 1
-            raise
-        with self.lock:
-            self.report.committed += 1
 
-    def sample(self) -> Report:
-        """The figures now."""
-        status = dict(
-            line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines()
+def _transfer(ledger: Ledger, chance: random.Random, name: str) -> None:
+    source, target = chance.sample(range(1, ACCOUNTS + 1), 2)
+    amount = chance.randint(1, 100)
+    session = db(alias=ALIAS).begin()
+    session.execute("INSERT INTO transfers VALUES ($1, $2)", [name, amount])
+    # In one order, so that there is no deadlock.
+    for account, change in sorted([(source, -amount), (target, amount)]):
+        moved = session.execute(
+            "UPDATE accounts SET balance = balance + $2 WHERE id = $1", [account, change]
         )
-        with self.lock:
-            self.report.rss = int(status["VmRSS"].split()[0])
-            self.report.threads = int(status["Threads"])
-            self.report.descriptors = len(os.listdir("/proc/self/fd"))
-            self.report.goroutines = json.loads(_native.debug())["goroutines"]
-            taken = replace(self.report, unexpected=self.report.unexpected[:10])
-            self.report.sample += 1
-        return taken
+        assert moved == 1
+    try:
+        session.commit()
+    except errors.ConnectionLost:
+        ledger.lost_in_commit()
+        raise
+    ledger.committed()
 
 
-def _read(chance: random.Random, name: str) -> None:
+def _read(ledger: Ledger, chance: random.Random, name: str) -> None:
     money = db(alias=ALIAS).query_value("SELECT sum(balance)::bigint FROM accounts")
     assert money == ACCOUNTS * OPENING, money
 
 
-def _rows(chance: random.Random, name: str) -> None:
+def _rows(ledger: Ledger, chance: random.Random, name: str) -> None:
     rows = db(alias=ALIAS).query("SELECT n, $1 AS text FROM generate_series(1, 500) n", [name])
     assert rows == [{"n": n, "text": name} for n in range(1, 501)]
 
 
-def _violate(chance: random.Random, name: str) -> None:
+def _violate(ledger: Ledger, chance: random.Random, name: str) -> None:
     try:
         db(alias=ALIAS).execute("INSERT INTO accounts VALUES (1, 1)")
     except errors.UniqueViolation:
@@ -133,13 +85,13 @@ def _violate(chance: random.Random, name: str) -> None:
     raise AssertionError("the same account twice")
 
 
-def _abort(chance: random.Random, name: str) -> None:
+def _abort(ledger: Ledger, chance: random.Random, name: str) -> None:
     session = db(alias=ALIAS).begin()
     session.execute("UPDATE accounts SET balance = balance + 1 WHERE id = 1")
     session.set_error()
 
 
-def _many(chance: random.Random, name: str) -> None:
+def _many(ledger: Ledger, chance: random.Random, name: str) -> None:
     rows = [[f"{name}-{n}", 0] for n in range(20)] + [[f"{name}-0", 0]]
     try:
         db(alias=ALIAS).execute_many("INSERT INTO transfers VALUES ($1, $2)", rows)
@@ -150,7 +102,7 @@ def _many(chance: random.Random, name: str) -> None:
     raise AssertionError("the same transfer twice")
 
 
-def _time_out(chance: random.Random, name: str) -> None:
+def _time_out(ledger: Ledger, chance: random.Random, name: str) -> None:
     try:
         db(alias=ALIAS).query("SELECT pg_sleep(30)", timeout=0.05)
     except (errors.QueryCanceled, errors.PoolTimeout):
@@ -158,7 +110,7 @@ def _time_out(chance: random.Random, name: str) -> None:
     raise AssertionError("it slept for half a minute in no time")
 
 
-def _forget(chance: random.Random, name: str) -> None:
+def _forget(ledger: Ledger, chance: random.Random, name: str) -> None:
     """A request that leaves its litter to finalize."""
     session = db(alias=ALIAS)
     session.execute("SET work_mem = '1MB'")
@@ -169,18 +121,19 @@ def _forget(chance: random.Random, name: str) -> None:
 def work(url: str, number: int, seconds: float, samples: int, answers: Queue[Report]) -> None:
     """Work for some seconds, and report so many times."""
     Database.configure(
-        url, alias=ALIAS, max_size=_MAX_SIZE, application_name=ALIAS, idle_timeout_secs=5
+        url, alias=ALIAS, max_size=MAX_SIZE, application_name=ALIAS, idle_timeout_secs=5
     )
-    worker = _Worker(number)
-    threads = [threading.Thread(target=worker.serve, args=(n,)) for n in range(_THREADS)]
+    ledger = Ledger(number)
+    threads = [threading.Thread(target=serve, args=(ledger, n)) for n in range(_THREADS)]
+    threads.append(threading.Thread(target=lambda: asyncio.run(serve_awaited(ledger))))
     for thread in threads:
         thread.start()
     for _ in range(samples - 1):
         time.sleep(seconds / samples)
-        answers.put(worker.sample())
+        answers.put(ledger.sample())
     time.sleep(seconds / samples)
-    worker.stop.set()
+    ledger.stop.set()
     for thread in threads:
         thread.join()
-    answers.put(worker.sample())
+    answers.put(ledger.sample())
     Database.close()

@@ -139,6 +139,16 @@ static PySendResult go_on_settling(hn_operation *self, PyObject *value, PyObject
     return *result == NULL ? PYGEN_ERROR : PYGEN_RETURN;
 }
 
+/* Whether the interpreter is being taken down, and modules with it. */
+static bool is_finalizing(void)
+{
+#if PY_VERSION_HEX >= 0x030d0000
+    return Py_IsFinalizing() != 0;
+#else
+    return _Py_IsFinalizing() != 0;
+#endif
+}
+
 static void observe(hn_operation *self)
 {
     if (self->began != 0)
@@ -171,6 +181,8 @@ static PySendResult deliver(hn_operation *self, PyObject **result)
 void hn_operation_settle(hn_operation *self)
 {
     self->life = HN_LIFE_DONE;
+    if (is_finalizing()) /* of a loop that nobody closed: there is nobody to be told */
+        return;
     observe(self);
     PyObject *module = helpers();
     PyObject *answer = NULL;

@@ -18,15 +18,12 @@ void hn_settle_observe(hn_pool *pool, PyObject *sql, double seconds, int64_t row
     PyObject *observer = Py_XNewRef(pool->observer);
     if (observer == NULL)
         return; /* another thread has just taken it away */
-    PyObject *sqlstate =
-        exception == NULL ? Py_NewRef(Py_None) : hn_exception_sqlstate(exception);
-    PyObject *answer =
-        PyObject_CallFunction(observer, "OdLO", sql, seconds, (long long)rows, sqlstate);
+    PyObject *answer = PyObject_CallFunction(observer, "OdLO", sql, seconds, (long long)rows,
+                                             exception == NULL ? Py_None : exception);
     /* The statement has its outcome; an observer's trouble is its own. */
     if (answer == NULL)
         PyErr_WriteUnraisable(observer);
     Py_XDECREF(answer);
-    Py_DECREF(sqlstate);
     Py_DECREF(observer);
 }
 

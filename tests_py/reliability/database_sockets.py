@@ -1,0 +1,69 @@
+"""Which processes hold which connections to a server, told by the sockets' inodes."""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from pathlib import Path
+
+_ESTABLISHED = "01"
+
+
+def family(pid: int) -> list[int]:
+    """A process and all its descendants."""
+    found = [pid]
+    for process in found:  # it grows meanwhile
+        for thread in _listed(f"/proc/{process}/task"):
+            try:
+                children = Path(f"/proc/{process}/task/{thread}/children").read_text()
+            except (FileNotFoundError, ProcessLookupError):
+                continue  # it has ended meanwhile
+            found += map(int, children.split())
+    return found
+
+
+def holders(root: int, port: int) -> dict[str, set[int]]:
+    """For each TCP connection to a port of this machine, who of a process's family holds it."""
+    ours = _inodes(port)
+    found: dict[str, set[int]] = defaultdict(set)
+    for process in family(root):
+        for number in _listed(f"/proc/{process}/fd"):
+            try:
+                link = os.readlink(f"/proc/{process}/fd/{number}")
+            except (FileNotFoundError, ProcessLookupError):
+                continue  # closed meanwhile
+            if link in ours:
+                found[link].add(process)
+    return found
+
+
+def shared(root: int, port: int, times: int = 3) -> dict[str, set[int]]:
+    """The connections that several processes hold, seen so in each of some looks.
+
+    Between a fork and the child's first instruction a child holds its parent's, and no longer.
+    """
+    found: dict[str, set[int]] | None = None
+    for _ in range(times):
+        now = {socket: pids for socket, pids in holders(root, port).items() if len(pids) > 1}
+        before = now if found is None else found
+        both = {s: now[s] & before[s] for s in now.keys() & before.keys()}
+        found = {socket: pids for socket, pids in both.items() if len(pids) > 1}
+    return found or {}
+
+
+def _inodes(port: int) -> set[str]:
+    found = set()
+    for table in ("tcp", "tcp6"):
+        for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
+            fields = line.split()
+            remote, state, inode = fields[2], fields[3], fields[9]
+            if int(remote.rpartition(":")[2], 16) == port and state == _ESTABLISHED:
+                found.add(f"socket:[{inode}]")
+    return found
+
+
+def _listed(directory: str) -> list[str]:
+    try:
+        return os.listdir(directory)
+    except (FileNotFoundError, ProcessLookupError):
+        return []
