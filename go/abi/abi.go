@@ -101,10 +101,11 @@ const (
 
 // Flags of hn_call.io_flags.
 const (
-	IOBody = C.HN_IO_BODY
-	IORows = C.HN_IO_ROWS
-	IORaw  = C.HN_IO_RAW
-	IOTLS  = C.HN_IO_TLS
+	IOBody  = C.HN_IO_BODY
+	IORows  = C.HN_IO_ROWS
+	IORaw   = C.HN_IO_RAW
+	IOTLS   = C.HN_IO_TLS
+	IOLocal = C.HN_IO_LOCAL
 )
 
 // Answers of hypern_transport that are no count.

@@ -86,7 +86,8 @@ enum {
     HN_IO_BODY = 1, /* send the body between head and tail */
     HN_IO_ROWS = 2, /* DataRows are the statement's result */
     HN_IO_RAW = 4,  /* hand DataRows over with the control frames */
-    HN_IO_TLS = 8   /* read and write through hypern_transport; fd is only for waiting */
+    HN_IO_TLS = 8,  /* read and write through hypern_transport; fd is only for waiting */
+    HN_IO_LOCAL = 16 /* fd is a unix socket */
 };
 
 /* hypern_cancel */

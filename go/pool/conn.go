@@ -73,6 +73,9 @@ type HolderInfo struct {
 // TLS tells whether I/O has to go through Read and Write.
 func (c *Conn) TLS() bool { return c.tls != nil }
 
+// Local tells whether the server is reached by a unix socket.
+func (c *Conn) Local() bool { return c.socket.remote.Network() == "unix" }
+
 // Parameter is a setting the server reports, such as TimeZone.
 func (c *Conn) Parameter(name string) string {
 	if v, ok := c.params[name]; ok {

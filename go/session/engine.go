@@ -42,6 +42,9 @@ func (s *Session) Step(c *Call) {
 		if s.conn.TLS() {
 			c.IOFlags |= abi.IOTLS
 		}
+		if s.conn.Local() {
+			c.IOFlags |= abi.IOLocal
+		}
 	}
 	if c.Want == abi.WantDone || c.Want == abi.WantFail {
 		s.end(c)

@@ -165,6 +165,7 @@ void hn_engine_open_round(hn_engine *e)
     hn_call *call = &e->call;
     hn_io *io = &e->io;
     hn_io_begin(io, e->session->handle, call->fd, (call->io_flags & HN_IO_TLS) != 0, call->zs);
+    io->local = (call->io_flags & HN_IO_LOCAL) != 0;
     io->raw = (call->io_flags & HN_IO_RAW) != 0;
     io->result = (call->io_flags & HN_IO_ROWS) != 0;
     io->keep = io->result && wants_rows(e);

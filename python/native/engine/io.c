@@ -29,7 +29,7 @@ void hn_io_begin(hn_io *io, int64_t handle, int fd, bool tls, int zs)
     io->handle = handle;
     io->fd = fd;
     io->tls = tls;
-    io->result = io->raw = io->keep = io->feeding = false;
+    io->result = io->raw = io->keep = io->feeding = io->local = false;
     io->pieces = io->next_piece = 0;
     io->flushed = true;
     io->send_error = 0;
@@ -369,6 +369,14 @@ static hn_pumped look_up(hn_io *io)
     return HN_PUMPED_WAIT;
 }
 
+/* Whether a recv that blocks would be woken for nothing: on a unix socket it is, each time the server
+ * reads some of what was sent to it, and a poll for input is not. With both on one core that is two
+ * switches, 3 of the 15 us of a round trip. Once rows come it has read all, and recv is cheaper. */
+static bool wakes_early(const hn_io *io)
+{
+    return io->local && (io->rows == 0 || io->brief);
+}
+
 hn_pumped hn_io_pump(hn_io *io, int block_ms)
 {
     hn_time began = 0;
@@ -386,6 +394,11 @@ hn_pumped hn_io_pump(hn_io *io, int block_ms)
             return look_up(io);
         bool fed = io->feeding && all_sent(io);
         bool wait = block_ms >= HN_TICK_MS && all_sent(io) && !fed && !io->tls;
+        if (wait && wakes_early(io)) {
+            if (!await(io, HN_TICK_MS))
+                return look_up(io);
+            wait = false;
+        }
         switch (over(io) ? HAD_NOTHING : receive(io, wait)) {
         case HAD_BYTES:
             continue;

@@ -21,6 +21,7 @@ typedef struct hn_io {
     int64_t handle; /* for hypern_transport */
     int fd;
     bool tls;
+    bool local;   /* a unix socket */
     bool result;  /* DataRows are the statement's result, and 'T', 'G', 'H', 'W' end the round */
     bool raw;     /* DataRows go to the core */
     bool keep;    /* DataRows are to be decoded; else counted and dropped. The engine clears it. */
