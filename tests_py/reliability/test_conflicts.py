@@ -135,6 +135,7 @@ def test_awaited_run_repeats_too(
 ) -> None:
     each = 40 if full else 5
     calls = []
+    few = asyncio.Semaphore(8)  # at a time, or the others would wait for a connection too long
 
     async def transfer(job: tuple[int, int, int]) -> None:
         payer, payee, amount = job
@@ -147,7 +148,7 @@ def test_awaited_run_repeats_too(
             await session.execute("SELECT pg_sleep(0.002)")
             await session.execute(_UPDATE, [amount, payee])
 
-        async with scope():
+        async with few, scope():
             await adb().run(work, retries=50)
 
     async def all_of_them() -> None:

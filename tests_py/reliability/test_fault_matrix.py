@@ -9,7 +9,16 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from reliability.fault_proxy import BLACK_HOLE, FAULTS, SLOW, Fault, FaultProxy
+from reliability.fault_proxy import (
+    BLACK_HOLE,
+    CUT,
+    FAULTS,
+    HALF_CLOSE,
+    RESET,
+    SLOW,
+    Fault,
+    FaultProxy,
+)
 from reliability.messages import TO_CLIENT, TO_SERVER, Message
 from reliability.own_server import PASSWORD, OwnServer
 from reliability.requests_script import (
@@ -166,3 +175,27 @@ def test_no_fault_makes_a_wrong_answer_or_leaves_anything_behind(
     tally.add(f"{what}, {direction}, before and within each message, {way}", met.total(), _RESULT)
     for phase, times in sorted(met.items()):
         tally.add(f"any of these at: {phase}", times, _RESULT)
+
+
+@pytest.mark.parametrize("what", [CUT, RESET, HALF_CLOSE])
+def test_a_commit_without_an_answer_is_lost_and_not_safe_to_retry(
+    own_server: OwnServer, conversation: list[Message], way: str, what: str, tally: Tally
+) -> None:
+    if way == _TLS:
+        pytest.skip("TLS does not tell which record is the answer")
+    answer = next(m for m in conversation if (m.direction, m.phase) == (TO_CLIENT, "COMMIT"))
+    assert answer.kind == "C"
+    run = f"commit {what} {way}"
+    with FaultProxy(own_server.port, Fault(what, answer, 0)) as proxy:
+        configure(_url(own_server, proxy.port, way), run, PASSWORD)
+        outcome = run_requests(run, run, way == _AWAITED)[0]
+        Database.close(run)
+    assert outcome.request == "commit"
+    assert isinstance(outcome.error, errors.ConnectionLost)
+    assert not outcome.error.safe_to_retry
+    with scope():
+        kept = db(alias="admin").query_value(
+            "SELECT count(*) FROM ledger WHERE run = $1 AND request = 'commit'", [run]
+        )
+    assert kept == 1
+    tally.add("COMMIT without an answer", 1, "ConnectionLost, `safe_to_retry` False; it is there")

@@ -4,8 +4,8 @@
  * A batch is made only when the one before it has been sent whole: what is in the buffer can then
  * be dropped without cutting a message in two.
  *
- * A statement that was prepared before may be stale, which the first row's answer tells. The rows are
- * kept until then, so that they can be encoded anew for a fresh description.
+ * A statement that was prepared before may be stale, which the first row's answer tells. The rows
+ * are kept until then, so that they can be encoded anew for a fresh description.
  */
 #include "engine/many.h"
 
@@ -35,7 +35,8 @@ int hn_many_take(hn_engine *e, PyObject *rows, bool more)
 
 static bool lacks_rows(const hn_engine *e)
 {
-    return e->rows_left == NULL && e->rows_anew == NULL && e->rows_to_come && e->raised == NULL && !e->cancelled;
+    bool none = e->rows_left == NULL && e->rows_anew == NULL;
+    return none && e->rows_to_come && e->raised == NULL && !e->cancelled;
 }
 
 static int append_row(hn_engine *e, PyObject *params)
@@ -171,7 +172,7 @@ static void send_more(hn_engine *e)
         return;
     }
     hn_io_send(&e->io, e->body.data, e->body.len);
-    if (more != 0 && e->rows_kept != NULL) /* for the first row's answer, which the server may hold back */
+    if (more != 0 && e->rows_kept != NULL) /* the server may hold the first row's answer back */
         hn_io_send(&e->io, flush_message, sizeof flush_message);
     if (more == 0) {
         hn_io_send(&e->io, e->call.tail.data, e->call.tail.len);
