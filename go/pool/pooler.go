@@ -13,8 +13,8 @@ import (
 )
 
 const (
-	probeRounds  = 16          // a false verdict has to win a toss in each
-	probeTimeout = time.Second // for a second connection through the pooler, and all its queries
+	probeRounds  = 16              // a false verdict has to win a toss in each
+	probeTimeout = 3 * time.Second // for a second connection through the pooler, and all its queries
 )
 
 // pooler is what stands between a pool and its servers, such as PgBouncer. Where it may give each
