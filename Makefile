@@ -30,8 +30,8 @@ ASAN_TESTS := tests_py/codec tests_py/types $(addprefix tests_py/test_,$(addsuff
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo build test test/go test/py test/reliability test/asan test/versions soak \
-    bench lint lint/tools lint/go lint/py lint/c fmt verify clean
+.PHONY: help demo build test test/go test/py test/reliability test/types test/asan \
+    test/versions soak bench lint lint/tools lint/go lint/py lint/c fmt verify clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z\/]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -54,6 +54,10 @@ test/reliability: build ## try every fault, fork and leftover; keeps docs/reliab
 	$(PY) -m tools.with_postgres go test -race -count=1 -timeout=20m $(GO_CODE)
 	$(MAKE) --no-print-directory test/asan
 
+test/types: build ## compare every type with other drivers, fuzz the decoders; keeps docs/types.md
+	HYPERN_TYPES=full HYPERN_FUZZ_SECONDS=$${HYPERN_FUZZ_SECONDS:-60} $(PY) -m pytest \
+	    tests_py/codec tests_py/types
+
 test/asan: build ## run the extension's tests under AddressSanitizer and UBSan (gcc)
 	rm -rf build/asan && mkdir -p build/asan && cp -R python/hypern build/asan
 	rm build/asan/hypern/_native.*.so
@@ -62,7 +66,7 @@ test/asan: build ## run the extension's tests under AddressSanitizer and UBSan (
 	$(PY) -m tools.with_postgres env PYTHONPATH=build/asan PYTHONMALLOC=malloc \
 	    LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" \
 	    ASAN_OPTIONS=detect_leaks=0:use_sigaltstack=0 UBSAN_OPTIONS=print_stacktrace=1 \
-	    $(PY) -m pytest -p no:cacheprovider $(ASAN_TESTS)
+	    $(PY) -m pytest -p no:cacheprovider --ignore tests_py/types/test_differences.py $(ASAN_TESTS)
 
 test/versions: build ## run the Python tests on each CPython and PostgreSQL there is (an hour)
 	PYTHONPATH=tests_py $(PY) -m tools.versions $(VERSIONS_ARGS)

@@ -172,18 +172,3 @@ def test_a_type_dropped_and_made_anew_is_met_again(session: DbSession) -> None:
         assert session.query_value("SELECT $1::fleeting", [label]) == label
         assert session.query_value("SELECT ARRAY[$1::fleeting]", [label]) == [label]
         session.execute("DROP TYPE fleeting")
-
-
-@pytest.mark.parametrize("extension", ["hstore", "citext", "ltree"])
-def test_the_contrib_types(session: DbSession, extension: str) -> None:
-    if not session.query("SELECT 1 FROM pg_available_extensions WHERE name = $1", [extension]):
-        pytest.skip(f"this server has no {extension}")
-    session.execute(f"CREATE EXTENSION IF NOT EXISTS {extension}")
-    values: dict[str, list[Any]] = {
-        "hstore": [{}, {"a": "1", "b": None, 'c "q"\\': 'x=>y, "z"'}],
-        "citext": ["", "MiXed"],
-        "ltree": ["a.b.c", ""],
-    }
-    for value in values[extension]:
-        assert session.query_value(f"SELECT $1::{extension}", [value]) == value
-        assert session.query_value(f"SELECT $1::{extension}[]", [[value, None]]) == [value, None]
