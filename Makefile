@@ -25,7 +25,8 @@ C_CODE := $(wildcard python/native/*.c python/native/*/*.c)
 GO_CODE := ./go/... ./tests/...
 # The C extension alone is instrumented: the Go core and the interpreter are as ever.
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer -g
-ASAN_TESTS := tests_py/codec tests_py/types $(addprefix tests_py/test_,$(addsuffix .py,\
+ASAN_TESTS := tests_py/codec tests_py/types tests_py/differential/test_random_values.py \
+    $(addprefix tests_py/test_,$(addsuffix .py,\
     bad_input execute_many finalize observability pool session stream transactions values))
 
 .DEFAULT_GOAL := help
@@ -56,7 +57,7 @@ test/reliability: build ## try every fault, fork and leftover; keeps docs/reliab
 
 test/types: build ## compare every type with other drivers, fuzz the decoders; keeps docs/types.md
 	HYPERN_TYPES=full HYPERN_FUZZ_SECONDS=$${HYPERN_FUZZ_SECONDS:-60} $(PY) -m pytest \
-	    tests_py/codec tests_py/types
+	    tests_py/codec tests_py/types tests_py/differential
 
 test/asan: build ## run the extension's tests under AddressSanitizer and UBSan (gcc)
 	rm -rf build/asan && mkdir -p build/asan && cp -R python/hypern build/asan
@@ -66,7 +67,7 @@ test/asan: build ## run the extension's tests under AddressSanitizer and UBSan (
 	$(PY) -m tools.with_postgres env PYTHONPATH=build/asan PYTHONMALLOC=malloc \
 	    LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" \
 	    ASAN_OPTIONS=detect_leaks=0:use_sigaltstack=0 UBSAN_OPTIONS=print_stacktrace=1 \
-	    $(PY) -m pytest -p no:cacheprovider --ignore tests_py/types/test_differences.py $(ASAN_TESTS)
+	    $(PY) -m pytest -p no:cacheprovider $(ASAN_TESTS)
 
 test/versions: build ## run the Python tests on each CPython and PostgreSQL there is (an hour)
 	PYTHONPATH=tests_py $(PY) -m tools.versions $(VERSIONS_ARGS)

@@ -222,6 +222,8 @@ static PyObject *read_number(reader *r)
         return malformed(r, "a value is missing");
     for (; is_digit(r); r->at++, ndigits++)
         digits = digits * 10 + (*r->at - (uint64_t)'0'); /* kept only if it cannot have wrapped */
+    if (ndigits > 1 && start[negative] == '0')
+        return malformed(r, "a number begins with a zero");
     int is_float = 0, has_exponent = 0;
     if (r->at < r->end && *r->at == '.') {
         is_float = 1;

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-from differences import REASONS, Reason
+from differential.differences import REASONS, Reason
 
 PAGE = Path(__file__).parents[2] / "docs" / "types.md"
 _BEGIN = "<!-- The table is written by `make test/types`. -->\n"

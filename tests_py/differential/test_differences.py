@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-import types_page
-from comparison import cell, outcome, own_cell, python_type, quoted, with_arrays
-from differences import REASONS
-from drivers import Asyncpg, Driver, Hypern, Psqlpy, Psycopg
-from literals import ARRAYS, EDGES, MADE_HERE
-from types_page import Row
+from differential import types_page
+from differential.comparison import cell, outcome, own_cell, python_type, quoted, with_arrays
+from differential.differences import REASONS
+from differential.drivers import Asyncpg, Driver, Hypern, Psqlpy, Psycopg
+from differential.literals import ARRAYS, EDGES, MADE_HERE
+from differential.types_page import Row
 from types_values import VALUES
 
 from hypern import _native

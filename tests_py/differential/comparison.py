@@ -9,7 +9,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from drivers import Driver
+from differential.drivers import Driver
 
 
 @dataclass(frozen=True)

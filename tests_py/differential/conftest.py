@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-from literals import CONTRIB, DEFINITIONS
+from differential.literals import CONTRIB, DEFINITIONS
 from reliability.own_server import OwnServer
 
 from hypern._conninfo.parse import parse
