@@ -6,7 +6,7 @@ import sys
 import time
 
 from demo import databases, load, summary
-from demo.worker import Worker
+from demo.server import Server
 from hypern import embedded
 from hypern.database import Database
 
@@ -36,26 +36,17 @@ def main() -> int:
 
 
 def _serve() -> summary.Run:
-    """Fork the workers, send them the load, end them, and read what is left.
-
-    This process has used its pools by now, so each worker is a fork after use: it starts with a
-    core and connections of its own, and this process keeps those it has.
-    """
-    workers: list[Worker] = []
-    exit_codes: list[int] = []
+    """Start the workers, send them the load, end them, and read what is left."""
+    server = Server(WORKERS)
     try:
-        while len(workers) < WORKERS:
-            workers.append(Worker())
-        print(f"{WORKERS} workers serve {load.CONNECTIONS} client connections")
+        print(f"{WORKERS} workers serve {load.CONNECTIONS} client connections on {server.port}")
         began = time.monotonic()
-        exchanges = load.run([worker.port for worker in workers])
+        exchanges = load.run(server.port)
         seconds = time.monotonic() - began
-        statuses = {worker.port: worker.status() for worker in workers}
     finally:
-        exit_codes.extend(worker.stop() for worker in workers)
-    return summary.Run(
-        exchanges, databases.read_books(), statuses, exit_codes, _left_connections(), seconds
-    )
+        exit_code, reports, log = server.stop()
+    left = _left_connections()
+    return summary.Run(exchanges, databases.read_books(), reports, exit_code, log, left, seconds)
 
 
 def _left_connections() -> int:

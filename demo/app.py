@@ -1,85 +1,93 @@
-"""The application: what a request does with its sessions, and nothing about HTTP.
-
-Each function gets one request and its answer is the response's body. None of them commits, rolls
-back or releases anything: that happens where the request's scope ends.
-"""
+"""The application: a Hypern app, whose handlers neither commit, roll back nor release anything."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import json
+import os
 from decimal import Decimal
 from typing import Any
 
-from hypern.database import DbSession, db
+from demo.databases import ALIASES
+from hypern import Hypern
+from hypern.app import Context, Request, Response
+from hypern.database import Database, DbSession, adb, db
+from hypern.errors import CheckViolation
+
+app = Hypern()
 
 JSON = dict[str, Any]
 
 
-@dataclass
-class Request:
-    """One HTTP request."""
-
-    id: str
-    body: JSON
-    written: int = 0  # rows written so far, whatever becomes of them
-
-
-def read_orders(request: Request) -> JSON:
+@app.get("/accounts/:id/orders")
+async def read_orders(req: Request, res: Response, ctx: Context) -> None:
     """An account's orders from one database, and what they add up to in the other."""
-    account = request.body["account"]
-    orders = db(alias="main").query(
+    account = int(req.params["id"])
+    orders = await adb(ctx, "main").query(
         """
         SELECT id, account_id, total, items, placed_at
         FROM orders WHERE account_id = $1 ORDER BY placed_at DESC
         """,
         [account],
     )
-    sales = db(alias="analytics").query_value(
+    sales = await adb(ctx, "analytics").query_value(
         "SELECT sum(total) FROM sales WHERE account_id = $1", [account]
     )
-    return {"orders": orders, "sales": sales}
+    res.json({"orders": orders, "sales": sales, "worker": os.getpid()})
 
 
-def transfer(request: Request) -> JSON:
+@app.post("/transfers")
+def transfer(req: Request, res: Response, ctx: Context) -> None:
     """Move money between two accounts; more than the source has violates a constraint."""
-    main = _begin_transfer(request)
-    source, amount = request.body["source"], Decimal(request.body["amount"])
-    request.written += main.execute(
-        "UPDATE accounts SET balance = balance - $1 WHERE id = $2", [amount, source]
-    )
-    return {"moved": amount}
+    try:
+        main = _begin_transfer(req, ctx)
+        main.execute(
+            "UPDATE accounts SET balance = balance - $1 WHERE id = $2",
+            [Decimal(req.json()["amount"]), req.json()["source"]],
+        )
+    except CheckViolation as error:
+        # The transaction is rolled back at the end of the request, in the other database too.
+        db(ctx, "analytics").set_error()
+        res.status(409).json({"constraint": error.constraint, "request_id": ctx.request_id})
+    else:
+        res.json({"request_id": ctx.request_id, "worker": os.getpid()})
 
 
-def transfer_with_a_bug(request: Request) -> JSON:
+@app.post("/transfers-with-a-bug")
+def transfer_with_a_bug(req: Request, res: Response, ctx: Context) -> None:
     """Credit the target and then fail, before the source has paid."""
-    _begin_transfer(request)
+    _begin_transfer(req, ctx)
     raise RuntimeError("this handler has a bug")
 
 
-ROUTES: dict[str, Callable[[Request], JSON]] = {
-    "/orders": read_orders,
-    "/transfer": transfer,
-    "/transfer-with-a-bug": transfer_with_a_bug,
-}
-
-
-def _begin_transfer(request: Request) -> DbSession:
+def _begin_transfer(req: Request, ctx: Context) -> DbSession:
     """Do all of a transfer but take the money from its source."""
-    main, analytics = db(alias="main").begin(), db(alias="analytics").begin()
-    source, target = request.body["source"], request.body["target"]
-    amount = Decimal(request.body["amount"])
+    main, analytics = db(ctx, "main").begin(), db(ctx, "analytics").begin()
+    source, target = req.json()["source"], req.json()["target"]
+    amount = Decimal(req.json()["amount"])
     # Locked in one order by everybody, so that two transfers cannot wait for each other.
     main.query(
         "SELECT id FROM accounts WHERE id = ANY($1) ORDER BY id FOR UPDATE", [[source, target]]
     )
-    request.written += main.execute(
-        "INSERT INTO transfers VALUES ($1, $2, $3, $4)", [request.id, source, target, amount]
+    main.execute(
+        "INSERT INTO transfers VALUES ($1, $2, $3, $4)", [ctx.request_id, source, target, amount]
     )
-    request.written += analytics.execute(
-        "INSERT INTO events VALUES ($1, $2)", [request.id, "transfer"]
-    )
-    request.written += main.execute(
-        "UPDATE accounts SET balance = balance + $1 WHERE id = $2", [amount, target]
-    )
+    analytics.execute("INSERT INTO events VALUES ($1, $2)", [ctx.request_id, "transfer"])
+    main.execute("UPDATE accounts SET balance = balance + $1 WHERE id = $2", [amount, target])
     return main
+
+
+def report_at_shutdown(descriptor: int) -> None:
+    """Have each worker write how its pools are, a line of JSON, after its last request."""
+
+    @app.on_shutdown
+    def report() -> None:
+        pools = {alias: _status(alias) for alias in ALIASES}
+        os.write(descriptor, json.dumps({"pid": os.getpid(), "pools": pools}).encode() + b"\n")
+
+
+def _status(alias: str) -> JSON:
+    status = Database.status(alias)
+    return {
+        name: getattr(status, name)
+        for name in ("size", "available", "in_use", "waiting", "max_size")
+    }

@@ -56,6 +56,7 @@ class Books:
     wrong_balances: int  # accounts whose balance is not opening + received - sent
     transfers: frozenset[str]  # request ids
     events: frozenset[str]  # request ids
+    inserted: dict[str, int]  # rows by table, with those that were rolled back: PostgreSQL's count
 
 
 def create(server_url: str) -> str:
@@ -124,6 +125,12 @@ def read_books() -> Books:
             wrong_balances=wrong,
             transfers=frozenset(row["request_id"] for row in transfers),
             events=frozenset(row["request_id"] for row in events),
+            inserted={
+                table: session.query_value(
+                    "SELECT n_tup_ins FROM pg_stat_user_tables WHERE relname = $1", [table]
+                )
+                for session, table in ((main, "transfers"), (analytics, "events"))
+            },
         )
 
 

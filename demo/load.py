@@ -12,6 +12,7 @@ from typing import Any
 from demo.databases import ACCOUNTS, OPENING_BALANCE
 
 CONNECTIONS = 16
+REQUESTS_PER_CONNECTION = 15  # then a new one, which any worker may take
 
 
 @dataclass(frozen=True)
@@ -24,10 +25,10 @@ class Kind:
     status: int
 
 
-READ = Kind("read an account's orders", "/orders", 1_500, 200)
-TRANSFER = Kind("transfer money", "/transfer", 900, 200)
-BUG = Kind("transfer, handler raises midway", "/transfer-with-a-bug", 300, 500)
-OVERDRAFT = Kind("transfer, violates a constraint", "/transfer", 300, 409)
+READ = Kind("read an account's orders", "/accounts/{account}/orders", 1_500, 200)
+TRANSFER = Kind("transfer money", "/transfers", 900, 200)
+BUG = Kind("transfer, handler raises midway", "/transfers-with-a-bug", 300, 500)
+OVERDRAFT = Kind("transfer, violates a constraint", "/transfers", 300, 409)
 KINDS = (READ, TRANSFER, BUG, OVERDRAFT)
 
 
@@ -37,19 +38,15 @@ class Exchange:
 
     kind: Kind
     asked: dict[str, Any]
-    port: int
     status: int
     answer: dict[str, Any]
 
 
-def run(ports: list[int]) -> list[Exchange]:
-    """Send all requests over several connections at once, spread evenly over the ports."""
+def run(port: int) -> list[Exchange]:
+    """Send all requests over several connections at once."""
     todo = _requests()
     with ThreadPoolExecutor(CONNECTIONS) as threads:
-        clients = [
-            threads.submit(_client, ports[n % len(ports)], todo[n::CONNECTIONS])
-            for n in range(CONNECTIONS)
-        ]
+        clients = [threads.submit(_client, port, todo[n::CONNECTIONS]) for n in range(CONNECTIONS)]
         return [exchange for client in clients for exchange in client.result()]
 
 
@@ -75,10 +72,14 @@ def _body(kind: Kind, chance: random.Random) -> dict[str, Any]:
 def _client(port: int, todo: list[tuple[Kind, dict[str, Any]]]) -> list[Exchange]:
     connection = HTTPConnection("127.0.0.1", port, timeout=20)
     exchanges = []
-    for kind, asked in todo:
-        connection.request("POST", kind.path, json.dumps(asked))
+    for number, (kind, asked) in enumerate(todo, start=1):
+        if kind is READ:
+            connection.request("GET", kind.path.format(**asked))
+        else:
+            connection.request("POST", kind.path, json.dumps(asked))
         response = connection.getresponse()
-        answer = json.load(response)
-        exchanges.append(Exchange(kind, asked, port, response.status, answer))
+        exchanges.append(Exchange(kind, asked, response.status, json.load(response)))
+        if number % REQUESTS_PER_CONNECTION == 0:
+            connection.close()  # opened anew by the next request
     connection.close()
     return exchanges

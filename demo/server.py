@@ -1,80 +1,82 @@
-"""The HTTP server of one worker: the standard library's, with a request scope per request."""
+"""The server: a forked process that runs the application's workers, as `app.start` would alone."""
 
 from __future__ import annotations
 
 import json
 import os
-import uuid
-from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+import signal
+import socket
+import sys
+import tempfile
+import time
+import traceback
+from typing import IO, NoReturn
 
-from demo.app import JSON, ROUTES, Request
-from demo.databases import ALIASES
-from hypern.database import Database, scope
-from hypern.errors import IntegrityError
+from demo.app import JSON, app, report_at_shutdown
 
-
-class Server(ThreadingHTTPServer):
-    """Listens on a free port of this machine from the moment it is made."""
-
-    request_queue_size = 64
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
+START_SECONDS = 10.0
 
 
-class Handler(BaseHTTPRequestHandler):
-    """One connection of a client: a thread, which answers one request after the other."""
+class Server:
+    """The parent's end: a process with workers of its own, its port and its log.
 
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
+    This process has used its pools by now, so the server is a fork after use, and each worker a
+    fork of that: all of them start with a core and connections of their own.
+    """
 
-    def do_GET(self) -> None:
-        """Tell how this worker's pools are."""
-        self._send(HTTPStatus.OK, pools_of_this_process())
+    def __init__(self, workers: int) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self.port: int = free.getsockname()[1]
+        self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - kept until stop()
+        self._reports, reports_end = os.pipe()
+        # What is still in a buffer would be written by both processes.
+        sys.stdout.flush()
+        self.pid = os.fork()
+        if self.pid == 0:
+            os.close(self._reports)
+            _serve(self.port, workers, self._log, reports_end)
+        os.close(reports_end)
+        self._wait_until_it_listens()
 
-    def do_POST(self) -> None:
-        """Run the application's function for the path."""
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        request = Request(id=uuid.uuid4().hex, body=body)
-        status, answer = run(self.path, request)
-        self._send(status, {**answer, "request_id": request.id, "written": request.written})
+    def stop(self) -> tuple[int, list[JSON], str]:
+        """End the workers: the exit code, each one's word on its pools, and the log."""
+        os.kill(self.pid, signal.SIGTERM)
+        with open(self._reports) as lines:  # until the last worker has closed its end
+            reports: list[JSON] = [json.loads(line) for line in lines]
+        _, status = os.waitpid(self.pid, 0)
+        return os.waitstatus_to_exitcode(status), reports, self._read_log()
 
-    def _send(self, status: HTTPStatus, answer: JSON) -> None:
-        data = json.dumps(answer, default=str).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
+    def _read_log(self) -> str:
+        with self._log as log:
+            log.seek(0)
+            return log.read().decode(errors="replace")
 
-    def log_request(self, code: Any = "-", size: Any = "-") -> None:
-        """Keep quiet: the summary tells of every request."""
+    def _wait_until_it_listens(self) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+                return
+            except OSError:
+                if os.waitpid(self.pid, os.WNOHANG)[0] or time.monotonic() > deadline:
+                    sys.exit(f"The server did not start:\n{self._read_log()}")
+                time.sleep(0.02)
 
 
-def run(path: str, request: Request) -> tuple[HTTPStatus, JSON]:
-    """Run a request in a scope of its own. Its transactions are over when this returns."""
-    if path not in ROUTES:
-        return HTTPStatus.NOT_FOUND, {"error": f"no such path: {path}"}
+def _serve(port: int, workers: int, log: IO[bytes], reports: int) -> NoReturn:
+    """The whole life of the child: it ends here, never in the parent's code."""
+    code = 1
     try:
-        with scope(request.id):
-            answer = ROUTES[path](request)
-    except IntegrityError as error:
-        return HTTPStatus.CONFLICT, {"error": str(error), "constraint": error.constraint}
-    except Exception as error:
-        return HTTPStatus.INTERNAL_SERVER_ERROR, {"error": f"{type(error).__name__}: {error}"}
-    return HTTPStatus.OK, answer
-
-
-def pools_of_this_process() -> JSON:
-    """The status of each pool, as this worker sees it."""
-    return {"pid": os.getpid(), "pools": {alias: _status(alias) for alias in ALIASES}}
-
-
-def _status(alias: str) -> JSON:
-    status = Database.status(alias)
-    return {
-        name: getattr(status, name)
-        for name in ("size", "available", "in_use", "waiting", "max_size")
-    }
+        os.setsid()  # Ctrl-C: the parent sees to the end
+        os.dup2(log.fileno(), 1)
+        os.dup2(log.fileno(), 2)
+        report_at_shutdown(reports)
+        app.start(port=port, workers=workers)
+    except SystemExit as end:  # the arbiter's way to end
+        code = int(end.code or 0)
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stderr.flush()
+        # Not sys.exit(): what the parent has registered to run at its end is the parent's.
+        os._exit(code)

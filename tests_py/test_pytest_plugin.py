@@ -115,6 +115,68 @@ def test_all_that_a_test_does_is_undone_though_it_begins_commits_and_finalizes(
     assert notes(configured) == []
 
 
+def test_what_coroutines_do_is_undone_too(pytest_run: Run, configured: str) -> None:
+    pytest_run(
+        """
+        import asyncio
+        from hypern.database import AsyncDbSession, adb, afinalize_db
+        from hypern.middleware.asgi import DatabaseMiddleware as AsgiMiddleware
+
+        called = []
+
+        async def called_later():
+            called.append("later")
+
+        async def add(n, request_id):
+            session = adb(request_id)
+            async with session.transaction():
+                await session.execute("INSERT INTO notes VALUES ($1)", [n])
+            await session.begin()
+            await session.execute_many("INSERT INTO notes VALUES ($1)", [[n + 10], [n + 20]])
+            session.on_commit(called_later)
+            await afinalize_db(request_id)
+            assert session.state == "closed"
+
+        async def app(asgi, receive, send):
+            await adb().begin()
+            await adb().execute("INSERT INTO notes VALUES (5)")
+            await send({"type": "http.response.start", "status": asgi["status"], "headers": []})
+            await send({"type": "http.response.body", "body": b""})
+
+        async def ask(status):
+            async def send(message): ...
+            asgi = {"type": "http", "headers": [], "status": status}
+            await AsgiMiddleware(app)(asgi, None, send)
+
+        def test_undone(db_session, adb_session):
+            async def run():
+                assert isinstance(adb_session, AsyncDbSession)
+                await add(1, "a")
+                with pytest.raises(UniqueViolation):
+                    await add(1, "b")
+                await afinalize_db("b")
+                await ask(200)
+                await ask(404)
+                found = [row["n"] async for row in adb_session.stream("SELECT n FROM notes")]
+                assert sorted(found) == [1, 5, 11, 21]
+                assert await adb_session.query_value("SELECT 1") == 1
+            asyncio.run(run())
+            assert called == ["later"]
+            assert db_session.query_value("SELECT count(*) FROM notes") == 4
+
+        def test_again(db_session):
+            assert db_session.query("SELECT * FROM notes") == []
+
+        @pytest.mark.hypern_commits
+        def test_real(db_session, adb_session):
+            asyncio.run(add(1, "a"))
+            assert db_session.query_value("SELECT count(*) FROM notes") == 3
+        """,
+        passed=3,
+    )
+    assert notes(configured) == []
+
+
 def test_a_session_behaves_as_on_a_connection_of_its_own(pytest_run: Run) -> None:
     cases = (Path(__file__).parent / "nested_session_cases.py").read_text()
     pytest_run(cases, passed=cases.count("\ndef test_"), preamble="")

@@ -1,7 +1,8 @@
 """The pytest plugin: a server to test on, and tests that leave nothing behind in it.
 
 `hypern_url`: where the server is. `db_session`: a session; whatever the test does through it, or
-the code under test through sessions of its own, is undone. `@pytest.mark.hypern_commits`: the
+the code under test through sessions of its own, is undone. `adb_session`: the same one, to be
+awaited. `@pytest.mark.hypern_commits`: the
 test's commits are real, in a copy of the database that is dropped afterwards. See docs/testing.md.
 """
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from hypern._config import Settings
-    from hypern.database import DbSession
+    from hypern.database import AsyncDbSession, DbSession
 
 _MARKER = "hypern_commits"
 _REQUEST_ID = "the test"
@@ -62,6 +63,8 @@ def db_session(request: pytest.FixtureRequest) -> Iterator[DbSession]:
     shares its one connection and its one transaction, which is rolled back.
     """
     from hypern import _native, _pools, _scope
+    from hypern import database as _database
+    from hypern._testing.async_session import NestedAsyncSession
     from hypern._testing.connection import NestedConnection
     from hypern._testing.copy import DatabaseCopy
 
@@ -80,6 +83,9 @@ def db_session(request: pytest.FixtureRequest) -> Iterator[DbSession]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(_pools, "open_session", open_session)
         patch.setattr(_native, "sessions", database.find)
+        if not is_real:
+            patch.setattr(_native, "AsyncSession", NestedAsyncSession)
+            patch.setattr(_database, "AsyncDbSession", NestedAsyncSession)
         try:
             yield open_session("default", _REQUEST_ID)
         finally:
@@ -87,6 +93,14 @@ def db_session(request: pytest.FixtureRequest) -> Iterator[DbSession]:
                 _scope.finalize(_REQUEST_ID, None, failed=True)
             finally:
                 database.close()
+
+
+@pytest.fixture
+def adb_session(db_session: DbSession) -> AsyncDbSession:
+    """`db_session` to be awaited, under any plugin that runs coroutines as tests."""
+    from hypern.database import adb
+
+    return adb(db_session)
 
 
 def _settings(url: str) -> Settings:

@@ -121,8 +121,11 @@ def test_a_success_over_an_aborted_transaction_is_a_failure(app: Any) -> None:
     assert answer.messages == []
 
 
-def test_an_error_over_an_aborted_transaction_is_passed_on() -> None:
-    assert asyncio.run(call(DatabaseMiddleware(whole(409, abort)))).status == 409
+@pytest.mark.parametrize("rollback_on", [range(400, 600), range(500, 600), ()])
+def test_an_error_over_an_aborted_transaction_is_passed_on(rollback_on: Any) -> None:
+    app = DatabaseMiddleware(whole(409, abort), rollback_on=rollback_on)
+    assert asyncio.run(call(app)).status == 409
+    assert committed() == []
 
 
 def answers_failures(status: int) -> ASGIApp:

@@ -13,9 +13,15 @@ from starlette.middleware.base import BaseHTTPMiddleware
 from web.asgi_client import call, http_scope
 from web.ledger import committed, write
 
-from hypern.database import Database, DbSession, db
+from hypern.database import AsyncDbSession, Database, DbSession, adb, db
 from hypern.errors import SessionClosed, UniqueViolation
-from hypern.middleware.fastapi import DatabaseMiddleware, Session, session
+from hypern.middleware.fastapi import (
+    AsyncSession,
+    DatabaseMiddleware,
+    Session,
+    async_session,
+    session,
+)
 
 pytestmark = pytest.mark.usefixtures("ledger")
 
@@ -72,6 +78,31 @@ def test_a_dependency_may_name_another_alias(app: FastAPI, configured: str) -> N
         return str(other.alias)
 
     assert get(app).body == b'"other"'
+
+
+def test_coroutines_have_dependencies_that_are_awaited(app: FastAPI, configured: str) -> None:
+    Database.configure(configured, max_size=1, alias="other")
+
+    @app.get("/")
+    async def handler(
+        session: AsyncSession,
+        other: Annotated[AsyncDbSession, Depends(async_session("other"))],
+        fail: bool = False,
+    ) -> list[str]:
+        await session.begin()
+        await session.execute("INSERT INTO ledger VALUES (1)")
+        assert await adb().query_value("SELECT count(*) FROM ledger") == 1
+        assert db().is_in_transaction
+        if fail:
+            raise HTTPException(409)
+        return [session.alias, await other.query_value("SELECT 'answered'")]
+
+    scope = http_scope("/")
+    scope["query_string"] = b"fail=true"
+    assert asyncio.run(call(app, scope)).status == 409
+    assert committed() == []
+    assert get(app).body == b'["default","answered"]'
+    assert committed() == [1]
 
 
 @pytest.mark.parametrize("status", [400, 404, 409])

@@ -66,6 +66,20 @@ def test_a_commit_that_fails_is_a_500(ledger: str, app: Hypern) -> None:
     assert committed() == []
 
 
+def test_an_error_over_a_statement_that_failed_is_answered_as_the_handler_says(
+    ledger: str, app: Hypern
+) -> None:
+    @app.get("/")
+    def handler(req: Request, res: Response, ctx: Context) -> None:
+        try:
+            write(1).execute("DO $$ BEGIN RAISE unique_violation; END $$")
+        except UniqueViolation:
+            res.status(409).json({"error": "there is one already"})
+
+    assert ask(app).status == 409
+    assert committed() == []
+
+
 def test_the_lifespan_calls_start_and_shutdown_functions_and_works_twice(
     ledger: str, app: Hypern
 ) -> None:

@@ -92,6 +92,15 @@ def test_a_success_over_an_aborted_transaction_is_a_failure(app: Any) -> None:
     assert answer == Answer()
 
 
+@pytest.mark.parametrize("rollback_on", [range(400, 600), range(500, 600), ()])
+@pytest.mark.parametrize("finalize", ["auto", "end"])
+def test_an_error_over_an_aborted_transaction_is_passed_on(rollback_on: Any, finalize: Any) -> None:
+    for app in (whole(409, abort), produced(abort, status=409)):
+        middleware = DatabaseMiddleware(app, rollback_on=rollback_on, finalize=finalize)
+        assert call(middleware).status == 409
+    assert committed() == []
+
+
 def test_the_body_of_a_response_that_failed_is_closed() -> None:
     closed: list[bool] = []
     with pytest.raises(TransactionAborted):

@@ -108,12 +108,13 @@ def produced(
     *steps: Callable[[], object],
     on_close: Callable[[], object] = bool,
     headers: tuple[tuple[str, str], ...] = (),
+    status: int = 200,
 ) -> WSGIApp:
     """An application that starts its response, and produces the body when it is asked for it."""
 
     def app(environ: dict[str, Any], start_response: Any) -> Produced:
         handler()
-        start_response("200 OK", list(headers))
+        start_response(f"{status} So", list(headers))
         return Produced(steps, on_close)
 
     return app

@@ -6,17 +6,17 @@ from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from hypern.middleware._request import RequestScope
+    from hypern.middleware._request import RequestScope, Verdict
 
 
 class ScopedBody:
     """An iterable of bytes in whose steps, and in its close(), `db()` means the request.
 
     at_end: bool, the request's sessions end with the body; else they have ended already.
-    failed: bool, they end with a rollback.
+    verdict: what the response's status says of how they end.
     """
 
-    __slots__ = ("_at_end", "_body", "_failed", "_iterator", "_request")
+    __slots__ = ("_at_end", "_body", "_iterator", "_request", "_verdict")
 
     def __init__(
         self,
@@ -25,13 +25,13 @@ class ScopedBody:
         iterator: Iterator[bytes] | None = None,
         *,
         at_end: bool,
-        failed: bool,
+        verdict: Verdict,
     ) -> None:
         self._request = request
         self._body = body
         self._iterator = iterator
         self._at_end = at_end
-        self._failed = failed
+        self._verdict = verdict
 
     def __iter__(self) -> ScopedBody:
         return self
@@ -55,7 +55,7 @@ class ScopedBody:
         if self._at_end:
             self._at_end = False
             # Where this raises, the server leaves the response cut short.
-            self._request.end(self._failed)
+            self._request.end(self._verdict)
 
     def close(self) -> None:
         """Called by the server in any case: after the last part, or where the client has gone."""
@@ -84,13 +84,15 @@ def close_body(body: object, request: RequestScope) -> None:
 class AsyncScopedBody:
     """`ScopedBody` for an async iterable, whose sessions live until the end of the body."""
 
-    __slots__ = ("_body", "_failed", "_iterator", "_request")
+    __slots__ = ("_body", "_iterator", "_request", "_verdict")
 
-    def __init__(self, request: RequestScope, body: AsyncIterable[bytes], *, failed: bool) -> None:
+    def __init__(
+        self, request: RequestScope, body: AsyncIterable[bytes], *, verdict: Verdict
+    ) -> None:
         self._request = request
         self._body = body
         self._iterator: AsyncIterator[bytes] | None = None
-        self._failed = failed
+        self._verdict = verdict
 
     def __aiter__(self) -> AsyncScopedBody:
         return self
@@ -107,7 +109,7 @@ class AsyncScopedBody:
                 await self._request.aabandon(error)
                 raise
         if not self._request.ended:
-            await self._request.aend(self._failed)
+            await self._request.aend(self._verdict)
         raise StopAsyncIteration
 
     async def aclose(self) -> None:

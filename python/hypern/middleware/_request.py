@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import logging
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from hypern import _native
 from hypern._scope import SCOPE_KEY, Scope, _current, afinalize, finalize
 from hypern.errors import TransactionAborted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Container, Iterator, Mapping
 
     from hypern._session import DbSession
 
@@ -33,6 +33,24 @@ Finalize = Literal["auto", "start", "end"]
 FINALIZE: Final = ("auto", "start", "end")
 
 _LONGEST_ID: Final = 128
+
+
+class Verdict(NamedTuple):
+    """What a response says of its request. failed: bool, roll back. is_success: bool, its status is
+    below 400, which no response over an aborted transaction may claim.
+    """
+
+    failed: bool
+    is_success: bool
+
+
+FAILED: Final = Verdict(failed=True, is_success=False)
+
+
+def verdict_of(status: int, rollback_on: Container[int]) -> Verdict:
+    """What a response's status says."""
+    failed = status in rollback_on
+    return Verdict(failed, is_success=status < 400 and not failed)
 
 
 class RequestScope(Scope):
@@ -63,18 +81,24 @@ class RequestScope(Scope):
                 # A coroutine that its loop drops is closed in another context than it ran in.
                 _log.debug("%r was left in a context that did not enter it", self)
 
-    def settle(self, failed: bool) -> None:
+    def settle(self, verdict: Verdict) -> None:
         """Commit what is open, or roll it back if the request failed; the sessions stay."""
         for session in self._in_transaction():
-            if failed or session.has_error or not session.auto_commit:
+            if verdict.failed or session.has_error or not session.auto_commit:
                 session.rollback()
-            else:
+                continue
+            try:
                 session.commit()
+            except TransactionAborted:
+                if verdict.is_success:
+                    raise
 
-    def end(self, failed: bool) -> None:
-        """Finalize every session. Raises what made a commit fail, TransactionAborted too."""
+    def end(self, verdict: Verdict) -> None:
+        """Finalize every session. Raises what made a commit fail; where the response is a success,
+        TransactionAborted too.
+        """
         self._close()
-        if finalize(self.request_id, None, failed=failed) and not failed:
+        if finalize(self.request_id, None, failed=verdict.failed) and verdict.is_success:
             raise self._aborted()
 
     def abandon(self, error: BaseException) -> None:
@@ -86,19 +110,23 @@ class RequestScope(Scope):
             except Exception:
                 _log.exception("finalizing %r after %s failed", ending, type(error).__name__)
 
-    async def asettle(self, failed: bool) -> None:
+    async def asettle(self, verdict: Verdict) -> None:
         """As `settle`, without blocking the event loop."""
         for session in self._in_transaction():
             awaited = _native.AsyncSession(session)
-            if failed or session.has_error or not session.auto_commit:
+            if verdict.failed or session.has_error or not session.auto_commit:
                 await awaited.rollback()
-            else:
+                continue
+            try:
                 await awaited.commit()
+            except TransactionAborted:
+                if verdict.is_success:
+                    raise
 
-    async def aend(self, failed: bool) -> None:
+    async def aend(self, verdict: Verdict) -> None:
         """As `end`, without blocking the event loop."""
         self._close()
-        if await afinalize(self.request_id, None, failed=failed) and not failed:
+        if await afinalize(self.request_id, None, failed=verdict.failed) and verdict.is_success:
             raise self._aborted()
 
     async def aabandon(self, error: BaseException) -> None:

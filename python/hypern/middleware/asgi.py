@@ -16,11 +16,14 @@ from hypern import _pools
 from hypern._off_loop import off_loop
 from hypern._scope import SCOPE_KEY
 from hypern.middleware._request import (
+    FAILED,
     FAILURES,
     Finalize,
     RequestScope,
+    Verdict,
     carries_scope,
     check_options,
+    verdict_of,
 )
 
 Message = MutableMapping[str, Any]
@@ -90,7 +93,7 @@ class DatabaseMiddleware:
             await request.aend_background()
         else:
             # The server will find out that the response is not whole: it has not succeeded.
-            await request.aend(failed=True)
+            await request.aend(FAILED)
 
     async def _serve_websocket(
         self,
@@ -105,13 +108,13 @@ class DatabaseMiddleware:
             except BaseException as error:
                 await request.aabandon(error)
                 raise
-        await request.aend(failed=False)
+        await request.aend(Verdict(failed=False, is_success=True))
 
 
 class _Response:
     """What the application sends, and the end of the request's sessions in the right place."""
 
-    __slots__ = ("_at_end", "_failed", "_failure", "_options", "_request", "_send", "complete")
+    __slots__ = ("_at_end", "_failure", "_options", "_request", "_send", "_verdict", "complete")
 
     def __init__(
         self,
@@ -123,7 +126,7 @@ class _Response:
         self._request = request
         self._send = send
         self._options = (rollback_on, finalize)
-        self._failed = False  # going by its status
+        self._verdict = FAILED  # going by its status, once that is known
         self._at_end = False  # the sessions live until the body has been sent
         self._failure: BaseException | None = None  # what made a commit fail
         self.complete = False
@@ -136,7 +139,7 @@ class _Response:
         is_last = kind in _BODIES and not message.get("more_body", False)
         if is_last and self._at_end:
             # Before the last part, so that a commit that fails leaves the response cut short.
-            await self._request.aend(self._failed)
+            await self._request.aend(self._verdict)
         await self._send(message)
         if is_last and not self.complete:
             self.complete = True
@@ -144,7 +147,7 @@ class _Response:
 
     async def _before_first_byte(self, message: Message) -> None:
         rollback_on, finalize = self._options
-        self._failed = message["status"] in rollback_on
+        self._verdict = verdict_of(message["status"], rollback_on)
         if self._failure is not None:
             # The application has seen that its commit failed. It may answer that with an error.
             if message["status"] < 400:
@@ -154,9 +157,9 @@ class _Response:
         self._at_end = finalize == "end" or (finalize == "auto" and _is_produced(message))
         try:
             if not self._at_end:
-                await self._request.aend(self._failed)
+                await self._request.aend(self._verdict)
             elif finalize == "auto":
-                await self._request.asettle(self._failed)
+                await self._request.asettle(self._verdict)
         except BaseException as error:
             self._at_end = False
             self._failure = error

@@ -16,11 +16,14 @@ from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from hypern._scope import SCOPE_KEY
 from hypern.middleware._body import AsyncScopedBody, ScopedBody
 from hypern.middleware._request import (
+    FAILED,
     FAILURES,
     Finalize,
     RequestScope,
+    Verdict,
     carries_scope,
     check_options,
+    verdict_of,
 )
 
 if TYPE_CHECKING:
@@ -72,46 +75,48 @@ class DatabaseMiddleware:
         with scope.current():
             try:
                 response = cast("HttpResponseBase", self.get_response(request))
-                failed = self._failed(request, response)
+                verdict = self._verdict(request, response)
                 if not self._lives_on(response):
-                    scope.end(failed)
+                    scope.end(verdict)
                 elif self.finalize == "auto":
-                    scope.settle(failed)
+                    scope.settle(verdict)
             except BaseException as error:
                 scope.abandon(error)
                 raise
-        self._pass_on(scope, response, failed)
+        self._pass_on(scope, response, verdict)
         return response
 
     async def _serve_async(self, request: HttpRequest, scope: RequestScope) -> HttpResponseBase:
         with scope.current():
             try:
                 response = await cast("Awaitable[HttpResponseBase]", self.get_response(request))
-                failed = self._failed(request, response)
+                verdict = self._verdict(request, response)
                 if not self._lives_on(response):
-                    await scope.aend(failed)
+                    await scope.aend(verdict)
                 elif self.finalize == "auto":
-                    await scope.asettle(failed)
+                    await scope.asettle(verdict)
             except BaseException as error:
                 await scope.aabandon(error)
                 raise
-        self._pass_on(scope, response, failed)
+        self._pass_on(scope, response, verdict)
         return response
 
-    def _failed(self, request: HttpRequest, response: HttpResponseBase) -> bool:
-        return _RAISED in request.META or response.status_code in self.rollback_on
+    def _verdict(self, request: HttpRequest, response: HttpResponseBase) -> Verdict:
+        if _RAISED in request.META:
+            return FAILED
+        return verdict_of(response.status_code, self.rollback_on)
 
     def _lives_on(self, response: HttpResponseBase) -> bool:
         return response.streaming and self.finalize != "start"
 
-    def _pass_on(self, scope: RequestScope, response: HttpResponseBase, failed: bool) -> None:
+    def _pass_on(self, scope: RequestScope, response: HttpResponseBase, verdict: Verdict) -> None:
         if not self._lives_on(response):
             return
         # Its own iterator is closed by the response in any case.
         streamed = cast("StreamingHttpResponse", response)
         body = streamed.streaming_content
         streamed.streaming_content = (
-            AsyncScopedBody(scope, cast("AsyncIterator[bytes]", body), failed=failed)
+            AsyncScopedBody(scope, cast("AsyncIterator[bytes]", body), verdict=verdict)
             if streamed.is_async
-            else ScopedBody(scope, cast("Iterator[bytes]", body), at_end=True, failed=failed)
+            else ScopedBody(scope, cast("Iterator[bytes]", body), at_end=True, verdict=verdict)
         )

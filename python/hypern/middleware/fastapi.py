@@ -1,10 +1,13 @@
 """The ASGI middleware, and a request's session as a FastAPI dependency.
 
-    from hypern.middleware.fastapi import DatabaseMiddleware, Session
+    from hypern.middleware.fastapi import AsyncSession, DatabaseMiddleware, Session
     app.add_middleware(DatabaseMiddleware)
 
     @app.get("/users")
     def users(session: Session) -> list[User]: ...
+
+    @app.get("/orders")
+    async def orders(session: AsyncSession) -> list[Order]: ...
 
 See docs/frameworks/fastapi.md.
 """
@@ -17,10 +20,10 @@ from typing import Annotated, Any
 from fastapi import Depends
 from fastapi.requests import HTTPConnection
 
-from hypern.database import DbSession, db
+from hypern.database import AsyncDbSession, DbSession, adb, db
 from hypern.middleware.asgi import DatabaseMiddleware
 
-__all__ = ["DatabaseMiddleware", "Session", "session"]
+__all__ = ["AsyncSession", "DatabaseMiddleware", "Session", "async_session", "session"]
 
 
 def session(alias: str = "default") -> Callable[[HTTPConnection], Coroutine[Any, Any, DbSession]]:
@@ -34,4 +37,16 @@ def session(alias: str = "default") -> Callable[[HTTPConnection], Coroutine[Any,
     return depend
 
 
+def async_session(
+    alias: str = "default",
+) -> Callable[[HTTPConnection], Coroutine[Any, Any, AsyncDbSession]]:
+    """As `session`, for handlers that are coroutines."""
+
+    async def depend(request: HTTPConnection) -> AsyncDbSession:
+        return adb(request, alias)
+
+    return depend
+
+
 Session = Annotated[DbSession, Depends(session())]
+AsyncSession = Annotated[AsyncDbSession, Depends(async_session())]

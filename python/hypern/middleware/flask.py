@@ -13,7 +13,7 @@ from collections.abc import Container
 import flask
 
 from hypern._scope import SCOPE_KEY
-from hypern.middleware._request import FAILURES, Finalize, RequestScope
+from hypern.middleware._request import FAILURES, Finalize, RequestScope, verdict_of
 from hypern.middleware.wsgi import DatabaseMiddleware
 
 
@@ -36,7 +36,7 @@ def init_app(
     def settle(response: flask.Response) -> flask.Response:
         request = flask.request.environ.get(SCOPE_KEY)
         if finalize != "end" and isinstance(request, RequestScope) and not request.ended:
-            request.settle(response.status_code in rollback_on)
+            request.settle(verdict_of(response.status_code, rollback_on))
         return response
 
     # Flask runs them from the last to the first.

@@ -16,11 +16,14 @@ from typing import TYPE_CHECKING, Any
 from hypern._scope import SCOPE_KEY
 from hypern.middleware._body import ScopedBody, close_body
 from hypern.middleware._request import (
+    FAILED,
     FAILURES,
     Finalize,
     RequestScope,
+    Verdict,
     carries_scope,
     check_options,
+    verdict_of,
 )
 
 if TYPE_CHECKING:
@@ -129,13 +132,15 @@ class _Response:
             self._send_start(is_whole)
         if is_whole:
             if self._at_end:  # write() has sent the start
-                self._request.end(self._failed)
+                self._request.end(self._verdict)
             return body
-        return ScopedBody(self._request, body, iterator, at_end=self._at_end, failed=self._failed)
+        return ScopedBody(self._request, body, iterator, at_end=self._at_end, verdict=self._verdict)
 
     @property
-    def _failed(self) -> bool:
-        return self._started is None or int(self._started[0][:3]) in self._rollback_on
+    def _verdict(self) -> Verdict:
+        if self._started is None:
+            return FAILED
+        return verdict_of(int(self._started[0][:3]), self._rollback_on)
 
     def _send_start(self, is_whole: bool) -> Callable[[bytes], object]:
         if self._started is None:
@@ -149,9 +154,9 @@ class _Response:
             )
         )
         if not self._at_end:
-            self._request.end(self._failed)
+            self._request.end(self._verdict)
         elif self._finalize == "auto":
-            self._request.settle(self._failed)
+            self._request.settle(self._verdict)
         self._is_sent = True
         if exc_info is None:
             return self._start(status, headers)
