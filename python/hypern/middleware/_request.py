@@ -9,7 +9,6 @@ sessions live on until the body has been sent. What runs after the response is a
 from __future__ import annotations
 
 import logging
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from hypern import _native
@@ -17,7 +16,7 @@ from hypern._scope import SCOPE_KEY, Scope, _current, afinalize, finalize
 from hypern.errors import TransactionAborted
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterator, Mapping
+    from collections.abc import Container, Mapping
 
     from hypern._session import DbSession
 
@@ -68,18 +67,9 @@ class RequestScope(Scope):
         name = super().__repr__()
         return f"{name[:-1]}, X-Request-ID {self.client_id!r}>" if self.client_id else name
 
-    @contextmanager
-    def current(self) -> Iterator[None]:
-        """Have `db()` mean this request in the block."""
-        token = _current.set(self)
-        try:
-            yield
-        finally:
-            try:
-                _current.reset(token)
-            except ValueError:
-                # A coroutine that its loop drops is closed in another context than it ran in.
-                _log.debug("%r was left in a context that did not enter it", self)
+    def current(self) -> _Current:
+        """A block in which `db()` means this request."""
+        return _Current(self)
 
     def settle(self, verdict: Verdict) -> None:
         """Commit what is open, or roll it back if the request failed; the sessions stay."""
@@ -126,6 +116,8 @@ class RequestScope(Scope):
     async def aend(self, verdict: Verdict) -> None:
         """As `end`, without blocking the event loop."""
         self._close()
+        if not _native.sessions(self.request_id, None):
+            return
         if await afinalize(self.request_id, None, failed=verdict.failed) and verdict.is_success:
             raise self._aborted()
 
@@ -143,10 +135,8 @@ class RequestScope(Scope):
 
     def open_background(self) -> None:
         """The response has been sent: what still runs for this request has a scope of its own."""
-        background = Scope()
-        background.request_id = f"{self.request_id}/background"
+        self._background = background = _Background(self)
         background._open()
-        self._background = background
 
     def heir(self) -> Scope:
         """The scope of what runs after the response, while that is open."""
@@ -166,6 +156,8 @@ class RequestScope(Scope):
         if background is None:
             return
         background._close()
+        if not _native.sessions(background.request_id, None):
+            return
         if await afinalize(background.request_id, None):
             _log_aborted(background)
 
@@ -181,6 +173,38 @@ class RequestScope(Scope):
     def _in_transaction(self) -> list[DbSession]:
         open_sessions: list[DbSession] = _native.sessions(self.request_id, None)
         return [session for session in open_sessions if session.is_in_transaction]
+
+
+class _Current:
+    """The context manager of `RequestScope.current()`: a class, since it is entered per request."""
+
+    __slots__ = ("_request", "_token")
+
+    def __init__(self, request: RequestScope) -> None:
+        self._request = request
+
+    def __enter__(self) -> None:
+        self._token = _current.set(self._request)
+
+    def __exit__(self, *_: object) -> None:
+        try:
+            _current.reset(self._token)
+        except ValueError:
+            # A coroutine that its loop drops is closed in another context than it ran in.
+            _log.debug("%r was left in a context that did not enter it", self._request)
+
+
+class _Background(Scope):
+    """What runs after a request's response. Its id is made of the request's, which is unique."""
+
+    __slots__ = ()
+
+    def __init__(self, request: RequestScope) -> None:
+        self.request_id = f"{request.request_id}/background"
+        self.ended = False
+        self._entered = False
+        self._outer = None
+        self._token = None
 
 
 def carries_scope(carrier: Mapping[str, object]) -> bool:
