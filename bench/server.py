@@ -30,7 +30,7 @@ max_wal_size = '4GB'
 checkpoint_timeout = '1h'
 autovacuum = off
 shared_buffers = '256MB'
-max_connections = 300
+max_connections = 600
 """
 
 START_SECONDS = 30.0
