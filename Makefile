@@ -27,7 +27,8 @@ GO_CODE := ./go/... ./tests/...
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer -g
 ASAN_TESTS := tests_py/codec tests_py/types tests_py/differential/test_random_values.py \
     $(addprefix tests_py/test_,$(addsuffix .py,\
-    bad_input execute_many finalize observability pool session stream transactions values))
+    async_cancel async_sessions bad_input execute_many finalize observability pool session stream \
+    transactions values))
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -51,7 +52,8 @@ test/py: build ## run the Python tests (PYTEST_ARGS=... for a few of them)
 	$(PY) -m pytest $(PYTEST_ARGS)
 
 test/reliability: build ## try every fault, fork and leftover; keeps docs/reliability.md (6 minutes)
-	HYPERN_RELIABILITY=full $(PY) -m pytest tests_py/reliability tests_py/test_processes.py
+	HYPERN_RELIABILITY=full $(PY) -m pytest tests_py/reliability tests_py/test_processes.py \
+	    tests_py/test_async_cancel.py tests_py/test_async_tasks.py
 	$(PY) -m tools.with_postgres go test -race -count=1 -timeout=20m $(GO_CODE)
 	$(MAKE) --no-print-directory test/asan
 

@@ -4,14 +4,18 @@ and CancelledError arrives promptly."""
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
-import random
 import socket
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Iterator
+from dataclasses import dataclass
 
 import pytest
+import uvloop
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
 from support import numbers_seen_by_others, wait_until
 
 from hypern import errors
@@ -199,65 +203,97 @@ def test_wait_for_cancels_as_timeout_does() -> None:
     asyncio.run(main())
 
 
-def after_turns(turns: int, call: Callable[[], object]) -> None:
-    """Call it when the loop has gone round that often."""
+@dataclass(frozen=True)
+class Cut:
+    """When a task is cancelled: after so many turns of the loop, or after some seconds."""
+
+    turns: int | None = None
+    seconds: float = 0.0
+
+    def arrange(self, task: asyncio.Task[None]) -> None:
+        if self.turns is None:
+            asyncio.get_running_loop().call_later(self.seconds, task.cancel)
+        else:
+            _after_turns(self.turns, task)
+
+
+def _after_turns(turns: int, task: asyncio.Task[None]) -> None:
     if turns == 0:
-        call()
+        task.cancel()
     else:
-        asyncio.get_running_loop().call_soon(after_turns, turns - 1, call)
+        asyncio.get_running_loop().call_soon(_after_turns, turns - 1, task)
 
 
-@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
-def test_at_random_points(loop: str) -> None:
-    """Tasks are cancelled after random delays. Who is told "committed" finds the row, nobody gets
+cuts = st.one_of(
+    st.builds(Cut, turns=st.integers(0, 60)),
+    st.builds(Cut, seconds=st.floats(0, 0.002)),
+    st.builds(Cut, seconds=st.floats(0, 0.03)),
+)
+
+
+class Requests:
+    """Requests side by side, each cut somewhere. Who is told "committed" finds the row, nobody gets
     another's answer, and all connections are there afterwards.
     """
-    times = 5000 if os.environ.get("HYPERN_RELIABILITY") == "full" else 200
-    choice = random.Random(1)
-    outcomes: Counter[str] = Counter()
-    committed: list[int] = []
 
-    async def request(n: int) -> None:
+    def __init__(self) -> None:
+        self.outcomes: Counter[str] = Counter()
+        self._numbers = itertools.count()
+
+    async def run(self, plan: list[Cut]) -> None:
+        committed: list[int] = []
+        await asyncio.gather(*(self._one(cut, committed) for cut in plan))
+        while Database.status().in_use:
+            await asyncio.sleep(0.001)
+        assert Database.status().waiting == 0
+        async with scope():
+            rows = await adb().query("SELECT n FROM numbers WHERE n = ANY($1)", [committed])
+        assert sorted(row["n"] for row in rows) == sorted(committed)
+
+    async def _one(self, cut: Cut, committed: list[int]) -> None:
+        task = asyncio.ensure_future(self._request(next(self._numbers), committed))
+        cut.arrange(task)
+        try:
+            await task
+            self.outcomes["finished"] += 1
+        except asyncio.CancelledError:
+            self.outcomes["cancelled"] += 1
+
+    async def _request(self, n: int, committed: list[int]) -> None:
         async with scope():
             session = adb()
             async with session.transaction():
                 await session.execute("INSERT INTO numbers VALUES ($1)", [n])
                 assert await session.query_value("SELECT $1::int", [n]) == n
-                count = 0
-                async for row in session.stream("SELECT $1::int n", [n], chunk_rows=1):
-                    assert row == {"n": n}
-                    count += 1
-                assert count == 1
+                rows = [row async for row in session.stream("SELECT $1::int n", [n], chunk_rows=1)]
+                assert rows == [{"n": n}]
             committed.append(n)
-            rows = await session.query("SELECT n FROM numbers WHERE n = $1", [n])
-            assert rows == [{"n": n}]
+            assert await session.query("SELECT n FROM numbers WHERE n = $1", [n]) == [{"n": n}]
 
-    async def one(n: int) -> None:
-        task = asyncio.ensure_future(request(n))
-        if choice.random() < 0.4:
-            delay = choice.random() * choice.choice([0.002, 0.01, 0.05])
-            asyncio.get_running_loop().call_later(delay, task.cancel)
-        elif choice.random() < 0.7:
-            after_turns(choice.randrange(60), task.cancel)
-        try:
-            await task
-            outcomes["finished"] += 1
-        except asyncio.CancelledError:
-            outcomes["cancelled"] += 1
 
-    async def main() -> None:
-        for first in range(0, times, 20):
-            await asyncio.gather(*(one(n) for n in range(first, first + 20)))
-        while Database.status().in_use:
-            await asyncio.sleep(0.01)
+@pytest.mark.parametrize("kind_of_loop", ["asyncio", "uvloop"])
+def test_at_random_points(kind_of_loop: str) -> None:
+    """`make test/reliability` cancels 5,000 tasks on each loop."""
+    full = os.environ.get("HYPERN_RELIABILITY") == "full"
+    requests = Requests()
+    loop = uvloop.new_event_loop() if kind_of_loop == "uvloop" else asyncio.new_event_loop()
 
-    if loop == "uvloop":
-        import uvloop
+    @settings(
+        max_examples=500 if full else 10,
+        deadline=None,
+        database=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(st.lists(cuts, min_size=20, max_size=20))
+    def cut_somewhere(plan: list[Cut]) -> None:
+        loop.run_until_complete(requests.run(plan))
 
-        uvloop.run(main())
-    else:
-        asyncio.run(main())
-    assert outcomes["finished"] + outcomes["cancelled"] == times
-    assert min(outcomes["finished"], outcomes["cancelled"]) > times / 20
-    assert set(committed) <= set(numbers_seen_by_others())
+    try:
+        while requests.outcomes["cancelled"] < (5000 if full else 100):
+            cut_somewhere()
+    finally:
+        loop.close()
+    print(kind_of_loop, dict(requests.outcomes))
+    assert requests.outcomes["finished"] > 0
     assert Database.status().size <= 4
