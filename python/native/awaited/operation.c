@@ -1,27 +1,21 @@
 /* An awaited operation: one engine that an event loop drives, from its turn to its outcome. */
 #include "awaited/operation.h"
 
+#include "awaited/loop.h"
 #include "core/core.h"
 #include "engine/many.h"
 #include "error.h"
 #include "session/session.h"
 #include "session/settle.h"
 
-static void finish(hn_operation *self);
-
 /* Timers. */
 
 static void drop_timer(hn_operation *self)
 {
     PyObject *timer = self->timer;
-    if (timer == NULL)
-        return;
     self->timer = NULL;
-    PyObject *answer = PyObject_CallMethod(timer, "cancel", NULL);
-    if (answer == NULL)
-        PyErr_WriteUnraisable(timer);
-    Py_XDECREF(answer);
-    Py_DECREF(timer);
+    if (timer != NULL)
+        hn_loop_drop_timer(timer);
 }
 
 static void on_time(hn_operation *self);
@@ -53,9 +47,7 @@ static int set_timer(hn_operation *self)
     PyObject *callable = PyCFunction_New(&timer_method, (PyObject *)self);
     if (callable == NULL)
         return -1;
-    double seconds = (double)(when - hn_now()) / 1e9;
-    self->timer = PyObject_CallMethod(self->watcher->loop, "call_later", "dO",
-                                      seconds > 0 ? seconds : 0.0, callable);
+    self->timer = hn_loop_timer(self->watcher->loop, when, callable);
     self->timer_at = when;
     Py_DECREF(callable);
     return self->timer == NULL ? -1 : 0;
@@ -73,16 +65,8 @@ static void fail(hn_operation *self)
 /* Tell the task. Its future may be cancelled already: then it is about to leave. */
 static void wake_task(hn_operation *self)
 {
-    PyObject *done = NULL, *answer = NULL;
-    if (self->future == NULL || self->watcher == NULL)
-        return;
-    done = PyObject_CallMethod(self->future, "done", NULL);
-    if (done == Py_False)
-        answer = PyObject_CallMethod(self->future, "set_result", "O", Py_None);
-    if (done == NULL || (done == Py_False && answer == NULL))
-        PyErr_WriteUnraisable(self->future);
-    Py_XDECREF(done);
-    Py_XDECREF(answer);
+    if (self->future != NULL && self->watcher != NULL)
+        hn_loop_wake(self->future);
 }
 
 /* The engine is over, or was never made: `result` or `exception` has the outcome. The session is
@@ -126,7 +110,7 @@ static void finish(hn_operation *self)
 }
 
 /* The engine is over. */
-static void conclude(hn_operation *self)
+void hn_operation_conclude(hn_operation *self)
 {
     self->result = hn_engine_result(self->driver.engine);
     if (self->result == NULL)
@@ -151,7 +135,7 @@ static void give_up(hn_operation *self)
 /* Going on. */
 
 /* One advance. Whether it is over. */
-static bool advance(hn_operation *self, hn_wake wake, int block_ms)
+bool hn_operation_advance(hn_operation *self, hn_wake wake, int block_ms)
 {
     if (self->context != NULL && PyContext_Enter(self->context) < 0)
         PyErr_WriteUnraisable(self->context);
@@ -162,7 +146,7 @@ static bool advance(hn_operation *self, hn_wake wake, int block_ms)
 }
 
 /* Have the loop come back to it. */
-static void wait(hn_operation *self)
+void hn_operation_wait(hn_operation *self)
 {
     const hn_engine *e = self->driver.engine;
     self->inside = 0;
@@ -181,10 +165,10 @@ static void go_on(hn_operation *self, hn_wake wake)
 {
     hn_watcher_disarm(self->watcher, self);
     self->inside = PyThread_get_thread_ident();
-    if (advance(self, wake, 0))
-        conclude(self);
+    if (hn_operation_advance(self, wake, 0))
+        hn_operation_conclude(self);
     else
-        wait(self);
+        hn_operation_wait(self);
 }
 
 bool hn_operation_is_hungry(const hn_operation *self)
@@ -201,7 +185,7 @@ void hn_operation_feed(hn_operation *self, PyObject *rows, bool more)
 }
 
 /* Make the engine. Whether there is one, or else it is over. */
-static bool begin(hn_operation *self)
+bool hn_operation_begin(hn_operation *self)
 {
     self->inside = PyThread_get_thread_ident();
     if (self->request.op == HN_OP_FINALIZE) {
@@ -230,7 +214,7 @@ void hn_operation_go(hn_operation *self)
     if (self->life == HN_LIFE_OVER) {
         wake_task(self);
         hn_watcher_remove(self->watcher, self);
-    } else if (self->life == HN_LIFE_RUNNING && (self->driver.engine != NULL || begin(self))) {
+    } else if (self->life == HN_LIFE_RUNNING && (self->driver.engine != NULL || hn_operation_begin(self))) {
         go_on(self, HN_WAKE_READY);
     }
     Py_DECREF(self);
@@ -305,101 +289,12 @@ static void on_time(hn_operation *self)
     } else if (is_late) {
         hn_driver_escalate(d);
         if (d->engine->call.want == HN_WANT_FAIL)
-            conclude(self);
+            hn_operation_conclude(self);
         else if (set_timer(self) < 0)
             give_up(self);
     } else if (set_timer(self) < 0) { /* the loop's clock was ahead of ours */
         give_up(self);
     }
-}
-
-/* A thread drives it. */
-
-bool hn_operation_is_inside(const hn_operation *self)
-{
-    return self->inside == PyThread_get_thread_ident();
-}
-
-bool hn_operation_is_stranded(const hn_operation *self)
-{
-    if (self->inside != 0 || self->watcher == NULL)
-        return false;
-    if (self->watcher->thread == PyThread_get_thread_ident())
-        return true;
-    PyObject *running = PyObject_CallMethod(self->watcher->loop, "is_running", NULL);
-    if (running == NULL)
-        PyErr_WriteUnraisable(self->watcher->loop);
-    Py_XDECREF(running);
-    return running == Py_False;
-}
-
-/* One wait of a driving thread: 0, or -1 with an exception. *late: the operation's own time or the
- * core's is up. */
-static int sleep_for(hn_operation *self, hn_time until, bool *late)
-{
-    hn_driver *d = &self->driver;
-    const hn_engine *e = d->engine;
-    *late = false;
-    if (e->need != HN_NEED_WAIT)
-        return PyErr_CheckSignals();
-    hn_time core = e->need_until;
-    for (;;) {
-        hn_time next = until < d->limit ? until : d->limit;
-        int ready = hn_wait_fd(e->need_fd, e->need_events, core < next ? core : next);
-        if (ready != 0)
-            return ready < 0 ? -1 : 0;
-        *late = hn_ms_until(core, 1) == 0 || hn_ms_until(d->limit, 1) == 0;
-        if (*late || hn_ms_until(until, 1) == 0)
-            return 0;
-    }
-}
-
-int hn_operation_drive(hn_operation *self, hn_time until)
-{
-    int rc = 0;
-    hn_wake wake = HN_WAKE_READY;
-    hn_driver *d = &self->driver;
-    Py_INCREF(self);
-    hn_watcher_disarm(self->watcher, self);
-    bool is_begun = d->engine != NULL || begin(self);
-    self->inside = PyThread_get_thread_ident();
-    bool waits = is_begun && d->engine->need == HN_NEED_WAIT;
-    while (is_begun) {
-        bool late = false;
-        if (hn_operation_is_hungry(self)) {
-            rc = hn_raise("InterfaceError", "the session is in the middle of an execute_many() "
-                                            "whose rows come from this thread's event loop");
-            break;
-        }
-        if (waits && (rc = sleep_for(self, until, &late)) < 0)
-            break;
-        if (waits && !late && hn_ms_until(until, 1) == 0)
-            break; /* not ready: no advance */
-        wake = late ? HN_WAKE_TIMEOUT : HN_WAKE_READY;
-        hn_time next = until < d->limit ? until : d->limit;
-        if (advance(self, wake, hn_ms_until(next, HN_TICK_MS))) {
-            conclude(self);
-            is_begun = false;
-            break;
-        }
-        waits = d->engine->need == HN_NEED_WAIT;
-        if (!waits && (rc = PyErr_CheckSignals()) < 0)
-            break;
-        if (hn_ms_until(d->limit, 1) == 0)
-            hn_driver_escalate(d);
-        if (hn_ms_until(until, 1) == 0)
-            break;
-    }
-    if (is_begun) {
-        PyObject *exception = hn_exception_take();
-        wait(self);
-        if (exception != NULL)
-            hn_exception_raise(exception);
-    } else {
-        self->inside = 0;
-    }
-    Py_DECREF(self);
-    return rc;
 }
 
 /* Turns. */
@@ -437,7 +332,7 @@ int hn_operation_start(hn_operation *self, PyObject *loop)
     case HN_LOCKED:
         self->life = HN_LIFE_RUNNING;
         hn_watcher_add(watcher, self);
-        if (begin(self))
+        if (hn_operation_begin(self))
             go_on(self, HN_WAKE_READY);
         return 0;
     case HN_LOCK_QUEUED:

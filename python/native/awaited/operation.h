@@ -88,6 +88,13 @@ void hn_operation_lose(hn_operation *operation);
 /* awaitable.c: see to what follows from the outcome of one whose task has left. */
 void hn_operation_settle(hn_operation *operation);
 
+/* For its parts: make the engine (whether there is one, or else it is over); one advance (whether the
+ * engine is over); have the loop come back to it; take over the engine's outcome. */
+bool hn_operation_begin(hn_operation *operation);
+bool hn_operation_advance(hn_operation *operation, hn_wake wake, int block_ms);
+void hn_operation_wait(hn_operation *operation);
+void hn_operation_conclude(hn_operation *operation);
+
 /* For the lock. */
 void hn_operation_granted(hn_operation *operation);
 /* Whether the calling thread is inside it, or its loop waits for the calling thread. */

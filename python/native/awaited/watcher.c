@@ -6,9 +6,9 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
+#include "awaited/loop.h"
 #include "awaited/operation.h"
 #include "core/core.h"
-#include "error.h"
 
 /* How long the operations of a loop may keep it from its other work at a time. One chunk of rows
  * is decoded in any case. */
@@ -26,23 +26,6 @@ void hn_watcher_forget(void)
     }
 }
 
-/* Ask the loop to call the watcher. */
-static int watch(hn_watcher *self)
-{
-    PyObject *answer =
-        PyObject_CallMethod(self->loop, "add_reader", "iO", self->epoll, (PyObject *)self);
-    Py_XDECREF(answer);
-    if (answer != NULL)
-        return 0;
-    if (!PyErr_ExceptionMatches(PyExc_NotImplementedError) &&
-        !PyErr_ExceptionMatches(PyExc_AttributeError))
-        return -1;
-    PyErr_Clear();
-    return hn_raise("InterfaceError", "this event loop (%s) cannot watch a socket: it has no "
-                                      "add_reader(); use asyncio's own loop or uvloop",
-                    Py_TYPE(self->loop)->tp_name);
-}
-
 static hn_watcher *new_watcher(PyObject *loop)
 {
     hn_watcher *self = (hn_watcher *)watcher_type->tp_alloc(watcher_type, 0);
@@ -55,7 +38,7 @@ static hn_watcher *new_watcher(PyObject *loop)
     self->epoll = epoll_create1(EPOLL_CLOEXEC);
     if (self->epoll < 0)
         PyErr_SetFromErrno(PyExc_OSError);
-    int rc = self->epoll < 0 ? -1 : watch(self);
+    int rc = self->epoll < 0 ? -1 : hn_loop_watch(loop, self->epoll, (PyObject *)self);
     Py_DECREF(self); /* the loop's callback has one */
     return rc < 0 ? NULL : self;
 }
@@ -112,6 +95,7 @@ int hn_watcher_arm(hn_watcher *self, hn_operation *op, int fd, short events)
         return -1;
     }
     op->armed_fd = fd;
+    self->armed++;
     return 0;
 }
 
@@ -142,11 +126,19 @@ static void dequeue(hn_watcher *self, hn_operation *op)
     op->is_ready = false;
 }
 
+/* It is armed no more. */
+static void fired(hn_watcher *self, hn_operation *op)
+{
+    op->armed_fd = -1;
+    self->armed--;
+}
+
 void hn_watcher_disarm(hn_watcher *self, hn_operation *op)
 {
-    if (op->armed_fd >= 0)
+    if (op->armed_fd >= 0) {
         epoll_ctl(self->epoll, EPOLL_CTL_DEL, op->armed_fd, NULL);
-    op->armed_fd = -1;
+        fired(self, op);
+    }
     if (op->is_ready)
         dequeue(self, op);
 }
@@ -157,14 +149,10 @@ static int schedule(hn_watcher *self)
         return 0;
     bool here = self->thread == PyThread_get_thread_ident();
     self->scheduled = true; /* first: the loop's thread may be there before the call returns */
-    PyObject *answer = PyObject_CallMethod(
-        self->loop, here ? "call_soon" : "call_soon_threadsafe", "OO", (PyObject *)self, Py_None);
-    if (answer == NULL) {
-        self->scheduled = false;
-        return -1;
-    }
-    Py_DECREF(answer);
-    return 0;
+    if (hn_loop_soon(self->loop, (PyObject *)self, here) == 0)
+        return 0;
+    self->scheduled = false;
+    return -1;
 }
 
 int hn_watcher_soon(hn_watcher *self, hn_operation *op)
@@ -182,7 +170,7 @@ static int collect(hn_watcher *self)
     int n = epoll_wait(self->epoll, events, EVENTS_MAX, 0);
     for (int i = 0; i < n; i++) {
         hn_operation *op = events[i].data.ptr;
-        op->armed_fd = -1;
+        fired(self, op);
         enqueue(self, op);
     }
     if (n >= 0 || errno == EINTR)
@@ -197,11 +185,12 @@ static PyObject *call(PyObject *op, PyObject *args, PyObject *kwargs)
     (void)kwargs;
     hn_watcher *self = (hn_watcher *)op;
     self->thread = PyThread_get_thread_ident();
-    if (PyTuple_GET_SIZE(args) > 0)
+    bool asked_for = PyTuple_GET_SIZE(args) > 0;
+    if (asked_for)
         self->scheduled = false;
     if (self->generation != hn_core_generation())
         Py_RETURN_NONE;
-    if (collect(self) < 0)
+    if (!asked_for && collect(self) < 0)
         return NULL;
     Py_INCREF(self);
     hn_time until = self->first != NULL && self->first != self->last ? hn_now() + BUDGET : 0;

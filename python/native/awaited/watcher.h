@@ -23,6 +23,7 @@ typedef struct hn_watcher {
     unsigned long thread;        /* the loop's, as last seen */
     uint32_t generation;         /* of the core: an epoll inherited through a fork is the parent's */
     bool scheduled;              /* the loop will call soon */
+    size_t armed;                /* operations that wait for a descriptor */
     hn_operation *first, *last;  /* to be gone on with, linked by `next_ready` */
     hn_operation *operations;    /* all that are not over, borrowed; linked by `peer` */
     struct hn_watcher *next;     /* in the list of all */

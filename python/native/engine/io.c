@@ -381,7 +381,8 @@ hn_pumped hn_io_pump(hn_io *io, int block_ms)
 {
     hn_time began = 0;
     for (int turn = 0;; turn++) {
-        if (!all_sent(io))
+        bool asked = !all_sent(io);
+        if (asked)
             io->tls ? send_tls(io) : send_plain(io);
         scan_frames(io);
         if (io->broken || (over(io) && all_sent(io)))
@@ -399,7 +400,9 @@ hn_pumped hn_io_pump(hn_io *io, int block_ms)
                 return look_up(io);
             wait = false;
         }
-        switch (over(io) ? HAD_NOTHING : receive(io, wait)) {
+        /* What an event loop has just sent is not answered yet: that look would cost a system call. */
+        bool early = asked && block_ms == 0 && all_sent(io) && !io->feeding && !io->tls;
+        switch (over(io) || early ? HAD_NOTHING : receive(io, wait)) {
         case HAD_BYTES:
             continue;
         case HAD_SIGNAL:

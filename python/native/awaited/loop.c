@@ -1,0 +1,121 @@
+/* What is asked of an event loop of asyncio's kind. */
+#include "awaited/loop.h"
+
+#include "error.h"
+
+#define NAMES(X)                                                                                   \
+    X(add_reader) X(call_later) X(call_soon) X(call_soon_threadsafe) X(cancel) X(create_future)    \
+    X(done) X(is_running) X(set_result) X(_asyncio_future_blocking)
+
+#define X(name) static PyObject *str_##name; /* interned, kept for good */
+NAMES(X)
+#undef X
+
+int hn_loop_ready(void)
+{
+#define X(name)                                                                                    \
+    if (str_##name == NULL && (str_##name = PyUnicode_InternFromString(#name)) == NULL)            \
+        return -1;
+    NAMES(X)
+#undef X
+    return 0;
+}
+
+PyObject *hn_loop_running(void)
+{
+    static PyObject *get_running_loop; /* kept for good */
+    if (get_running_loop == NULL) {
+        PyObject *asyncio = PyImport_ImportModule("asyncio");
+        if (asyncio == NULL)
+            return NULL;
+        get_running_loop = PyObject_GetAttrString(asyncio, "_get_running_loop");
+        Py_DECREF(asyncio);
+        if (get_running_loop == NULL)
+            return NULL;
+    }
+    PyObject *loop = PyObject_CallNoArgs(get_running_loop);
+    if (loop != Py_None)
+        return loop;
+    Py_DECREF(loop);
+    hn_raise("InterfaceError", "no asyncio event loop runs in this thread: await the session in a "
+                               "coroutine that asyncio runs, or use db()");
+    return NULL;
+}
+
+int hn_loop_watch(PyObject *loop, int fd, PyObject *callable)
+{
+    PyObject *number = PyLong_FromLong(fd);
+    if (number == NULL)
+        return -1;
+    PyObject *answer =
+        PyObject_CallMethodObjArgs(loop, str_add_reader, number, callable, NULL);
+    Py_DECREF(number);
+    Py_XDECREF(answer);
+    if (answer != NULL)
+        return 0;
+    if (!PyErr_ExceptionMatches(PyExc_NotImplementedError) &&
+        !PyErr_ExceptionMatches(PyExc_AttributeError))
+        return -1;
+    PyErr_Clear();
+    return hn_raise("InterfaceError", "this event loop (%s) cannot watch a socket: it has no "
+                                      "add_reader(); use asyncio's own loop or uvloop",
+                    Py_TYPE(loop)->tp_name);
+}
+
+int hn_loop_soon(PyObject *loop, PyObject *callable, bool here)
+{
+    PyObject *answer = PyObject_CallMethodObjArgs(
+        loop, here ? str_call_soon : str_call_soon_threadsafe, callable, Py_None, NULL);
+    Py_XDECREF(answer);
+    return answer == NULL ? -1 : 0;
+}
+
+PyObject *hn_loop_timer(PyObject *loop, hn_time when, PyObject *callable)
+{
+    double left = (double)(when - hn_now()) / 1e9;
+    PyObject *seconds = PyFloat_FromDouble(left > 0 ? left : 0.0);
+    if (seconds == NULL)
+        return NULL;
+    PyObject *handle =
+        PyObject_CallMethodObjArgs(loop, str_call_later, seconds, callable, NULL);
+    Py_DECREF(seconds);
+    return handle;
+}
+
+void hn_loop_drop_timer(PyObject *handle)
+{
+    PyObject *answer = PyObject_CallMethodNoArgs(handle, str_cancel);
+    if (answer == NULL)
+        PyErr_WriteUnraisable(handle);
+    Py_XDECREF(answer);
+    Py_DECREF(handle);
+}
+
+PyObject *hn_loop_future(PyObject *loop)
+{
+    PyObject *future = PyObject_CallMethodNoArgs(loop, str_create_future);
+    if (future != NULL && PyObject_SetAttr(future, str__asyncio_future_blocking, Py_True) < 0)
+        Py_CLEAR(future);
+    return future;
+}
+
+void hn_loop_wake(PyObject *future)
+{
+    PyObject *done = PyObject_CallMethodNoArgs(future, str_done);
+    PyObject *answer = NULL;
+    if (done == Py_False)
+        answer = PyObject_CallMethodOneArg(future, str_set_result, Py_None);
+    if (done == NULL || (done == Py_False && answer == NULL))
+        PyErr_WriteUnraisable(future);
+    Py_XDECREF(done);
+    Py_XDECREF(answer);
+}
+
+bool hn_loop_is_running(PyObject *loop)
+{
+    PyObject *running = PyObject_CallMethodNoArgs(loop, str_is_running);
+    if (running == NULL)
+        PyErr_WriteUnraisable(loop);
+    Py_XDECREF(running);
+    return running != Py_False;
+}

@@ -1,0 +1,31 @@
+/* What is asked of an event loop of asyncio's kind: all its names are spelled here. GIL held. */
+#ifndef HN_LOOP_H
+#define HN_LOOP_H
+
+#include "native.h"
+
+int hn_loop_ready(void);
+
+/* The loop that runs in this thread: a new reference, or NULL with an exception. */
+PyObject *hn_loop_running(void);
+
+/* Have callable called whenever fd is readable. 0, or -1 with an exception: InterfaceError where
+ * the loop cannot do that. */
+int hn_loop_watch(PyObject *loop, int fd, PyObject *callable);
+/* Have callable(None) called soon. here: this is the loop's own thread. 0, or -1. */
+int hn_loop_soon(PyObject *loop, PyObject *callable, bool here);
+
+/* A handle of the loop's: callable() is called at that time. NULL with an exception. */
+PyObject *hn_loop_timer(PyObject *loop, hn_time when, PyObject *callable);
+/* Cancel a timer, and take over the reference to its handle. */
+void hn_loop_drop_timer(PyObject *handle);
+
+/* A future as awaiting one yields it: a new reference, or NULL. */
+PyObject *hn_loop_future(PyObject *loop);
+/* Wake the task that waits for it, unless that is cancelled already. In the loop's thread. */
+void hn_loop_wake(PyObject *future);
+
+/* Whether it runs in some thread. */
+bool hn_loop_is_running(PyObject *loop);
+
+#endif
