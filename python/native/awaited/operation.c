@@ -126,6 +126,13 @@ void hn_operation_conclude(hn_operation *self)
 static void give_up(hn_operation *self)
 {
     PyObject *exception = hn_exception_take();
+    if (self->driver.engine == NULL && self->request.op == HN_OP_FINALIZE) {
+        /* Nobody else may come to give the connection back. */
+        if (!hn_operation_begin(self)) {
+            Py_XDECREF(exception);
+            return;
+        }
+    }
     if (self->driver.engine != NULL)
         hn_engine_abandon(self->driver.engine);
     Py_XSETREF(self->exception, exception);
@@ -355,8 +362,12 @@ void hn_operation_granted(hn_operation *self)
     PyObject *exception = hn_exception_take(); /* of whoever gives the lock */
     self->life = HN_LIFE_RUNNING;
     self->driver.stage = HN_RUNNING;
-    if (hn_watcher_soon(self->watcher, self) < 0)
+    if (self->watcher == NULL) { /* lost in the queue */
+        PyErr_SetString(PyExc_RuntimeError, "the event loop was closed while an operation waited");
+        give_up(self);
+    } else if (hn_watcher_soon(self->watcher, self) < 0) {
         give_up(self); /* the loop is closed */
+    }
     if (exception != NULL)
         hn_exception_raise(exception);
 }
@@ -438,7 +449,10 @@ void hn_operation_lose(hn_operation *self)
         hn_watcher_remove(self->watcher, self);
     Py_CLEAR(self->timer);
     PyObject *exception = hn_exception_take();
-    if (self->life == HN_LIFE_QUEUED) {
+    if (self->life == HN_LIFE_QUEUED && self->request.op == HN_OP_FINALIZE) {
+        if (!self->detached) /* its turn will come, and then it gives up the connection */
+            detach(self);
+    } else if (self->life == HN_LIFE_QUEUED) {
         PyErr_SetString(PyExc_RuntimeError, "the event loop was closed while an operation waited");
         leave_queue(self);
     } else if (self->life == HN_LIFE_RUNNING) {
