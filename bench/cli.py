@@ -17,12 +17,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench import growth, memory, report, rounds
+from bench import growth, memory, report, rounds, web
 from bench.scenarios import ALL_DRIVERS, ASYNC, MAIN, PEERS, TYPES, Scenario
 from bench.venvs import HOME, ROOT, UnavailableError, interpreter
 from bench.workers import DriverError, Server, Worker, environment, python_command
 
-SECTIONS = ("main", "async", "types", "memory", "growth")
+SECTIONS = ("main", "async", "types", "memory", "growth", "web")
 BOTH_MODES = ("main", "async")
 
 
@@ -120,6 +120,9 @@ class Run:
         if self.wants("memory"):
             with running([], self.chosen.tcp) as (server, _):
                 self.memory(server)
+        if self.wants("web"):
+            with running([], self.chosen.tcp) as (server, _):
+                self.web(server)
 
     def table(self, section: str, all_rows: Sequence[Scenario], workers: dict[str, Worker]) -> None:
         scenarios = self.wanted(section, all_rows)
@@ -162,6 +165,18 @@ class Run:
         say(f"\n## memory and first use, {self.mode}\n")
         say(memory.text(self.result["memory"]))
         self.missed += memory.missed(self.result["memory"])
+
+    def web(self, server: Server) -> None:
+        if reason := web.unavailable():
+            say(f"\n{reason}")
+            return
+        few, seconds = (1, 1) if self.chosen.quick else (5, 4)
+        middleware = web.middleware_us()
+        rates = web.measure(server.unix, few, seconds, progress)
+        say(f"\n## web, {self.mode}\n")
+        say(web.text(rates, middleware))
+        self.result["web"] = {"requests_per_second": rates, "middleware_us": middleware}
+        self.missed += web.missed(rates, middleware)
 
 
 def pin(cores: set[int]) -> None:

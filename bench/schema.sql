@@ -27,6 +27,8 @@ INSERT INTO accounts SELECT i, 'owner ' || i, 1000 FROM generate_series(1, 1000)
 
 CREATE UNLOGGED TABLE arrivals (id int NOT NULL, name text NOT NULL, score float8 NOT NULL);
 
+CREATE UNLOGGED TABLE access_logs (user_id int, action text);
+
 CREATE TABLE kinds (
     id int PRIMARY KEY,
     an_int int NOT NULL,
