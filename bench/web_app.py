@@ -11,7 +11,10 @@ import os
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
 
 URL = os.environ.get("BENCH_URL", "")
 POOL_SIZE = 16
@@ -19,7 +22,7 @@ USER = "SELECT id, name, email, active FROM items WHERE id = {}"
 LOG = "INSERT INTO access_logs (user_id, action) VALUES ({}, {})"
 
 
-def _app(lifespan: Any = None) -> Any:
+def _app(lifespan: Any = None) -> FastAPI:
     from fastapi import FastAPI
 
     return FastAPI(lifespan=lifespan)
