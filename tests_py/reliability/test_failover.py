@@ -121,8 +121,10 @@ def test_writes_resume_on_the_standby_and_nothing_acknowledged_is_lost(
     assert told <= kept, f"acknowledged and lost: {told - kept}"
     assert kept <= told | unsure, f"kept, and reported as not done: {kept - told - unsure}"
     assert len(rows) == len(kept)
-    for writer in writers:
-        assert len(writer.failed) <= 1, writer.failed
+    # A writer may meet a second connection that is about to end, but each costs one error only.
+    failed = [error for writer in writers for error in writer.failed]
+    assert len(failed) <= _THREADS, failed
+    assert all(isinstance(error, errors.ConnectionLost) for error in failed), failed
     tally.add(
         "failover to a synchronous standby, acknowledged writes",
         len(told),
