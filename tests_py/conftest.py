@@ -16,6 +16,7 @@ import pytest
 from support import RunPython, url_with
 
 from hypern import embedded
+from hypern._scope import _current
 from hypern.database import Database, DbSession, db, scope
 
 
@@ -65,6 +66,14 @@ def configured(database: str) -> Iterator[str]:
     Database.configure(database, max_size=4, acquire_timeout_secs=5)
     yield database
     Database.close()
+
+
+@pytest.fixture(autouse=True)
+def _no_scope_left() -> Iterator[None]:
+    """A test that leaves a scope current which has ended would make the next one's `db()` fail."""
+    yield
+    left = _current.get()
+    assert left is None or not left.ended
 
 
 @pytest.fixture(params=either.KINDS)

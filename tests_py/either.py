@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Any, Final, TypeVar, cast
 
 from hypern import database
-from hypern._scope import CURRENT
+from hypern._scope import CURRENT, _current
 from hypern._stream import AsyncStream
 from hypern.database import AsyncDbSession, AsyncTransaction, DbSession, Scope
 
@@ -86,6 +86,7 @@ class scope:  # noqa: N801 - it stands for the function of that name
         self._scope = database.scope(request_id)
 
     def __enter__(self) -> Scope:
+        self._outer = _current.get()
         return self._scope.__enter__()
 
     def __exit__(
@@ -97,7 +98,12 @@ class scope:  # noqa: N801 - it stands for the function of that name
         if _loops is None:
             self._scope.__exit__(exc_type, exc, traceback)
         else:
-            run(self._scope.__aexit__(exc_type, exc, traceback))
+            try:
+                run(self._scope.__aexit__(exc_type, exc, traceback))
+            finally:
+                _current.set(
+                    self._outer
+                )  # the task that has left the scope had a copy of the context
 
 
 def _face(session: AsyncDbSession) -> DbSession:

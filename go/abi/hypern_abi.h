@@ -133,12 +133,11 @@ typedef struct hn_buf {
     size_t len, cap;
 } hn_buf;
 
-/* A descriptor that a forked child must close, never write to. Written by Go with atomic stores,
- * read by the child's fork handler. ino 0 means "close whatever fd is"; else only if fstat agrees. */
+/* A descriptor that a forked child must close, never write to: its number is the place in the table.
+ * Written by Go with atomic stores, read by the child's fork handler, which closes the descriptor if
+ * fstat agrees. */
 typedef struct hn_fd {
-    int32_t fd_plus_1; /* 0: empty slot */
-    int32_t pad;
-    uint64_t ino;
+    uint64_t ino; /* 0: none */
 } hn_fd;
 
 typedef struct hn_boot {

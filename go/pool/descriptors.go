@@ -7,20 +7,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// slot mirrors hn_fd of the ABI header: what a forked child's handler must close.
-type slot struct {
-	fdPlus1 int32
-	_       int32
-	ino     uint64
-}
-
-// descriptors is the fork table: one slot per descriptor number. The memory is C's; the child's fork
-// handler reads it without asking Go. Without a table (Go tests) registration does nothing.
-var descriptors []slot
+// descriptors is the fork table, as hn_fd of the ABI header: for each descriptor number the inode of
+// what a forked child's handler must close, or 0. The memory is C's; the handler reads it without
+// asking Go. Without a table (Go tests) registration does nothing.
+var descriptors []uint64
 
 // UseTable gives the fork table to the package, once, before anything connects.
 func UseTable(memory unsafe.Pointer, slots int) {
-	descriptors = unsafe.Slice((*slot)(memory), slots)
+	descriptors = unsafe.Slice((*uint64)(memory), slots)
 }
 
 // watch enters fd in the fork table and returns the inode it was entered with.
@@ -30,21 +24,17 @@ func watch(fd int) uint64 {
 		return 0
 	}
 	if uint(fd) < uint(len(descriptors)) {
-		s := &descriptors[fd]
-		atomic.StoreUint64(&s.ino, st.Ino)
-		atomic.StoreInt32(&s.fdPlus1, int32(fd)+1)
+		atomic.StoreUint64(&descriptors[fd], st.Ino)
 	}
 	return st.Ino
 }
 
-// unwatch takes fd out of the table if it is still the descriptor entered with ino. It must precede
-// the close, so that a child never closes a stranger that got the same number.
+// unwatch takes fd out of the table if it is still the descriptor entered with ino. A socket is
+// closed first: a child that is forked in between finds it in the table, and a stranger that got its
+// number has another inode. Events, which all have one inode, are taken out before they are closed.
 func unwatch(fd int, ino uint64) {
 	if uint(fd) < uint(len(descriptors)) {
-		s := &descriptors[fd]
-		if atomic.LoadUint64(&s.ino) == ino {
-			atomic.StoreInt32(&s.fdPlus1, 0)
-		}
+		atomic.CompareAndSwapUint64(&descriptors[fd], ino, 0)
 	}
 }
 

@@ -60,19 +60,20 @@ func (s *Socket) detach() error {
 	if err != nil {
 		return err
 	}
-	fd, ino := -1, uint64(0)
+	was, fd, ino := -1, -1, uint64(0)
 	var dupErr error
 	err = rc.Control(func(old uintptr) {
 		if fd, dupErr = unix.FcntlInt(old, unix.F_DUPFD_CLOEXEC, 0); dupErr == nil {
-			ino = watch(fd)
-			unwatch(int(old), ino)
+			was, ino = int(old), watch(fd)
 		}
 	})
 	if err = errors.Join(err, dupErr); err != nil {
 		return err
 	}
 	s.FD, s.ino = fd, ino
-	if err := s.Conn.Close(); err != nil {
+	err = s.Conn.Close()
+	unwatch(was, ino)
+	if err != nil {
 		return err
 	}
 	s.Conn = nil
@@ -176,6 +177,7 @@ func (s *Socket) Close() error {
 		return nil
 	}
 	s.closed = true
+	err := unix.Close(s.FD)
 	unwatch(s.FD, s.ino)
-	return unix.Close(s.FD)
+	return err
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections import defaultdict
 from pathlib import Path
 
@@ -37,13 +38,16 @@ def holders(root: int, port: int) -> dict[str, set[int]]:
     return found
 
 
-def shared(root: int, port: int, times: int = 3) -> dict[str, set[int]]:
+def shared(root: int, port: int, times: int = 5) -> dict[str, set[int]]:
     """The connections that several processes hold, seen so in each of some looks.
 
-    Between a fork and the child's first instruction a child holds its parent's, and no longer.
+    Between a fork and the child's first instruction a child holds its parent's, and no longer; on a
+    busy machine it may have to wait for a processor.
     """
     found: dict[str, set[int]] | None = None
     for _ in range(times):
+        if found:
+            time.sleep(0.1)
         now = {socket: pids for socket, pids in holders(root, port).items() if len(pids) > 1}
         before = now if found is None else found
         both = {s: now[s] & before[s] for s in now.keys() & before.keys()}

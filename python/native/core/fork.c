@@ -19,15 +19,14 @@ static hn_fd *table;
 static void close_inherited(void)
 {
     for (size_t i = 0; i < HN_FD_SLOTS; i++) {
-        int32_t fd = __atomic_load_n(&table[i].fd_plus_1, __ATOMIC_ACQUIRE) - 1;
-        if (fd < 0)
+        uint64_t ino = __atomic_load_n(&table[i].ino, __ATOMIC_ACQUIRE);
+        if (ino == 0)
             continue;
         /* A descriptor closed by the parent just before the fork may by now be another file's. */
         struct stat st;
-        if (table[i].ino == 0 || (fstat(fd, &st) == 0 && (uint64_t)st.st_ino == table[i].ino))
-            close(fd);
-        table[i].ino = 0;
-        __atomic_store_n(&table[i].fd_plus_1, 0, __ATOMIC_RELEASE);
+        if (fstat((int)i, &st) == 0 && (uint64_t)st.st_ino == ino)
+            close((int)i);
+        __atomic_store_n(&table[i].ino, 0, __ATOMIC_RELEASE);
     }
 }
 
