@@ -359,7 +359,7 @@ func TestConnectTimeoutBoundsEveryPartOfConnecting(t *testing.T) {
 		"first question": {Direction: pgtest.ToServer, When: pgtest.Kind('Q'), Do: pgtest.BlackHole},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, d, proxy := beginProxied(t, func(c *pool.Config) { c.MaxSize, c.ConnectMS = 1, 150 })
+			_, d, proxy := beginProxied(t, func(c *pool.Config) { c.MaxSize, c.ConnectMS = 1, 2_000 }) // room for a busy machine to make the next one
 			proxy.Add(rule)
 			r := d.Open("r", mainAlias).Try("SELECT 1")
 			requireKind(t, r, wire.KindOperational)
