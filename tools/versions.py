@@ -6,13 +6,16 @@
 - the Python tests, on each PostgreSQL: those of the embedded server's wheel, and Debian's;
 - what is tried with processes (HYPERN_RELIABILITY=full), on the newest PostgreSQL.
 
-docs/reliability.md keeps the results; a run of some versions (`--python 3.12 --server 15`) replaces
-their columns and rows only. The exit status is 1 if a test has failed.
+Each of these is a cell, which docs/reliability.md keeps as soon as it is known, with its date. What
+has failed is run once more, alone, before the cell says so. Options choose the cells
+(`--python 3.12 --server 15 --no-processes`); `--resume` leaves out those that are there and good.
+The exit status is 1 if a test has failed twice.
 """
 
 from __future__ import annotations
 
 import argparse
+import datetime
 import hashlib
 import json
 import os
@@ -20,7 +23,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -36,6 +39,7 @@ PROCESSES = ("tests_py/reliability/test_forks.py", "tests_py/reliability/test_pr
 
 SUITE = Grid("suite", "CPython")
 FORKS = Grid("processes", "processes")
+ALL_PROCESSES = "all of these"
 
 
 def pythons() -> dict[str, str]:
@@ -81,44 +85,62 @@ def environment(version: str, interpreter: str) -> Path:
 
 @dataclass
 class Outcome:
-    """What a run of pytest has reported."""
+    """The tests of a cell by how they ended; `again`: of `passed`, those that had failed before."""
 
-    passed: int
-    skipped: int
-    wrong: int
+    passed: set[str]
+    skipped: set[str]
+    wrong: set[str]
+    again: set[str]
 
     def __str__(self) -> str:
+        text = f"{len(self.passed):,} passed, {len(self.skipped)} skipped"
         if self.wrong:
-            return f"**{self.wrong:,} failed**, {self.passed:,} passed"
-        return f"{self.passed:,} passed, {self.skipped} skipped"
+            text = f"**{len(self.wrong):,} failed**, {text}"
+        if self.again:
+            text += f", {len(self.again)} of them on a second, quiet run"
+        return f"{text} ({datetime.date.today()})"
 
 
 def pytest(python: Path, arguments: list[str], variables: dict[str, str]) -> Outcome:
-    """Run pytest in the environment, and read its report."""
+    """Run pytest in the environment, and what has failed once more, alone; read the reports."""
+    with tempfile.TemporaryDirectory() as directory:
+        cache = ["-o", f"cache_dir={directory}/cache"]
+        outcome = _run(python, [*cache, *arguments], variables)
+        if not outcome.wrong:
+            # No test at all is no success.
+            return outcome if outcome.passed else replace(outcome, wrong={"no test has run"})
+        print(f"== once more: {', '.join(sorted(outcome.wrong))}", flush=True)
+        failed = ["--last-failed", "--last-failed-no-failures", "none", "--numprocesses", "0"]
+        second = _run(python, [*cache, *arguments, *failed], variables)
+    again = outcome.wrong & second.passed
+    wrong = (outcome.wrong - again) | second.wrong
+    if wrong:
+        print(f"== failed twice: {', '.join(sorted(wrong))}", flush=True)
+    return replace(outcome, passed=outcome.passed | again, wrong=wrong, again=again)
+
+
+def _run(python: Path, arguments: list[str], variables: dict[str, str]) -> Outcome:
+    passed: set[str] = set()
+    skipped: set[str] = set()
+    wrong: set[str] = set()
     with tempfile.TemporaryDirectory() as directory:
         report = Path(directory) / "report.xml"
-        command = [str(python), *["-m", "pytest", "-q", "-p", "no:cacheprovider", "--junitxml"]]
-        subprocess.run(
-            [*command, str(report), *arguments],
-            cwd=ROOT,
-            env={**os.environ, **variables},
-            check=False,
-        )
+        command = [str(python), "-m", "pytest", "-q", "--junitxml", str(report), *arguments]
+        subprocess.run(command, cwd=ROOT, env={**os.environ, **variables}, check=False)
         if not report.exists():
-            return Outcome(0, 0, 1)
-        count = dict.fromkeys(("tests", "skipped", "failures", "errors"), 0)
-        for suite in ElementTree.parse(report).getroot().iter("testsuite"):
-            for name in count:
-                count[name] += int(suite.attrib[name])
-    wrong = count["failures"] + count["errors"]
-    outcome = Outcome(count["tests"] - count["skipped"] - wrong, count["skipped"], wrong)
-    # No test at all is no success.
-    return outcome if outcome.passed or wrong else Outcome(0, outcome.skipped, 1)
+            return Outcome(passed, skipped, {"pytest itself"}, set())
+        for case in ElementTree.parse(report).getroot().iter("testcase"):
+            found = {child.tag for child in case}
+            kind = wrong if found & {"failure", "error"} else passed
+            (skipped if "skipped" in found else kind).add(
+                f"{case.get('classname')}.{case.get('name')}"
+            )
+    return Outcome(passed - wrong, skipped - wrong, wrong, set())
 
 
 def suite(python: Path, server: str, binaries: Path, arguments: list[str]) -> Outcome:
     """The Python tests on a PostgreSQL."""
-    arguments = ["-n", "2", *arguments]
+    arguments = ["--numprocesses", "2", *arguments]
     if int(server) in POSTGRES_VERSIONS:
         return pytest(python, arguments, {"PGSERVER_POSTGRES_VERSION": server})
     own = OwnServer(binaries=binaries)
@@ -139,32 +161,48 @@ def processes(python: Path) -> tuple[Outcome, dict[str, tuple[int, str]]]:
     return outcome, rows
 
 
+def is_good(grid: Grid, row: str, column: str) -> bool:
+    """Whether a table has this cell, and no failure in it."""
+    cell = grid.cells().get(row, {}).get(column, "")
+    return "passed" in cell and "failed" not in cell
+
+
 def main() -> int:
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     have, there = pythons(), servers()
     options.add_argument("--python", nargs="*", default=list(have), choices=list(have))
     options.add_argument("--server", nargs="*", default=list(there), choices=list(there))
-    options.add_argument("arguments", nargs="*", help="for pytest, after --")
+    options.add_argument("--no-processes", action="store_true", help="the Python tests only")
+    options.add_argument("--resume", action="store_true", help="the cells that are not there yet")
+    options.add_argument("arguments", nargs="*", help="for pytest, after --; keeps nothing")
     chosen = options.parse_args()
     if missing := sorted(set(PYTHONS) - set(have)):
         print(f"not on this machine, so not tried: CPython {', '.join(missing)}")
     wrong = 0
     for version in chosen.python:
+        left = chosen.server
+        try_processes = not chosen.no_processes and not chosen.arguments
+        if chosen.resume:
+            left = [s for s in left if not is_good(SUITE, version, f"PostgreSQL {s}")]
+            try_processes = try_processes and not is_good(FORKS, ALL_PROCESSES, version)
+        if not left and not try_processes:
+            continue
         print(f"== CPython {version}: environment", flush=True)
         python = environment(version, have[version])
-        for server in chosen.server:
+        for server in left:
             print(f"== CPython {version}, PostgreSQL {server}", flush=True)
             outcome = suite(python, server, there[server], chosen.arguments)
-            wrong += outcome.wrong
+            wrong += len(outcome.wrong)
             if not chosen.arguments:
                 SUITE.keep(version, f"PostgreSQL {server}", str(outcome))
-        if chosen.arguments:
+        if not try_processes:
             continue
         print(f"== CPython {version}: processes", flush=True)
         outcome, rows = processes(python)
-        wrong += outcome.wrong
+        wrong += len(outcome.wrong)
         for what, (times, result) in rows.items():
             FORKS.keep(what, version, f"{times:,}: {result}")
+        FORKS.keep(ALL_PROCESSES, version, str(outcome))
     print(SUITE.text(), FORKS.text(), sep="\n")
     return 1 if wrong else 0
 

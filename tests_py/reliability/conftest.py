@@ -1,8 +1,8 @@
 """Fixtures of the reliability suite, and the table of what it has tried.
 
 `make test/reliability` sets HYPERN_RELIABILITY=full: everything is tried, the table is printed and
-kept in docs/reliability.md, or in the file that HYPERN_TALLY names. Without it a sample of each
-kind runs.
+kept in docs/reliability.md, or in the file that HYPERN_TALLY names, beside what is there. Without
+it a sample of each kind runs.
 """
 
 from __future__ import annotations
@@ -77,6 +77,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     terminalreporter.section("what was tried")
     terminalreporter.write_line(_tally.table())
     if path := os.environ.get("HYPERN_TALLY"):
-        Path(path).write_text(json.dumps(_tally.rows))
+        kept = Path(path)
+        before = json.loads(kept.read_text()) if kept.exists() else {}
+        kept.write_text(json.dumps({**before, **_tally.rows}))
     else:
         _tally.keep()

@@ -11,6 +11,8 @@ import contextlib
 import socket
 import struct
 import threading
+import time
+from collections import deque
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from types import TracebackType
@@ -181,6 +183,24 @@ class FaultProxy:
 _loop: asyncio.AbstractEventLoop | None = None
 _starting = threading.Lock()
 
+_BEAT = 0.05
+_delays: deque[tuple[float, float]] = deque(maxlen=10_000)  # when a beat was due, how late it was
+
+
+async def _beat() -> None:
+    while True:
+        due = time.monotonic() + _BEAT
+        await asyncio.sleep(_BEAT)
+        _delays.append((due, time.monotonic() - due))
+
+
+def longest_delay(since: float) -> float:
+    """How long the proxies have had to wait for the processor, at most, in seconds.
+
+    since: of time.monotonic().
+    """
+    return max((late for due, late in tuple(_delays) if due >= since), default=0.0)
+
 
 def _run(coroutine: Coroutine[Any, Any, _T]) -> _T:
     """Run something on the proxies' loop, which starts with the first of them."""
@@ -190,4 +210,5 @@ def _run(coroutine: Coroutine[Any, Any, _T]) -> _T:
             _loop = asyncio.new_event_loop()
             serve: Callable[[], None] = _loop.run_forever
             threading.Thread(target=serve, name="fault proxies", daemon=True).start()
+            asyncio.run_coroutine_threadsafe(_beat(), _loop)
     return asyncio.run_coroutine_threadsafe(coroutine, _loop).result(10)

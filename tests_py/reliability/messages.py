@@ -6,6 +6,7 @@ Behind a TLS handshake the messages are TLS records: their content is nobody's b
 from __future__ import annotations
 
 import asyncio
+import re
 import struct
 from dataclasses import dataclass, field
 
@@ -14,27 +15,47 @@ TO_SERVER, TO_CLIENT = "to server", "to client"
 _TLS_REQUEST = 80877103
 _CANCEL_REQUEST = 80877102
 
+# A message's name in PostgreSQL's documentation, and the part of a conversation it belongs to, if
+# that is none of the commands below.
+_OTHERS = "of its own accord"
+_LOGIN, _DESCRIBE, _ROWS, _END = (
+    "authentication",
+    "parse and describe",
+    "rows",
+    "the end of an answer",
+)
 _BY_KIND = {
-    (TO_SERVER, "p"): "authentication",
-    (TO_CLIENT, "R"): "authentication",
-    (TO_CLIENT, "K"): "authentication",
-    (TO_SERVER, "P"): "parse and describe",
-    (TO_SERVER, "D"): "parse and describe",
-    (TO_CLIENT, "1"): "parse and describe",
-    (TO_CLIENT, "t"): "parse and describe",
-    (TO_CLIENT, "T"): "parse and describe",
-    (TO_CLIENT, "n"): "parse and describe",
-    (TO_SERVER, "B"): "bind",
-    (TO_CLIENT, "2"): "bind",
-    (TO_SERVER, "E"): "execute",
-    (TO_CLIENT, "C"): "execute",
-    (TO_CLIENT, "s"): "execute",
-    (TO_CLIENT, "E"): "an error",
-    (TO_CLIENT, "D"): "rows",
-    (TO_SERVER, "S"): "the end of an answer",
-    (TO_CLIENT, "Z"): "the end of an answer",
-    (TO_CLIENT, "S"): "a setting",
-    (TO_SERVER, "X"): "close",
+    (TO_SERVER, "B"): ("Bind", "bind"),
+    (TO_SERVER, "C"): ("Close", "close of a statement or portal"),
+    (TO_SERVER, "D"): ("Describe", _DESCRIBE),
+    (TO_SERVER, "E"): ("Execute", "execute"),
+    (TO_SERVER, "P"): ("Parse", _DESCRIBE),
+    (TO_SERVER, "Q"): ("Query", "connect"),  # asks which server process it has got
+    (TO_SERVER, "S"): ("Sync", _END),
+    (TO_SERVER, "X"): ("Terminate", "close"),
+    (TO_SERVER, "p"): ("SASLResponse", _LOGIN),
+    (TO_CLIENT, "1"): ("ParseComplete", _DESCRIBE),
+    (TO_CLIENT, "2"): ("BindComplete", "bind"),
+    (TO_CLIENT, "3"): ("CloseComplete", "close of a statement or portal"),
+    (TO_CLIENT, "A"): ("NotificationResponse", _OTHERS),
+    (TO_CLIENT, "C"): ("CommandComplete", "execute"),
+    (TO_CLIENT, "D"): ("DataRow", _ROWS),
+    (TO_CLIENT, "E"): ("ErrorResponse", "an error"),
+    (TO_CLIENT, "I"): ("EmptyQueryResponse", "execute"),
+    (TO_CLIENT, "K"): ("BackendKeyData", _LOGIN),
+    (TO_CLIENT, "N"): ("NoticeResponse", _OTHERS),
+    (TO_CLIENT, "S"): ("ParameterStatus", "a setting"),
+    (TO_CLIENT, "T"): ("RowDescription", _DESCRIBE),
+    (TO_CLIENT, "Z"): ("ReadyForQuery", _END),
+    (TO_CLIENT, "n"): ("NoData", _DESCRIBE),
+    (TO_CLIENT, "s"): ("PortalSuspended", _ROWS),
+    (TO_CLIENT, "t"): ("ParameterDescription", _DESCRIBE),
+}
+_BY_LOGIN = {
+    0: "AuthenticationOk",
+    10: "AuthenticationSASL",
+    11: "AuthenticationSASLContinue",
+    12: "AuthenticationSASLFinal",
 }
 _BY_COMMAND = {
     "BEGIN": "BEGIN",
@@ -49,14 +70,15 @@ _BY_COMMAND = {
 
 @dataclass(frozen=True)
 class Message:
-    """A message that came by: the how-manieth of its connection and direction, its length, and the
-    part of a conversation it belongs to."""
+    """A message that came by: the how-manieth of its connection and direction, its length, its
+    name, and the part of a conversation it belongs to."""
 
     connection: int
     direction: str
     index: int
     kind: str
     length: int
+    name: str = ""
     phase: str = ""
 
 
@@ -85,28 +107,42 @@ class Framing:
 
     def describe(self, number: int, direction: str, index: int, data: bytes) -> Message:
         """What a message is; it is to be asked for each one, in order."""
-        kind, phase = "tls", "TLS"
-        if not self.tls and len(data) > 1:
-            startup = direction == TO_SERVER and not self.typed
-            kind = "startup" if startup else chr(data[0])
-            phase = self._introduce(data) if startup else self._phase(direction, kind, data)
-        return Message(number, direction, index, kind, len(data), phase)
+        if self.tls or len(data) == 1:
+            name = "the answer to SSLRequest" if len(data) == 1 else f"a record {direction}"
+            kind, phase = "tls", "TLS"
+        elif direction == TO_SERVER and not self.typed:
+            kind, (name, phase) = "startup", self._introduce(data)
+        else:
+            kind = chr(data[0])
+            name, phase = self._name(direction, kind, data)
+        return Message(number, direction, index, kind, len(data), name, phase)
 
-    def _introduce(self, data: bytes) -> str:
+    def _introduce(self, data: bytes) -> tuple[str, str]:
         (code,) = struct.unpack_from("!I", data, 4)
         self.asked_for_tls = code == _TLS_REQUEST
         self.typed = not self.asked_for_tls
-        return {_TLS_REQUEST: "TLS", _CANCEL_REQUEST: "cancel"}.get(code, "connect")
+        known = {_TLS_REQUEST: ("SSLRequest", "TLS"), _CANCEL_REQUEST: ("CancelRequest", "cancel")}
+        return known.get(code, ("StartupMessage", "connect"))
 
-    def _phase(self, direction: str, kind: str, data: bytes) -> str:
+    def _name(self, direction: str, kind: str, data: bytes) -> tuple[str, str]:
+        if (direction, kind) == (TO_CLIENT, "R"):
+            code = int.from_bytes(data[5:9], "big")
+            return _BY_LOGIN.get(code, f"authentication request {code}"), _LOGIN
+        if (direction, kind) == (TO_SERVER, "p") and data[5:].startswith(b"SCRAM-"):
+            return "SASLInitialResponse", _LOGIN
         word = ""
         if direction == TO_SERVER and kind == "P":
             name, sql = data[5:].split(b"\0")[:2]
-            word = self.said[name] = (sql.split() or [b""])[0].decode()
+            word = self.said[name] = _first_word(sql)
         elif direction == TO_SERVER and kind == "B":
             word = self.said[b""] = self.said.get(data[5:].split(b"\0")[1], "")
         elif direction == TO_SERVER and kind == "E":
             word = self.said.get(b"", "")
-        elif direction == TO_CLIENT and kind == "C":
-            word = data[5:].rstrip(b"\0").split()[0].decode()
-        return _BY_COMMAND.get(word) or _BY_KIND.get((direction, kind), "another message")
+        elif (direction, kind) in ((TO_SERVER, "Q"), (TO_CLIENT, "C")):
+            word = _first_word(data[5:])
+        message, phase = _BY_KIND.get((direction, kind), (f"message {kind!r}", _OTHERS))
+        return message, _BY_COMMAND.get(word, phase)
+
+
+def _first_word(sql: bytes) -> str:
+    return re.split(rb"\W", sql.lstrip(), maxsplit=1)[0].decode()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +19,7 @@ from reliability.fault_proxy import (
     SLOW,
     Fault,
     FaultProxy,
+    longest_delay,
 )
 from reliability.messages import TO_CLIENT, TO_SERVER, Message
 from reliability.own_server import PASSWORD, OwnServer
@@ -36,6 +38,9 @@ from hypern.database import Database, db, scope
 
 _RESULT = "nothing wrong, nothing lost, nothing left open; the next request is served"
 _BLOCKING, _AWAITED, _TLS = "blocking", "awaited", "TLS"
+
+# In seconds. On a core of its own this suite has the proxies' event loop wait for 0.02 (99 of 100).
+_BUSY = 0.25
 
 # Of a TLS connection only its making is new: a record later is some messages of the matrix without.
 _HANDSHAKE = 24
@@ -92,14 +97,16 @@ def _connections(alias: str) -> int:
         return count
 
 
-def _late(outcomes: list[Outcome]) -> bool:
+def _late(outcomes: list[Outcome], since: float) -> bool:
     """Whether a call's own time has run out because this machine has too much to do."""
     failed = [o.error for o in outcomes if o.error is not None]
     slow = any(
-        isinstance(e, (errors.QueryCanceled, errors.PoolTimeout)) or "connect_timeout" in str(e)
+        isinstance(e, (errors.QueryCanceled, errors.PoolTimeout))
+        or "connect_timeout" in str(e)
+        or "did not end in time" in str(e)
         for e in failed
     )
-    return slow and os.getloadavg()[0] > 2 * (os.cpu_count() or 1)
+    return slow and (os.getloadavg()[0] > 2 * (os.cpu_count() or 1) or longest_delay(since) > _BUSY)
 
 
 def _try(server: OwnServer, fault: Fault, run: str, way: str) -> str | None:
@@ -107,11 +114,12 @@ def _try(server: OwnServer, fault: Fault, run: str, way: str) -> str | None:
     it."""
     with FaultProxy(server.port, fault) as proxy:
         configure(_url(server, proxy.port, way), run, PASSWORD)
+        began = time.monotonic()
         outcomes = run_requests(run, run, way == _AWAITED)
         met = proxy.fired.is_set()
         later = run + " again"
         again = run_requests(run, later, way == _AWAITED)
-        if _late(again):
+        if _late(again, began):
             later = run + " at last"
             again = run_requests(run, later, way == _AWAITED)
         status = Database.status(run)
@@ -122,7 +130,7 @@ def _try(server: OwnServer, fault: Fault, run: str, way: str) -> str | None:
     broken = broken_promises(outcomes, run, "admin")
     broken += broken_promises(again, later, "admin")
     failed_again = [o for o in again if o.error is not None]
-    if fault.what == SLOW and not _late(outcomes):
+    if fault.what == SLOW and not _late(outcomes, began):
         broken += [f"slowness alone is an error: {o.error!r}" for o in outcomes if o.error]
     if fault.what == BLACK_HOLE and failed_again:
         # What travels right behind a reset whose answer the hole has swallowed is lost with it.
@@ -134,7 +142,7 @@ def _try(server: OwnServer, fault: Fault, run: str, way: str) -> str | None:
     if status.in_use or status.waiting:
         broken.append(f"left behind: {status}")
     assert not broken, f"{fault}: " + "; ".join(broken)
-    return fault.message.phase if proxy.fired.is_set() else None
+    return f"{fault.message.phase}: {fault.message.name}" if proxy.fired.is_set() else None
 
 
 def _sockets() -> int:
@@ -169,12 +177,12 @@ def test_no_fault_makes_a_wrong_answer_or_leaves_anything_behind(
             executor.submit(_try, own_server, fault, f"{what} {direction} {way} {n}", way)
             for n, fault in enumerate(faults)
         ]
-        met = Counter(phase for run in runs if (phase := run.result()) is not None)
+        met = Counter(where for run in runs if (where := run.result()) is not None)
     wait_until(lambda: _sockets() - Database.status("admin").size == before)
     assert met.total() >= 0.8 * len(faults), "the conversation did not repeat itself"
     tally.add(f"{what}, {direction}, before and within each message, {way}", met.total(), _RESULT)
-    for phase, times in sorted(met.items()):
-        tally.add(f"any of these at: {phase}", times, _RESULT)
+    for where, times in sorted(met.items()):
+        tally.add(f"any of these at {where}", times, _RESULT)
 
 
 @pytest.mark.parametrize("what", [CUT, RESET, HALF_CLOSE])

@@ -4,6 +4,9 @@
  * connection stays usable; if that takes longer than the grace period, or the user interrupts
  * again, the connection is shut down. Where nothing is with the server yet, the operation is given
  * up at once.
+ *
+ * Each of these stages begins with a look, after its time: an answer that has come while the thread
+ * could not run (somebody kept the GIL) counts.
  */
 #include "engine/drive.h"
 
@@ -76,6 +79,7 @@ static void interrupt(hn_driver *d)
 static bool wait_for_core(hn_driver *d, hn_wake *wake)
 {
     const hn_engine *e = d->engine;
+    bool late = hn_ms_until(d->limit, 1) == 0;
     hn_time until = e->need_until < d->limit ? e->need_until : d->limit;
     int ready = hn_wait_fd(e->need_fd, e->need_events, until);
     *wake = ready == 1 ? HN_WAKE_READY : HN_WAKE_TIMEOUT;
@@ -85,7 +89,7 @@ static bool wait_for_core(hn_driver *d, hn_wake *wake)
     }
     if (ready == 1 || hn_ms_until(e->need_until, 1) == 0)
         return true;
-    if (hn_ms_until(d->limit, 1) > 0)
+    if (!late)
         return false;
     /* The caller's own time is up: the core reports what was waited for. But the end of a cancelled
      * operation is waited for on our account, and then it is the connection that must go. */
@@ -100,7 +104,8 @@ PyObject *hn_drive(hn_engine *e, hn_time deadline)
     hn_driver d = {.engine = e, .stage = HN_RUNNING, .limit = deadline};
     hn_wake wake = HN_WAKE_READY;
     for (;;) {
-        if (hn_engine_advance(e, wake, hn_ms_until(d.limit, HN_TICK_MS)) == HN_OVER)
+        int left = hn_ms_until(d.limit, HN_TICK_MS);
+        if (hn_engine_advance(e, wake, left) == HN_OVER)
             return hn_engine_result(e);
         if (e->need == HN_NEED_WAIT) {
             while (!wait_for_core(&d, &wake))
@@ -109,7 +114,7 @@ PyObject *hn_drive(hn_engine *e, hn_time deadline)
         }
         if (PyErr_CheckSignals() < 0)
             interrupt(&d);
-        else if (hn_ms_until(d.limit, 1) == 0)
+        else if (left == 0)
             hn_driver_escalate(&d);
     }
 }
