@@ -1,7 +1,8 @@
 """The command line: measure hypern against its peers and libpq, and say which goals are missed.
 
 By default everything is measured, in several minutes: the main table with client and server
-pinned to one core and once more unpinned, then the types, memory and growth, pinned.
+pinned to one core and once more unpinned, then the types, memory and growth, pinned; and how
+long coroutines wait, with the client on that core and the server on the others.
 """
 
 from __future__ import annotations
@@ -17,12 +18,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench import growth, memory, report, rounds, web
+from bench import growth, latency, memory, report, rounds, web
 from bench.scenarios import ALL_DRIVERS, ASYNC, MAIN, PEERS, TYPES, Scenario
 from bench.venvs import HOME, ROOT, UnavailableError, interpreter
 from bench.workers import DriverError, Server, Worker, environment, python_command
 
-SECTIONS = ("main", "async", "types", "memory", "growth", "web")
+SECTIONS = ("main", "async", "types", "memory", "growth", "latency", "web")
 BOTH_MODES = ("main", "async")
 
 
@@ -85,9 +86,10 @@ def running(drivers: Sequence[str], tcp: bool) -> Iterator[tuple[Server, dict[st
 class Run:
     """One mode (pinned or unpinned) of everything that was asked for."""
 
-    def __init__(self, chosen: argparse.Namespace, mode: str) -> None:
+    def __init__(self, chosen: argparse.Namespace, mode: str, other_cores: set[int]) -> None:
         self.chosen = chosen
         self.mode = mode
+        self.other_cores = other_cores
         rows = [
             *self.wanted("main", MAIN),
             *self.wanted("async", ASYNC),
@@ -120,6 +122,8 @@ class Run:
         if self.wants("memory"):
             with running([], self.chosen.tcp) as (server, _):
                 self.memory(server)
+        if self.wants("latency") and "hypern" not in self.chosen.without:
+            self.latency()
         if self.wants("web"):
             with running([], self.chosen.tcp) as (server, _):
                 self.web(server)
@@ -166,6 +170,18 @@ class Run:
         say(memory.text(self.result["memory"]))
         self.missed += memory.missed(self.result["memory"])
 
+    def latency(self) -> None:
+        """Here the server has cores of its own: whoever shares one waits for the scheduler."""
+        cores = os.sched_getaffinity(0)
+        pin(self.other_cores or cores)
+        with running([], self.chosen.tcp) as (server, _):
+            pin(cores)
+            progress("measuring latency")
+            self.result["latency"] = latency.measure(server, self.chosen.rounds, self.chosen.tcp)
+        say(f"\n## latency, {self.mode}\n")
+        say(latency.text(self.result["latency"]))
+        self.missed += latency.missed(self.result["latency"])
+
     def web(self, server: Server) -> None:
         if reason := web.unavailable():
             say(f"\n{reason}")
@@ -196,8 +212,9 @@ def compare(chosen: argparse.Namespace) -> int:
     result: dict[str, Any] = {}
     missed: list[str] = []
     for mode in modes:
-        pin({core} if mode == "pinned" else all_cores)
-        run = Run(chosen, mode)
+        cores = {core} if mode == "pinned" else all_cores
+        pin(cores)
+        run = Run(chosen, mode, all_cores - cores)
         run.everything()
         result[mode] = run.result
         missed += [f"{mode}: {row}" for row in run.missed]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-import subprocess
 import sys
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -14,9 +14,12 @@ from bench import report
 from bench.scenarios import ALL_ROWS
 from bench.venvs import ROOT
 from bench.worker import memory_of, resident
-from bench.workers import Server, Worker, environment, python_command
+from bench.workers import Server, Worker, in_process
 
 PEAK_GOAL = 1.1
+FEW_ROWS, MANY_ROWS = 10_000, 1_000_000
+STREAM_GOAL = 2**20
+"""Bytes that a stream of many rows may take beyond what one of few takes."""
 POOLS = 20
 
 
@@ -69,13 +72,43 @@ def first_use(url: str) -> dict[str, Any]:
     return {"seconds": seconds, "idle pool": per_pool}
 
 
-def in_process(driver: str, *arguments: str) -> Any:
-    """Run this module's main in a process that has the driver's package."""
-    command = python_command(driver, "bench.memory", *arguments)
-    done = subprocess.run(
-        command, cwd=ROOT, env=environment(driver), stdout=subprocess.PIPE, text=True, check=True
-    )
-    return json.loads(done.stdout)
+def streamed(url: str) -> dict[str, dict[str, int]]:
+    """Peak memory of a stream by its kind and number of rows, once a connection, its buffers and
+    the allocator's arenas are there.
+    """
+    from hypern.database import Database, adb, db, scope
+
+    Database.configure(url, max_size=1)
+    sql = f"{ALL_ROWS}, generate_series(1, 10) LIMIT $1"
+
+    def blocking(rows: int) -> int:
+        with scope():
+            return sum(1 for _ in db().stream(sql, [rows]))
+
+    async def awaited(rows: int) -> int:
+        count = 0
+        async with scope():
+            async for _ in adb().stream(sql, [rows]):
+                count += 1
+        return count
+
+    loop = asyncio.new_event_loop()
+
+    def peak(kind: str, rows: int) -> int:
+        def read() -> None:
+            seen = blocking(rows) if kind == "blocking" else loop.run_until_complete(awaited(rows))
+            if seen != rows:
+                raise ValueError(f"a stream of {rows} rows, {kind}: {seen} came")
+
+        return memory_of(read)["peak"]
+
+    peaks = {}
+    for kind in ("blocking", "awaited"):
+        peak(kind, FEW_ROWS)
+        peaks[kind] = {str(rows): peak(kind, rows) for rows in (FEW_ROWS, MANY_ROWS)}
+    Database.close()
+    loop.close()
+    return peaks
 
 
 def libraries() -> dict[str, int]:
@@ -86,7 +119,7 @@ def libraries() -> dict[str, int]:
 
 
 def measure(server: Server, drivers: Sequence[str], tcp: bool) -> dict[str, Any]:
-    plain = in_process("harness", "list")
+    plain = in_process("harness", "bench.memory", "list")
     peaks: dict[str, Any] = {"the same list in Python": plain}
     for driver in drivers:
         if driver != "floor":
@@ -95,7 +128,9 @@ def measure(server: Server, drivers: Sequence[str], tcp: bool) -> dict[str, Any]
             worker.stop()
     result: dict[str, Any] = {"rows": peaks}
     if "hypern" in drivers:
-        result["first use"] = in_process("hypern", "first", server.url("hypern", tcp))
+        url = server.url("hypern", tcp)
+        result["first use"] = in_process("hypern", "bench.memory", "first", url)
+        result["streams"] = in_process("hypern", "bench.memory", "streams", url)
         result["libraries"] = libraries()
     return result
 
@@ -110,6 +145,15 @@ def text(result: dict[str, Any]) -> str:
         rows.append([name, peak, held, report.verdict(ratio, goal)])
     heads = ["100,000 rows x 6", "peak", "held", "peak / the list"]
     parts = [report.table(heads, rows)]
+    if "streams" in result:
+        rows = []
+        for kind, peaks in result["streams"].items():
+            growth = grown(peaks)
+            sizes = [report.size(peak) for peak in peaks.values()]
+            said = report.size(growth) + (" MISSED" if growth > STREAM_GOAL else "")
+            rows.append([kind, *sizes, said, report.size(STREAM_GOAL)])
+        heads = ["peak of a stream", f"{FEW_ROWS:,} rows", f"{MANY_ROWS:,} rows", "growth", "goal"]
+        parts.append(report.table(heads, rows))
     if "first use" in result:
         use = result["first use"]
         lines = [[step, f"{value * 1e3:.2f} ms"] for step, value in use["seconds"].items()]
@@ -119,17 +163,32 @@ def text(result: dict[str, Any]) -> str:
     return "\n\n".join(parts)
 
 
+def grown(peaks: dict[str, int]) -> int:
+    """What many rows take beyond few."""
+    return peaks[str(MANY_ROWS)] - peaks[str(FEW_ROWS)]
+
+
 def missed(result: dict[str, Any]) -> list[str]:
+    over = []
     rows = result["rows"]
-    if "hypern" not in rows:
-        return []
-    ratio = rows["hypern"]["peak"] / rows["the same list in Python"]["peak"]
-    over = ratio > PEAK_GOAL
-    return [f"peak memory of 100,000 rows: {ratio:.2f} > {PEAK_GOAL}"] if over else []
+    if "hypern" in rows:
+        ratio = rows["hypern"]["peak"] / rows["the same list in Python"]["peak"]
+        if ratio > PEAK_GOAL:
+            over.append(f"peak memory of 100,000 rows: {ratio:.2f} > {PEAK_GOAL}")
+    for kind, peaks in result.get("streams", {}).items():
+        if grown(peaks) > STREAM_GOAL:
+            growth, goal = report.size(grown(peaks)), report.size(STREAM_GOAL)
+            over.append(f"growth of a stream, {kind}: {growth} > {goal}")
+    return over
 
 
 def main() -> None:
-    print(json.dumps(memory_of(same_list) if sys.argv[1] == "list" else first_use(sys.argv[2])))
+    what, *url = sys.argv[1:]
+    if what == "list":
+        answer: Any = memory_of(same_list)
+    else:
+        answer = {"first": first_use, "streams": streamed}[what](*url)
+    print(json.dumps(answer))
 
 
 if __name__ == "__main__":

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import threading
 from pathlib import Path
+from typing import Any
 
 from bench.venvs import ROOT, UnavailableError, floor_program, our_package, python_for
 
@@ -28,6 +30,20 @@ def environment(driver: str) -> dict[str, str]:
 
 def python_command(driver: str, module: str, *arguments: str) -> list[str]:
     return [str(python_for(driver)), "-m", module, *arguments]
+
+
+def in_process(driver: str, module: str, *arguments: str) -> Any:
+    """What a module of ours prints as JSON, run in a process that has the driver's package."""
+    done = subprocess.run(
+        python_command(driver, module, *arguments),
+        cwd=ROOT,
+        env=environment(driver),
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    if done.returncode != 0:
+        raise DriverError(f"{driver}, {module} {arguments[0]}: its messages are above")
+    return json.loads(done.stdout)
 
 
 class Server:

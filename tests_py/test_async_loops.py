@@ -1,15 +1,12 @@
-"""Event loops of every kind, several of them, closed too early, after a fork; and that none is ever
-kept waiting."""
+"""Event loops of every kind, several of them, closed too early, after a fork; that none is kept
+waiting is in test_async_latency.py."""
 
 from __future__ import annotations
 
 import asyncio
 import gc
-import logging
 import os
 import threading
-import time
-import tracemalloc
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -181,66 +178,6 @@ def test_a_forked_child_has_a_loop_and_a_pool_of_its_own() -> None:
             os._exit(status)
     assert os.waitpid(child, 0)[1] == 0
     assert asyncio.run(ask(3)) == 3
-
-
-def test_debug_mode_finds_no_slow_callback(caplog: pytest.LogCaptureFixture) -> None:
-    async def main() -> int:
-        asyncio.get_running_loop().slow_callback_duration = 0.1
-        async with scope():
-            return len(await adb().query(LONG))
-
-    with caplog.at_level(logging.WARNING, "asyncio"):
-        assert asyncio.run(main(), debug=True) == 100_000
-    assert [record.getMessage() for record in caplog.records] == []
-
-
-def test_long_results_leave_the_loop_to_others() -> None:
-    """The longest step is judged by the time this thread computed in it, so that a busy machine
-    does not fail the test.
-    """
-    longest = 0.0
-    done = False
-    kept: list[list[dict[str, object]]] = []  # to let go of a result is a long step, the caller's
-
-    async def tick() -> None:
-        nonlocal longest
-        while not done:
-            began = time.thread_time()
-            await asyncio.sleep(0)
-            longest = max(longest, time.thread_time() - began)
-
-    async def main() -> None:
-        nonlocal done
-
-        async def fetch() -> int:
-            async with scope():
-                kept.append(await adb().query(LONG))
-            return len(kept[-1])
-
-        ticker = asyncio.ensure_future(tick())
-        assert await asyncio.gather(*(fetch() for _ in range(4))) == [100_000] * 4
-        done = True
-        await ticker
-
-    gc.collect()
-    gc.disable()  # a full collection is not the library's, and takes as long as the heap is large
-    asyncio.run(main())
-    gc.enable()
-    assert longest < 0.02
-
-
-def test_a_stream_holds_a_few_chunks_whatever_the_result() -> None:
-    async def peak(count: int) -> int:
-        async with scope():
-            tracemalloc.start()
-            async for _ in adb().stream("SELECT n FROM generate_series(1, $1::int) n", [count]):
-                pass
-            most = tracemalloc.get_traced_memory()[1]
-            tracemalloc.stop()
-        return most
-
-    small, large = asyncio.run(peak(10_000)), asyncio.run(peak(100_000))
-    assert large < small * 1.2
 
 
 @pytest.mark.parametrize("how", ["break", "cancel", "raise"])

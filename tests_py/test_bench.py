@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from bench import memory, scenarios
+from bench import latency, memory, scenarios
 
 ROOT = Path(__file__).parent.parent
-FEW = ("select_1", "request", "rows_8", "many", "crowd")
+FEW = ("select_1", "request", "rows_8", "many", "crowd", "async_queries")
 
 
 @pytest.mark.timeout(300)
@@ -24,7 +24,8 @@ def test_one_short_round_measures_every_driver(tmp_path: Path) -> None:
     if shutil.which("pg_config") is None:
         without.append("floor")  # a C program against libpq
     figures = tmp_path / "figures.json"
-    command = [sys.executable, "-m", "bench", "--quick", "--only", *FEW, "growth", "memory"]
+    command = [sys.executable, "-m", "bench", "--quick", "--only", *FEW]
+    command += ["growth", "memory", "latency"]
     done = subprocess.run(
         [*command, "--json", str(figures), "--without", *without],
         cwd=ROOT,
@@ -35,14 +36,20 @@ def test_one_short_round_measures_every_driver(tmp_path: Path) -> None:
         pytest.skip(f"the drivers to compare with come from PyPI: {done.stderr[-300:]}")
     assert done.returncode == 0, done.stdout + done.stderr
     measured = json.loads(figures.read_text())["pinned"]
-    rows = {row["key"]: row for row in [*measured["main"], *measured["growth"]]}
+    sections = (measured["main"], measured["async"], measured["growth"])
+    rows = {row["key"]: row for section in sections for row in section}
     for key in FEW:
-        scenario = next(s for s in scenarios.MAIN if s.key == key)
-        drivers = {*scenario.peers, "hypern", *(["floor"] if scenario.floor else [])}
+        scenario = next(s for s in (*scenarios.MAIN, *scenarios.ASYNC) if s.key == key)
+        drivers = {*scenario.peers, scenario.ours, *(["floor"] if scenario.floor else [])}
         assert set(rows[key]["medians"]) == drivers - set(without), key
         assert all(seconds > 0 for seconds in rows[key]["medians"].values()), key
         assert f"| {scenario.title} " in done.stdout
     for curve in ("rows", "columns", "threads", "connections", "length", "statements"):
         assert any(key.startswith(f"{curve} ") for key in rows), curve
     assert set(measured["memory"]["first use"]["seconds"]) >= {"import", "load the core"}
+    assert set(measured["memory"]["streams"]) == {"blocking", "awaited"}
     assert memory.missed(measured["memory"]) == []
+    for loop in ("asyncio", "uvloop"):
+        for what, seconds, _ in latency.figures(measured["latency"][loop]):
+            assert seconds >= 0, what
+            assert f"| {what} " in done.stdout
