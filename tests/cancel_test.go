@@ -20,7 +20,7 @@ func running(t *testing.T, db *pgtest.DB, s *pgtest.Session) (outcome func() pgt
 	var r pgtest.Result
 	var wait sync.WaitGroup
 	wait.Go(func() { r = s.Try(longSleep) })
-	db.AwaitActive("pg_sleep")
+	db.Await("SELECT count(*) > 0 FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'", "t")
 	return func() pgtest.Result { wait.Wait(); return r }
 }
 

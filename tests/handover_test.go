@@ -112,11 +112,11 @@ func TestAStatementBehindAResetThatFailsRunsOnceOnAnotherConnection(t *testing.T
 	require.Equal(t, 1, d.Status(mainAlias).Size)
 }
 
-func TestAConnectionHandedOverToSomeoneWhoLeavesIsNotUsedAgain(t *testing.T) {
+func TestAConnectionHandedOverToSomeoneWhoLeavesIsReset(t *testing.T) {
 	t.Parallel()
 	_, d := begin(t, oneConnection)
 	s := d.Open("r", mainAlias)
-	s.Query("SELECT 1")
+	pid := s.Value("SELECT pg_backend_pid()")
 	s.Execute("SET application_name = 'left behind'")
 	next := d.Open("next", mainAlias)
 	next.Hook = func(p pgtest.Point) pgtest.Action {
@@ -129,4 +129,5 @@ func TestAConnectionHandedOverToSomeoneWhoLeavesIsNotUsedAgain(t *testing.T) {
 	require.NotNil(t, next.Try("SELECT 1").Fault)
 	next.Hook = nil
 	require.NotEqual(t, "left behind", next.Value("SHOW application_name"))
+	require.Equal(t, pid, next.Value("SELECT pg_backend_pid()"))
 }

@@ -93,7 +93,6 @@ const (
 	InReparse   = C.HN_IN_REPARSE
 	InCancelled = C.HN_IN_CANCELLED
 	InGuess     = C.HN_IN_GUESS
-	InPrompt    = C.HN_IN_PROMPT
 	InKept      = C.HN_IN_KEPT
 
 	Again = C.HN_AGAIN

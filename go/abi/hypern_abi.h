@@ -77,8 +77,7 @@ enum {
                         * after WANT_ROWS: a row does not fit the description */
     HN_IN_CANCELLED = 8, /* the caller has given up on the result: timeout=, interrupt, a bad row */
     HN_IN_GUESS = 16,  /* STATEMENT: body was encoded for plan; without it the core must ask ENCODE */
-    HN_IN_KEPT = 64,   /* MANY: C still has every row it has sent, and can encode them anew */
-    HN_IN_PROMPT = 32  /* a thread waits for nothing but this: it sends as soon as it is told to */
+    HN_IN_KEPT = 32    /* MANY: C still has every row it has sent, and can encode them anew */
 };
 
 /* hn_call.io_flags, with HN_WANT_IO */
@@ -164,6 +163,7 @@ typedef struct hn_call {
     int32_t io_errno;
     int32_t wait_left_ms; /* the caller's own time limit for what is to come; -1: none */
     int64_t chunk;        /* STREAM, FETCH: most rows to receive */
+    uint64_t home;        /* the event loop in whose thread this step is made; 0: none */
     /* in and out: the description the body is encoded for; 0: none */
     uint64_t plan;
     /* in and out: the number of the session's open stream. In with FETCH and STREAM_END; out with
@@ -179,7 +179,8 @@ typedef struct hn_call {
     int64_t count;   /* DONE: rows affected, or returned, as the command tag says. FINALIZE: 1 if the
                       * transaction to be committed had been aborted, -1 if there was no session left */
     uint32_t state;  /* as hypern_state answers */
-    uint32_t pad;
+    int32_t woke;    /* FINALIZE: the descriptor of a WAIT of the same home that is over by this
+                      * step, though it does not become readable: C goes on with it; -1: none */
     hn_buf head, tail, out; /* Go sets len to 0 at each step, then appends */
 } hn_call;
 

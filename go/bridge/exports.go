@@ -132,11 +132,13 @@ func step(s *session.Session, call *C.hn_call) {
 		Chunk:   int64(call.chunk),
 		Plan:    uint64(call.plan),
 		Stream:  uint64(call.stream),
+		Home:    uint64(call.home),
 		Head:    empty(&call.head),
 		Tail:    empty(&call.tail),
 		Out:     empty(&call.out),
 		FD:      -1,
 		WaitMS:  -1,
+		Woke:    -1,
 	}
 	s.Step(&c)
 	if c.Want == abi.WantFail {
@@ -147,6 +149,7 @@ func step(s *session.Session, call *C.hn_call) {
 	call.fd = C.int32_t(c.FD)
 	call.events = 1 // POLLIN: nothing else is waited for outside an I/O
 	call.wait_ms = C.int32_t(min(c.WaitMS, 1<<31-1))
+	call.woke = C.int32_t(c.Woke)
 	call.zs = C.int32_t(c.ZS)
 	call.count = C.int64_t(c.Count)
 	call.plan = C.uint64_t(c.Plan)

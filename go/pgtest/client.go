@@ -32,6 +32,7 @@ const (
 	Abandon               // give the operation up
 	TimeOut               // WAIT: say that the time ran out
 	HangUp                // IO: say that the connection has ended
+	Resume                // WAIT: go on, whatever the descriptor says
 )
 
 // Session drives one session.Session as the C side does. One operation runs at a time.
@@ -46,6 +47,10 @@ type Session struct {
 	TypeRows []byte
 	// Guess turns off encoding for a description that is known: every statement asks for it.
 	NoGuess bool
+	// Home is the event loop that drives the session's operations, if any.
+	Home uint64
+	// FD is the descriptor that the operation's last step spoke of.
+	FD int
 
 	t      testing.TB
 	driver *Driver
@@ -62,6 +67,7 @@ type Result struct {
 	Stream uint64
 	Fault  *wire.Fault
 	Wants  []abi.Want // what the core asked for, in order
+	Woke   int        // the descriptor of the waiter to be told; -1: none
 }
 
 // Run runs one operation to its end. text is the statement or the savepoint's name.
@@ -164,7 +170,7 @@ func (s *Session) run(o *operation, op abi.Op, flags uint32) Result {
 	s.t.Helper()
 	s.in, o.stop = nil, func() {}
 	defer func() { o.stop() }()
-	start := session.Call{Op: op, Flags: flags | abi.InPrompt, SQL: o.sql, Chunk: o.chunk, Stream: o.stream}
+	start := session.Call{Op: op, Flags: flags, SQL: o.sql, Chunk: o.chunk, Stream: o.stream}
 	if p := s.driver.plan(s.alias, o.sql); p != nil && (op == abi.OpStatement || op == abi.OpStream) && !s.NoGuess && flags == 0 {
 		if body, err := p.encode(o.params); err == nil {
 			o.body, start.Plan = body, p.number
@@ -182,12 +188,14 @@ func (s *Session) run(o *operation, op abi.Op, flags uint32) Result {
 		}
 	}
 	o.result.Count, o.result.State, o.result.Stream = o.call.Count, o.call.State, o.call.Stream
+	o.result.Woke = o.call.Woke
 	return o.result
 }
 
 // step makes the next step: the input is the caller's, the output replaces the previous one.
 func (o *operation) step(in session.Call) {
-	in.BodyLen, in.FD, in.WaitMS = len(o.body), -1, -1
+	in.Home = o.session.Home
+	in.BodyLen, in.FD, in.WaitMS, in.Woke = len(o.body), -1, -1, -1
 	if in.Plan == 0 {
 		in.Plan = o.call.Plan
 	}
@@ -196,6 +204,7 @@ func (o *operation) step(in session.Call) {
 	}
 	o.session.Core.Step(&in)
 	o.call = in
+	o.session.FD = in.FD
 	o.result.Wants = append(o.result.Wants, in.Want)
 }
 
@@ -221,7 +230,7 @@ func (o *operation) serve() {
 	switch o.call.Want {
 	case abi.WantWait:
 		flags := uint32(0)
-		if action == TimeOut || !o.wait() {
+		if action == TimeOut || action == Serve && !o.wait() {
 			flags = abi.InTimeout
 		}
 		o.step(session.Call{Flags: flags})

@@ -35,8 +35,8 @@ type Conn struct {
 	Tx byte
 	// Prepared is true once a PREPARE by SQL ran: the next reset drops all prepared statements.
 	Prepared bool
-	// Unreset is true between HandOver and the holder's first write: what the request before has set
-	// is still there.
+	// Unreset is true between PassOn and the next write: what the request before has set is still
+	// there. It is the pool's while nobody holds the connection, or its waiter has not come.
 	Unreset bool
 	// Owed counts ReadyForQuery frames still to come from what was sent and not waited for.
 	Owed int
@@ -56,10 +56,15 @@ type Conn struct {
 	idleSince        time.Time // the pool's
 	holder           Holder    // the pool's
 	heldSince        time.Time // the pool's
+	waiter           *Waiter   // the pool's: whom it was granted to and who has not taken it yet
 }
 
-// Holder is who has a connection. Describe is called without any lock of the pool held.
-type Holder interface{ Describe() HolderInfo }
+// Holder is who has a connection. Its methods are called without any lock of the pool held.
+type Holder interface {
+	Describe() HolderInfo
+	// ResetDeferred resets the connection if it is still Unreset and nothing is under way on it.
+	ResetDeferred()
+}
 
 // HolderInfo says who holds a connection, for messages and status.
 type HolderInfo struct {

@@ -5,7 +5,7 @@
 // Invariants
 //   - A connection is in exactly one place: dialing, idle, held, or gone. All moves are under Pool.mu.
 //   - Waiters are served first come, first served: no one takes an idle connection while someone waits.
-//   - No idle connection is Unreset: one is handed over to a waiter, or dropped.
+//   - What is Unreset is reset by whoever sends next, ahead of what he sends, or soon by the pool.
 //   - Nothing here blocks a caller. What must wait is told by a descriptor that becomes readable.
 //   - A descriptor is in the fork table from before it connects until it is closed.
 //   - Only the holder closes a held connection's descriptor; others shut it down (Kill), so that a

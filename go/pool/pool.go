@@ -28,6 +28,7 @@ type Pool struct {
 	password string // the callable's latest answer
 	lastErr  string
 	outage   outage
+	deferral deferral
 	closed   bool
 	stop     context.CancelFunc // ends dials under way
 	ctx      context.Context
@@ -46,6 +47,7 @@ func New(config *Config) (*Pool, *wire.Fault) {
 		return nil, &wire.Fault{Kind: wire.KindConfiguration, Message: "the connection settings are refused: " + why}
 	}
 	p := &Pool{config: config, pgconn: pc, all: make(map[*Conn]struct{})}
+	p.deferral.since = make(map[*Conn]time.Time)
 	p.ctx, p.stop = context.WithCancel(context.Background())
 	return p, nil
 }
@@ -80,8 +82,9 @@ func (p *Pool) SetPassword(password string) {
 func (p *Pool) room() bool { return len(p.all)+p.dialing < p.config.MaxSize }
 
 // Acquire takes an idle connection for holder at once, or returns a Waiter to poll for. The caller
-// settles the connection (Conn.Settle) before it uses it. prompt: see HandOver.
-func (p *Pool) Acquire(holder Holder, prompt bool) (*Conn, *Waiter, *wire.Fault) {
+// settles the connection (Conn.Settle) before it uses it, and resets it if it is Unreset. home: the
+// event loop that will wait, see PassOn; 0 for a thread.
+func (p *Pool) Acquire(holder Holder, home uint64) (*Conn, *Waiter, *wire.Fault) {
 	p.mu.Lock()
 	if p.closed {
 		p.mu.Unlock()
@@ -92,6 +95,7 @@ func (p *Pool) Acquire(holder Holder, prompt bool) (*Conn, *Waiter, *wire.Fault)
 		p.idle[n-1] = nil
 		p.idle = p.idle[:n-1]
 		c.holder, c.heldSince = holder, time.Now()
+		p.deferral.brisk = !c.Fresh && c.heldSince.Sub(c.idleSince) < briskGap
 		p.mu.Unlock()
 		return c, nil, nil
 	}
@@ -100,7 +104,7 @@ func (p *Pool) Acquire(holder Holder, prompt bool) (*Conn, *Waiter, *wire.Fault)
 	if err != nil {
 		return nil, nil, &wire.Fault{Kind: wire.KindOperational, Message: "no descriptor to wait on: " + err.Error(), SafeToRetry: true}
 	}
-	w := &Waiter{pool: p, holder: holder, prompt: prompt, event: event, since: time.Now()}
+	w := &Waiter{pool: p, holder: holder, home: home, event: event, since: time.Now()}
 	p.queue = append(p.queue, w)
 	p.serve()
 	return nil, w, nil
@@ -131,42 +135,23 @@ func (p *Pool) keeps(c *Conn, now time.Time) bool {
 		(c.expires.IsZero() || now.Before(c.expires)) && !c.Cancelling()
 }
 
-// WaitsPrompt tells whether HandOver would find someone.
-func (p *Pool) WaitsPrompt() bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.waitsPrompt()
-}
+// give hands c to the first in the queue. Called with mu held.
+func (p *Pool) give(c *Conn, now time.Time) { p.grant(c, now).event.Set() }
 
-// waitsPrompt: called with mu held.
-func (p *Pool) waitsPrompt() bool {
-	return len(p.queue) > 0 && p.queue[0].prompt && len(p.idle) == 0 && !p.config.TestOnAcquire
-}
-
-// HandOver gives a held connection to the first in the queue without the reset it needs (Unreset), if
-// that is a prompt one: a thread in the middle of a statement, which it will send behind the reset in
-// one write. False: there is none, and c is still its holder's.
-func (p *Pool) HandOver(c *Conn) bool {
-	now := time.Now()
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if !p.waitsPrompt() || !p.keeps(c, now) {
-		return false
-	}
-	c.Unreset, c.Fresh = true, false
-	p.give(c, now)
-	return true
-}
-
-// give: called with mu held.
-func (p *Pool) give(c *Conn, now time.Time) {
+// grant is give for a waiter whom the caller tells. Called with mu held.
+func (p *Pool) grant(c *Conn, now time.Time) *Waiter {
 	w := p.popWaiter()
-	c.holder, c.heldSince = w.holder, now
-	w.finish(c, nil)
+	c.holder, c.heldSince, c.waiter = w.holder, now, w
+	p.deferral.brisk = !c.Fresh
+	w.conn, w.over = c, true
+	return w
 }
 
 // forget: called with mu held; the caller closes c.
-func (p *Pool) forget(c *Conn) { delete(p.all, c) }
+func (p *Pool) forget(c *Conn) {
+	delete(p.all, c)
+	delete(p.deferral.since, c)
+}
 
 // serve hands idle connections to waiters in order and dials for the rest. Called with mu held.
 func (p *Pool) serve() {
@@ -199,7 +184,7 @@ func (p *Pool) tellWaiters() {
 	}
 	for len(p.queue) > 0 {
 		fault := *p.outage.fault
-		p.popWaiter().finish(nil, &fault)
+		p.popWaiter().finish(&fault)
 	}
 	if !p.outage.known {
 		p.outage.end(false) // whoever comes next has a dial of his own
@@ -236,7 +221,7 @@ func (p *Pool) startDial() {
 			if !p.closed && refusal(err) {
 				p.outage.refused(fault, time.Now(), p.retry)
 			} else if len(p.queue) > 0 {
-				p.popWaiter().finish(nil, fault)
+				p.popWaiter().finish(fault)
 			}
 		case p.closed:
 			c.close()
@@ -264,8 +249,11 @@ func (p *Pool) Close(done func()) {
 	if p.reaper != nil {
 		p.reaper.Stop()
 	}
+	if p.deferral.timer != nil {
+		p.deferral.timer.Stop()
+	}
 	for len(p.queue) > 0 {
-		p.popWaiter().finish(nil, why)
+		p.popWaiter().finish(why)
 	}
 	idle := p.idle
 	p.idle = nil

@@ -13,7 +13,7 @@ import (
 type Waiter struct {
 	pool   *Pool
 	holder Holder
-	prompt bool // see Pool.HandOver
+	home   uint64 // see Pool.PassOn
 	event  *Event
 	since  time.Time
 	conn   *Conn
@@ -24,9 +24,9 @@ type Waiter struct {
 // FD is the descriptor to poll.
 func (w *Waiter) FD() int { return w.event.FD }
 
-// finish: called with the pool's mu held.
-func (w *Waiter) finish(c *Conn, fault *wire.Fault) {
-	w.conn, w.fault, w.over = c, fault, true
+// finish ends the wait without a connection. Called with the pool's mu held.
+func (w *Waiter) finish(fault *wire.Fault) {
+	w.fault, w.over = fault, true
 	w.event.Set()
 }
 
@@ -38,6 +38,9 @@ func (w *Waiter) Take() (c *Conn, fault *wire.Fault, over bool) {
 		return nil, nil, false
 	}
 	w.event.Close()
+	if w.conn != nil {
+		w.conn.waiter = nil
+	}
 	return w.conn, w.fault, true
 }
 
@@ -48,7 +51,7 @@ func (w *Waiter) Fail(fault *wire.Fault) {
 	defer p.mu.Unlock()
 	if !w.over {
 		p.dequeue(w)
-		w.finish(nil, fault)
+		w.finish(fault)
 	}
 }
 
@@ -62,8 +65,14 @@ func (w *Waiter) Leave() {
 		p.dequeue(w)
 		w.over = true
 	}
+	if c != nil {
+		c.waiter = nil
+	}
 	p.mu.Unlock()
 	if c != nil {
+		if c.Unreset {
+			c.ResetNow()
+		}
 		p.Release(c)
 	}
 }

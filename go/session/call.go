@@ -20,11 +20,13 @@ type Call struct {
 	Chunk   int64 // most rows of a stream to receive
 	Plan    uint64
 	Stream  uint64 // the open stream's number, in and out
+	Home    uint64 // the event loop that drives the operation; 0: a thread
 
 	Want    abi.Want
 	IOFlags uint32
 	FD      int
 	WaitMS  int64
+	Woke    int // the descriptor of a waiter whom C is to tell, see pool.PassOn; -1: none
 	ZS      int
 	Count   int64
 	Head    []byte

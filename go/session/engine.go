@@ -139,7 +139,7 @@ func (s *Session) lostFault() *wire.Fault {
 
 // acquire sees to it that the session has a usable connection, then goes on with the operation.
 func (s *Session) acquire(c *Call) {
-	if s.behind > 0 && (!s.tx.owed || s.op.op != abi.OpStatement) { // as in settle
+	if s.conn != nil && (s.behind > 0 && (!s.tx.owed || s.op.op != abi.OpStatement) || s.mustReset(c, s.conn)) { // as in settle
 		conn := s.conn
 		s.conn, s.behind = nil, 0
 		if !s.settle(c, conn) {
@@ -157,7 +157,7 @@ func (s *Session) acquire(c *Call) {
 			c.Want = abi.WantPassword
 			return
 		}
-		conn, waiter, fault := s.pool.Acquire(s, s.prompt(c))
+		conn, waiter, fault := s.pool.Acquire(s, c.Home)
 		switch {
 		case fault != nil:
 			c.fail(fault)
@@ -190,12 +190,6 @@ func (s *Session) acquireLeft() int64 {
 	return max(0, time.Until(s.op.until).Milliseconds())
 }
 
-// prompt tells whether the operation will send its statement as soon as it has a connection. (What C
-// says of itself holds for the first step, and only then is asked for a connection that is not there.)
-func (s *Session) prompt(c *Call) bool {
-	return s.op.op == abi.OpStatement && s.op.guess != 0 && c.has(abi.InPrompt)
-}
-
 // travels tells whether the statement can be sent to conn at once, without asking C or the server.
 func (s *Session) travels(c *Call, conn *pool.Conn) bool {
 	st := conn.Statements.Get(s.op.sql)
@@ -203,12 +197,18 @@ func (s *Session) travels(c *Call, conn *pool.Conn) bool {
 		!s.op.cancelled && c.BodyLen <= wire.MaxFrame
 }
 
+// mustReset tells whether a connection that was passed on unreset needs its reset by itself: what comes
+// next cannot travel behind it. A BEGIN is not sent until a statement is.
+func (s *Session) mustReset(c *Call, conn *pool.Conn) bool {
+	return conn.Unreset && s.op.op != abi.OpBegin && !s.travels(c, conn)
+}
+
 // settle collects what a newly acquired connection owes. It returns false when the step is over:
 // the caller must wait. A connection that has ended is dropped, and the caller acquires another.
 func (s *Session) settle(c *Call, conn *pool.Conn) bool {
 	done := conn.Settle()
-	if conn.Unreset && !s.travels(c, conn) && conn.Usable() {
-		s.resetNow(conn)
+	if s.mustReset(c, conn) && conn.Usable() {
+		conn.ResetNow()
 		done = conn.Settle()
 	}
 	switch {

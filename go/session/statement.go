@@ -93,18 +93,12 @@ func (s *Session) appendCommand(dst []byte, sql string) []byte {
 	return wire.AppendExecute(wire.AppendBindNothing(dst, name))
 }
 
-// prepareCommand returns the name that a command is prepared under, and appends its Parse if it is
-// not yet; no name where commands are not kept.
+// prepareCommand is Conn.Prepare for a command that is worth it: a savepoint's name comes once.
 func (s *Session) prepareCommand(dst []byte, sql string) ([]byte, string) {
-	if s.conn.Cache != pool.CacheNamed || strings.Contains(sql, savepointWord) {
+	if strings.Contains(sql, savepointWord) {
 		return dst, ""
 	}
-	if st := s.conn.Statements.Get(sql); st != nil {
-		return dst, st.Name
-	}
-	name := s.conn.Statements.NewName()
-	s.conn.Statements.Put(&pool.Statement{SQL: sql, Name: name})
-	return wire.AppendParse(dst, name, sql, nil), name
+	return s.conn.Prepare(dst, sql)
 }
 
 // described takes in the server's description.
@@ -151,7 +145,7 @@ func (s *Session) execute(c *Call) {
 	}
 	s.op.guess = st.Plan
 	if s.conn.Unreset {
-		c.Head = s.appendUndo(c.Head)
+		c.Head, s.undoing = s.conn.AppendUndo(c.Head)
 	}
 	c.Head = s.sendOwed(c.Head)
 	portal := ""

@@ -36,15 +36,14 @@ class AsyncDbSession(_native.AsyncSession):
 
     __slots__ = ()
 
-    async def begin(
+    def begin(
         self,
         isolation: str | None = None,
         read_only: bool | None = None,
         deferrable: bool | None = None,
-    ) -> AsyncDbSession:
+    ) -> _native.Operation[Self]:
         """Open a transaction, taking a connection. Arguments and errors are `DbSession.begin`'s."""
-        await self._begin(begin_sql(isolation, read_only, deferrable))
-        return self
+        return self._begin(begin_sql(isolation, read_only, deferrable))
 
     def transaction(
         self,

@@ -57,8 +57,7 @@ class DbSession(_native.Session):
         the session. Raises an InterfaceError if a transaction is open, PoolTimeout or
         OperationalError where no connection can be had, ValueError for another isolation.
         """
-        self._begin(begin_sql(isolation, read_only, deferrable))
-        return self
+        return self._begin(begin_sql(isolation, read_only, deferrable))
 
     def transaction(
         self,

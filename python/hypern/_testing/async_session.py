@@ -105,8 +105,9 @@ class NestedAsyncSession(AsyncDbSession):
         self._nested.rollback()
         return self
 
-    async def _begin(self, begin_sql: str) -> None:  # type: ignore[override]
+    async def _begin(self: _A, begin_sql: str) -> _A:  # type: ignore[override]
         self._nested._begin(begin_sql)
+        return self
 
     async def _savepoint(self, name: str) -> None:  # type: ignore[override]
         self._nested._savepoint(name)

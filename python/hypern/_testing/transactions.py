@@ -132,7 +132,7 @@ class NestedTransactions(DbSession):
         self._hooks.append(fn)
         return self
 
-    def _begin(self, begin_sql: str) -> None:
+    def _begin(self: _S, begin_sql: str) -> _S:
         with self._connection.lock:
             self._check_open()
             if self.is_in_transaction:
@@ -144,6 +144,7 @@ class NestedTransactions(DbSession):
             self._read_only = "READ ONLY" in begin_sql.upper()
             if self._read_only:
                 self._connection.outer.execute("SET LOCAL transaction_read_only = on")
+        return self
 
     def _savepoint(self, name: str) -> None:
         self._nested("savepoint", self._connection.outer._savepoint, name)

@@ -23,6 +23,7 @@ PyObject *hn_operation_new(hn_session *session, const hn_request *request, hn_ti
     Py_XINCREF(self->request.params);
     self->timeout = deadline == HN_NEVER ? HN_NEVER : deadline - hn_now();
     self->armed_fd = -1;
+    self->due = HN_NEVER;
     return (PyObject *)self;
 }
 
@@ -298,7 +299,6 @@ static int traverse(PyObject *op, visitproc visit, void *arg)
     Py_VISIT(self->request.params);
     Py_VISIT(self->context);
     Py_VISIT(self->future);
-    Py_VISIT(self->timer);
     Py_VISIT(self->result);
     Py_VISIT(self->exception);
     Py_VISIT(self->hooks);
@@ -346,7 +346,6 @@ static void dealloc(PyObject *op)
     if (self->watcher != NULL)
         hn_watcher_remove(self->watcher, self);
     clear(op);
-    Py_CLEAR(self->timer);
     Py_CLEAR(self->request.sql);
     Py_CLEAR(self->request.params);
     Py_CLEAR(self->session);

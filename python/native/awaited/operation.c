@@ -8,49 +8,14 @@
 #include "session/session.h"
 #include "session/settle.h"
 
-/* Timers. */
-
-static void drop_timer(hn_operation *self)
-{
-    PyObject *timer = self->timer;
-    self->timer = NULL;
-    if (timer != NULL)
-        hn_loop_drop_timer(timer);
-}
-
-static void on_time(hn_operation *self);
-
-static PyObject *timer_fired(PyObject *op, PyObject *unused)
-{
-    (void)unused;
-    Py_INCREF(op);
-    Py_CLEAR(((hn_operation *)op)->timer);
-    on_time((hn_operation *)op);
-    Py_DECREF(op);
-    Py_RETURN_NONE;
-}
-
-static PyMethodDef timer_method = {"on_time", timer_fired, METH_NOARGS, NULL};
-
-/* Have on_time() called at the next time that matters. */
-static int set_timer(hn_operation *self)
+/* Have hn_operation_late() called at the next time that matters. */
+static int set_due(hn_operation *self)
 {
     const hn_engine *e = self->driver.engine;
-    hn_time when = self->driver.limit;
-    if (e != NULL && e->need == HN_NEED_WAIT && e->need_until < when)
-        when = e->need_until;
-    if (self->timer != NULL && self->timer_at == when)
-        return 0;
-    drop_timer(self);
-    if (when == HN_NEVER)
-        return 0;
-    PyObject *callable = PyCFunction_New(&timer_method, (PyObject *)self);
-    if (callable == NULL)
-        return -1;
-    self->timer = hn_loop_timer(self->watcher->loop, when, callable);
-    self->timer_at = when;
-    Py_DECREF(callable);
-    return self->timer == NULL ? -1 : 0;
+    self->due = self->driver.limit;
+    if (e != NULL && e->need == HN_NEED_WAIT && e->need_until < self->due)
+        self->due = e->need_until;
+    return self->due == HN_NEVER ? 0 : hn_alarm_set(self->watcher, self->due);
 }
 
 /* The end. */
@@ -90,7 +55,7 @@ static void finish(hn_operation *self)
                                           self->result != NULL, self->count);
     else if (was_open)
         self->hooks = hn_settle_hooks(session, session->last_state, self->result != NULL);
-    drop_timer(self);
+    self->due = HN_NEVER;
     self->life = HN_LIFE_OVER;
     self->inside = 0;
     hn_lock_give(&session->lock);
@@ -112,14 +77,20 @@ static void finish(hn_operation *self)
 /* The engine is over. */
 void hn_operation_conclude(hn_operation *self)
 {
+    hn_watcher *watcher = self->watcher;
+    int woke = self->driver.engine->call.woke;
     self->result = hn_engine_result(self->driver.engine);
     if (self->result == NULL)
         fail(self);
     else if (self->request.op == HN_OP_FINALIZE)
-        Py_SETREF(self->result, PyBool_FromLong(self->driver.engine->call.count != 0));
+        Py_SETREF(self->result, PyBool_FromLong(self->driver.engine->call.count > 0));
     else if (self->answer != NULL)
         Py_SETREF(self->result, Py_NewRef(self->answer));
+    Py_XINCREF(watcher);
     finish(self);
+    if (woke >= 0)
+        hn_watcher_told(watcher, woke);
+    Py_XDECREF(watcher);
 }
 
 /* It cannot go on: the exception that is set is the outcome. */
@@ -141,11 +112,19 @@ static void give_up(hn_operation *self)
 
 /* Going on. */
 
+/* In the loop's own thread the loop tells others of what a step does for them. */
+static void set_home(hn_operation *self)
+{
+    bool here = self->watcher != NULL && self->watcher->thread == PyThread_get_thread_ident();
+    self->driver.engine->call.home = here ? self->watcher->home : 0;
+}
+
 /* One advance. Whether it is over. */
 bool hn_operation_advance(hn_operation *self, hn_wake wake, int block_ms)
 {
     if (self->context != NULL && PyContext_Enter(self->context) < 0)
         PyErr_WriteUnraisable(self->context);
+    set_home(self);
     hn_progress progress = hn_engine_advance(self->driver.engine, wake, block_ms);
     if (self->context != NULL && PyContext_Exit(self->context) < 0)
         PyErr_WriteUnraisable(self->context);
@@ -164,7 +143,7 @@ void hn_operation_wait(hn_operation *self)
         rc = hn_watcher_soon(self->watcher, self);
     else
         rc = hn_watcher_arm(self->watcher, self, e->need_fd, e->need_events);
-    if (rc < 0 || set_timer(self) < 0)
+    if (rc < 0 || set_due(self) < 0)
         give_up(self);
 }
 
@@ -196,17 +175,15 @@ bool hn_operation_begin(hn_operation *self)
 {
     self->inside = PyThread_get_thread_ident();
     if (self->request.op == HN_OP_FINALIZE) {
-        self->before = hn_go.hypern_state(self->session->handle, HN_SET_NOTHING, 0);
-        if ((self->before & 0xff) == HN_STATE_CLOSED) {
-            self->result = Py_NewRef(Py_False); /* somebody was first */
-            finish(self);
-            return false;
-        }
+        if (self->session->on_commit != NULL) /* only what waits for the commit needs to know */
+            self->before = hn_go.hypern_state(self->session->handle, HN_SET_NOTHING, 0);
         self->driver.limit = HN_NEVER;
     }
     self->driver.engine = hn_engine_new(self->session);
+    if (self->driver.engine != NULL)
+        set_home(self);
     if (self->driver.engine != NULL &&
-        hn_engine_start(self->driver.engine, &self->request, false) == 0)
+        hn_engine_start(self->driver.engine, &self->request) == 0)
         return true;
     fail(self);
     finish(self);
@@ -233,7 +210,7 @@ static void leave_queue(hn_operation *self)
 {
     hn_lock_leave(&self->session->lock, &self->turn);
     fail(self);
-    drop_timer(self);
+    self->due = HN_NEVER;
     self->life = HN_LIFE_OVER;
     wake_task(self);
     if (self->watcher != NULL)
@@ -258,7 +235,7 @@ static void insist(hn_operation *self)
     hn_go.hypern_cancel(self->session->handle, asked ? HN_CANCEL_KILL : HN_CANCEL_REQUEST);
     self->driver.stage = asked ? HN_KILLED : HN_CANCELLING;
     self->driver.limit = hn_now() + HN_GRACE;
-    if (set_timer(self) < 0)
+    if (set_due(self) < 0)
         PyErr_WriteUnraisable((PyObject *)self);
 }
 
@@ -273,7 +250,7 @@ static void be_late(hn_operation *self)
     leave_queue(self);
 }
 
-static void on_time(hn_operation *self)
+void hn_operation_late(hn_operation *self)
 {
     hn_driver *d = &self->driver;
     if (self->inside != 0 || self->watcher == NULL)
@@ -298,9 +275,9 @@ static void on_time(hn_operation *self)
         hn_driver_escalate(d);
         if (d->engine->call.want == HN_WANT_FAIL)
             hn_operation_conclude(self);
-        else if (set_timer(self) < 0)
+        else if (set_due(self) < 0)
             give_up(self);
-    } else if (set_timer(self) < 0) { /* the loop's clock was ahead of ours */
+    } else if (set_due(self) < 0) { /* the loop's clock was ahead of ours */
         give_up(self);
     }
 }
@@ -346,7 +323,7 @@ int hn_operation_start(hn_operation *self, PyObject *loop)
     case HN_LOCK_QUEUED:
         self->life = HN_LIFE_QUEUED;
         hn_watcher_add(watcher, self);
-        if (set_timer(self) == 0)
+        if (set_due(self) == 0)
             return 0;
         hn_lock_leave(&self->session->lock, &self->turn);
         hn_watcher_remove(watcher, self);
@@ -407,7 +384,7 @@ void hn_operation_leave(hn_operation *self)
             return;
         }
         hn_lock_leave(&self->session->lock, &self->turn);
-        drop_timer(self);
+        self->due = HN_NEVER;
         if (self->watcher != NULL)
             hn_watcher_remove(self->watcher, self);
         break;
@@ -430,7 +407,7 @@ void hn_operation_leave(hn_operation *self)
             hn_driver_escalate(d);
             if (hungry)
                 go_on(self, HN_WAKE_READY); /* it stops by itself */
-            else if (set_timer(self) < 0)
+            else if (set_due(self) < 0)
                 give_up(self);
         }
         return;
@@ -448,7 +425,7 @@ void hn_operation_lose(hn_operation *self)
     Py_INCREF(self);
     if (self->watcher != NULL)
         hn_watcher_remove(self->watcher, self);
-    Py_CLEAR(self->timer);
+    self->due = HN_NEVER;
     PyObject *exception = hn_exception_take();
     if (self->life == HN_LIFE_QUEUED && self->request.op == HN_OP_FINALIZE) {
         if (!self->detached) /* its turn will come, and then it gives up the connection */

@@ -45,8 +45,7 @@ struct hn_operation {
     PyObject *rows;    /* MANY: the async iterator that the task feeds it from; or NULL */
     PyObject *inner;   /* the coroutine that runs in the task: feeding, or settling; or NULL */
     PyObject *future; /* what the task waits for; or NULL */
-    PyObject *timer;  /* the loop's handle; or NULL */
-    hn_time timer_at;
+    hn_time due;      /* when hn_operation_late() is wanted */
 
     hn_watcher *watcher; /* borrowed, until it is over; NULL: the loop has gone */
     hn_operation *peer, **peer_from;
@@ -81,8 +80,9 @@ bool hn_operation_is_hungry(const hn_operation *operation);
 /* The task leaves. The operation ends in the background, unless it has not begun. */
 void hn_operation_leave(hn_operation *operation);
 
-/* For the watcher: go on, a descriptor is ready or the time has come; and: the loop has gone. */
+/* For the watcher: go on, a descriptor is ready; the time has come that it was due; the loop has gone. */
 void hn_operation_go(hn_operation *operation);
+void hn_operation_late(hn_operation *operation);
 void hn_operation_lose(hn_operation *operation);
 
 /* awaitable.c: see to what follows from the outcome of one whose task has left. */

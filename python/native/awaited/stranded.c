@@ -28,16 +28,12 @@ static int sleep_for(hn_operation *self, hn_time until, bool *late)
     *late = false;
     if (e->need != HN_NEED_WAIT)
         return PyErr_CheckSignals();
-    hn_time core = e->need_until;
-    for (;;) {
-        hn_time next = until < d->limit ? until : d->limit;
-        int ready = hn_wait_fd(e->need_fd, e->need_events, core < next ? core : next);
-        if (ready != 0)
-            return ready < 0 ? -1 : 0;
-        *late = hn_ms_until(core, 1) == 0 || hn_ms_until(d->limit, 1) == 0;
-        if (*late || hn_ms_until(until, 1) == 0)
-            return 0;
-    }
+    hn_time next = until < d->limit ? until : d->limit;
+    next = e->need_until < next ? e->need_until : next;
+    int ready = hn_wait_fd(e->need_fd, e->need_events, next);
+    /* A tick that brings nothing is looked at all the same: see hn_watcher_told. */
+    *late = ready == 0 && (hn_ms_until(e->need_until, 1) == 0 || hn_ms_until(d->limit, 1) == 0);
+    return ready < 0 ? -1 : 0;
 }
 
 int hn_operation_drive(hn_operation *self, hn_time until)

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
@@ -17,6 +18,7 @@
 
 static PyTypeObject *watcher_type;
 static hn_watcher *watchers; /* the last one used first */
+static uint64_t homes;       /* how many there have been */
 
 void hn_watcher_forget(void)
 {
@@ -33,6 +35,7 @@ static hn_watcher *new_watcher(PyObject *loop)
         return NULL;
     self->loop = Py_NewRef(loop);
     self->generation = hn_core_generation();
+    self->home = ++homes;
     self->next = watchers;
     watchers = self;
     self->epoll = epoll_create1(EPOLL_CLOEXEC);
@@ -83,9 +86,28 @@ void hn_watcher_remove(hn_watcher *self, hn_operation *op)
     op->watcher = NULL;
 }
 
+/* A place for the descriptor in by_fd. */
+static int make_place(hn_watcher *self, int fd)
+{
+    if ((size_t)fd < self->fds)
+        return 0;
+    size_t fds = ((size_t)fd | 63) + 1;
+    hn_operation **grown = PyMem_Realloc(self->by_fd, fds * sizeof *grown);
+    if (grown == NULL) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    memset(grown + self->fds, 0, (fds - self->fds) * sizeof *grown);
+    self->by_fd = grown;
+    self->fds = fds;
+    return 0;
+}
+
 int hn_watcher_arm(hn_watcher *self, hn_operation *op, int fd, short events)
 {
-    struct epoll_event event = {.events = EPOLLONESHOT, .data.ptr = op};
+    if (make_place(self, fd) < 0)
+        return -1;
+    struct epoll_event event = {.events = EPOLLONESHOT, .data.fd = fd};
     event.events |= (events & POLLIN) != 0 ? EPOLLIN : 0;
     event.events |= (events & POLLOUT) != 0 ? EPOLLOUT : 0;
     /* Most sockets are known from the statement before. */
@@ -95,7 +117,7 @@ int hn_watcher_arm(hn_watcher *self, hn_operation *op, int fd, short events)
         return -1;
     }
     op->armed_fd = fd;
-    self->armed++;
+    self->by_fd[fd] = op;
     return 0;
 }
 
@@ -126,19 +148,12 @@ static void dequeue(hn_watcher *self, hn_operation *op)
     op->is_ready = false;
 }
 
-/* It is armed no more. */
-static void fired(hn_watcher *self, hn_operation *op)
-{
-    op->armed_fd = -1;
-    self->armed--;
-}
-
+/* The epoll is not told: an event that nobody waits for any more is dropped when it comes. */
 void hn_watcher_disarm(hn_watcher *self, hn_operation *op)
 {
-    if (op->armed_fd >= 0) {
-        epoll_ctl(self->epoll, EPOLL_CTL_DEL, op->armed_fd, NULL);
-        fired(self, op);
-    }
+    if (op->armed_fd >= 0)
+        self->by_fd[op->armed_fd] = NULL;
+    op->armed_fd = -1;
     if (op->is_ready)
         dequeue(self, op);
 }
@@ -164,14 +179,23 @@ int hn_watcher_soon(hn_watcher *self, hn_operation *op)
     return -1;
 }
 
+void hn_watcher_told(hn_watcher *self, int fd)
+{
+    hn_operation *op = (size_t)fd < self->fds ? self->by_fd[fd] : NULL;
+    if (op != NULL)
+        hn_operation_go(op); /* else a thread drives it, and looks at each of its ticks */
+}
+
 static int collect(hn_watcher *self)
 {
     struct epoll_event events[EVENTS_MAX];
     int n = epoll_wait(self->epoll, events, EVENTS_MAX, 0);
     for (int i = 0; i < n; i++) {
-        hn_operation *op = events[i].data.ptr;
-        fired(self, op);
-        enqueue(self, op);
+        hn_operation *op = self->by_fd[events[i].data.fd];
+        if (op != NULL) {
+            hn_watcher_disarm(self, op);
+            enqueue(self, op);
+        }
     }
     if (n >= 0 || errno == EINTR)
         return 0;
@@ -212,6 +236,7 @@ static int traverse(PyObject *op, visitproc visit, void *arg)
 {
     Py_VISIT(Py_TYPE(op));
     Py_VISIT(((hn_watcher *)op)->loop);
+    Py_VISIT(((hn_watcher *)op)->alarm.handle);
     return 0;
 }
 
@@ -220,6 +245,7 @@ static void dealloc(PyObject *op)
     hn_watcher *self = (hn_watcher *)op;
     PyTypeObject *type = Py_TYPE(op);
     PyObject_GC_UnTrack(op);
+    hn_alarm_drop(self);
     while (self->operations != NULL)
         hn_operation_lose(self->operations);
     for (hn_watcher **w = &watchers; *w != NULL; w = &(*w)->next)
@@ -229,6 +255,7 @@ static void dealloc(PyObject *op)
         }
     if (self->epoll >= 0)
         close(self->epoll);
+    PyMem_Free(self->by_fd);
     Py_CLEAR(self->loop);
     type->tp_free(op);
     Py_DECREF(type);

@@ -12,6 +12,7 @@
 #ifndef HN_WATCHER_H
 #define HN_WATCHER_H
 
+#include "awaited/alarm.h"
 #include "native.h"
 
 typedef struct hn_operation hn_operation; /* operation.h */
@@ -23,7 +24,10 @@ typedef struct hn_watcher {
     unsigned long thread;        /* the loop's, as last seen */
     uint32_t generation;         /* of the core: an epoll inherited through a fork is the parent's */
     bool scheduled;              /* the loop will call soon */
-    size_t armed;                /* operations that wait for a descriptor */
+    uint64_t home;               /* its number, for the core */
+    hn_operation **by_fd;        /* what waits for a descriptor, by its number */
+    size_t fds;
+    hn_alarm alarm;
     hn_operation *first, *last;  /* to be gone on with, linked by `next_ready` */
     hn_operation *operations;    /* all that are not over, borrowed; linked by `peer` */
     struct hn_watcher *next;     /* in the list of all */
@@ -42,8 +46,12 @@ void hn_watcher_remove(hn_watcher *watcher, hn_operation *operation);
  * soon may be called in any thread. */
 int hn_watcher_arm(hn_watcher *watcher, hn_operation *operation, int fd, short events);
 int hn_watcher_soon(hn_watcher *watcher, hn_operation *operation);
-/* No longer. Before a step of the core that may close the descriptor, if it is still armed. */
+/* No longer. */
 void hn_watcher_disarm(hn_watcher *watcher, hn_operation *operation);
+
+/* The core says that the wait for this descriptor is over (hn_call.woke): go on at once with the
+ * operation whose it was. */
+void hn_watcher_told(hn_watcher *watcher, int fd);
 
 /* In a forked child: the parent's are not the child's. Async-signal-safe. */
 void hn_watcher_forget(void);

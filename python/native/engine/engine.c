@@ -66,6 +66,7 @@ void hn_engine_free(hn_engine *e)
     e->round_open = e->cancelled = e->rows_stopped = e->rows_to_come = e->row_refused = false;
     e->row = 0;
     e->asked_count = 0;
+    e->call.home = 0;
     e->need = HN_NEED_LOOK_UP;
     hn_io_reset(&e->io);
     trim(&e->io.in);
@@ -91,6 +92,7 @@ void hn_engine_step(hn_engine *e, hn_op op, uint32_t in_flags)
 {
     hn_call *call = &e->call;
     call->want = HN_WANT_FAIL;
+    call->woke = -1;
     e->round_open = false;
     /* A callable of the user's may have forked, and this be the child: the core is the parent's. */
     if (hn_session_check(e->session) < 0) {
@@ -121,7 +123,7 @@ void hn_engine_raise(hn_engine *e)
     e->io.keep = false; /* rows that nobody will see are drained undecoded */
 }
 
-int hn_engine_start(hn_engine *e, const hn_request *request, bool is_prompt)
+int hn_engine_start(hn_engine *e, const hn_request *request)
 {
     e->request = *request;
     Py_XINCREF(e->request.sql);
@@ -151,7 +153,7 @@ int hn_engine_start(hn_engine *e, const hn_request *request, bool is_prompt)
         e->call.sql = sql;
         e->call.sql_len = len;
     }
-    hn_engine_step(e, request->op, is_prompt ? flags | HN_IN_PROMPT : flags);
+    hn_engine_step(e, request->op, flags);
     return 0;
 }
 

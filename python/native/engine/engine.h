@@ -87,9 +87,8 @@ struct hn_engine {
 hn_engine *hn_engine_new(hn_session *session);
 void hn_engine_free(hn_engine *engine);
 
-/* The first step. 0, or -1 with an exception and nothing begun. is_prompt: the calling thread drives
- * it to its end. */
-int hn_engine_start(hn_engine *engine, const hn_request *request, bool is_prompt);
+/* The first step. 0, or -1 with an exception and nothing begun. */
+int hn_engine_start(hn_engine *engine, const hn_request *request);
 
 /* Go on. wake answers a HN_NEED_WAIT. block_ms: how long I/O may sleep in here, 0: not at all. */
 hn_progress hn_engine_advance(hn_engine *engine, hn_wake wake, int block_ms);

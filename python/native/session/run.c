@@ -29,7 +29,7 @@ static outcome run_locked(hn_session *self, const hn_request *request, hn_time d
     hn_engine *engine = hn_engine_new(self);
     if (engine == NULL)
         return o;
-    if (hn_engine_start(engine, request, true) == 0) {
+    if (hn_engine_start(engine, request) == 0) {
         o.result = hn_drive(engine, deadline);
         o.state = engine->call.state;
         o.count = o.result != NULL ? engine->call.count : 0;

@@ -127,14 +127,14 @@ static PyObject *execute_many(PyObject *self, PyObject *const *args, Py_ssize_t 
     return result;
 }
 
-/* A command without rows, named or not. */
-static PyObject *command(PyObject *self, hn_op op, const char *method, PyObject *text)
+/* A command without rows, named or not. chained: it answers the session. */
+static PyObject *command(PyObject *self, hn_op op, const char *method, PyObject *text, bool chained)
 {
     PyObject *sql = text == NULL ? NULL : hn_session_check_sql(text);
     if (text != NULL && sql == NULL)
         return NULL;
     hn_request request = {.op = op, .sql = sql, .mode = HN_MODE_NOTHING, .method = method};
-    PyObject *result = hn_session_do(self, &request, HN_NEVER, text == NULL);
+    PyObject *result = hn_session_do(self, &request, HN_NEVER, chained);
     Py_XDECREF(sql);
     return result;
 }
@@ -142,33 +142,33 @@ static PyObject *command(PyObject *self, hn_op op, const char *method, PyObject 
 static PyObject *commit(PyObject *self, PyObject *unused)
 {
     (void)unused;
-    return command(self, HN_OP_COMMIT, "commit", NULL);
+    return command(self, HN_OP_COMMIT, "commit", NULL, true);
 }
 
 static PyObject *rollback(PyObject *self, PyObject *unused)
 {
     (void)unused;
-    return command(self, HN_OP_ROLLBACK, "rollback", NULL);
+    return command(self, HN_OP_ROLLBACK, "rollback", NULL, true);
 }
 
 static PyObject *begin(PyObject *self, PyObject *sql)
 {
-    return command(self, HN_OP_BEGIN, "_begin", sql);
+    return command(self, HN_OP_BEGIN, "begin", sql, true);
 }
 
 static PyObject *savepoint(PyObject *self, PyObject *name)
 {
-    return command(self, HN_OP_SAVEPOINT, "_savepoint", name);
+    return command(self, HN_OP_SAVEPOINT, "_savepoint", name, false);
 }
 
 static PyObject *release(PyObject *self, PyObject *name)
 {
-    return command(self, HN_OP_RELEASE, "_release", name);
+    return command(self, HN_OP_RELEASE, "_release", name, false);
 }
 
 static PyObject *rollback_to(PyObject *self, PyObject *name)
 {
-    return command(self, HN_OP_ROLLBACK_TO, "_rollback_to", name);
+    return command(self, HN_OP_ROLLBACK_TO, "_rollback_to", name, false);
 }
 
 static PyObject *finalize(PyObject *self, PyObject *grace)

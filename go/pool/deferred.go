@@ -1,0 +1,101 @@
+package pool
+
+import "time"
+
+const (
+	// briskGap is how soon connections have to be asked for again for a reset to be deferred: sent by
+	// itself it costs the client a system call and the server a wake-up, ahead of a statement neither.
+	briskGap = time.Millisecond
+	// deferMax is about how long a deferred reset may wait for a statement to travel with.
+	deferMax = 2 * time.Millisecond
+)
+
+// deferral remembers which connections were passed on without their reset, and when.
+type deferral struct {
+	brisk bool // the last idle connection that was taken had been idle for less than briskGap
+	since map[*Conn]time.Time
+	timer *time.Timer // runs while since has any
+}
+
+// Defers tells whether PassOn would take a connection.
+func (p *Pool) Defers(c *Conn) bool {
+	if !c.Undoable() || p.config.TestOnAcquire {
+		return false
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.defers()
+}
+
+// defers: called with mu held.
+func (p *Pool) defers() bool {
+	return !p.closed && (len(p.queue) > 0 || p.deferral.brisk)
+}
+
+// PassOn gives a held connection back without the reset it needs: to the first in the queue or, where
+// connections are soon asked for again, to the idle ones. Whoever sends a statement next sends the reset
+// ahead of it, in one write; if nobody does for a moment (deferMax), the pool sends it. passed false: c
+// is still its holder's.
+//
+// home is the event loop whose thread makes this call. A waiter of the same loop is told by that
+// thread, which needs no system call for it: woke is his descriptor, else -1.
+func (p *Pool) PassOn(c *Conn, home uint64) (passed bool, woke int) {
+	if !c.Undoable() || p.config.TestOnAcquire {
+		return false, -1
+	}
+	now := time.Now()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.keeps(c, now) || !p.defers() {
+		return false, -1
+	}
+	c.Unreset, c.Fresh = true, false
+	p.deferral.since[c] = now
+	if p.deferral.timer == nil {
+		p.deferral.timer = time.AfterFunc(deferMax, p.resetDeferred)
+	}
+	if len(p.queue) == 0 {
+		c.holder, c.idleSince = nil, now
+		p.idle = append(p.idle, c)
+		return true, -1
+	}
+	w := p.grant(c, now)
+	if home != 0 && w.home == home {
+		return true, w.FD()
+	}
+	w.event.Set()
+	return true, -1
+}
+
+// resetDeferred resets what has been waiting for a statement, wherever it is: idle, granted to a waiter
+// who has not come yet, or held by someone who has sent nothing.
+func (p *Pool) resetDeferred() {
+	defer recoverPoison()
+	for _, h := range p.resetOwn() {
+		h.ResetDeferred()
+	}
+}
+
+// resetOwn resets those that nobody holds, and returns the holders of the others.
+func (p *Pool) resetOwn() []Holder {
+	var holders []Holder
+	now := time.Now()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for c, since := range p.deferral.since {
+		if now.Sub(since) < deferMax {
+			continue
+		}
+		delete(p.deferral.since, c)
+		switch {
+		case c.holder != nil && c.waiter == nil:
+			holders = append(holders, c.holder)
+		case c.Unreset:
+			c.ResetNow()
+		}
+	}
+	if p.deferral.timer = nil; len(p.deferral.since) > 0 && !p.closed {
+		p.deferral.timer = time.AfterFunc(deferMax, p.resetDeferred)
+	}
+	return holders
+}

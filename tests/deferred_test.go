@@ -1,0 +1,166 @@
+package tests
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+
+	"hypern/go/abi"
+	"hypern/go/pgtest"
+	"hypern/go/pool"
+)
+
+const (
+	lockSQL  = "SELECT pg_advisory_lock(42)"
+	locksSQL = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted"
+)
+
+// brisk has the pool's only connection change hands, so that the next reset is deferred. It returns the
+// session that has the connection.
+func brisk(d *pgtest.Driver) *pgtest.Session {
+	s := d.Open("warm", mainAlias)
+	s.Query("SELECT 1")
+	next := d.Open("after the warm", mainAlias)
+	handOver(d, s, next, "SELECT 1")
+	return next
+}
+
+func TestAResetIsDeferredAndTravelsAheadOfTheNextStatement(t *testing.T) {
+	t.Parallel()
+	for _, begun := range []bool{false, true} {
+		_, d, proxy := beginProxied(t, oneConnection)
+		behind := strings.Repeat("BE", 9)
+		if begun {
+			behind += "BE" // its own BEGIN
+		}
+		behind += "BES"
+		var kinds string
+		for range 50 { // once in time: the pool does not wait for long
+			s := brisk(d)
+			proxy.Forget()
+			s.Finalize()
+			next := d.Open("next", mainAlias)
+			if begun {
+				next.Begin()
+			}
+			next.Query("SELECT 1")
+			if kinds = proxy.Kinds(pgtest.ToServer); kinds == behind {
+				break
+			}
+			next.Finalize()
+		}
+		require.Equal(t, behind, kinds)
+	}
+}
+
+func TestADeferredResetThatNobodyTakesAlongIsSentByThePool(t *testing.T) {
+	t.Parallel()
+	db, d := begin(t, oneConnection)
+	s := brisk(d)
+	pid := s.Value("SELECT pg_backend_pid()")
+	s.Execute(lockSQL)
+	require.Equal(t, "1", db.Value(locksSQL))
+	s.Finalize()
+	require.Equal(t, 1, d.Status(mainAlias).Available)
+	db.Await(locksSQL, "0")
+	require.Equal(t, pid, d.Open("next", mainAlias).Value("SELECT pg_backend_pid()"))
+}
+
+func TestADeferredResetIsSentForAHolderWhoSendsNothing(t *testing.T) {
+	t.Parallel()
+	db, d := begin(t, oneConnection)
+	s := brisk(d)
+	s.Execute(lockSQL)
+	s.Finalize()
+	next := d.Open("next", mainAlias)
+	next.Begin() // which sends nothing
+	db.Await(locksSQL, "0")
+	require.Equal(t, "1", next.Value("SELECT 1"))
+	next.Commit()
+	require.Equal(t, "committed", next.State())
+	requireUsable(t, next)
+}
+
+func TestADeferredResetIsSentForAWaiterWhoDoesNotCome(t *testing.T) {
+	t.Parallel()
+	db, d := begin(t, oneConnection)
+	s := brisk(d)
+	s.Execute(lockSQL)
+	next := d.Open("next", mainAlias)
+	next.Hook = func(p pgtest.Point) pgtest.Action {
+		if p.Want == abi.WantWait && d.Status(mainAlias).Waiting == 1 {
+			s.Finalize() // the connection is granted
+			db.Await(locksSQL, "0")
+		}
+		return pgtest.Serve
+	}
+	require.Equal(t, "1", next.Value("SELECT 1"))
+}
+
+func TestATransactionThatIsNeverSentLeavesTheDeferredResetToTheNext(t *testing.T) {
+	t.Parallel()
+	_, d := begin(t, oneConnection)
+	const look = "SHOW application_name"
+	d.Open("knows", mainAlias).Query(look)
+	d.Open("knows", mainAlias).Finalize()
+	s := brisk(d)
+	pid := s.Value("SELECT pg_backend_pid()")
+	s.Execute("SET application_name = 'left behind'")
+	s.Finalize()
+	empty := d.Open("empty", mainAlias)
+	empty.Begin()
+	empty.Finalize()
+	next := d.Open("next", mainAlias)
+	require.NotEqual(t, "left behind", next.Value(look))
+	require.Equal(t, pid, next.Value("SELECT pg_backend_pid()"))
+}
+
+func TestAWaiterOfTheSameLoopIsToldByTheStepThatGrants(t *testing.T) {
+	t.Parallel()
+	for _, same := range []bool{true, false} {
+		_, d := begin(t, oneConnection)
+		s := brisk(d)
+		s.Home = 1
+		next := d.Open("next", mainAlias)
+		next.Home = 1
+		if !same {
+			next.Home = 2
+		}
+		var waited bool
+		next.Hook = func(p pgtest.Point) pgtest.Action {
+			if p.Want != abi.WantWait || d.Status(mainAlias).Waiting == 0 {
+				return pgtest.Serve
+			}
+			waited = true
+			r := s.Must(abi.OpFinalize, "")
+			if same {
+				require.Equal(t, next.FD, r.Woke)
+				require.False(t, readable(next.FD))
+				return pgtest.Resume
+			}
+			require.Equal(t, -1, r.Woke)
+			require.True(t, readable(next.FD))
+			return pgtest.Serve
+		}
+		require.Equal(t, "1", next.Value("SELECT 1"))
+		require.True(t, waited)
+	}
+}
+
+func readable(fd int) bool {
+	n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 0)
+	return n == 1 && err == nil
+}
+
+func TestNoResetIsDeferredWhereConnectionsAreTestedOnAcquire(t *testing.T) {
+	t.Parallel()
+	_, d, proxy := beginProxied(t, func(c *pool.Config) { c.MaxSize, c.TestOnAcquire = 1, true })
+	s := brisk(d)
+	proxy.Forget()
+	rule := proxy.Add(&pgtest.Rule{Direction: pgtest.ToServer, When: pgtest.Kind('Q')})
+	s.Finalize()
+	<-rule.Fired()
+	require.Equal(t, "BEQ", proxy.Kinds(pgtest.ToServer))
+}
