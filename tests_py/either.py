@@ -71,12 +71,20 @@ def db(request_id: object = CURRENT, alias: str = "default") -> DbSession:
     return _face(database.adb(request_id, alias))
 
 
-def finalize_db(request_id: object, alias: str | None = None) -> None:
+def finalize_db(request_id: object = CURRENT, alias: str | None = None) -> None:
     """As `hypern.database.finalize_db`."""
     if _loops is None:
         database.finalize_db(request_id, alias)
     else:
         run(database.afinalize_db(request_id, alias))
+
+
+def close(alias: str | None = None) -> None:
+    """As `hypern.database.Database.close`."""
+    if _loops is None:
+        database.Database.close(alias)
+    else:
+        run(database.Database.aclose(alias))
 
 
 class scope:  # noqa: N801 - it stands for the function of that name

@@ -13,10 +13,13 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from either import db, finalize_db
 from support import url_with
 
 from hypern import errors
-from hypern.database import Database, DbSession, db, finalize_db
+from hypern.database import AsyncDbSession, Database, DbSession
+
+pytestmark = pytest.mark.usefixtures("kind")
 
 
 class Odd:
@@ -207,8 +210,10 @@ def test_65535_parameters_are_sent_and_65536_refused(session: DbSession) -> None
 
 
 def test_a_session_cannot_be_made_by_hand() -> None:
-    with pytest.raises(TypeError):
-        DbSession()
+    classes: tuple[Callable[[], object], ...] = (DbSession, AsyncDbSession)  # type: ignore[assignment]
+    for cls in classes:
+        with pytest.raises(TypeError):
+            cls()
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import _thread
+import asyncio
 import contextlib
 import os
 import signal
@@ -13,9 +14,11 @@ import time
 from collections.abc import Callable, Iterator
 
 import pytest
+from either import db, finalize_db
+from support import wait_until
 
 from hypern import errors
-from hypern.database import Database, DbSession, db, finalize_db
+from hypern.database import Database, DbSession, adb
 
 PROMPTLY = 0.2  # seconds from Ctrl-C to KeyboardInterrupt
 
@@ -66,6 +69,7 @@ def interrupt_after(seconds: float, number: int = signal.SIGINT) -> Callable[[],
     return when
 
 
+@pytest.mark.usefixtures("kind")
 def test_another_thread_runs_while_a_statement_waits(session: DbSession) -> None:
     session.query("SELECT 1")
     with counting() as count:
@@ -75,6 +79,7 @@ def test_another_thread_runs_while_a_statement_waits(session: DbSession) -> None
     assert during > 10_000
 
 
+@pytest.mark.usefixtures("kind")
 def test_another_thread_runs_while_a_connection_is_waited_for(database: str) -> None:
     Database.configure(database, max_size=1, acquire_timeout_secs=0.3, alias="one")
     db("holder", alias="one").query("SELECT 1")
@@ -89,6 +94,7 @@ def test_another_thread_runs_while_a_connection_is_waited_for(database: str) -> 
     Database.close("one")
 
 
+@pytest.mark.usefixtures("kind")
 def test_another_thread_runs_while_connecting() -> None:
     with silent_server() as url, counting() as count:
         Database.configure(url, connect_timeout_secs=0.3, alias="silent")
@@ -169,6 +175,22 @@ def test_ctrl_c_interrupts_a_connect() -> None:
         started = time.monotonic()
         Database.close("silent")
         assert time.monotonic() - started < 6
+
+
+def test_ctrl_c_interrupts_an_awaited_statement(session: DbSession) -> None:
+    """The loop ends before the server has answered, and the connection goes with it."""
+    pid = session.query_value("SELECT pg_backend_pid()")
+
+    async def main() -> None:
+        await adb("the test").query("SELECT pg_sleep(30)")
+
+    when = interrupt_after(0.2)
+    with pytest.raises(KeyboardInterrupt):
+        asyncio.run(main())
+    assert time.monotonic() - when() < PROMPTLY
+    sql = "SELECT count(*) FROM pg_stat_activity WHERE pid = $1"
+    wait_until(lambda: session.query_value(sql, [pid]) == 0)
+    assert Database.status().size == 1
 
 
 def test_a_signal_whose_handler_returns_does_not_disturb_the_statement(session: DbSession) -> None:

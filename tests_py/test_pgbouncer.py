@@ -13,11 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from either import db, finalize_db, scope
 from support import wait_until
 
 from hypern import errors
 from hypern._conninfo.parse import parse
-from hypern.database import Database, DbSession, db, finalize_db, scope
+from hypern.database import Database, DbSession
+
+pytestmark = pytest.mark.usefixtures("kind")
 
 SERVER_CONNECTIONS = 2
 NAMED = "SELECT count(*) FROM pg_prepared_statements WHERE name LIKE 'hypern%'"

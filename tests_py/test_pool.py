@@ -6,10 +6,13 @@ import threading
 import time
 
 import pytest
+from either import close, db, finalize_db, scope
 from support import wait_until
 
 from hypern import errors
-from hypern.database import Database, DbSession, PoolStatus, db, finalize_db, scope
+from hypern.database import Database, DbSession, PoolStatus
+
+pytestmark = pytest.mark.usefixtures("kind")
 
 
 def backend(session: DbSession) -> int:
@@ -61,7 +64,7 @@ def test_an_exhausted_pool_raises_and_names_the_holders(database: str) -> None:
     assert db("late", alias="small").query_value("SELECT 1") == 1
     for request_id in ("holder-1", "late"):
         finalize_db(request_id)
-    Database.close("small")
+    close("small")
 
 
 def test_waiters_are_served_in_order(database: str) -> None:
@@ -84,7 +87,7 @@ def test_waiters_are_served_in_order(database: str) -> None:
     for thread in threads:
         thread.join(10)
     assert served == [0, 1, 2, 3, 4]
-    Database.close("one")
+    close("one")
 
 
 def test_many_threads_share_few_connections(configured: str) -> None:
@@ -136,7 +139,7 @@ def test_close_ends_idle_connections_and_forgets_the_settings(configured: str) -
     Database.configure(configured, alias="watcher")
     with scope():
         pid = backend(db())
-    Database.close("default")
+    close("default")
     assert not Database.is_configured()
     with pytest.raises(errors.ConfigurationError):
         db("r")
@@ -164,7 +167,7 @@ def test_close_cancels_a_statement_that_another_thread_runs(configured: str) -> 
     wait_until(lambda: Database.status().in_use == 1)
     time.sleep(0.2)
     started = time.monotonic()
-    Database.close()
+    close()
     thread.join(10)
     assert time.monotonic() - started < 6
     assert isinstance(failure[0], errors.PoolClosed)
@@ -177,7 +180,7 @@ def test_a_session_of_a_closed_pool_raises(configured: str, in_transaction: bool
     if in_transaction:
         session.begin()
     session.query("SELECT 1")
-    Database.close()
+    close()
     with pytest.raises(errors.PoolClosed):
         session.query("SELECT 1")
     finalize_db("r")  # the loss has been told: there is nothing to add
@@ -198,7 +201,7 @@ def test_a_waiter_of_a_pool_that_closes_is_told(database: str) -> None:
     thread = threading.Thread(target=work)
     thread.start()
     wait_until(lambda: Database.status("one").waiting == 1)
-    Database.close("one")
+    close("one")
     thread.join(10)
     assert isinstance(failure[0], errors.PoolClosed)
     finalize_db("holder")
@@ -214,7 +217,7 @@ def test_min_idle_connections_are_kept_and_idle_ones_above_it_reaped(database: s
     for n in range(3):
         finalize_db(f"r{n}")
     wait_until(lambda: Database.status("lean").size == 1, seconds=10)
-    Database.close("lean")
+    close("lean")
 
 
 def test_a_connection_past_its_lifetime_is_replaced(database: str) -> None:
@@ -224,7 +227,7 @@ def test_a_connection_past_its_lifetime_is_replaced(database: str) -> None:
     time.sleep(0.7)
     with scope():
         assert backend(db(alias="short")) != pid
-    Database.close("short")
+    close("short")
 
 
 def test_test_before_acquire_works(database: str) -> None:
@@ -232,7 +235,7 @@ def test_test_before_acquire_works(database: str) -> None:
     for _ in range(3):
         with scope():
             assert db(alias="tested").query_value("SELECT 1") == 1
-    Database.close("tested")
+    close("tested")
 
 
 @pytest.mark.parametrize("cache", ["auto", "named", "describe", "off"])
@@ -246,14 +249,14 @@ def test_every_cache_and_reset_mode_gives_the_same_answers(
             assert session.query_value("SELECT $1::int + 1", [n]) == n + 1
             with pytest.raises(errors.DivisionByZero), session.transaction():
                 session.query("SELECT 1 / $1::int", [0])
-    Database.close("mode")
+    close("mode")
 
 
 def test_application_name_is_what_the_server_shows(database: str) -> None:
     Database.configure(database, application_name="shop", alias="named")
     with scope():
         assert db(alias="named").query_value("SHOW application_name") == "shop"
-    Database.close("named")
+    close("named")
 
 
 def test_a_password_is_taken_from_the_url_a_keyword_or_a_callable(password_server: str) -> None:
@@ -267,7 +270,7 @@ def test_a_password_is_taken_from_the_url_a_keyword_or_a_callable(password_serve
         Database.configure(password_server, password=password, alias="secured")
         with scope():
             assert db(alias="secured").query_value("SELECT current_user::text") == "alice"
-        Database.close("secured")
+        close("secured")
     assert asked
 
 
@@ -279,4 +282,4 @@ def test_a_callable_password_that_fails_is_raised(password_server: str) -> None:
     with pytest.raises(LookupError, match="sealed"):
         db("r", alias="secured").query("SELECT 1")
     finalize_db("r")
-    Database.close("secured")
+    close("secured")

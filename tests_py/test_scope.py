@@ -11,11 +11,15 @@ from collections.abc import Iterator
 from types import SimpleNamespace
 
 import pytest
+from either import db, finalize_db
 
 from hypern import _native
 from hypern._scope import SCOPE_KEY, Scope
-from hypern.database import Database, DbSession, db, finalize_db, scope
+from hypern.database import AsyncDbSession, Database, DbSession, adb, scope
+from hypern.database import db as blocking_db
 from hypern.errors import ConfigurationError, InterfaceError, SessionClosed
+
+pytestmark = pytest.mark.usefixtures("kind")
 
 
 @pytest.fixture(autouse=True)
@@ -28,19 +32,21 @@ def configured() -> Iterator[None]:
 
 
 def test_the_same_id_and_alias_give_the_same_session() -> None:
+    for opens, cls in ((blocking_db, DbSession), (adb, AsyncDbSession)):
+        assert isinstance(opens("r1"), cls)
+        assert opens("r1") is opens("r1")
     session = db("r1")
-    assert isinstance(session, DbSession)
-    assert db("r1") is session
-    assert db("r1", alias="default") is session
-    assert db("r1", alias="other") is not session
-    assert db("r2") is not session
+    assert db("r1") == session
+    assert db("r1", alias="default") == session
+    assert db("r1", alias="other") != session
+    assert db("r2") != session
     assert (session.request_id, session.alias, session.state) == ("r1", "default", "idle")
     finalize_db("r1")
     finalize_db("r2")
 
 
 def test_an_object_with_a_request_id_means_that_request() -> None:
-    assert db(SimpleNamespace(request_id="r3")) is db("r3")
+    assert db(SimpleNamespace(request_id="r3")) == db("r3")
     finalize_db(SimpleNamespace(request_id="r3"))
 
 
@@ -50,8 +56,8 @@ def test_a_request_that_carries_the_key_means_that_scope_whatever_its_request_id
 ) -> None:
     with scope() as current:
         request = SimpleNamespace(request_id="from a header", **{attribute: {SCOPE_KEY: current}})
-        assert db(request) is db()
-        assert db({SCOPE_KEY: current}) is db()
+        assert db(request) == db()
+        assert db({SCOPE_KEY: current}) == db()
     with pytest.raises(SessionClosed):
         db(request)
 
@@ -100,8 +106,8 @@ def test_an_unknown_alias_is_refused_at_once() -> None:
 def test_a_scope_is_current_inside_and_closed_after() -> None:
     with scope() as current:
         session = db()
-        assert session is db(current)
-        assert session is db(current.request_id)
+        assert session == db(current)
+        assert session == db(current.request_id)
         assert session.request_id == current.request_id
     assert session.state == "closed"
     for argument in (current, current.request_id, SimpleNamespace(request_id=current.request_id)):
@@ -113,10 +119,10 @@ def test_a_scope_is_current_inside_and_closed_after() -> None:
 def test_an_id_that_the_user_names_opens_anew() -> None:
     with scope("job-7") as current:
         first = db()
-        assert first is db("job-7")
+        assert first == db("job-7")
     assert first.state == "closed"
     second = db("job-7")
-    assert second is not first
+    assert second != first
     finalize_db("job-7")
     with pytest.raises(SessionClosed):
         db(current)
@@ -177,7 +183,7 @@ def test_finalize_of_one_alias_leaves_the_others() -> None:
         first, second = db(), db(alias="other")
         finalize_db(alias="other")
         assert second.state == "closed"
-        assert db() is first
+        assert db() == first
 
 
 def test_a_thread_that_outlives_its_scope_cannot_open_a_session() -> None:
@@ -222,8 +228,8 @@ def test_an_async_scope_is_current_in_its_tasks_and_to_thread() -> None:
     async def main() -> None:
         async with scope() as current:
             session = db()
-            assert await asyncio.to_thread(db) is session
-            assert await asyncio.create_task(child()) is session
+            assert await asyncio.to_thread(db) == session
+            assert await asyncio.create_task(child()) == session
         assert session.state == "closed"
         with pytest.raises(SessionClosed):
             db(current)

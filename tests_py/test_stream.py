@@ -191,7 +191,7 @@ def test_a_stream_let_go_of_ends(session: DbSession) -> None:
     assert not idle_in_transaction(session)
 
 
-@pytest.mark.parametrize("kind", ["blocking"], indirect=True)  # awaited: test_async_streams.py
+@pytest.mark.parametrize("kind", ["blocking"], indirect=True)  # awaited: test_async_latency.py
 def test_memory_does_not_grow_with_the_result(session: DbSession) -> None:
     def peak(count: int) -> int:
         tracemalloc.start()

@@ -10,6 +10,8 @@ from types_values import AS_PARSED, VALUES
 from hypern import Range, _native
 from hypern.database import DbSession
 
+pytestmark = pytest.mark.usefixtures("kind")
+
 CASES = [(name, value) for name, values in VALUES.items() for value in values]
 # Types without values of their own for a client, and xml, which not every server is built with.
 NOT_HERE = {

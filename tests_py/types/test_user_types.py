@@ -14,6 +14,8 @@ import pytest
 from hypern import Range, errors
 from hypern.database import Database, DbSession, db, scope
 
+pytestmark = pytest.mark.usefixtures("kind")
+
 TYPES = """
 CREATE TYPE mood AS ENUM ('ok', 'so so', 'say "x", \\');
 CREATE DOMAIN positive AS int CHECK (value > 0);
@@ -149,7 +151,7 @@ def test_what_does_not_fit_is_refused_and_the_session_goes_on(
 
 
 def test_a_tables_row_is_a_dict(session: DbSession) -> None:
-    session.execute("CREATE TABLE people (id int, p person, s positive)")
+    session.execute("CREATE TEMP TABLE people (id int, p person, s positive)")
     session.execute("INSERT INTO people VALUES ($1, $2, $3)", [1, PERSON, 9])
     assert session.query("SELECT people, s FROM people") == [
         {"people": {"id": 1, "p": PERSON, "s": 9}, "s": 9}
