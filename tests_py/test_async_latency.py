@@ -7,7 +7,7 @@ import gc
 import logging
 import time
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -81,6 +81,45 @@ def test_long_results_leave_the_loop_to_others() -> None:
 
     asyncio.run(main())
     assert 0 < longest < 0.02
+
+
+class _Watched(asyncio.SelectorEventLoop):
+    """A loop that knows how long our callbacks computed, by its turns."""
+
+    def __init__(self) -> None:
+        self.turns: list[list[float]] = []
+        super().__init__()
+
+    def _run_once(self) -> None:
+        self.turns.append([])
+        super()._run_once()  # type: ignore[misc]
+
+    def _timed(self, callback: Callable[..., object]) -> Callable[..., object]:
+        def call(*args: object) -> None:
+            began = time.thread_time()
+            callback(*args)
+            self.turns[-1].append(time.thread_time() - began)
+
+        return call if type(callback).__name__ == "Watcher" else callback
+
+    def add_reader(self, fd: Any, callback: Callable[..., object], *args: Any) -> None:  # type: ignore[override]
+        super().add_reader(fd, self._timed(callback), *args)
+
+    def call_soon(  # type: ignore[override]
+        self, callback: Callable[..., object], *args: Any, context: Any = None
+    ) -> asyncio.Handle:
+        return super().call_soon(self._timed(callback), *args, context=context)
+
+
+@pytest.mark.usefixtures("no_garbage")
+def test_rows_are_decoded_once_in_a_turn_of_the_loop() -> None:
+    """Though the sockets are readable, and what had no time in the turn before is due."""
+    loop = _Watched()
+    loop.run_until_complete(fetch_at_once(4))
+    loop.close()
+    decoding = [[seconds for seconds in turn if seconds > 0.0002] for turn in loop.turns]
+    assert sum(map(len, decoding)) > 20
+    assert max(map(len, decoding)) == 1
 
 
 def test_a_stream_holds_a_few_chunks_whatever_the_result() -> None:

@@ -13,7 +13,7 @@
 
 /* How long the operations of a loop may keep it from its other work at a time. One chunk of rows
  * is decoded in any case. */
-#define BUDGET (1 * HN_MS)
+#define BUDGET (HN_MS / 2)
 #define EVENTS_MAX 32
 
 static PyTypeObject *watcher_type;
@@ -216,6 +216,9 @@ static PyObject *call(PyObject *op, PyObject *args, PyObject *kwargs)
         Py_RETURN_NONE;
     if (!asked_for && collect(self) < 0)
         return NULL;
+    /* It is about to be called once more: one budget for a turn of the loop is enough. */
+    if (self->scheduled)
+        Py_RETURN_NONE;
     Py_INCREF(self);
     hn_time until = self->first != NULL && self->first != self->last ? hn_now() + BUDGET : 0;
     while (self->first != NULL) {
