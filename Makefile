@@ -2,8 +2,8 @@
 # Stamps in .venv say what is done already, so that a target is quick when nothing changed.
 
 PYTHON ?= python3
-# One worker per processor; every module has a database of its own.
-PYTEST_ARGS ?= --numprocesses=logical
+# One worker per processor, idle ones take from the others; every module has a database of its own.
+PYTEST_ARGS ?= --numprocesses=logical --dist=worksteal
 VENV := .venv
 PY := $(VENV)/bin/python
 GOLANGCI_LINT_VERSION := v2.15.0
@@ -52,8 +52,8 @@ test/py: build ## run the Python tests (PYTEST_ARGS=... for a few of them)
 	$(PY) -m pytest $(PYTEST_ARGS)
 
 test/reliability: build ## try every fault, fork and leftover; keeps docs/reliability.md (6 minutes)
-	HYPERN_RELIABILITY=full $(PY) -m pytest tests_py/reliability tests_py/test_processes.py \
-	    tests_py/test_async_cancel.py tests_py/test_async_tasks.py
+	HYPERN_RELIABILITY=full $(PY) -m pytest $(PYTEST_ARGS) tests_py/reliability \
+	    tests_py/test_processes.py tests_py/test_async_cancel.py tests_py/test_async_tasks.py
 	$(PY) -m tools.with_postgres go test -race -count=1 -timeout=20m $(GO_CODE)
 	$(MAKE) --no-print-directory test/asan
 

@@ -11,6 +11,7 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from reliability.own_server import PASSWORD, OwnServer
@@ -70,7 +71,22 @@ def default(own_server: OwnServer) -> Iterator[OwnServer]:
     Database.close("default")
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A worker process tells the one that prints."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["tally"] = _tally.rows
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Take in what a worker has tried; one that died has told nothing."""
+    for what, (times, result) in getattr(node, "workeroutput", {}).get("tally", {}).items():
+        _tally.add(what, times, result)
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, exitstatus: int, config: pytest.Config
+) -> None:
     """Print the table, and keep it where all of it was tried."""
     if os.environ.get("HYPERN_RELIABILITY") != "full" or not _tally.rows:
         return
@@ -81,4 +97,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         before = json.loads(kept.read_text()) if kept.exists() else {}
         kept.write_text(json.dumps({**before, **_tally.rows}))
     else:
-        _tally.keep()
+        directory = str(Path(__file__).parent.relative_to(config.rootpath))
+        chosen = config.getoption("keyword") or config.getoption("markexpr")
+        _tally.keep(directory in config.args and not chosen and exitstatus == 0)

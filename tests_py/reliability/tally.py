@@ -28,15 +28,16 @@ class Tally:
             lines.append(f"| {what} | {times:,} | {result} |")
         return "\n".join(lines) + "\n"
 
-    def keep(self) -> None:
+    def keep(self, everything: bool) -> None:
         """Put the table in its place in docs/reliability.md.
 
-        A run of a few tests replaces their rows only.
+        everything: all was tried, and what else the table has is past; else a run of a few tests
+        replaces their rows only.
         """
         text = PAGE.read_text()
         before, rest = text.split(_BEGIN)
         table, after = rest.split(_END)
-        merged = _parse(table)
+        merged = {} if everything else _parse(table)
         merged.update(self.rows)
         PAGE.write_text(before + _BEGIN + Tally(merged).table() + _END + after)
 
