@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import ctypes
 import threading
 import time
+from collections.abc import Callable
 
 import pytest
+import uvloop
 
 from hypern import errors
-from hypern.database import Database, db, scope
+from hypern.database import Database, adb, db, scope
 
 # Ends a second after the first request to cancel it, however often it is asked again.
 _RELUCTANT = """
@@ -51,3 +54,38 @@ def test_a_thread_kept_from_the_gil_takes_the_answer_to_its_cancelled_statement(
         assert time.monotonic() - began > _AWAY  # else nothing was late
         assert db().query_value("SELECT pg_backend_pid()") == before
     other.join()
+
+
+@pytest.mark.usefixtures("many_connections")
+@pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_an_event_loop_that_was_busy_takes_the_answers_to_its_cancelled_statements(
+    new_loop: Callable[[], asyncio.AbstractEventLoop],
+) -> None:
+    everybody, go = asyncio.Semaphore(0), asyncio.Event()
+
+    async def request() -> tuple[str, bool]:
+        async with scope():
+            session = adb()
+            before = await session.query_value("SELECT pg_backend_pid()")
+            everybody.release()
+            await go.wait()
+            try:
+                await session.execute(_RELUCTANT, timeout=0.05)
+            except errors.Error as error:
+                outcome = type(error).__name__
+            return outcome, await session.query_value("SELECT pg_backend_pid()") == before
+
+    async def main() -> list[tuple[str, bool]]:
+        tasks = [asyncio.ensure_future(request()) for _ in range(40)]
+        for _ in tasks:
+            await everybody.acquire()
+        go.set()
+        await asyncio.sleep(_AWAY_AFTER)
+        time.sleep(_AWAY)
+        return await asyncio.gather(*tasks)
+
+    loop = new_loop()
+    try:
+        assert loop.run_until_complete(main()) == [("QueryCanceled", True)] * 40
+    finally:
+        loop.close()

@@ -299,13 +299,13 @@ func (s *Session) resume(c *Call) {
 			s.execute(c)
 		}
 	case phaseCancel:
-		if s.conn != nil && s.conn.Cancelling() {
+		if s.conn != nil && s.conn.Cancelling() && !s.overdue(c) {
 			c.wait(s.op.event.FD, -1)
 			return
 		}
 		c.Want, c.Count, c.Fault = s.op.outcome.want, s.op.outcome.count, s.op.outcome.fault
 	case phaseTrail:
-		if !s.conn.Settle() {
+		if !s.conn.Settle() && !s.overdue(c) {
 			c.wait(s.conn.FD, -1)
 			return
 		}
@@ -316,6 +316,16 @@ func (s *Session) resume(c *Call) {
 	default:
 		c.fail(&wire.Fault{Kind: wire.KindInterface, Message: "no operation to continue"})
 	}
+}
+
+// overdue tells whether the caller's time is up for what his operation, whose outcome is known, still
+// waits for on its connection. Then the connection is given up, and the outcome stands.
+func (s *Session) overdue(c *Call) bool {
+	if !c.has(abi.InTimeout) {
+		return false
+	}
+	_ = s.lose("it was not fit to be used again in time", true) // whoever uses the transaction next is told
+	return true
 }
 
 func (s *Session) resumeQueue(c *Call) {

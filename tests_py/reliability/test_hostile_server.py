@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 import pytest
 from reliability.hostile_server import (
+    ANSWER,
     BOUND,
     DONE,
     INTRODUCTION,
@@ -28,6 +29,7 @@ from reliability.hostile_server import (
     setting,
 )
 from reliability.tally import Tally
+from support import wait_until
 
 from hypern import errors
 from hypern.database import Database, adb, db, scope
@@ -254,3 +256,27 @@ def test_an_awaited_statement_is_no_more_gullible(full: bool, tally: Tally) -> N
             Database.close("hostile")
         assert _peak() - before < _MEGABYTES
         tally.add("hostile server: in an awaited answer", 1, _RESULT)
+
+
+@pytest.mark.parametrize("way", ["blocking", "awaited"])
+def test_half_a_message_behind_an_answer_costs_the_connection_and_no_more_than_the_timeout(
+    tally: Tally, way: str
+) -> None:
+    async def ask() -> None:
+        async with scope():
+            assert await adb(alias="hostile").query("SELECT n", timeout=0.5) == [{"n": 7}]
+
+    half = message("N", b"Sof its own accord\0\0")[:9]
+    with HostileServer(answer=ANSWER + half) as server:
+        Database.configure(server.url, alias="hostile", connect_timeout_secs=_SECONDS)
+        began, busy = time.monotonic(), time.process_time()
+        if way == "awaited":
+            asyncio.run(ask())
+        else:
+            with scope():
+                assert db(alias="hostile").query("SELECT n", timeout=0.5) == [{"n": 7}]
+        assert time.monotonic() - began < 0.5 + 4
+        assert time.process_time() - busy < 0.3, "it did not sleep"
+        wait_until(lambda: Database.status("hostile").size == 0)
+        Database.close("hostile")
+    tally.add("hostile server: half a message behind an answer", 1, "the answer, in time")

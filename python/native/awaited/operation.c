@@ -250,6 +250,19 @@ static void be_late(hn_operation *self)
     leave_queue(self);
 }
 
+/* What has come while the loop was busy with others. Whether that is the end. */
+static bool ends_at_a_look(hn_operation *self)
+{
+    hn_watcher_disarm(self->watcher, self);
+    self->inside = PyThread_get_thread_ident();
+    bool over = hn_operation_advance(self, HN_WAKE_READY, 0);
+    if (over)
+        hn_operation_conclude(self);
+    else
+        self->inside = 0;
+    return over;
+}
+
 void hn_operation_late(hn_operation *self)
 {
     hn_driver *d = &self->driver;
@@ -263,6 +276,11 @@ void hn_operation_late(hn_operation *self)
     if (self->life != HN_LIFE_RUNNING || d->engine == NULL)
         return;
     bool waits = d->engine->need == HN_NEED_WAIT;
+    if (is_late && (d->stage != HN_RUNNING || d->engine->need == HN_NEED_IO)) {
+        if (ends_at_a_look(self))
+            return;
+        waits = d->engine->need == HN_NEED_WAIT;
+    }
     if (waits && (hn_ms_until(d->engine->need_until, 1) == 0 ||
                   (is_late && d->stage == HN_RUNNING))) {
         go_on(self, HN_WAKE_TIMEOUT);
@@ -273,10 +291,11 @@ void hn_operation_late(hn_operation *self)
         go_on(self, HN_WAKE_READY);
     } else if (is_late) {
         hn_driver_escalate(d);
+        hn_watcher_disarm(self->watcher, self);
         if (d->engine->call.want == HN_WANT_FAIL)
             hn_operation_conclude(self);
-        else if (set_due(self) < 0)
-            give_up(self);
+        else
+            hn_operation_wait(self);
     } else if (set_due(self) < 0) { /* the loop's clock was ahead of ours */
         give_up(self);
     }

@@ -59,6 +59,7 @@ int hn_operation_drive(hn_operation *self, hn_time until)
             break; /* not ready: no advance */
         wake = late ? HN_WAKE_TIMEOUT : HN_WAKE_READY;
         hn_time next = until < d->limit ? until : d->limit;
+        bool overdue = hn_ms_until(d->limit, 1) == 0; /* else it has not been looked at since */
         if (hn_operation_advance(self, wake, hn_ms_until(next, HN_TICK_MS))) {
             hn_operation_conclude(self);
             is_begun = false;
@@ -67,7 +68,7 @@ int hn_operation_drive(hn_operation *self, hn_time until)
         waits = d->engine->need == HN_NEED_WAIT;
         if (!waits && (rc = PyErr_CheckSignals()) < 0)
             break;
-        if (hn_ms_until(d->limit, 1) == 0)
+        if (overdue)
             hn_driver_escalate(d);
         if (hn_ms_until(until, 1) == 0)
             break;
