@@ -27,8 +27,8 @@ GO_CODE := ./go/... ./tests/...
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer -g
 ASAN_TESTS := tests_py/codec tests_py/types tests_py/differential/test_random_values.py \
     $(addprefix tests_py/test_,$(addsuffix .py,\
-    async_cancel async_sessions bad_input execute_many finalize observability pool session stream \
-    transactions values))
+    async_cancel async_loops async_sessions async_tasks async_tls bad_input execute_many finalize \
+    observability pool session stream transactions values))
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
