@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
 from hypern.database import DbSession, db, scope
+from hypern.errors import UniqueViolation
 
 
 def write(n: int, session: DbSession | None = None) -> DbSession:
@@ -18,3 +21,10 @@ def committed() -> list[int]:
     """What others see in the table."""
     with scope():
         return [row["n"] for row in db().query("SELECT n FROM ledger ORDER BY n")]
+
+
+def abort() -> None:
+    """Break a transaction, and go on as if nothing had happened."""
+    write(1)
+    with pytest.raises(UniqueViolation):
+        db().execute("DO $$ BEGIN RAISE unique_violation; END $$")

@@ -12,20 +12,13 @@ from typing import Any
 
 import pytest
 from web.asgi_client import Answer, Scope, call, http_scope, produced, respond, whole
-from web.ledger import committed, write
+from web.ledger import abort, committed, write
 
 from hypern.database import Database, DbSession, db, finalize_db
 from hypern.errors import InterfaceError, TransactionAborted, UniqueViolation
 from hypern.middleware.asgi import ASGIApp, DatabaseMiddleware, Message, Receive, Send
 
 pytestmark = pytest.mark.usefixtures("ledger")
-
-
-def abort() -> None:
-    """Break the transaction and go on as if nothing had happened."""
-    write(1)
-    with pytest.raises(UniqueViolation):
-        db().execute("DO $$ BEGIN RAISE unique_violation; END $$")
 
 
 def test_a_success_is_committed_and_released_before_the_first_byte() -> None:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import pytest
+from django.core.signals import got_request_exception
 from django.db import connection
 from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.test import AsyncClient, Client, override_settings
 from web import django_site
-from web.ledger import committed, write
+from web.ledger import abort, committed, write
 
-from hypern.database import db
+from hypern.database import Database, db
+from hypern.errors import TransactionAborted
 from hypern.middleware.django import DatabaseMiddleware
 
 pytestmark = pytest.mark.usefixtures("ledger")
@@ -106,6 +109,39 @@ def test_a_commit_that_fails_is_a_500(get: Get) -> None:
 
     assert get(view).status_code == 500
     assert committed() == []
+
+
+@pytest.mark.parametrize("status", [400, 409, 500, 503])
+def test_an_error_over_an_aborted_transaction_is_passed_on_as_it_is(get: Get, status: int) -> None:
+    def view(request: HttpRequest) -> HttpResponse:
+        abort()
+        return HttpResponse("why", status=status, headers={"X-Thing": "kept"})
+
+    answer = get(view)
+    assert (answer.status_code, answer.content, answer["X-Thing"]) == (status, b"why", "kept")
+    assert (Database.status().in_use, committed()) == (0, [])
+
+
+@pytest.mark.parametrize("status", [200, 201, 302])
+def test_a_success_over_an_aborted_transaction_is_a_500(get: Get, status: int) -> None:
+    def view(request: HttpRequest) -> HttpResponse:
+        abort()
+        return HttpResponse("done", status=status)
+
+    told: list[BaseException | None] = []
+
+    def note(**_: Any) -> None:
+        told.append(sys.exc_info()[1])
+
+    got_request_exception.connect(note)
+    try:
+        answer = get(view)
+    finally:
+        got_request_exception.disconnect(note)
+    assert answer.status_code == 500
+    assert b"done" not in answer.content
+    assert [type(error) for error in told] == [TransactionAborted]
+    assert (Database.status().in_use, committed()) == (0, [])
 
 
 def test_a_stream_may_query_after_the_commit() -> None:

@@ -10,11 +10,11 @@ import pytest
 from fastapi import BackgroundTasks, Depends, FastAPI, HTTPException, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 from starlette.middleware.base import BaseHTTPMiddleware
-from web.asgi_client import call, http_scope
-from web.ledger import committed, write
+from web.asgi_client import Answer, call, http_scope
+from web.ledger import abort, committed, write
 
 from hypern.database import AsyncDbSession, Database, DbSession, adb, db
-from hypern.errors import SessionClosed, UniqueViolation
+from hypern.errors import SessionClosed, TransactionAborted, UniqueViolation
 from hypern.middleware.fastapi import (
     AsyncSession,
     DatabaseMiddleware,
@@ -156,6 +156,37 @@ def test_a_commit_that_fails_is_a_500_of_the_application(app: FastAPI) -> None:
     assert messages[1]["body"] == b'{"error":"sorry"}'
     assert [type(error) for error in told] == [UniqueViolation]
     assert (committed(), ran) == ([], [])
+
+
+@pytest.mark.parametrize("status", [400, 409, 500, 503])
+@pytest.mark.parametrize("raises", [True, False], ids=["raised", "returned"])
+def test_an_error_over_an_aborted_transaction_is_passed_on_as_it_is(
+    app: FastAPI, status: int, raises: bool
+) -> None:
+    @app.get("/")
+    def handler() -> JSONResponse:
+        abort()
+        if raises:
+            raise HTTPException(status, "why")
+        return JSONResponse({"detail": "why"}, status)
+
+    answer = get(app)
+    assert (answer.status, answer.body) == (status, b'{"detail":"why"}')
+    assert (Database.status().in_use, committed()) == (0, [])
+
+
+@pytest.mark.parametrize("status", [200, 201, 302])
+def test_a_success_over_an_aborted_transaction_is_a_500(app: FastAPI, status: int) -> None:
+    @app.get("/")
+    def handler() -> JSONResponse:
+        abort()
+        return JSONResponse("done", status)
+
+    answer = Answer()
+    with pytest.raises(TransactionAborted):  # Starlette raises it for the server's log too
+        asyncio.run(call(app, http_scope("/"), answer=answer))
+    assert (answer.status, answer.body) == (500, b"Internal Server Error")
+    assert (Database.status().in_use, committed()) == (0, [])
 
 
 def test_background_tasks_have_a_scope_of_their_own(app: FastAPI) -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import flask
 import pytest
-from flask import Flask, Response, abort, jsonify, request, stream_with_context
-from web.ledger import committed, write
+from flask import Flask, Response, jsonify, request, stream_with_context
+from web.ledger import abort, committed, write
+from werkzeug.exceptions import InternalServerError
 
-from hypern.database import db
-from hypern.errors import UniqueViolation
+from hypern.database import Database, db
+from hypern.errors import TransactionAborted, UniqueViolation
 from hypern.middleware.flask import init_app
 from hypern.middleware.wsgi import DatabaseMiddleware
 
@@ -48,7 +50,7 @@ def test_an_exception_that_flask_answers_rolls_back(app: Flask, error: Any) -> N
     def view() -> str:
         write(1)
         if isinstance(error, int):
-            abort(error)
+            flask.abort(error)
         raise error
 
     assert app.test_client().get("/").status_code in (404, 409, 500)
@@ -99,6 +101,56 @@ def test_a_commit_that_fails_is_raised_to_the_server_without_init_app() -> None:
 
     with pytest.raises(UniqueViolation):
         app.test_client().get("/")
+
+
+@pytest.mark.parametrize("status", [400, 409, 500, 503])
+def test_an_error_over_an_aborted_transaction_is_passed_on_as_it_is(
+    app: Flask, status: int
+) -> None:
+    @app.get("/")
+    def view() -> Response:
+        abort()
+        return Response("why", status, {"X-Thing": "kept"})
+
+    answer = app.test_client().get("/")
+    assert (answer.status_code, answer.text, answer.headers["X-Thing"]) == (status, "why", "kept")
+    assert (Database.status().in_use, committed()) == (0, [])
+
+
+@pytest.mark.parametrize("status", [200, 201, 302])
+def test_a_success_over_an_aborted_transaction_is_a_500(status: int) -> None:
+    app = Flask(__name__)
+    init_app(app)
+    told: list[BaseException | None] = []
+
+    @app.errorhandler(500)
+    def sorry(error: InternalServerError) -> tuple[str, int]:
+        told.append(error.original_exception)
+        return "sorry", 500
+
+    @app.get("/")
+    def view() -> Response:
+        abort()
+        return Response("done", status)
+
+    answer = app.test_client().get("/")
+    assert (answer.status_code, answer.text) == (500, "sorry")
+    assert [type(error) for error in told] == [TransactionAborted]
+    assert (Database.status().in_use, committed()) == (0, [])
+
+
+def test_a_success_over_an_aborted_transaction_is_raised_to_the_server_without_init_app() -> None:
+    app = Flask(__name__)
+    with_middleware(app)
+
+    @app.get("/")
+    def view() -> str:
+        abort()
+        return "done"
+
+    with pytest.raises(TransactionAborted):
+        app.test_client().get("/")
+    assert (Database.status().in_use, committed()) == (0, [])
 
 
 def test_a_stream_may_query_after_the_commit(app: Flask) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from wsgiref.util import FileWrapper
 
 import pytest
-from web.ledger import committed, write
+from web.ledger import abort, committed, write
 from web.wsgi_client import Answer, call, environment, failing_start, produced, whole
 
 from hypern.database import Database, db, finalize_db
@@ -17,13 +17,6 @@ from hypern.errors import InterfaceError, SessionClosed, TransactionAborted, Uni
 from hypern.middleware.wsgi import DatabaseMiddleware
 
 pytestmark = pytest.mark.usefixtures("ledger")
-
-
-def abort() -> None:
-    """Break the transaction and go on as if nothing had happened."""
-    write(1)
-    with pytest.raises(UniqueViolation):
-        db().execute("DO $$ BEGIN RAISE unique_violation; END $$")
 
 
 def generator(environ: dict[str, Any], start_response: Any) -> Iterator[bytes]:
