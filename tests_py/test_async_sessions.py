@@ -144,7 +144,33 @@ def test_execute_many_takes_an_async_iterable(configured: str) -> None:
     asyncio.run(main())
 
 
-def test_execute_many_stops_an_async_iterable_that_takes_too_long(configured: str) -> None:
+@pytest.mark.parametrize("cleanup", [0.0, 0.1])
+def test_execute_many_stops_an_async_iterable_that_takes_too_long(
+    configured: str, cleanup: float
+) -> None:
+    ended = []
+
+    async def endless() -> AsyncIterator[list[int]]:
+        try:
+            yield [1]
+            await asyncio.sleep(30)
+        finally:
+            await asyncio.sleep(cleanup)
+            ended.append(True)
+
+    async def main() -> None:
+        async with scope():
+            began = time.monotonic()
+            with pytest.raises(errors.QueryCanceled):
+                await adb().execute_many("INSERT INTO numbers VALUES ($1)", endless(), timeout=0.1)
+            assert time.monotonic() - began < 5
+            assert ended == [True]
+            assert await adb().query_value("SELECT count(*) FROM numbers") == 0
+
+    asyncio.run(main())
+
+
+def test_execute_many_that_is_cancelled_tells_an_async_iterable(configured: str) -> None:
     ended = []
 
     async def endless() -> AsyncIterator[list[int]]:
@@ -155,13 +181,17 @@ def test_execute_many_stops_an_async_iterable_that_takes_too_long(configured: st
             ended.append(True)
 
     async def main() -> None:
-        async with scope():
-            with pytest.raises(errors.QueryCanceled):
-                await adb().execute_many("INSERT INTO numbers VALUES ($1)", endless(), timeout=0.1)
-            assert await adb().query_value("SELECT count(*) FROM numbers") == 0
+        sql = "INSERT INTO numbers VALUES ($1)"
+        task = asyncio.ensure_future(adb("r").execute_many(sql, endless(), timeout=20))
+        await asyncio.sleep(0.1)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert ended == [True]
+        assert await adb("r").query_value("SELECT count(*) FROM numbers") == 0
+        await afinalize_db("r")
 
     asyncio.run(main())
-    assert ended == [True]
 
 
 def test_a_session_used_by_its_own_iterable_is_refused_not_waited_for(configured: str) -> None:

@@ -158,7 +158,8 @@ static PySendResult am_send(PyObject *op, PyObject *value, PyObject **result)
             return PYGEN_NEXT;
         value = Py_None;
     }
-    if (self->inner != NULL && self->life != HN_LIFE_SETTLING && hn_inner_stop_feeding(self, result))
+    if (self->inner != NULL && self->life != HN_LIFE_SETTLING &&
+        hn_inner_stop_feeding(self, value, result))
         return PYGEN_NEXT;
     switch (self->life) {
     case HN_LIFE_OVER:
@@ -228,6 +229,9 @@ static PyObject *throw_in(PyObject *op, PyObject *args)
     PyObject *type, *value = NULL, *traceback = NULL;
     if (!PyArg_ParseTuple(args, "O|OO:throw", &type, &value, &traceback) || is_inside(self))
         return NULL;
+    bool interrupted = self->interrupted;
+    self->interrupted = false;
+    self->told |= interrupted;
     if (self->inner != NULL) {
         PyObject *answer = hn_inner_throw(self, args);
         if (answer != NULL)
@@ -238,6 +242,8 @@ static PyObject *throw_in(PyObject *op, PyObject *args)
         }
         PyErr_Clear();
     }
+    if (interrupted)
+        return send(op, Py_None);
     Py_INCREF(op);
     hn_operation_leave(self);
     Py_DECREF(op);
@@ -304,6 +310,7 @@ static int traverse(PyObject *op, visitproc visit, void *arg)
     Py_VISIT(self->hooks);
     Py_VISIT(self->rows);
     Py_VISIT(self->inner);
+    Py_VISIT(self->supply);
     return 0;
 }
 
@@ -319,6 +326,7 @@ static int clear(PyObject *op)
     Py_CLEAR(self->hooks);
     Py_CLEAR(self->rows);
     Py_CLEAR(self->inner);
+    Py_CLEAR(self->supply);
     return 0;
 }
 

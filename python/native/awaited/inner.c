@@ -19,6 +19,7 @@ PySendResult hn_inner_send(hn_operation *self, PyObject *value, PyObject **resul
     PySendResult sent = PyIter_Send(self->inner, value, result);
     if (feeds)
         self->inside = 0;
+    Py_XSETREF(self->supply, sent == PYGEN_NEXT ? Py_NewRef(*result) : NULL);
     if (sent != PYGEN_NEXT)
         Py_CLEAR(self->inner);
     return sent;
@@ -58,15 +59,36 @@ PyObject *hn_inner_throw(hn_operation *self, PyObject *args)
     if (feeds)
         self->inside = 0;
     Py_XDECREF(method);
+    Py_XSETREF(self->supply, Py_XNewRef(answer));
     if (answer == NULL)
         Py_CLEAR(self->inner);
     return answer;
 }
 
+/* What the task waits for is cancelled, as by asyncio.timeout, but not the task, which goes on. */
+void hn_inner_interrupt(hn_operation *self)
+{
+    if (self->supply == NULL || self->supply == Py_None) /* the task runs on by itself */
+        return;
+    PyObject *answer = PyObject_CallMethod(self->supply, "cancel", NULL);
+    self->interrupted = answer == Py_True; /* False: it is there just now */
+    if (answer == NULL)
+        PyErr_WriteUnraisable(self->supply);
+    Py_XDECREF(answer);
+}
+
 /* Its time ran out while rows were collected for it: whoever makes them is told. Whether the task has
  * to wait for that. */
-bool hn_inner_stop_feeding(hn_operation *self, PyObject **result)
+bool hn_inner_stop_feeding(hn_operation *self, PyObject *value, PyObject **result)
 {
+    if (self->told) {
+        if (hn_inner_send(self, value, result) == PYGEN_NEXT)
+            return true;
+        Py_CLEAR(*result);
+        PyErr_Clear();
+        return false;
+    }
+    self->told = true;
     PyObject *module = hn_inner_helpers();
     PyObject *reason = module == NULL ? NULL : PyObject_CallMethod(module, "stop_feeding", NULL);
     PyObject *args = reason == NULL ? NULL : PyTuple_Pack(1, reason);

@@ -16,8 +16,10 @@ PyObject *hn_inner_throw(hn_operation *operation, PyObject *args);
 /* Go on with collecting rows, and give the operation what was collected. Whether the task has to
  * wait for that. */
 bool hn_inner_feed(hn_operation *operation, PyObject *value, PyObject **result);
+/* The operation's time runs out while the task waits for a row: wake it. */
+void hn_inner_interrupt(hn_operation *operation);
 /* The operation's time ran out meanwhile: whoever makes the rows is told. Whether the task has to
  * wait for that. */
-bool hn_inner_stop_feeding(hn_operation *operation, PyObject **result);
+bool hn_inner_stop_feeding(hn_operation *operation, PyObject *value, PyObject **result);
 
 #endif

@@ -1,6 +1,7 @@
 /* An awaited operation: one engine that an event loop drives, from its turn to its outcome. */
 #include "awaited/operation.h"
 
+#include "awaited/inner.h"
 #include "awaited/loop.h"
 #include "core/core.h"
 #include "engine/many.h"
@@ -289,6 +290,7 @@ void hn_operation_late(hn_operation *self)
         d->stage = HN_CANCELLING;
         d->limit = hn_now() + HN_GRACE;
         go_on(self, HN_WAKE_READY);
+        hn_inner_interrupt(self);
     } else if (is_late) {
         hn_driver_escalate(d);
         hn_watcher_disarm(self->watcher, self);

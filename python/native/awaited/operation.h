@@ -44,6 +44,9 @@ struct hn_operation {
     PyObject *context; /* MANY: the task's, for the iterable; or NULL */
     PyObject *rows;    /* MANY: the async iterator that the task feeds it from; or NULL */
     PyObject *inner;   /* the coroutine that runs in the task: feeding, or settling; or NULL */
+    PyObject *supply;  /* what the task waits for in it; or NULL */
+    bool interrupted;  /* supply was cancelled, not the task */
+    bool told;         /* inner was told that no more rows are wanted */
     PyObject *future; /* what the task waits for; or NULL */
     hn_time due;      /* when hn_operation_late() is wanted */
 
