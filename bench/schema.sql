@@ -27,7 +27,17 @@ INSERT INTO accounts SELECT i, 'owner ' || i, 1000 FROM generate_series(1, 1000)
 
 CREATE UNLOGGED TABLE arrivals (id int NOT NULL, name text NOT NULL, score float8 NOT NULL);
 
-CREATE UNLOGGED TABLE access_logs (user_id int, action text);
+-- The specification's handler reads a user and writes a line to another database's log.
+CREATE TABLE users (
+    id int PRIMARY KEY,
+    name text NOT NULL,
+    email text NOT NULL,
+    active boolean NOT NULL
+);
+INSERT INTO users
+SELECT i, 'user number ' || i, 'user' || i || '@example.com', true FROM generate_series(1, 1000) AS i;
+
+CREATE UNLOGGED TABLE access_logs (user_id int, action text, timestamp timestamptz);
 
 CREATE TABLE kinds (
     id int PRIMARY KEY,

@@ -23,6 +23,7 @@ from bench.workers import DriverError, environment, python_command
 CONNECTIONS = 16
 VARIANTS = {
     "bare_def": "def, no database",
+    "floor_def": "def, bytes made beforehand on a socket, answers unread",
     "sqlalchemy_def": "def, SQLAlchemy Core + psycopg 3",
     "psycopg_def": "def, psycopg_pool",
     "hypern_def": "def, hypern",
@@ -30,26 +31,33 @@ VARIANTS = {
     "asyncpg_async": "async def, asyncpg pool",
     "hypern_async": "async def, hypern",
 }
+WITHOUT_LOG = ("bare_def", "floor_def", "bare_async")
 GOALS = (
     ("hypern_def", "sqlalchemy_def", 2.3),
     ("hypern_def", "psycopg_def", 1.7),
     ("hypern_async", "asyncpg_async", 1.15),
 )
+# The specification's handler reads a user, and writes a line to a log.
+HANDLERS = {"query": "its query alone", "whole": "with its line in the log of a second database"}
 MIDDLEWARE_GOAL_US = 15.0
 START_SECONDS = 30.0
 
-Rates = dict[str, list[float]]
+Rates = dict[str, dict[str, list[float]]]
+"""Requests per second by handler and variant, a figure per round."""
 
 
 def measure(url: str, rounds: int, seconds: int, progress: Callable[[str], None]) -> Rates:
-    """Requests per second of each variant, a figure per round. Every response must be a success."""
-    rates: Rates = {name: [] for name in VARIANTS}
+    """Serve each variant in turn, a second to warm up. Every response must be a success."""
+    rates: Rates = {handler: {} for handler in HANDLERS}
     for number in range(rounds):
-        for name in VARIANTS:
-            progress(f"web, round {number + 1} of {rounds}: {name}")
-            with _serving(name, url) as port:
-                _load(port, 1)  # connects, prepares, warms up
-                rates[name].append(_load(port, seconds))
+        for handler, title in HANDLERS.items():
+            for name in VARIANTS:
+                if handler != "query" and name in WITHOUT_LOG:
+                    continue
+                progress(f"web, round {number + 1} of {rounds}: {name}, {title}")
+                with _serving(name, handler, url) as port:
+                    _load(port, 1)  # connects, prepares, warms up
+                    rates[handler].setdefault(name, []).append(_load(port, seconds))
     return rates
 
 
@@ -61,17 +69,22 @@ def middleware_us() -> float:
 
 
 def text(rates: Rates, middleware: float) -> str:
-    """The table, and the goals."""
-    medians = {name: statistics.median(values) for name, values in rates.items()}
-    rows = [
-        [title, f"{medians[name]:,.0f}", f"{min(rates[name]):,.0f}", f"{max(rates[name]):,.0f}"]
-        for name, title in VARIANTS.items()
-    ]
-    lines = [report.table(["requests a second", "median", "least", "most"], rows), ""]
-    for ours, peer, goal in GOALS:
-        ratio = medians[ours] / medians[peer]
-        word = "" if ratio >= goal else " MISSED"
-        lines.append(f"{VARIANTS[ours]} / {VARIANTS[peer]}: {ratio:.2f} (goal {goal}){word}")
+    """The tables, and the goals."""
+    lines: list[str] = []
+    for handler, title in HANDLERS.items():
+        medians = {name: statistics.median(found) for name, found in rates[handler].items()}
+        rows = [
+            [VARIANTS[name], *(f"{rate:,.0f}" for rate in (medians[name], min(found), max(found)))]
+            for name, found in rates[handler].items()
+        ]
+        head = [f"requests a second, {title}", "median", "least", "most"]
+        lines += [report.table(head, rows), ""]
+        for ours, peer, goal in GOALS:
+            ratio = medians[ours] / medians[peer]
+            word = "" if ratio >= goal else " MISSED"
+            pair = f"{VARIANTS[ours]} / {VARIANTS[peer]}, {title}"
+            lines.append(f"{pair}: {ratio:.2f} (goal {goal}){word}")
+        lines.append("")
     word = "" if middleware < MIDDLEWARE_GOAL_US else " MISSED"
     goal_us = f"{MIDDLEWARE_GOAL_US:.0f}"
     lines.append(f"the middleware without a session: {middleware:.1f} us (goal {goal_us}){word}")
@@ -89,14 +102,14 @@ def unavailable() -> str:
 
 
 @contextmanager
-def _serving(name: str, url: str) -> Iterator[int]:
+def _serving(name: str, handler: str, url: str) -> Iterator[int]:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port: int = free.getsockname()[1]
     options = ["--factory", f"bench.web_app:{name}", "--port", str(port), "--no-access-log"]
     process = subprocess.Popen(
         python_command("web", "uvicorn", *options, "--log-level", "warning"),
         cwd=ROOT,
-        env=environment("hypern") | {"BENCH_URL": url},
+        env=environment("hypern") | {"BENCH_URL": url, "BENCH_HANDLER": handler},
     )
     try:
         deadline = time.monotonic() + START_SECONDS

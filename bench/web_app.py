@@ -1,6 +1,7 @@
 """The specification's `/users/:id` handler on FastAPI, once per way to reach the database.
 
-Run by uvicorn as `bench.web_app:NAME` with `--factory`; BENCH_URL says where the database is. As
+Run by uvicorn as `bench.web_app:NAME` with `--factory`; BENCH_URL says where the database is,
+BENCH_HANDLER whether the handler logs ("whole") or only reads ("query"). As
 `python -m bench.web_app` it prints what the middleware alone costs a request, in microseconds.
 """
 
@@ -17,9 +18,10 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
 URL = os.environ.get("BENCH_URL", "")
+LOGS = os.environ.get("BENCH_HANDLER") == "whole"  # else it only reads the user
 POOL_SIZE = 16
-USER = "SELECT id, name, email, active FROM items WHERE id = {}"
-LOG = "INSERT INTO access_logs (user_id, action) VALUES ({}, {})"
+USER = "SELECT * FROM users WHERE id = {}"
+LOG = "INSERT INTO access_logs (user_id, action, timestamp) VALUES ({}, {}, {})"
 
 
 def _app(lifespan: Any = None) -> FastAPI:
@@ -50,22 +52,46 @@ def bare_async() -> Any:
     return app
 
 
-def sqlalchemy_def() -> Any:
-    """SQLAlchemy Core on psycopg 3."""
-    from sqlalchemy import create_engine, text
+def floor_def() -> Any:
+    """A full reset and the query, as bytes made beforehand; nothing is made of the answer.
 
-    engine = create_engine(
-        URL.replace("postgresql://", "postgresql+psycopg://"), pool_size=POOL_SIZE
-    )
-    read = text(USER.format(":id"))
-    log = text(LOG.format(":id", ":action"))
+    No driver can be faster: what is left is FastAPI, its threads, and the server's work.
+    """
+    from bench.wire import await_ready, connection, conversation
+
+    ask = conversation()
+    idle: list[Any] = []
     app = _app()
 
     @app.get("/users/{number}")
     def user(number: int) -> dict[str, Any]:
-        with engine.begin() as connection:
+        held = idle.pop() if idle else connection(URL, USER.format(7))
+        held.sendall(ask)
+        await_ready(held)
+        idle.append(held)
+        return {"id": number, "name": "Ann", "email": "ann@example.com", "active": True}
+
+    return app
+
+
+def sqlalchemy_def() -> Any:
+    """SQLAlchemy Core on psycopg 3."""
+    from sqlalchemy import create_engine, text
+
+    url = URL.replace("postgresql://", "postgresql+psycopg://")
+    users, logs = (create_engine(url, pool_size=POOL_SIZE) for _ in range(2))
+    read = text(USER.format(":id"))
+    log = text(LOG.format(":id", ":action", ":timestamp"))
+    app = _app()
+
+    @app.get("/users/{number}")
+    def user(number: int) -> dict[str, Any]:
+        with users.connect() as connection:
             row = dict(connection.execute(read, {"id": number}).mappings().one())
-            connection.execute(log, {"id": number, "action": "view_user"})
+        if LOGS:
+            with logs.begin() as connection:
+                values = {"id": number, "action": "view_user", "timestamp": "NOW()"}
+                connection.execute(log, values)
         return row
 
     return app
@@ -76,17 +102,23 @@ def psycopg_def() -> Any:
     from psycopg.rows import dict_row
     from psycopg_pool import ConnectionPool
 
-    pool = ConnectionPool(
-        URL, min_size=POOL_SIZE, max_size=POOL_SIZE, kwargs={"row_factory": dict_row}, open=True
-    )
-    read, log = USER.format("%s"), LOG.format("%s", "%s")
+    def pool() -> Any:
+        options = {"row_factory": dict_row}
+        return ConnectionPool(
+            URL, min_size=POOL_SIZE, max_size=POOL_SIZE, kwargs=options, open=True
+        )
+
+    users, logs = pool(), pool()
+    read, log = USER.format("%s"), LOG.format("%s", "%s", "%s")
     app = _app()
 
     @app.get("/users/{number}")
     def user(number: int) -> dict[str, Any]:
-        with pool.connection() as connection:
+        with users.connection() as connection:
             row = connection.execute(read, [number]).fetchone()
-            connection.execute(log, [number, "view_user"])
+        if LOGS:
+            with logs.connection() as connection:
+                connection.execute(log, [number, "view_user", "NOW()"])
         return dict(row or {})
 
     return app
@@ -96,23 +128,27 @@ def asyncpg_async() -> Any:
     """asyncpg's pool."""
     import asyncpg
 
-    pool: Any = None
+    users: Any = None
+    logs: Any = None
 
     @asynccontextmanager
     async def lifespan(app: Any) -> AsyncIterator[None]:
-        nonlocal pool
-        pool = await asyncpg.create_pool(URL, min_size=POOL_SIZE, max_size=POOL_SIZE)
+        nonlocal users, logs
+        users = await asyncpg.create_pool(URL, min_size=POOL_SIZE, max_size=POOL_SIZE)
+        logs = await asyncpg.create_pool(URL, min_size=POOL_SIZE, max_size=POOL_SIZE)
         yield
-        await pool.close()
+        await users.close()
+        await logs.close()
 
-    read, log = USER.format("$1"), LOG.format("$1", "$2")
+    read = USER.format("$1")
+    log = LOG.format("$1", "$2", "NOW()")  # it takes no text for a timestamp
     app = _app(lifespan)
 
     @app.get("/users/{number}")
     async def user(number: int) -> dict[str, Any]:
-        async with pool.acquire() as connection, connection.transaction():
-            row = await connection.fetchrow(read, number)
-            await connection.execute(log, number, "view_user")
+        row = await users.fetchrow(read, number)
+        if LOGS:
+            await logs.execute(log, number, "view_user")
         return dict(row)
 
     return app
@@ -120,43 +156,43 @@ def asyncpg_async() -> Any:
 
 def hypern_def() -> Any:
     """hypern, blocking."""
-    from hypern.database import Database
-    from hypern.middleware.fastapi import DatabaseMiddleware, Session
+    from hypern.database import Database, db
+    from hypern.middleware.asgi import DatabaseMiddleware
 
     Database.configure(URL, max_size=POOL_SIZE)
-    read, log = USER.format("$1"), LOG.format("$1", "$2")
+    Database.configure(URL, max_size=POOL_SIZE, alias="logging")
+    read, log = USER.format("$1"), LOG.format("$1", "$2", "$3")
     app = _app()
     app.add_middleware(DatabaseMiddleware)
 
-    def user(number: int, session: Any) -> dict[str, Any]:
-        session.begin()
-        row: dict[str, Any] = session.query_one(read, [number])
-        session.execute(log, [number, "view_user"])
+    @app.get("/users/{number}")
+    def user(number: int) -> dict[str, Any]:
+        row: dict[str, Any] = db().query_one(read, [number])
+        if LOGS:
+            db(alias="logging").execute(log, [number, "view_user", "NOW()"])
         return row
 
-    user.__annotations__["session"] = Session  # annotations of this file are text
-    app.get("/users/{number}")(user)
     return app
 
 
 def hypern_async() -> Any:
     """hypern, awaited."""
-    from hypern.database import Database
-    from hypern.middleware.fastapi import AsyncSession, DatabaseMiddleware
+    from hypern.database import Database, adb
+    from hypern.middleware.asgi import DatabaseMiddleware
 
     Database.configure(URL, max_size=POOL_SIZE)
-    read, log = USER.format("$1"), LOG.format("$1", "$2")
+    Database.configure(URL, max_size=POOL_SIZE, alias="logging")
+    read, log = USER.format("$1"), LOG.format("$1", "$2", "$3")
     app = _app()
     app.add_middleware(DatabaseMiddleware)
 
-    async def user(number: int, session: Any) -> dict[str, Any]:
-        await session.begin()
-        row: dict[str, Any] = await session.query_one(read, [number])
-        await session.execute(log, [number, "view_user"])
+    @app.get("/users/{number}")
+    async def user(number: int) -> dict[str, Any]:
+        row: dict[str, Any] = await adb().query_one(read, [number])
+        if LOGS:
+            await adb(alias="logging").execute(log, [number, "view_user", "NOW()"])
         return row
 
-    user.__annotations__["session"] = AsyncSession
-    app.get("/users/{number}")(user)
     return app
 
 
