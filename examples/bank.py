@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
-from hypern.database import Database, db, scope
+from hypern.database import Database, adb, db, scope
 
 URL = os.environ.get("DATABASE_URL", "postgresql://localhost/hypern_example")
 
@@ -57,23 +57,30 @@ def account(number: int) -> dict[str, Any]:
     return row
 
 
+# Locked in one order by everybody, so that two transfers cannot wait for each other.
+_LOCK = "SELECT id FROM accounts WHERE id = ANY($1) ORDER BY id FOR UPDATE"
+_ADD = "UPDATE accounts SET balance = balance + $1 WHERE id = $2"
+
+
 def transfer(source: int, target: int, amount: Decimal) -> None:
     """Move money. More than the source has violates a constraint, CheckViolation."""
     session = db()
     session.begin()
-    # Locked in one order by everybody, so that two transfers cannot wait for each other.
-    session.query(
-        "SELECT id FROM accounts WHERE id = ANY($1) ORDER BY id FOR UPDATE", [[source, target]]
-    )
-    _add(-amount, source)
-    _add(amount, target)  # raises where there is no such account, and the source keeps its money
+    session.query(_LOCK, [[source, target]])
+    for number, change in ((source, -amount), (target, amount)):
+        if not session.execute(_ADD, [change, number]):
+            # Where it is the target that does not exist, the source keeps its money.
+            raise NoAccountError(f"no account {number}")
 
 
-def _add(amount: Decimal, number: int) -> None:
-    if not db().execute(
-        "UPDATE accounts SET balance = balance + $1 WHERE id = $2", [amount, number]
-    ):
-        raise NoAccountError(f"no account {number}")
+async def atransfer(source: int, target: int, amount: Decimal) -> None:
+    """The same for coroutines: the event loop goes on while the server works."""
+    session = adb()
+    await session.begin()
+    await session.query(_LOCK, [[source, target]])
+    for number, change in ((source, -amount), (target, amount)):
+        if not await session.execute(_ADD, [change, number]):
+            raise NoAccountError(f"no account {number}")
 
 
 def lines() -> Iterator[str]:

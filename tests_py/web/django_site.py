@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -29,7 +30,8 @@ def plain(request: HttpRequest) -> Any:
 
 async def coroutine(request: HttpRequest) -> Any:
     """A view that is a coroutine function."""
-    return view[-1](request)
+    answer = view[-1](request)
+    return await answer if inspect.isawaitable(answer) else answer
 
 
 urlpatterns = [path("plain", plain), path("async", coroutine)]

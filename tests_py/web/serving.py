@@ -10,59 +10,67 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from support import wait_until
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 
-DJANGO_SERVER = "-m examples.django_app runserver --noreload 127.0.0.1:{port}"
-
-# Every way of serving that is promised to work, by a name for the tests.
-SERVERS = {
-    "hypern": "-m examples.hypern_app",
-    "hypern, 2 workers": "-m examples.hypern_app",
-    "flask run": "-m flask --app examples.flask_app run -p {port}",
-    "flask, gunicorn sync": "-m gunicorn -w2 -b 127.0.0.1:{port} examples.flask_app:app",
-    "flask, gunicorn sync preloaded": (
-        "-m gunicorn -w2 --preload -b 127.0.0.1:{port} examples.flask_app:app"
-    ),
-    "flask, gunicorn gthread": (
-        "-m gunicorn -w2 -k gthread --threads 4 -b 127.0.0.1:{port} examples.flask_app:app"
-    ),
-    "flask, gunicorn gthread preloaded": (
-        "-m gunicorn -w2 -k gthread --threads 4 --preload -b 127.0.0.1:{port}"
-        " examples.flask_app:app"
-    ),
-    "django runserver": DJANGO_SERVER,
-    "django, gunicorn gthread": (
-        "-m gunicorn -w2 -k gthread --threads 4 -b 127.0.0.1:{port} examples.django_app:application"
-    ),
-    "django, uvicorn": "-m uvicorn --port {port} examples.django_app:asgi_application",
-    "fastapi, uvicorn": "-m uvicorn --port {port} examples.fastapi_app:app",
-    "fastapi, uvicorn 2 workers": "-m uvicorn --workers 2 --port {port} examples.fastapi_app:app",
-    "fastapi, gunicorn uvicorn": (
-        "-m gunicorn -w2 -k uvicorn_worker.UvicornWorker -b 127.0.0.1:{port}"
-        " examples.fastapi_app:app"
-    ),
-    "fastapi, gunicorn uvicorn preloaded": (
-        "-m gunicorn -w2 -k uvicorn_worker.UvicornWorker --preload -b 127.0.0.1:{port}"
-        " examples.fastapi_app:app"
-    ),
-    "starlette, uvicorn": "-m uvicorn --port {port} examples.starlette_app:app",
-    "starlette, hypercorn": "-m hypercorn -w2 -b 127.0.0.1:{port} examples.starlette_app:app",
-}
-RESTARTING = [name for name in SERVERS if "gunicorn" in name or "workers" in name]
+# The servers that tell nobody of SIGTERM: Python's default ends them without their own clean-up.
+_ENDED_BY_CTRL_C = ("flask", "runserver")
 
 
-@dataclass
 class Server:
-    """A running server."""
+    """A command that serves HTTP on a port, started and ended as often as a test likes."""
 
-    process: subprocess.Popen[bytes]
-    port: int
+    def __init__(self, command: str, url: str, log: Path, variables: Mapping[str, str]) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            self.port: int = listener.getsockname()[1]
+        self._command = [sys.executable, *command.format(port=self.port).split()]
+        self._log = log
+        self._environment = {
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path]),
+            "DATABASE_URL": url,
+            "HYPERN_EXAMPLE": "example",
+            "PORT": str(self.port),
+            **variables,
+        }
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def process(self) -> subprocess.Popen[bytes]:
+        """The process that was started last: of several workers their parent."""
+        assert self._process is not None
+        return self._process
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        with self._log.open("ab") as output:
+            self._process = subprocess.Popen(
+                self._command,
+                cwd=ROOT,
+                env=self._environment,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        wait_until_it_listens(self.port, self._process, self._log)
+
+    def stop(self) -> None:
+        """Tell it to end, which it must do by itself."""
+        by_ctrl_c = any(word in self._command for word in _ENDED_BY_CTRL_C)
+        self.process.send_signal(signal.SIGINT if by_ctrl_c else signal.SIGTERM)
+        self.process.wait(20)
+
+    def kill(self) -> None:
+        """End it and its workers with SIGKILL."""
+        if self._process is not None:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
 
     def workers(self) -> list[int]:
         """The processes that it has started."""
@@ -71,45 +79,35 @@ class Server:
         # Python's multiprocessing has one of its own beside them.
         return [p for p in map(int, found) if b"resource_tracker" not in _command_line(p)]
 
+    def kill_a_worker(self) -> int:
+        """End a worker with SIGKILL, and wait until it has gone; its number."""
+        worker = self.workers()[0]
+        os.kill(worker, signal.SIGKILL)
+        wait_until(lambda: worker not in self.workers() or self.process.poll() is not None, 20)
+        return worker
+
 
 def _command_line(pid: int) -> bytes:
-    return Path(f"/proc/{pid}/cmdline").read_bytes()
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except FileNotFoundError:
+        return b""
 
 
 @contextmanager
-def serving(name: str, url: str, log: Path) -> Iterator[Server]:
-    """Run a server of SERVERS until the block ends; it must end by itself when it is told to."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    environment = {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path]),
-        "DATABASE_URL": url,
-        "HYPERN_EXAMPLE": "example",
-        "PORT": str(port),
-        "WORKERS": "2" if "workers" in name else "1",
-    }
-    command = [sys.executable, *SERVERS[name].format(port=port).split()]
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            command,
-            cwd=ROOT,
-            env=environment,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+def serving(command: str, url: str, log: Path, **variables: str) -> Iterator[Server]:
+    """Serve until the block ends; the server must then end by itself when it is told to.
+
+    command: what follows `python`, with {port} in it. variables: of the environment.
+    """
+    server = Server(command, url, log, variables)
     try:
-        wait_until_it_listens(port, process, log)
-        yield Server(process, port)
-        process.send_signal(
-            signal.SIGINT if "flask run" in name or "runserver" in name else signal.SIGTERM
-        )
-        process.wait(20)
+        server.start()
+        yield server
+        server.stop()
     finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+        if server.process.poll() is None:
+            server.kill()
 
 
 def wait_until_it_listens(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
@@ -131,12 +129,31 @@ class Client:
 
     def __init__(self, port: int) -> None:
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+        self.has_length = True
+
+    def suspect(self) -> None:
+        """Say that the last answer looks cut short. A ConnectionError where it may have been.
+
+        Bodies without a length, as Django and HTTP/1.0 servers send them, end with the connection:
+        nothing else tells that a server was killed while it sent one.
+        """
+        if not self.has_length:
+            raise ConnectionError("cut short")
 
     def __enter__(self) -> Client:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Disconnect. The next request connects anew."""
         self._connection.close()
+
+    def connect(self) -> None:
+        """Connect, where that has not been done yet. An OSError here means: nothing was sent."""
+        if self._connection.sock is None:
+            self._connection.connect()
 
     def request(self, method: str, path: str, body: Any = None) -> tuple[int, str]:
         """The status and the body of the answer. After an OSError the next one connects anew."""
@@ -145,12 +162,16 @@ class Client:
         try:
             self._connection.request(method, path, data, headers)
             response = self._connection.getresponse()
-            return response.status, response.read().decode()
+            self.has_length = response.length is not None or bool(response.chunked)
+            text = response.read().decode()
+            if text[-1:] not in ("}", "\n"):
+                self.suspect()
+            return response.status, text
         except http.client.HTTPException as error:
-            self._connection.close()
+            self.close()
             raise ConnectionError(str(error)) from error
         except OSError:
-            self._connection.close()
+            self.close()
             raise
 
     def open_account(self, balance: str) -> int:
