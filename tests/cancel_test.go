@@ -3,6 +3,7 @@ package tests
 import (
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -139,6 +140,25 @@ func TestThereIsNothingToCancelInASessionAtRest(t *testing.T) {
 	requireUsable(t, s)
 	s.Finalize()
 	require.False(t, s.Core.Cancel(abi.CancelRequest))
+}
+
+func TestAnAnswerThatCameBeforeTheKillStandsAndTheNextStatementHasAnotherConnection(t *testing.T) {
+	t.Parallel()
+	_, d := begin(t, oneConnection)
+	s := d.Open("r", mainAlias)
+	pid := s.Value("SELECT pg_backend_pid()")
+	s.Hook = func(p pgtest.Point) pgtest.Action {
+		if p.Sent {
+			for !readable(s.FD) {
+				time.Sleep(time.Millisecond)
+			}
+			require.True(t, s.Core.Cancel(abi.CancelKill))
+		}
+		return pgtest.Serve
+	}
+	require.Equal(t, pid, s.Value("SELECT pg_backend_pid()"))
+	s.Hook = nil
+	require.NotEqual(t, pid, s.Value("SELECT pg_backend_pid()"))
 }
 
 func TestAKilledConnectionEndsTheStatementAndIsReplaced(t *testing.T) {

@@ -76,6 +76,9 @@ func (s *Session) end(c *Call) {
 		return
 	}
 	s.op = operation{}
+	if s.conn != nil && s.conn.Killed() != nil && !s.tx.active() && s.stream == nil {
+		s.release() // the answer was faster than who ended the connection; the next statement has another
+	}
 }
 
 func (s *Session) closedFault() *wire.Fault {
