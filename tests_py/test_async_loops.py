@@ -223,6 +223,29 @@ def test_nothing_is_left_of_a_loop_or_of_its_statements() -> None:
     assert left()[1] - objects < 200
 
 
+@pytest.mark.parametrize("kind_of_loop", ["asyncio", "uvloop"])
+def test_what_waits_behind_a_thread_is_late_in_time(kind_of_loop: str) -> None:
+    """A loop's clock may be ahead of ours: a timer that came early must not have been the last."""
+    import uvloop
+
+    async def late(milliseconds: float) -> None:
+        with pytest.raises(errors.QueryCanceled, match="was not begun"):
+            await adb("r").query("SELECT 1", timeout=milliseconds / 1000)
+
+    async def main() -> None:
+        held = asyncio.create_task(asyncio.to_thread(db("r").query, "SELECT pg_sleep(30)"))
+        while Database.status().in_use == 0:
+            await asyncio.sleep(0.01)
+        for n in range(20):  # one after the other: each has the only timer
+            await asyncio.wait_for(late(10.1 + n / 20), 5)
+        await afinalize_db("r")  # it waits for a second, then cancels
+        with pytest.raises(errors.QueryCanceled):
+            await held
+
+    run = uvloop.run if kind_of_loop == "uvloop" else asyncio.run
+    run(asyncio.wait_for(main(), 20))
+
+
 def test_a_thread_that_holds_the_session_is_no_deadlock() -> None:
     """A loop in one thread and calls of another, on one session, in every order."""
     stop = threading.Event()
