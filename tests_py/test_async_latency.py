@@ -115,7 +115,7 @@ class _Watched(asyncio.SelectorEventLoop):
 def test_rows_are_decoded_once_in_a_turn_of_the_loop() -> None:
     """Though the sockets are readable, and what had no time in the turn before is due."""
     loop = _Watched()
-    loop.run_until_complete(fetch_at_once(4))
+    loop.run_until_complete(fetch_at_once(8))
     loop.close()
     decoding = [[seconds for seconds in turn if seconds > 0.0002] for turn in loop.turns]
     assert sum(map(len, decoding)) > 20

@@ -146,6 +146,7 @@ func step(s *session.Session, call *C.hn_call) {
 	}
 	call.want = C.uint32_t(c.Want)
 	call.io_flags = C.uint32_t(c.IOFlags)
+	call.socket = C.uint64_t(c.Socket)
 	call.fd = C.int32_t(c.FD)
 	call.events = 1 // POLLIN: nothing else is waited for outside an I/O
 	call.wait_ms = C.int32_t(min(c.WaitMS, 1<<31-1))

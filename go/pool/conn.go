@@ -81,6 +81,9 @@ func (c *Conn) TLS() bool { return c.tls != nil }
 // Local tells whether the server is reached by a unix socket.
 func (c *Conn) Local() bool { return c.socket.remote.Network() == "unix" }
 
+// Socket tells this connection's descriptor from others that have or had its number.
+func (c *Conn) Socket() uint64 { return c.socket.ino }
+
 // Parameter is a setting the server reports, such as TimeZone.
 func (c *Conn) Parameter(name string) string {
 	if v, ok := c.params[name]; ok {

@@ -25,6 +25,7 @@ type Call struct {
 	Want    abi.Want
 	IOFlags uint32
 	FD      int
+	Socket  uint64 // which socket FD is, with IO
 	WaitMS  int64
 	Woke    int // the descriptor of a waiter whom C is to tell, see pool.PassOn; -1: none
 	ZS      int

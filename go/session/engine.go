@@ -33,7 +33,7 @@ func (s *Session) Step(c *Call) {
 		s.start(c)
 	}
 	if c.Want == abi.WantIO || c.Want == abi.WantRows {
-		c.FD = s.conn.FD
+		c.FD, c.Socket = s.conn.FD, s.conn.Socket()
 		s.used = true
 		if c.ZS > 0 {
 			c.ZS += s.behind

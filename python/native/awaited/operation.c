@@ -132,6 +132,13 @@ bool hn_operation_advance(hn_operation *self, hn_wake wake, int block_ms)
     return progress == HN_OVER;
 }
 
+/* Which socket may stay watched for the session's next statement; 0: none. After a finalize the next
+ * one may well be a thread's. */
+static uint64_t stays(const hn_engine *e)
+{
+    return e->need == HN_NEED_IO && e->request.op != HN_OP_FINALIZE ? e->call.socket : 0;
+}
+
 /* Have the loop come back to it. */
 void hn_operation_wait(hn_operation *self)
 {
@@ -143,7 +150,7 @@ void hn_operation_wait(hn_operation *self)
     else if (e->need == HN_NEED_LOOK_UP)
         rc = hn_watcher_soon(self->watcher, self);
     else
-        rc = hn_watcher_arm(self->watcher, self, e->need_fd, e->need_events);
+        rc = hn_watcher_arm(self->watcher, self, e->need_fd, e->need_events, stays(e));
     if (rc < 0 || set_due(self) < 0)
         give_up(self);
 }

@@ -92,7 +92,7 @@ static int make_place(hn_watcher *self, int fd)
     if ((size_t)fd < self->fds)
         return 0;
     size_t fds = ((size_t)fd | 63) + 1;
-    hn_operation **grown = PyMem_Realloc(self->by_fd, fds * sizeof *grown);
+    hn_watched *grown = PyMem_Realloc(self->by_fd, fds * sizeof *grown);
     if (grown == NULL) {
         PyErr_NoMemory();
         return -1;
@@ -103,21 +103,36 @@ static int make_place(hn_watcher *self, int fd)
     return 0;
 }
 
-int hn_watcher_arm(hn_watcher *self, hn_operation *op, int fd, short events)
+/* Tell the epoll. Most sockets are known from the statement before. */
+static int watch(const hn_watcher *self, int fd, uint32_t events)
+{
+    struct epoll_event event = {.events = events, .data.fd = fd};
+    if (epoll_ctl(self->epoll, EPOLL_CTL_MOD, fd, &event) == 0 ||
+        (errno == ENOENT && epoll_ctl(self->epoll, EPOLL_CTL_ADD, fd, &event) == 0))
+        return 0;
+    PyErr_SetFromErrno(PyExc_OSError);
+    return -1;
+}
+
+int hn_watcher_arm(hn_watcher *self, hn_operation *op, int fd, short events, uint64_t socket)
 {
     if (make_place(self, fd) < 0)
         return -1;
-    struct epoll_event event = {.events = EPOLLONESHOT, .data.fd = fd};
-    event.events |= (events & POLLIN) != 0 ? EPOLLIN : 0;
-    event.events |= (events & POLLOUT) != 0 ? EPOLLOUT : 0;
-    /* Most sockets are known from the statement before. */
-    if (epoll_ctl(self->epoll, EPOLL_CTL_MOD, fd, &event) < 0 &&
-        (errno != ENOENT || epoll_ctl(self->epoll, EPOLL_CTL_ADD, fd, &event) < 0)) {
-        PyErr_SetFromErrno(PyExc_OSError);
-        return -1;
+    hn_watched *place = &self->by_fd[fd];
+    if (events != POLLIN)
+        socket = 0;
+    if (socket == 0 || place->socket != socket) {
+        uint32_t wanted = socket == 0 ? EPOLLONESHOT : 0;
+        wanted |= (events & POLLIN) != 0 ? EPOLLIN : 0;
+        wanted |= (events & POLLOUT) != 0 ? EPOLLOUT : 0;
+        if (watch(self, fd, wanted) < 0)
+            return -1;
+        place->socket = socket;
     }
     op->armed_fd = fd;
-    self->by_fd[fd] = op;
+    place->operation = op;
+    self->latest = op;
+    self->armed++;
     return 0;
 }
 
@@ -148,11 +163,15 @@ static void dequeue(hn_watcher *self, hn_operation *op)
     op->is_ready = false;
 }
 
-/* The epoll is not told: an event that nobody waits for any more is dropped when it comes. */
+/* The epoll is not told: see collect. */
 void hn_watcher_disarm(hn_watcher *self, hn_operation *op)
 {
-    if (op->armed_fd >= 0)
-        self->by_fd[op->armed_fd] = NULL;
+    if (op->armed_fd >= 0) {
+        self->by_fd[op->armed_fd].operation = NULL;
+        self->armed--;
+        if (self->latest == op)
+            self->latest = NULL;
+    }
     op->armed_fd = -1;
     if (op->is_ready)
         dequeue(self, op);
@@ -181,9 +200,18 @@ int hn_watcher_soon(hn_watcher *self, hn_operation *op)
 
 void hn_watcher_told(hn_watcher *self, int fd)
 {
-    hn_operation *op = (size_t)fd < self->fds ? self->by_fd[fd] : NULL;
+    hn_operation *op = (size_t)fd < self->fds ? self->by_fd[fd].operation : NULL;
     if (op != NULL)
         hn_operation_go(op); /* else a thread drives it, and looks at each of its ticks */
+}
+
+/* A descriptor is ready that nobody waits for: a socket whose session is another's now, or that the
+ * server has closed. It is watched no more. */
+static void forget(const hn_watcher *self, int fd)
+{
+    if (self->by_fd[fd].socket != 0)
+        epoll_ctl(self->epoll, EPOLL_CTL_DEL, fd, NULL);
+    self->by_fd[fd].socket = 0;
 }
 
 static int collect(hn_watcher *self)
@@ -191,8 +219,10 @@ static int collect(hn_watcher *self)
     struct epoll_event events[EVENTS_MAX];
     int n = epoll_wait(self->epoll, events, EVENTS_MAX, 0);
     for (int i = 0; i < n; i++) {
-        hn_operation *op = self->by_fd[events[i].data.fd];
-        if (op != NULL) {
+        hn_operation *op = self->by_fd[events[i].data.fd].operation;
+        if (op == NULL) {
+            forget(self, events[i].data.fd);
+        } else {
             hn_watcher_disarm(self, op);
             enqueue(self, op);
         }
@@ -201,6 +231,21 @@ static int collect(hn_watcher *self)
         return 0;
     PyErr_SetFromErrno(PyExc_OSError);
     return -1;
+}
+
+/* The epoll is readable. Where only one descriptor is waited for it is that one, and asking would be
+ * a system call for nothing. Whether that was so. */
+static bool go_on_with_the_only_one(hn_watcher *self)
+{
+    hn_operation *op = self->latest;
+    if (op == NULL || self->armed != 1 || self->first != NULL || self->scheduled)
+        return false;
+    Py_INCREF(op);
+    hn_watcher_disarm(self, op);
+    hn_operation_go(op);
+    bool waits_again = op->armed_fd >= 0;
+    Py_DECREF(op);
+    return !waits_again;
 }
 
 /* The loop's callback: the epoll is readable, or (with an argument) it was asked for. */
@@ -214,21 +259,19 @@ static PyObject *call(PyObject *op, PyObject *args, PyObject *kwargs)
         self->scheduled = false;
     if (self->generation != hn_core_generation())
         Py_RETURN_NONE;
-    if (!asked_for && collect(self) < 0)
-        return NULL;
-    /* It is about to be called once more: one budget for a turn of the loop is enough. */
-    if (self->scheduled)
-        Py_RETURN_NONE;
     Py_INCREF(self);
+    int rc = asked_for || go_on_with_the_only_one(self) ? 0 : collect(self);
     hn_time until = self->first != NULL && self->first != self->last ? hn_now() + BUDGET : 0;
-    while (self->first != NULL) {
+    /* Scheduled, it is about to be called once more: one budget for a turn of the loop is enough. */
+    while (rc == 0 && self->first != NULL && !self->scheduled) {
         hn_operation *next = self->first;
         dequeue(self, next);
         hn_operation_go(next);
         if (self->first != NULL && hn_now() >= until)
             break;
     }
-    int rc = self->first == NULL ? 0 : schedule(self);
+    if (rc == 0 && self->first != NULL)
+        rc = schedule(self);
     Py_DECREF(self);
     if (rc < 0)
         return NULL;

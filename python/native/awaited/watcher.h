@@ -2,9 +2,9 @@
  *
  * The loop is told of one descriptor, once, instead of every socket at every statement: with uvloop
  * that costs several system calls, and it aborts the process over a socket that was closed while
- * watched. To the epoll a closed socket is just gone. Each wait is armed for one event, so that a
- * socket which its session keeps between two statements, or which another session has got, wakes
- * nobody.
+ * watched. To the epoll a closed socket is just gone. A socket stays watched after its statement,
+ * since the next one is likely to be of this loop again, until it has woken the loop for nothing;
+ * all else is armed for one event.
  *
  * The loop owns its watcher, through the callback it has been given: a watcher goes when its loop
  * is closed, and gives up the operations that are left. GIL held in all functions.
@@ -17,6 +17,12 @@
 
 typedef struct hn_operation hn_operation; /* operation.h */
 
+/* A descriptor, by its number. */
+typedef struct hn_watched {
+    hn_operation *operation; /* that waits for it; or NULL */
+    uint64_t socket;         /* which one is watched for input for good; 0: none is */
+} hn_watched;
+
 typedef struct hn_watcher {
     PyObject_HEAD
     PyObject *loop; /* a reference */
@@ -25,8 +31,10 @@ typedef struct hn_watcher {
     uint32_t generation;         /* of the core: an epoll inherited through a fork is the parent's */
     bool scheduled;              /* the loop will call soon */
     uint64_t home;               /* its number, for the core */
-    hn_operation **by_fd;        /* what waits for a descriptor, by its number */
+    hn_watched *by_fd;
     size_t fds;
+    size_t armed;                /* how many descriptors have an operation */
+    hn_operation *latest;        /* the last one armed, while it is; or NULL */
     hn_alarm alarm;
     hn_operation *first, *last;  /* to be gone on with, linked by `next_ready` */
     hn_operation *operations;    /* all that are not over, borrowed; linked by `peer` */
@@ -42,9 +50,11 @@ hn_watcher *hn_watcher_of(PyObject *loop);
 void hn_watcher_add(hn_watcher *watcher, hn_operation *operation);
 void hn_watcher_remove(hn_watcher *watcher, hn_operation *operation);
 
-/* Have hn_operation_go() called: when a descriptor is ready, or soon. 0, or -1 with an exception.
- * soon may be called in any thread. */
-int hn_watcher_arm(hn_watcher *watcher, hn_operation *operation, int fd, short events);
+/* Have hn_operation_go() called: when a descriptor is ready, or soon; perhaps for nothing. 0, or -1
+ * with an exception. socket: as hn_call has it, for one that may stay watched; or 0. soon may be
+ * called in any thread. */
+int hn_watcher_arm(hn_watcher *watcher, hn_operation *operation, int fd, short events,
+                   uint64_t socket);
 int hn_watcher_soon(hn_watcher *watcher, hn_operation *operation);
 /* No longer. */
 void hn_watcher_disarm(hn_watcher *watcher, hn_operation *operation);
