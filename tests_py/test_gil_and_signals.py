@@ -50,6 +50,14 @@ def silent_server() -> Iterator[str]:
         yield f"postgresql://u@/d?host={directory}&sslmode=disable"
 
 
+@pytest.fixture(autouse=True)
+def ctrl_c_raises() -> Iterator[None]:
+    """Where the tests run in the background of a shell, they have inherited that it is ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def interrupt_after(seconds: float, number: int = signal.SIGINT) -> Callable[[], float]:
     """Send the main thread a signal after a while; the function answers when (monotonic)."""
     sent: list[float] = []
