@@ -141,7 +141,7 @@ def kill(server: Server, way: Way) -> None:
         wait_until(lambda: len(server.workers()) >= 2, 20)
     elif way.when_killed == "worker, server ends":
         server.kill_a_worker()
-        server.process.wait(30)  # by itself; it even calls that a success
+        server.process.wait(30)  # by itself; its status may even be 0
         server.start()
     else:
         server.kill()
