@@ -28,7 +28,7 @@ SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-om
 ASAN_TESTS := tests_py/codec tests_py/types tests_py/differential/test_random_values.py \
     $(addprefix tests_py/test_,$(addsuffix .py,\
     async_cancel async_loops async_sessions async_tasks async_tls bad_input execute_many finalize \
-    observability pool session stream transactions values))
+    late_looks observability pool session stream transactions values))
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -72,7 +72,7 @@ test/asan: build ## run the extension's tests under AddressSanitizer and UBSan (
 	$(PY) -m tools.with_postgres env PYTHONPATH=build/asan PYTHONMALLOC=malloc \
 	    LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" \
 	    ASAN_OPTIONS=detect_leaks=0:use_sigaltstack=0 UBSAN_OPTIONS=print_stacktrace=1 \
-	    $(PY) -m pytest -p no:cacheprovider $(ASAN_TESTS)
+	    $(PY) -m pytest -p no:cacheprovider $(PYTEST_ARGS) $(ASAN_TESTS)
 
 test/versions: build ## run the Python tests on each CPython and PostgreSQL there is (an hour)
 	PYTHONPATH=tests_py $(PY) -m tools.versions $(VERSIONS_ARGS)

@@ -55,6 +55,7 @@ def run(request: pytest.FixtureRequest) -> Run:
         loop = new()
         try:
             loop.run_until_complete(asyncio.wait_for(work, 60))
+            loop.run_until_complete(loop.shutdown_asyncgens())
         finally:
             loop.close()
 

@@ -140,7 +140,8 @@ def _run(python: Path, arguments: list[str], variables: dict[str, str]) -> Outco
 
 def suite(python: Path, server: str, binaries: Path, arguments: list[str]) -> Outcome:
     """The Python tests on a PostgreSQL."""
-    arguments = ["--numprocesses", "2", *arguments]
+    # bench/ measures the source tree, built for the Python of `make build`.
+    arguments = ["--numprocesses", "2", "--ignore", "tests_py/test_bench.py", *arguments]
     if int(server) in POSTGRES_VERSIONS:
         return pytest(python, arguments, {"PGSERVER_POSTGRES_VERSION": server})
     own = OwnServer(binaries=binaries)

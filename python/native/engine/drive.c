@@ -64,6 +64,11 @@ void hn_driver_escalate(hn_driver *d)
     d->limit = hn_now() + HN_GRACE;
 }
 
+void hn_driver_answered(hn_driver *d)
+{
+    d->limit = hn_now() + HN_GRACE;
+}
+
 /* A signal's handler has raised: that is the outcome, whatever the server says. */
 static void interrupt(hn_driver *d)
 {
@@ -108,6 +113,8 @@ PyObject *hn_drive(hn_engine *e, hn_time deadline)
         if (hn_engine_advance(e, wake, left) == HN_OVER)
             return hn_engine_result(e);
         if (e->need == HN_NEED_WAIT) {
+            if (left == 0 && d.stage == HN_CANCELLING)
+                hn_driver_answered(&d);
             while (!wait_for_core(&d, &wake))
                 continue;
             continue;

@@ -20,6 +20,9 @@ typedef struct hn_driver {
 /* The operation must end: ask, then insist, then leave. */
 void hn_driver_escalate(hn_driver *driver);
 
+/* A late look has found the cancelled statement's answer: the request to cancel has to end, too. */
+void hn_driver_answered(hn_driver *driver);
+
 /* A timeout= argument as a point in time. NULL or None: HN_NEVER. 0, or -1 with ValueError
  * (negative, NaN) or TypeError. */
 int hn_deadline(PyObject *timeout, hn_time *deadline);
