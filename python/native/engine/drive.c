@@ -53,6 +53,10 @@ void hn_driver_escalate(hn_driver *d)
         d->stage = HN_CANCELLING;
         break;
     case HN_CANCELLING:
+        if (d->engine->need == HN_NEED_WAIT && !d->answered) {
+            d->answered = true; /* the answer is there: the request to cancel has to end, too */
+            break;
+        }
         hn_engine_cancel(d->engine, HN_CANCEL_KILL);
         d->stage = HN_KILLED;
         break;
@@ -64,11 +68,6 @@ void hn_driver_escalate(hn_driver *d)
     d->limit = hn_now() + HN_GRACE;
 }
 
-void hn_driver_answered(hn_driver *d)
-{
-    d->limit = hn_now() + HN_GRACE;
-}
-
 /* A signal's handler has raised: that is the outcome, whatever the server says. */
 static void interrupt(hn_driver *d)
 {
@@ -76,8 +75,10 @@ static void interrupt(hn_driver *d)
     hn_engine_raise(d->engine);
     if (d->engine->need == HN_NEED_WAIT && d->stage == HN_RUNNING)
         hn_engine_abandon(d->engine);
-    else
+    else {
+        d->answered = true; /* whoever interrupts twice waits no longer */
         hn_driver_escalate(d);
+    }
 }
 
 /* One sleep in a wait that the core has asked for. Whether to advance, and with what. */
@@ -113,8 +114,6 @@ PyObject *hn_drive(hn_engine *e, hn_time deadline)
         if (hn_engine_advance(e, wake, left) == HN_OVER)
             return hn_engine_result(e);
         if (e->need == HN_NEED_WAIT) {
-            if (left == 0 && d.stage == HN_CANCELLING)
-                hn_driver_answered(&d);
             while (!wait_for_core(&d, &wake))
                 continue;
             continue;

@@ -14,14 +14,12 @@ typedef enum hn_stage { HN_RUNNING, HN_CANCELLING, HN_KILLED } hn_stage;
 typedef struct hn_driver {
     hn_engine *engine;
     hn_stage stage;
+    bool answered; /* cancelling: the end of the request to cancel has been given its own time */
     hn_time limit; /* the caller's deadline; after it the end of the grace period */
 } hn_driver;
 
 /* The operation must end: ask, then insist, then leave. */
 void hn_driver_escalate(hn_driver *driver);
-
-/* A late look has found the cancelled statement's answer: the request to cancel has to end, too. */
-void hn_driver_answered(hn_driver *driver);
 
 /* A timeout= argument as a point in time. NULL or None: HN_NEVER. 0, or -1 with ValueError
  * (negative, NaN) or TypeError. */
