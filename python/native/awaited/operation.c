@@ -133,10 +133,11 @@ bool hn_operation_advance(hn_operation *self, hn_wake wake, int block_ms)
 }
 
 /* Which socket may stay watched for the session's next statement; 0: none. After a finalize the next
- * one may well be a thread's. */
+ * one may well be a thread's, and that of a long result is readable while others have their turn. */
 static uint64_t stays(const hn_engine *e)
 {
-    return e->need == HN_NEED_IO && e->request.op != HN_OP_FINALIZE ? e->call.socket : 0;
+    bool may = e->need == HN_NEED_IO && e->request.op != HN_OP_FINALIZE && e->io.rows == 0;
+    return may ? e->call.socket : 0;
 }
 
 /* Have the loop come back to it. */
