@@ -54,6 +54,7 @@ type Conn struct {
 
 	created, expires time.Time
 	idleSince        time.Time // the pool's
+	leftAt           time.Time // when it became Unreset
 	holder           Holder    // the pool's
 	heldSince        time.Time // the pool's
 	waiter           *Waiter   // the pool's: whom it was granted to and who has not taken it yet

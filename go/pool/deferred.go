@@ -46,8 +46,11 @@ func (p *Pool) PassOn(c *Conn, home uint64) (passed bool, woke int) {
 	now := time.Now()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if !p.keeps(c, now) || !p.defers() {
+	if !p.keeps(c, now) || !p.defers() || c.Unreset && now.Sub(c.leftAt) > deferMax {
 		return false, -1
+	}
+	if !c.Unreset { // else those who have passed it on since have sent nothing
+		c.leftAt = now
 	}
 	c.Unreset, c.Fresh = true, false
 	p.deferral.since[c] = now

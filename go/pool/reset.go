@@ -72,12 +72,14 @@ func (c *Conn) AppendReset(dst []byte, rollback, clean bool) []byte {
 	return wire.AppendQuery(dst, text)
 }
 
-// ResetNow resets a connection that was passed on without. Where that cannot be sent at once the
-// connection is broken.
-func (c *Conn) ResetNow() {
-	if !c.SendWhole(c.AppendReset(nil, false, true)) {
+// ResetNow resets a connection that was passed on without. Where that cannot be sent at once, the
+// connection is broken, and the answer is false.
+func (c *Conn) ResetNow() bool {
+	sent := c.SendWhole(c.AppendReset(nil, false, true))
+	if !sent {
 		c.Break()
 	}
+	return sent
 }
 
 // Undoable tells whether AppendUndo resets all that can have been set here.

@@ -227,8 +227,7 @@ func (s *Session) settle(c *Call, conn *pool.Conn) bool {
 		s.take(conn)
 		return true
 	case done:
-		conn.Break()
-		s.pool.Release(conn)
+		s.drop(conn)
 		return true
 	case s.op.op == abi.OpBegin && conn.Quiet():
 		// The transaction's first statement can travel behind the reset and be answered behind it.
@@ -243,11 +242,21 @@ func (s *Session) settle(c *Call, conn *pool.Conn) bool {
 	s.op.phase = phaseSettle
 	// A connection that has gone silent must not use up the time that another one takes to make.
 	left := s.acquireLeft()
+	if left > 0 && s.op.settled.IsZero() {
+		s.op.settled = time.Now().Add(time.Duration(left) * time.Millisecond / 2)
+	}
 	if left > 0 {
-		left = (left + 1) / 2
+		left = max(0, time.Until(s.op.settled).Milliseconds())
 	}
 	c.wait(conn.FD, left)
 	return false
+}
+
+// drop closes a connection that the session was about to take.
+func (s *Session) drop(conn *pool.Conn) {
+	s.op.settled = time.Time{}
+	conn.Break()
+	s.pool.Release(conn)
 }
 
 // own clones the statement's text: it is a view of C memory until here, and another step will need it.
@@ -282,8 +291,7 @@ func (s *Session) resume(c *Call) {
 		conn := s.conn
 		s.conn = nil
 		if c.has(abi.InTimeout) {
-			conn.Break()
-			s.pool.Release(conn)
+			s.drop(conn)
 			s.acquire(c)
 		} else if s.settle(c, conn) {
 			s.acquire(c)

@@ -76,9 +76,13 @@ func (s *Session) elsewhere(c *Call) {
 func (s *Session) ResetDeferred() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.conn != nil && s.conn.Unreset && s.op.phase == phaseNone {
-		s.conn.ResetNow()
+	if s.conn == nil || !s.conn.Unreset || s.op.phase != phaseNone {
+		return
+	}
+	if s.conn.ResetNow() {
 		s.behind = s.conn.Owed
+	} else {
+		s.release() // nothing has been sent: the next statement has another one
 	}
 }
 

@@ -76,6 +76,7 @@ type operation struct {
 	guess     uint64
 	reparse   bool
 	until     time.Time // when the wait for a connection ends; zero before it begins
+	settled   time.Time // when the wait for this connection's answers ends; zero before it begins
 	cancelled bool      // Cancel was called; nothing more is to be started
 	prefix    int       // commands sent before the statement in this I/O
 	got       answer

@@ -4,6 +4,8 @@
 #include "awaited/loop.h"
 #include "awaited/operation.h"
 #include "awaited/watcher.h"
+#include "core/core.h"
+#include "error.h"
 
 static hn_operation *first_due(const hn_watcher *watcher)
 {
@@ -18,8 +20,8 @@ static PyObject *ring(PyObject *owner, PyObject *unused)
 {
     (void)unused;
     hn_watcher *watcher = PyCapsule_GetContext(owner);
-    if (watcher == NULL) /* it has gone */
-        Py_RETURN_NONE;
+    if (watcher == NULL || watcher->generation != hn_core_generation())
+        Py_RETURN_NONE; /* it has gone, or is the parent's */
     Py_INCREF(watcher);
     Py_CLEAR(watcher->alarm.handle);
     hn_time now = hn_now();
@@ -31,6 +33,13 @@ static PyObject *ring(PyObject *owner, PyObject *unused)
         Py_DECREF(op);
     }
     int rc = op == NULL || op->due == HN_NEVER ? 0 : hn_alarm_set(watcher, op->due);
+    if (rc < 0) { /* a signal's handler may have raised in there: the others still have their time */
+        PyObject *exception = hn_exception_take();
+        op = first_due(watcher);
+        if (op != NULL && op->due != HN_NEVER && hn_alarm_set(watcher, op->due) < 0)
+            PyErr_WriteUnraisable(watcher->loop);
+        hn_exception_raise(exception);
+    }
     Py_DECREF(watcher);
     if (rc < 0)
         return NULL;
@@ -62,6 +71,10 @@ int hn_alarm_set(hn_watcher *watcher, hn_time when)
     Py_DECREF(callable);
     if (handle == NULL)
         return -1;
+    if (alarm->handle != NULL && alarm->at <= when) { /* Python code of the loop's has set it */
+        hn_loop_drop_timer(handle);
+        return 0;
+    }
     PyObject *before = alarm->handle;
     alarm->handle = handle;
     alarm->at = when;

@@ -156,6 +156,17 @@ void hn_operation_wait(hn_operation *self)
         give_up(self);
 }
 
+void hn_operation_hand_back(hn_operation *self)
+{
+    self->inside = 0;
+    if (self->watcher == NULL)
+        hn_operation_lose(self);
+    else if (self->driver.engine->need != HN_NEED_WAIT)
+        hn_operation_wait(self);
+    else if (hn_watcher_soon(self->watcher, self) < 0 || set_due(self) < 0)
+        give_up(self);
+}
+
 static void go_on(hn_operation *self, hn_wake wake)
 {
     hn_watcher_disarm(self->watcher, self);
@@ -462,7 +473,8 @@ void hn_operation_lose(hn_operation *self)
     } else if (self->life == HN_LIFE_QUEUED) {
         PyErr_SetString(PyExc_RuntimeError, "the event loop was closed while an operation waited");
         leave_queue(self);
-    } else if (self->life == HN_LIFE_RUNNING) {
+    } else if (self->life == HN_LIFE_RUNNING && self->inside == 0) {
+        /* else it is ended, or lost again, by the thread that is inside */
         PyErr_SetString(PyExc_RuntimeError, "the event loop was closed while an operation ran");
         give_up(self);
     }

@@ -75,7 +75,7 @@ int hn_operation_drive(hn_operation *self, hn_time until)
     }
     if (is_begun) {
         PyObject *exception = hn_exception_take();
-        hn_operation_wait(self);
+        hn_operation_hand_back(self);
         if (exception != NULL)
             hn_exception_raise(exception);
     } else {

@@ -167,7 +167,8 @@ static void dequeue(hn_watcher *self, hn_operation *op)
 void hn_watcher_disarm(hn_watcher *self, hn_operation *op)
 {
     if (op->armed_fd >= 0) {
-        self->by_fd[op->armed_fd].operation = NULL;
+        if (self->by_fd[op->armed_fd].operation == op)
+            self->by_fd[op->armed_fd].operation = NULL;
         self->armed--;
         if (self->latest == op)
             self->latest = NULL;
