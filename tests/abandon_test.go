@@ -2,6 +2,7 @@ package tests
 
 import (
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -119,6 +120,27 @@ func TestAResetThatDoesNotEndInTimeCostsTheConnection(t *testing.T) {
 	next := d.Open("next", mainAlias)
 	next.Hook = at(beforeWait, 0, pgtest.TimeOut)
 	require.NotEqual(t, pid, next.Value("SELECT pg_backend_pid()"))
+}
+
+func TestLooksForNothingDoNotPutOffTheEndOfTheWaitForAReset(t *testing.T) {
+	t.Parallel()
+	const limit = 2 * time.Second
+	_, d, proxy := beginProxied(t, func(c *pool.Config) { c.MaxSize, c.AcquireMS = 2, limit.Milliseconds() })
+	s := d.Open("r", mainAlias)
+	s.Value("SELECT pg_backend_pid()")
+	proxy.Add(&pgtest.Rule{Direction: pgtest.ToServer, When: pgtest.Kind('Q'), Do: pgtest.BlackHole})
+	s.Finalize()
+	next := d.Open("next", mainAlias)
+	next.Hook = func(p pgtest.Point) pgtest.Action {
+		if p.Want != abi.WantWait || next.WaitMS < 50 {
+			return pgtest.Serve
+		}
+		time.Sleep(20 * time.Millisecond)
+		return pgtest.Resume
+	}
+	began := time.Now()
+	requireUsable(t, next)
+	require.Less(t, time.Since(began), limit*3/4, "the other half is for another connection")
 }
 
 func TestAbandoningNothingIsAnAnswerToo(t *testing.T) {

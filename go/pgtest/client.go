@@ -49,8 +49,9 @@ type Session struct {
 	NoGuess bool
 	// Home is the event loop that drives the session's operations, if any.
 	Home uint64
-	// FD is the descriptor that the operation's last step spoke of.
-	FD int
+	// FD and WaitMS are the descriptor and the time that the operation's last step spoke of.
+	FD     int
+	WaitMS int64
 
 	t      testing.TB
 	driver *Driver
@@ -204,7 +205,7 @@ func (o *operation) step(in session.Call) {
 	}
 	o.session.Core.Step(&in)
 	o.call = in
-	o.session.FD = in.FD
+	o.session.FD, o.session.WaitMS = in.FD, in.WaitMS
 	o.result.Wants = append(o.result.Wants, in.Want)
 }
 

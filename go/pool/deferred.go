@@ -19,17 +19,16 @@ type deferral struct {
 
 // Defers tells whether PassOn would take a connection.
 func (p *Pool) Defers(c *Conn) bool {
-	if !c.Undoable() || p.config.TestOnAcquire {
-		return false
-	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.defers()
+	return p.defers(c, time.Now())
 }
 
-// defers: called with mu held.
-func (p *Pool) defers() bool {
-	return !p.closed && (len(p.queue) > 0 || p.deferral.brisk)
+// defers: called with mu held, by c's holder.
+func (p *Pool) defers(c *Conn, now time.Time) bool {
+	overdue := c.Unreset && now.Sub(c.leftAt) > deferMax
+	return (len(p.queue) > 0 || p.deferral.brisk) && !overdue && !p.config.TestOnAcquire &&
+		c.Undoable() && p.keeps(c, now)
 }
 
 // PassOn gives a held connection back without the reset it needs: to the first in the queue or, where
@@ -40,13 +39,10 @@ func (p *Pool) defers() bool {
 // home is the event loop whose thread makes this call. A waiter of the same loop is told by that
 // thread, which needs no system call for it: woke is his descriptor, else -1.
 func (p *Pool) PassOn(c *Conn, home uint64) (passed bool, woke int) {
-	if !c.Undoable() || p.config.TestOnAcquire {
-		return false, -1
-	}
 	now := time.Now()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if !p.keeps(c, now) || !p.defers() || c.Unreset && now.Sub(c.leftAt) > deferMax {
+	if !p.defers(c, now) {
 		return false, -1
 	}
 	if !c.Unreset { // else those who have passed it on since have sent nothing

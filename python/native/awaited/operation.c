@@ -1,4 +1,6 @@
-/* An awaited operation: one engine that an event loop drives, from its turn to its outcome. */
+/* An awaited operation: one engine that an event loop drives, from its turn to its outcome. Longer than
+ * others here, since it is one state machine whose transitions call each other; what the task sees
+ * (awaitable.c), what feeds it (inner.c) and who else drives it (stranded.c) are apart. */
 #include "awaited/operation.h"
 
 #include "awaited/inner.h"
