@@ -261,7 +261,12 @@ static PyObject *call(PyObject *op, PyObject *args, PyObject *kwargs)
     if (self->generation != hn_core_generation())
         Py_RETURN_NONE;
     Py_INCREF(self);
-    int rc = asked_for || go_on_with_the_only_one(self) ? 0 : collect(self);
+    /* Straight after a whole budget this is the same turn of the loop: others first. */
+    hn_time began = hn_now();
+    bool is_tired = !asked_for && began - self->spent < BUDGET / 4;
+    int rc = asked_for || (!is_tired && go_on_with_the_only_one(self)) ? 0 : collect(self);
+    if (rc == 0 && is_tired && self->first != NULL)
+        rc = schedule(self);
     hn_time until = self->first != NULL && self->first != self->last ? hn_now() + BUDGET : 0;
     /* Scheduled, it is about to be called once more: one budget for a turn of the loop is enough. */
     while (rc == 0 && self->first != NULL && !self->scheduled) {
@@ -273,6 +278,9 @@ static PyObject *call(PyObject *op, PyObject *args, PyObject *kwargs)
     }
     if (rc == 0 && self->first != NULL)
         rc = schedule(self);
+    hn_time ended = hn_now();
+    if (ended - began > BUDGET / 2)
+        self->spent = ended;
     Py_DECREF(self);
     if (rc < 0)
         return NULL;

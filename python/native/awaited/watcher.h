@@ -30,6 +30,7 @@ typedef struct hn_watcher {
     unsigned long thread;        /* the loop's, as last seen */
     uint32_t generation;         /* of the core: an epoll inherited through a fork is the parent's */
     bool scheduled;              /* the loop will call soon */
+    hn_time spent;               /* when a whole budget was last used up */
     uint64_t home;               /* its number, for the core */
     hn_watched *by_fd;
     size_t fds;
