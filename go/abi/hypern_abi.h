@@ -172,8 +172,8 @@ typedef struct hn_call {
     /* out */
     uint32_t want;
     uint32_t io_flags;
-    uint64_t socket; /* IO: which socket fd is, so that one is not taken for another that had its
-                      * number before */
+    uint64_t socket; /* IO, WAIT: which socket or event fd is, so that one is not taken for another
+                      * that had its number before; 0: it is not worth remembering */
     int32_t fd;
     uint32_t events; /* WAIT: POLLIN and/or POLLOUT */
     int32_t wait_ms; /* WAIT: longest wait from now; -1: no limit */

@@ -41,10 +41,15 @@ func unwatch(fd int, ino uint64) {
 // Event is a descriptor that becomes readable once Set is called: what C polls while Go works.
 // Its owner closes it; Set after Close does nothing. Both are called under the owner's lock.
 type Event struct {
-	FD  int
-	ino uint64
-	set bool
+	FD     int
+	ino    uint64
+	number uint64 // no other event's, and no socket's inode
+	set    bool
 }
+
+const firstEvent = 1 << 63
+
+var events atomic.Uint64 // how many there have been
 
 // spareEvents are events to be used again: under contention every acquire waits for one, and a
 // descriptor costs two system calls more to make and close than to empty.
@@ -61,7 +66,7 @@ func NewEvent() (*Event, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Event{FD: fd, ino: watch(fd)}, nil
+	return &Event{FD: fd, ino: watch(fd), number: firstEvent + events.Add(1)}, nil
 }
 
 // Set makes the descriptor readable.
@@ -84,7 +89,7 @@ func (e *Event) Close() {
 	if e.FD < 0 {
 		return
 	}
-	spare := Event{FD: e.FD, ino: e.ino}
+	spare := Event{FD: e.FD, ino: e.ino, number: e.number}
 	e.FD = -1
 	if e.set {
 		var count [8]byte

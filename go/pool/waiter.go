@@ -24,6 +24,9 @@ type Waiter struct {
 // FD is the descriptor to poll.
 func (w *Waiter) FD() int { return w.event.FD }
 
+// Number tells its descriptor from others that have or had the same number, sockets among them.
+func (w *Waiter) Number() uint64 { return w.event.number }
+
 // finish ends the wait without a connection. Called with the pool's mu held.
 func (w *Waiter) finish(fault *wire.Fault) {
 	w.fault, w.over = fault, true

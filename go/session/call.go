@@ -25,7 +25,7 @@ type Call struct {
 	Want    abi.Want
 	IOFlags uint32
 	FD      int
-	Socket  uint64 // which socket FD is, with IO
+	Socket  uint64 // which socket or event FD is; 0: one to be watched for a single answer
 	WaitMS  int64
 	Woke    int // the descriptor of a waiter whom C is to tell, see pool.PassOn; -1: none
 	ZS      int

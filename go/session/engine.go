@@ -169,7 +169,7 @@ func (s *Session) acquire(c *Call) {
 			s.own()
 			s.op.waiter = waiter
 			s.op.phase = phaseQueue
-			c.wait(waiter.FD(), s.acquireLeft())
+			s.queue(c, waiter)
 			return
 		}
 		if !s.settle(c, conn) {
@@ -178,6 +178,12 @@ func (s *Session) acquire(c *Call) {
 	}
 	s.op.inside = s.tx.server != 'I'
 	s.begin(c)
+}
+
+// queue has C wait for the waiter's turn.
+func (s *Session) queue(c *Call, w *pool.Waiter) {
+	c.wait(w.FD(), s.acquireLeft())
+	c.Socket = w.Number()
 }
 
 // acquireLeft is what is left of the time to wait for a connection, in milliseconds; -1 is no limit.
@@ -350,7 +356,7 @@ func (s *Session) resumeQueue(c *Call) {
 		c.fail(w.TimeoutFault())
 		return
 	case !over:
-		c.wait(w.FD(), s.acquireLeft())
+		s.queue(c, w)
 		return
 	}
 	s.op.waiter = nil

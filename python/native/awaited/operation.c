@@ -134,12 +134,16 @@ bool hn_operation_advance(hn_operation *self, hn_wake wake, int block_ms)
     return progress == HN_OVER;
 }
 
-/* Which socket may stay watched for the session's next statement; 0: none. After a finalize the next
- * one may well be a thread's, and that of a long result is readable while others have their turn. */
-static uint64_t stays(const hn_engine *e)
+/* Which descriptor may stay watched for the next statement or wait; 0: none. That of a long result is
+ * readable while others have their turn; after a finalize the next statement may be a thread's. */
+static uint64_t stays(const hn_operation *self)
 {
-    bool may = e->need == HN_NEED_IO && e->request.op != HN_OP_FINALIZE && e->io.rows == 0;
-    return may ? e->call.socket : 0;
+    const hn_engine *e = self->driver.engine;
+    bool finalizes = e->request.op == HN_OP_FINALIZE;
+    if (e->io.rows != 0 ||
+        (finalizes && hn_watcher_strays(self->watcher, e->need_fd, e->call.socket)))
+        return 0;
+    return e->call.socket;
 }
 
 /* Have the loop come back to it. */
@@ -153,7 +157,7 @@ void hn_operation_wait(hn_operation *self)
     else if (e->need == HN_NEED_LOOK_UP)
         rc = hn_watcher_soon(self->watcher, self);
     else
-        rc = hn_watcher_arm(self->watcher, self, e->need_fd, e->need_events, stays(e));
+        rc = hn_watcher_arm(self->watcher, self, e->need_fd, e->need_events, stays(self));
     if (rc < 0 || set_due(self) < 0)
         give_up(self);
 }

@@ -136,6 +136,11 @@ int hn_watcher_arm(hn_watcher *self, hn_operation *op, int fd, short events, uin
     return 0;
 }
 
+bool hn_watcher_strays(const hn_watcher *self, int fd, uint64_t socket)
+{
+    return (size_t)fd < self->fds && self->by_fd[fd].strayed == socket;
+}
+
 static void enqueue(hn_watcher *self, hn_operation *op)
 {
     if (op->is_ready)
@@ -208,11 +213,14 @@ void hn_watcher_told(hn_watcher *self, int fd)
 
 /* A descriptor is ready that nobody waits for: a socket whose session is another's now, or that the
  * server has closed. It is watched no more. */
-static void forget(const hn_watcher *self, int fd)
+static void forget(hn_watcher *self, int fd)
 {
-    if (self->by_fd[fd].socket != 0)
+    hn_watched *place = &self->by_fd[fd];
+    if (place->socket != 0) {
         epoll_ctl(self->epoll, EPOLL_CTL_DEL, fd, NULL);
-    self->by_fd[fd].socket = 0;
+        place->strayed = place->socket;
+    }
+    place->socket = 0;
 }
 
 static int collect(hn_watcher *self)

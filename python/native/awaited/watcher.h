@@ -21,6 +21,7 @@ typedef struct hn_operation hn_operation; /* operation.h */
 typedef struct hn_watched {
     hn_operation *operation; /* that waits for it; or NULL */
     uint64_t socket;         /* which one is watched for input for good; 0: none is */
+    uint64_t strayed;        /* which one was last readable when nobody waited for it */
 } hn_watched;
 
 typedef struct hn_watcher {
@@ -63,6 +64,9 @@ void hn_watcher_disarm(hn_watcher *watcher, hn_operation *operation);
 /* The core says that the wait for this descriptor is over (hn_call.woke): go on at once with the
  * operation whose it was. */
 void hn_watcher_told(hn_watcher *watcher, int fd);
+
+/* Whether this socket has woken the loop for nothing: it serves threads, too. */
+bool hn_watcher_strays(const hn_watcher *watcher, int fd, uint64_t socket);
 
 /* In a forked child: the parent's are not the child's. Async-signal-safe. */
 void hn_watcher_forget(void);
