@@ -10,6 +10,7 @@ import pytest
 from fastapi import BackgroundTasks, Depends, FastAPI, HTTPException, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 from starlette.middleware.base import BaseHTTPMiddleware
+from support import wait_until
 from web.asgi_client import Answer, call, http_scope
 from web.ledger import abort, committed, write
 
@@ -231,6 +232,8 @@ def test_a_stream_may_query_after_the_commit(app: FastAPI) -> None:
 
         def body() -> Iterator[str]:
             assert db() is session
+            # A function middleware lets the body begin while it passes the response's head on.
+            wait_until(lambda: committed() == [1])
             yield str(committed())
             write(2)
 
