@@ -47,6 +47,7 @@ def no_garbage() -> Iterator[None]:
     gc.enable()
 
 
+@pytest.mark.usefixtures("no_garbage")
 def test_debug_mode_finds_no_slow_callback(caplog: pytest.LogCaptureFixture) -> None:
     async def main() -> int:
         loop = asyncio.get_running_loop()
