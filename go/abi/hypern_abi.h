@@ -89,6 +89,9 @@ enum {
     HN_IO_LOCAL = 16 /* fd is a unix socket */
 };
 
+/* hn_call.home: nobody; threads, any of which may go on with another's wait. Loops come after them. */
+enum { HN_HOME_NONE = 0, HN_HOME_THREADS = 1 };
+
 /* hypern_cancel */
 enum {
     HN_CANCEL_REQUEST = 0, /* ask the server to cancel; the operation goes on until its answer */
@@ -163,7 +166,8 @@ typedef struct hn_call {
     int32_t io_errno;
     int32_t wait_left_ms; /* the caller's own time limit for what is to come; -1: none */
     int64_t chunk;        /* STREAM, FETCH: most rows to receive */
-    uint64_t home;        /* the event loop in whose thread this step is made; 0: none */
+    uint64_t home;        /* who can be told without a descriptor: HN_HOME_*, or an event loop's number,
+                           * in whose thread this step is made */
     /* in and out: the description the body is encoded for; 0: none */
     uint64_t plan;
     /* in and out: the number of the session's open stream. In with FETCH and STREAM_END; out with
@@ -181,8 +185,9 @@ typedef struct hn_call {
     int64_t count;   /* DONE: rows affected, or returned, as the command tag says. FINALIZE: 1 if the
                       * transaction to be committed had been aborted, -1 if there was no session left */
     uint32_t state;  /* as hypern_state answers */
-    int32_t woke;    /* FINALIZE: the descriptor of a WAIT of the same home that is over by this
-                      * step, though it does not become readable: C goes on with it; -1: none */
+    int32_t woke;    /* FINALIZE: the descriptor of a WAIT of the same home, or of a thread's, that is
+                      * over by this step, though it does not become readable: C goes on with it;
+                      * -1: none */
     hn_buf head, tail, out; /* Go sets len to 0 at each step, then appends */
 } hn_call;
 

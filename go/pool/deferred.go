@@ -1,6 +1,10 @@
 package pool
 
-import "time"
+import (
+	"time"
+
+	"hypern/go/abi"
+)
 
 const (
 	// briskGap is how soon connections have to be asked for again for a reset to be deferred: sent by
@@ -36,8 +40,8 @@ func (p *Pool) defers(c *Conn, now time.Time) bool {
 // ahead of it, in one write; if nobody does for a moment (deferMax), the pool sends it. passed false: c
 // is still its holder's.
 //
-// home is the event loop whose thread makes this call. A waiter of the same loop is told by that
-// thread, which needs no system call for it: woke is his descriptor, else -1.
+// home is who makes this call, as hn_call has it. A waiter of the same event loop, or a thread's, is told
+// by the caller, who needs no wake-up for it: woke is his descriptor, else -1.
 func (p *Pool) PassOn(c *Conn, home uint64) (passed bool, woke int) {
 	now := time.Now()
 	p.mu.Lock()
@@ -59,7 +63,7 @@ func (p *Pool) PassOn(c *Conn, home uint64) (passed bool, woke int) {
 		return true, -1
 	}
 	w := p.grant(c, now)
-	if home != 0 && w.home == home {
+	if home != abi.HomeNone && (w.home == home || w.home == abi.HomeThreads) {
 		return true, w.FD()
 	}
 	w.event.Set()

@@ -7,6 +7,7 @@
 #include "awaited/loop.h"
 #include "core/core.h"
 #include "engine/many.h"
+#include "engine/queue.h"
 #include "error.h"
 #include "session/session.h"
 #include "session/settle.h"
@@ -91,7 +92,7 @@ void hn_operation_conclude(hn_operation *self)
         Py_SETREF(self->result, Py_NewRef(self->answer));
     Py_XINCREF(watcher);
     finish(self);
-    if (woke >= 0)
+    if (woke >= 0 && !hn_queue_told(woke))
         hn_watcher_told(watcher, woke);
     Py_XDECREF(watcher);
 }

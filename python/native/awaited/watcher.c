@@ -18,7 +18,7 @@
 
 static PyTypeObject *watcher_type;
 static hn_watcher *watchers; /* the last one used first */
-static uint64_t homes;       /* how many there have been */
+static uint64_t homes = HN_HOME_THREADS; /* the last one's */
 
 void hn_watcher_forget(void)
 {

@@ -34,6 +34,9 @@ uint32_t hn_core_generation(void);
 /* fork.c: the table of descriptors that a forked child must close, and the child's handler. */
 #define HN_FD_SLOTS 65536
 hn_fd *hn_fork_table(void); /* made on the first call, with the handler; NULL: no memory */
+/* Have a descriptor closed in a forked child; no longer. The core is loaded. */
+void hn_fork_watch(int fd);
+void hn_fork_unwatch(int fd);
 
 /* core.c, for the child's handler: forget the parent's core; whether there was one to forget.
  * Async-signal-safe. */

@@ -7,13 +7,14 @@
  */
 #include "awaited/watcher.h"
 #include "core/core.h"
+#include "engine/queue.h"
 
 #include <pthread.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Written by Go before connect returns, read here. Made once, kept through every generation. */
+/* Written by Go before connect returns, and by C for descriptors of its own, read here. Made once, kept through every generation. */
 static hn_fd *table;
 
 static void close_inherited(void)
@@ -36,7 +37,21 @@ static void in_child(void)
         return;
     close_inherited();
     hn_engine_forget_spares();
+    hn_queue_forget();
     hn_watcher_forget();
+}
+
+void hn_fork_watch(int fd)
+{
+    struct stat st;
+    if (fd < HN_FD_SLOTS && fstat(fd, &st) == 0)
+        __atomic_store_n(&table[fd].ino, (uint64_t)st.st_ino, __ATOMIC_RELEASE);
+}
+
+void hn_fork_unwatch(int fd)
+{
+    if (fd < HN_FD_SLOTS)
+        __atomic_store_n(&table[fd].ino, 0, __ATOMIC_RELEASE);
 }
 
 hn_fd *hn_fork_table(void)

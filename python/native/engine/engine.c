@@ -2,12 +2,14 @@
 #include "engine/engine.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
 
 #include "buf.h"
 #include "core/core.h"
 #include "engine/describe.h"
 #include "engine/many.h"
+#include "engine/queue.h"
 #include "engine/rows.h"
 #include "engine/stream.h"
 #include "error.h"
@@ -66,8 +68,9 @@ void hn_engine_free(hn_engine *e)
     e->round_open = e->cancelled = e->rows_stopped = e->rows_to_come = e->row_refused = false;
     e->row = 0;
     e->asked_count = 0;
-    e->call.home = 0;
+    e->call.home = HN_HOME_NONE;
     e->need = HN_NEED_LOOK_UP;
+    hn_queue_awake(e);
     hn_io_reset(&e->io);
     trim(&e->io.in);
     trim(&e->io.ctl);
@@ -85,20 +88,22 @@ void hn_engine_free(hn_engine *e)
     hn_buf_free(&e->call.head);
     hn_buf_free(&e->call.tail);
     hn_buf_free(&e->call.out);
+    hn_queue_free(e);
     free(e);
 }
 
-void hn_engine_step(hn_engine *e, hn_op op, uint32_t in_flags)
+static void begin_step(hn_engine *e)
+{
+    hn_queue_remove(e);
+    e->call.want = HN_WANT_FAIL;
+    e->call.woke = -1;
+    e->round_open = false;
+}
+
+/* Of an engine whose session is this process's. */
+static void step(hn_engine *e, hn_op op, uint32_t in_flags)
 {
     hn_call *call = &e->call;
-    call->want = HN_WANT_FAIL;
-    call->woke = -1;
-    e->round_open = false;
-    /* A callable of the user's may have forked, and this be the child: the core is the parent's. */
-    if (hn_session_check(e->session) < 0) {
-        hn_engine_raise(e);
-        return;
-    }
     call->op = op;
     call->in_flags = in_flags;
     call->body_len = (int64_t)e->body.len;
@@ -111,6 +116,18 @@ void hn_engine_step(hn_engine *e, hn_op op, uint32_t in_flags)
     call->ctl_len = call->extra_len = 0;
     call->rows = call->binds = call->sent = 0;
     call->io_errno = 0;
+    if (call->woke >= 0 && call->home == HN_HOME_THREADS)
+        hn_queue_told(call->woke);
+}
+
+void hn_engine_step(hn_engine *e, hn_op op, uint32_t in_flags)
+{
+    begin_step(e);
+    /* A callable of the user's may have forked, and this be the child: the core is the parent's. */
+    if (hn_session_check(e->session) < 0)
+        hn_engine_raise(e);
+    else
+        step(e, op, in_flags);
 }
 
 void hn_engine_raise(hn_engine *e)
@@ -217,17 +234,33 @@ hn_progress hn_engine_needs_io(hn_engine *e)
     return HN_NEEDS;
 }
 
+static void begin_io(hn_engine *e)
+{
+    hn_engine_open_round(e);
+    hn_io_send(&e->io, e->call.head.data, e->call.head.len);
+    if (e->call.io_flags & HN_IO_BODY)
+        hn_io_send(&e->io, e->body.data, e->body.len);
+    hn_io_send(&e->io, e->call.tail.data, e->call.tail.len);
+}
+
+bool hn_engine_told(hn_engine *e)
+{
+    begin_step(e);
+    e->need = HN_NEED_LOOK_UP;
+    step(e, HN_OP_CONTINUE, 0);
+    if (e->call.want != HN_WANT_IO)
+        return false;
+    begin_io(e);
+    return hn_io_pump(&e->io, 0) == HN_PUMPED_WAIT && e->io.events == POLLIN;
+}
+
 static hn_progress run_io(hn_engine *e, int block_ms)
 {
     hn_io *io = &e->io;
     if (!e->round_open) {
-        hn_engine_open_round(e);
+        begin_io(e);
         if (io->result)
             Py_CLEAR(e->result);
-        hn_io_send(io, e->call.head.data, e->call.head.len);
-        if (e->call.io_flags & HN_IO_BODY)
-            hn_io_send(io, e->body.data, e->body.len);
-        hn_io_send(io, e->call.tail.data, e->call.tail.len);
     }
     hn_pumped pumped = hn_engine_pump(e, block_ms);
     hn_rows_decode(e);
@@ -246,6 +279,7 @@ static hn_progress begin_wait(hn_engine *e)
     e->need_fd = e->call.fd;
     e->need_events = (short)e->call.events;
     e->need_until = e->call.wait_ms < 0 ? HN_NEVER : hn_now() + e->call.wait_ms * HN_MS;
+    hn_queue_add(e);
     return HN_NEEDS;
 }
 

@@ -3,6 +3,7 @@
 
 #include "core/core.h"
 #include "engine/drive.h"
+#include "engine/queue.h"
 #include "error.h"
 #include "session/settle.h"
 
@@ -29,6 +30,7 @@ static outcome run_locked(hn_session *self, const hn_request *request, hn_time d
     hn_engine *engine = hn_engine_new(self);
     if (engine == NULL)
         return o;
+    engine->call.home = hn_queue_home(engine, request->op);
     if (hn_engine_start(engine, request) == 0) {
         o.result = hn_drive(engine, deadline);
         o.state = engine->call.state;

@@ -1,0 +1,235 @@
+"""Threads that wait in the pool's queue: whoever gives one a connection sends its statement, too."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from types import FrameType
+
+import pytest
+from support import wait_until
+
+from hypern.database import Database, db, finalize_db, scope
+from hypern.errors import QueryCanceled, SyntaxError
+
+_ROUNDS = 200
+
+
+@pytest.fixture(autouse=True)
+def one_connection(database: str) -> None:
+    Database.close()
+    Database.configure(database, max_size=1)
+    together(2, lambda number: echo(number))  # from its second wait on a thread can be told
+
+
+@pytest.fixture
+def handler() -> Iterator[Callable[[Callable[[], None]], None]]:
+    """Sets what SIGUSR1 does."""
+    before = signal.getsignal(signal.SIGUSR1)
+
+    def set_to(action: Callable[[], None]) -> None:
+        def call(number: int, frame: FrameType | None) -> None:
+            action()
+
+        signal.signal(signal.SIGUSR1, call)
+
+    yield set_to
+    signal.signal(signal.SIGUSR1, before)
+
+
+def together(count: int, work: Callable[[int], object]) -> None:
+    """Do the work in so many threads at once, each a number; then raise the first failure."""
+    failures: list[BaseException] = []
+
+    def run(number: int) -> None:
+        try:
+            work(number)
+        except BaseException as failure:
+            failures.append(failure)
+
+    threads = [threading.Thread(target=run, args=[number]) for number in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if failures:
+        raise failures[0]
+
+
+def echo(number: int) -> None:
+    for i in range(_ROUNDS):
+        with scope():
+            assert db().query_value("SELECT $1::int", [number * _ROUNDS + i]) == number * _ROUNDS + i
+
+
+def waits() -> bool:
+    return Database.status().waiting > 0
+
+
+def hold_until(condition: Callable[[], bool]) -> Callable[[], None]:
+    """Take the connection now; what is returned gives it back once the condition is true."""
+    db("holder").query_value("SELECT 1")
+
+    def give() -> None:
+        wait_until(condition)
+        finalize_db("holder")
+
+    return give
+
+
+def in_a_thread(work: Callable[[], None]) -> threading.Thread:
+    thread = threading.Thread(target=work)
+    thread.start()
+    return thread
+
+
+def test_a_request_that_has_to_queue_wakes_its_thread_once() -> None:
+    switches = [0, 0]
+
+    def count(number: int) -> None:
+        echo(number)
+        before = resource.getrusage(resource.RUSAGE_THREAD).ru_nvcsw
+        echo(number)
+        switches[number] = resource.getrusage(resource.RUSAGE_THREAD).ru_nvcsw - before
+
+    together(2, count)
+    assert sum(switches) / (2 * _ROUNDS) < 1.7  # 2 and more where the thread itself sends
+
+
+@pytest.mark.parametrize("threads", [3, 24])
+def test_each_thread_gets_its_own_answers(threads: int) -> None:
+    together(threads, echo)
+
+
+def test_statements_that_the_connection_does_not_know_are_sent_by_their_threads() -> None:
+    def new_ones(number: int) -> None:
+        for i in range(50):
+            with scope():
+                assert db().query_value(f"SELECT {number}{i:03} + $1::int", [i]) == number * 1000 + 2 * i
+
+    together(4, new_ones)
+
+
+def test_transactions_execute_many_and_errors_in_turn() -> None:
+    with scope():
+        db().execute("CREATE TABLE turns (n int)")
+
+    def work(number: int) -> None:
+        for _ in range(25):
+            with scope():
+                db().begin()
+                db().execute("INSERT INTO turns VALUES ($1)", [number])
+                db().execute_many("INSERT INTO turns VALUES ($1)", [[number]] * 3)
+            with pytest.raises(SyntaxError), scope():
+                db().execute("SELEC 1")
+            with scope():
+                db().set_error()
+                db().execute_many("INSERT INTO turns VALUES ($1)", ([n] for n in [number, number]))
+
+    together(4, work)
+    with scope():
+        rows = db().query("SELECT n, count(*) FROM turns GROUP BY n ORDER BY n")
+        assert rows == [{"n": n, "count": 25 * 6} for n in range(4)]
+        db().execute("DROP TABLE turns")
+
+
+def test_the_connection_is_given_while_a_signal_handler_runs(
+    handler: Callable[[Callable[[], None]], None],
+) -> None:
+    given = threading.Event()
+
+    def slow_handler() -> None:
+        assert given.wait(5)
+
+    def other() -> None:
+        wait_until(waits)
+        os.kill(os.getpid(), signal.SIGUSR1)
+        time.sleep(0.1)
+        finalize_db("holder")
+        given.set()
+
+    handler(slow_handler)
+    for i in range(3):
+        hold_until(waits)
+        thread = in_a_thread(other)
+        with scope():
+            assert db().query_value("SELECT $1::int", [i]) == i
+        thread.join()
+        given.clear()
+
+
+def test_a_handler_that_raises_then_ends_the_statement_and_keeps_the_connection(
+    handler: Callable[[Callable[[], None]], None],
+) -> None:
+    class Stop(Exception):
+        pass
+
+    def other() -> None:
+        wait_until(waits)
+        finalize_db("holder")
+        time.sleep(0.2)
+        os.kill(os.getpid(), signal.SIGUSR1)
+
+    def stop() -> None:
+        raise Stop
+
+    handler(stop)
+    before = db("holder").query_value("SELECT pg_backend_pid()")
+    with scope():
+        db("holder").execute("SELECT pg_sleep(0)")
+    thread = in_a_thread(other)
+    with scope():
+        began = time.monotonic()
+        with pytest.raises(Stop):
+            db().execute("SELECT pg_sleep($1)", [30])
+        assert time.monotonic() - began < 10
+        assert db().query_value("SELECT pg_backend_pid()") == before
+    thread.join()
+
+
+def test_a_timeout_counts_from_the_call_and_goes_on_once_the_statement_is_sent() -> None:
+    with scope():
+        db().query_value("SELECT pg_sleep($1)", [0.0])
+    give = hold_until(waits)
+    thread = in_a_thread(lambda: (time.sleep(0.2), give())[1])
+    began = time.monotonic()
+    with scope(), pytest.raises(QueryCanceled):
+        db().query_value("SELECT pg_sleep($1)", [30.0], timeout=0.5)
+    assert 0.4 < time.monotonic() - began < 5
+    thread.join()
+    echo(1)
+
+
+def test_a_child_that_a_signal_handler_forks_in_the_queue_has_a_queue_of_its_own(
+    handler: Callable[[Callable[[], None]], None],
+) -> None:
+    status: list[int] = []
+
+    def fork() -> None:
+        pid = os.fork()
+        if pid == 0:
+            code = 1
+            try:
+                together(2, lambda number: echo(number))
+                code = 0
+            finally:
+                os._exit(code)
+        status.append(os.waitpid(pid, 0)[1])
+
+    def other() -> None:
+        wait_until(waits)
+        os.kill(os.getpid(), signal.SIGUSR1)
+        wait_until(lambda: bool(status), 30)
+        finalize_db("holder")
+
+    handler(fork)
+    hold_until(waits)
+    thread = in_a_thread(other)
+    with scope():
+        assert db().query_value("SELECT $1::int", [7]) == 7
+    thread.join()
+    assert status == [0]
