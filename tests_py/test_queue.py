@@ -1,4 +1,4 @@
-"""Threads that wait in the pool's queue: whoever gives one a connection sends its statement, too."""
+"""Threads in the pool's queue: whoever gives one a connection sends its statement, too."""
 
 from __future__ import annotations
 
@@ -63,7 +63,9 @@ def together(count: int, work: Callable[[int], object]) -> None:
 def echo(number: int) -> None:
     for i in range(_ROUNDS):
         with scope():
-            assert db().query_value("SELECT $1::int", [number * _ROUNDS + i]) == number * _ROUNDS + i
+            assert (
+                db().query_value("SELECT $1::int", [number * _ROUNDS + i]) == number * _ROUNDS + i
+            )
 
 
 def waits() -> bool:
@@ -109,7 +111,10 @@ def test_statements_that_the_connection_does_not_know_are_sent_by_their_threads(
     def new_ones(number: int) -> None:
         for i in range(50):
             with scope():
-                assert db().query_value(f"SELECT {number}{i:03} + $1::int", [i]) == number * 1000 + 2 * i
+                assert (
+                    db().query_value(f"SELECT {number}{i:03} + $1::int", [i])
+                    == number * 1000 + 2 * i
+                )
 
     together(4, new_ones)
 
@@ -165,7 +170,7 @@ def test_the_connection_is_given_while_a_signal_handler_runs(
 def test_a_handler_that_raises_then_ends_the_statement_and_keeps_the_connection(
     handler: Callable[[Callable[[], None]], None],
 ) -> None:
-    class Stop(Exception):
+    class StopError(Exception):
         pass
 
     def other() -> None:
@@ -175,7 +180,7 @@ def test_a_handler_that_raises_then_ends_the_statement_and_keeps_the_connection(
         os.kill(os.getpid(), signal.SIGUSR1)
 
     def stop() -> None:
-        raise Stop
+        raise StopError
 
     handler(stop)
     before = db("holder").query_value("SELECT pg_backend_pid()")
@@ -184,7 +189,7 @@ def test_a_handler_that_raises_then_ends_the_statement_and_keeps_the_connection(
     thread = in_a_thread(other)
     with scope():
         began = time.monotonic()
-        with pytest.raises(Stop):
+        with pytest.raises(StopError):
             db().execute("SELECT pg_sleep($1)", [30])
         assert time.monotonic() - began < 10
         assert db().query_value("SELECT pg_backend_pid()") == before
@@ -195,7 +200,12 @@ def test_a_timeout_counts_from_the_call_and_goes_on_once_the_statement_is_sent()
     with scope():
         db().query_value("SELECT pg_sleep($1)", [0.0])
     give = hold_until(waits)
-    thread = in_a_thread(lambda: (time.sleep(0.2), give())[1])
+
+    def later() -> None:
+        time.sleep(0.2)
+        give()
+
+    thread = in_a_thread(later)
     began = time.monotonic()
     with scope(), pytest.raises(QueryCanceled):
         db().query_value("SELECT pg_sleep($1)", [30.0], timeout=0.5)

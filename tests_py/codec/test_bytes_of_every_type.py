@@ -162,7 +162,9 @@ def test_a_thousand_values_keep_no_object_no_memory_and_no_reference(name: str) 
         for param in params:
             _native.encode_body([oid], param)
 
-    objects, blocks, references = grown(run)
-    assert abs(objects) < 50
-    assert abs(blocks) < 200
-    assert all(abs(count) < 100 for count in references), references
+    # What is kept is kept in each measurement; what the interpreter does by itself is not.
+    measured = [grown(run) for _ in range(3)]
+    assert min(abs(objects) for objects, _, _ in measured) < 50
+    assert min(abs(blocks) for _, blocks, _ in measured) < 200
+    for counts in zip(*(references for _, _, references in measured), strict=True):
+        assert min(map(abs, counts)) < 100, measured
