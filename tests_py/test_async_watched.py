@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -12,8 +14,10 @@ from pathlib import Path
 
 import pytest
 import uvloop
+from support import wait_until
 
 from hypern.database import Database, adb, db, scope
+from hypern.errors import PoolClosed
 
 _IDLE = 0.3
 # A loop that spins takes all of _IDLE; one that sleeps next to nothing of it.
@@ -199,3 +203,39 @@ def test_long_results_and_short_ones_share_the_loop(
         return await asyncio.wait_for(asyncio.gather(*work), 60)
 
     assert loop.run_until_complete(main())[:3] == [30000] * 3
+
+
+def test_a_child_that_is_forked_while_a_pool_closes_does_not_keep_the_loop_busy(
+    loop: asyncio.AbstractEventLoop, database: str
+) -> None:
+    def hold() -> None:
+        with scope(), pytest.raises(PoolClosed):
+            db().query("SELECT pg_sleep(30)")
+
+    def fork() -> int:
+        child = os.fork()
+        if child == 0:
+            time.sleep(30)
+            os._exit(0)
+        return child
+
+    async def main() -> None:
+        await asyncio.gather(*(pid() for _ in range(100)))  # more than there are spare events
+        holder = threading.Thread(target=hold)
+        holder.start()
+        wait_until(lambda: Database.status().in_use == 1)
+        closer = threading.Thread(target=Database.close)
+        closer.start()
+        children: list[int] = []
+        try:
+            while closer.is_alive() and len(children) < 20:
+                children.append(fork())
+            closer.join()
+            holder.join()
+            assert await processor_seconds_while_idle() < _BUSY
+        finally:
+            for child in children:
+                os.kill(child, signal.SIGKILL)
+                os.waitpid(child, 0)
+
+    loop.run_until_complete(main())

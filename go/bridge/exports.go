@@ -220,7 +220,7 @@ func hypern_pool(op C.int32_t, alias *C.char, aliasLen C.int64_t, out *C.hn_buf)
 			}
 			result = storeJSON(out, p.Status())
 		case abi.PoolClose, abi.PoolDisconnect:
-			event, err := pool.NewEvent()
+			event, err := pool.OpenEvent()
 			if err != nil {
 				return &wire.Fault{Kind: wire.KindOperational, Message: err.Error()}
 			}

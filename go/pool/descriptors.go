@@ -55,13 +55,18 @@ var events atomic.Uint64 // how many there have been
 // descriptor costs two system calls more to make and close than to empty.
 var spareEvents = make(chan Event, 64)
 
-// NewEvent opens an event.
+// NewEvent is an event, one that was used before if there is any.
 func NewEvent() (*Event, error) {
 	select {
 	case e := <-spareEvents:
 		return &e, nil
 	default:
+		return OpenEvent()
 	}
+}
+
+// OpenEvent opens an event, which no event loop watches yet.
+func OpenEvent() (*Event, error) {
 	fd, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
 	if err != nil {
 		return nil, err
@@ -79,7 +84,8 @@ func (e *Event) Set() {
 }
 
 // Duplicate is another descriptor of the same event, for someone who closes it himself. The event
-// is not used again: its count is shared.
+// comes from OpenEvent: a loop that watched it would find it readable as long as any process, a forked
+// child too, has the duplicate. It is not used again: its count is shared.
 func (e *Event) Duplicate() (int, error) {
 	return unix.FcntlInt(uintptr(e.FD), unix.F_DUPFD_CLOEXEC, 0)
 }
