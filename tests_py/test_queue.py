@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import resource
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -13,7 +15,7 @@ from types import FrameType
 import pytest
 from support import wait_until
 
-from hypern.database import Database, db, finalize_db, scope
+from hypern.database import Database, adb, afinalize_db, db, finalize_db, scope
 from hypern.errors import QueryCanceled, SyntaxError
 
 _ROUNDS = 200
@@ -243,3 +245,49 @@ def test_a_child_that_a_signal_handler_forks_in_the_queue_has_a_queue_of_its_own
         assert db().query_value("SELECT $1::int", [7]) == 7
     thread.join()
     assert status == [0]
+
+
+def test_a_thread_is_given_another_connection_before_it_knows_of_a_dead_one(database: str) -> None:
+    Database.configure(database, max_size=2, acquire_timeout_secs=10, alias="two")
+    pid = db("first", alias="two").query_value("SELECT pg_backend_pid()")
+    db("second", alias="two").query_value("SELECT 1")
+    took: list[float] = []
+
+    def wait() -> None:
+        began = time.monotonic()
+        with scope():
+            assert db(alias="two").query_value("SELECT $1::int", [7]) == 7
+        took.append(time.monotonic() - began)
+
+    thread = in_a_thread(wait)
+    wait_until(lambda: Database.status("two").waiting == 1)
+    with scope():
+        db().execute("SELECT pg_terminate_backend($1, 5000)", [pid])
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(5)  # the thread does not run between the two
+    finalize_db("first")
+    finalize_db("second")
+    sys.setswitchinterval(interval)
+    thread.join()
+    assert took[0] < 5
+
+
+def test_a_task_that_queues_takes_one_descriptor() -> None:
+    count = 100
+
+    async def ask(number: int) -> None:
+        async with scope():
+            assert await adb().query_value("SELECT $1::int", [number]) == number
+
+    async def main() -> None:
+        await adb("holder").query_value("SELECT 1")
+        before = len(os.listdir("/proc/self/fd"))
+        tasks = [asyncio.create_task(ask(number)) for number in range(count)]
+        while Database.status().waiting < count:
+            await asyncio.sleep(0.01)
+        taken = len(os.listdir("/proc/self/fd")) - before
+        await afinalize_db("holder")
+        await asyncio.gather(*tasks)
+        assert taken <= count + 1
+
+    asyncio.run(main())

@@ -82,8 +82,8 @@ func (p *Pool) SetPassword(password string) {
 func (p *Pool) room() bool { return len(p.all)+p.dialing < p.config.MaxSize }
 
 // Acquire takes an idle connection for holder at once, or returns a Waiter to poll for. The caller
-// settles the connection (Conn.Settle) before it uses it, and resets it if it is Unreset. home: the
-// event loop that will wait, see PassOn; 0 for a thread.
+// settles the connection (Conn.Settle) before it uses it, and resets it if it is Unreset. home: who
+// will wait, see PassOn.
 func (p *Pool) Acquire(holder Holder, home uint64) (*Conn, *Waiter, *wire.Fault) {
 	p.mu.Lock()
 	if p.closed {

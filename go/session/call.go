@@ -20,7 +20,7 @@ type Call struct {
 	Chunk   int64 // most rows of a stream to receive
 	Plan    uint64
 	Stream  uint64 // the open stream's number, in and out
-	Home    uint64 // the event loop that drives the operation; 0: a thread
+	Home    uint64 // who drives the operation, as hn_call has it
 
 	Want    abi.Want
 	IOFlags uint32

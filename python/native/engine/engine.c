@@ -116,6 +116,8 @@ static void step(hn_engine *e, hn_op op, uint32_t in_flags)
     call->ctl_len = call->extra_len = 0;
     call->rows = call->binds = call->sent = 0;
     call->io_errno = 0;
+    if (call->want == HN_WANT_WAIT)
+        hn_queue_add(e);
     if (call->woke >= 0 && call->home == HN_HOME_THREADS)
         hn_queue_told(call->woke);
 }
@@ -279,7 +281,6 @@ static hn_progress begin_wait(hn_engine *e)
     e->need_fd = e->call.fd;
     e->need_events = (short)e->call.events;
     e->need_until = e->call.wait_ms < 0 ? HN_NEVER : hn_now() + e->call.wait_ms * HN_MS;
-    hn_queue_add(e);
     return HN_NEEDS;
 }
 

@@ -43,8 +43,8 @@ uint64_t hn_queue_home(hn_engine *e, hn_op op)
 
 void hn_queue_add(hn_engine *e)
 {
-    if (e->call.socket == 0)
-        return; /* no place in a queue */
+    if (e->call.socket == 0 || e->call.home > HN_HOME_THREADS)
+        return; /* no place in a queue, or a task's */
     if (!is_prepared(e)) {
         prepare(e); /* for the next time: the core has been told that this one has none */
         return;
@@ -75,10 +75,11 @@ void hn_queue_remove(hn_engine *e)
 bool hn_queue_told(int fd)
 {
     hn_engine *e = first;
-    while (e != NULL && e->need_fd != fd)
+    while (e != NULL && e->call.fd != fd)
         e = e->next;
     if (e == NULL)
         return false;
+    hn_queue_awake(e); /* told before, it has to wait again, which its thread does not know yet */
     /* Where there is more to do than to send, its own thread has to do it. */
     e->watched = hn_engine_told(e) ? e->io.fd : always;
     struct epoll_event event = {.events = EPOLLIN};
