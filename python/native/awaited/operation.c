@@ -44,10 +44,14 @@ static void finish(hn_operation *self)
 {
     hn_session *session = self->session;
     hn_engine *engine = self->driver.engine;
+    hn_watcher *watcher = self->watcher;
     bool was_open = (session->last_state & HN_FLAG_IN_TRANSACTION) != 0;
+    int woke = -1;
     Py_INCREF(self);
+    Py_XINCREF(watcher);
     if (engine != NULL) {
         session->last_state = engine->call.state;
+        woke = engine->call.woke;
         self->count = self->result != NULL ? engine->call.count : 0;
         self->driver.engine = NULL;
         hn_engine_free(engine);
@@ -75,14 +79,15 @@ static void finish(hn_operation *self)
     }
     if (self->watcher != NULL && !self->is_ready)
         hn_watcher_remove(self->watcher, self);
+    if (woke >= 0 && !hn_queue_told(woke) && watcher != NULL)
+        hn_watcher_told(watcher, woke);
+    Py_XDECREF(watcher);
     Py_DECREF(self);
 }
 
 /* The engine is over. */
 void hn_operation_conclude(hn_operation *self)
 {
-    hn_watcher *watcher = self->watcher;
-    int woke = self->driver.engine->call.woke;
     self->result = hn_engine_result(self->driver.engine);
     if (self->result == NULL)
         fail(self);
@@ -90,11 +95,7 @@ void hn_operation_conclude(hn_operation *self)
         Py_SETREF(self->result, PyBool_FromLong(self->driver.engine->call.count > 0));
     else if (self->answer != NULL)
         Py_SETREF(self->result, Py_NewRef(self->answer));
-    Py_XINCREF(watcher);
     finish(self);
-    if (woke >= 0 && !hn_queue_told(woke))
-        hn_watcher_told(watcher, woke);
-    Py_XDECREF(watcher);
 }
 
 /* It cannot go on: the exception that is set is the outcome. */

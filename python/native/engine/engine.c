@@ -39,6 +39,7 @@ hn_engine *hn_engine_new(hn_session *session)
             return NULL;
         }
     }
+    e->call.woke = -1;
     Py_INCREF(session);
     e->session = session;
     return e;
