@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -69,7 +70,7 @@ def _url(server: OwnServer, port: int, way: str) -> str:
 @pytest.fixture(scope="module")
 def conversation(own_server: OwnServer, way: str) -> list[Message]:
     """Every message of the requests when nothing breaks."""
-    run = f"rehearsal {way}"
+    run = f"rehearsal {way} {secrets.token_hex(4)}"  # a worker may come back to a way
     with FaultProxy(own_server.port) as proxy:
         configure(_url(own_server, proxy.port, way), run, PASSWORD)
         outcomes = run_requests(run, run, way == _AWAITED)
