@@ -211,6 +211,15 @@ func (c *Conn) Settle() (done bool) {
 	return true
 }
 
+// warmTime is a rest that needs no look at the socket. Should the server have gone away in it, its last
+// words are taken for the failure of the reset that precedes the statement, which then runs elsewhere.
+const warmTime = 100 * time.Microsecond
+
+// Warm tells whether the connection comes straight from its last use, its reset still to be sent.
+func (c *Conn) Warm() bool {
+	return c.Unreset && c.Usable() && len(c.inbuf) == 0 && c.heldSince.Sub(c.leftAt) < warmTime
+}
+
 // dueTime is how long an answer owed may keep the next holder from looking at the connection.
 const dueTime = 100 * time.Millisecond
 

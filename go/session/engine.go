@@ -215,7 +215,7 @@ func (s *Session) mustReset(c *Call, conn *pool.Conn) bool {
 // settle collects what a newly acquired connection owes. It returns false when the step is over:
 // the caller must wait. A connection that has ended is dropped, and the caller acquires another.
 func (s *Session) settle(c *Call, conn *pool.Conn) bool {
-	done := conn.Settle()
+	done := conn.Warm() || conn.Settle()
 	if s.mustReset(c, conn) && conn.Usable() {
 		conn.ResetNow()
 		done = conn.Settle()

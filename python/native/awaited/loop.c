@@ -5,7 +5,7 @@
 
 #define NAMES(X)                                                                                   \
     X(add_reader) X(call_later) X(call_soon) X(call_soon_threadsafe) X(cancel) X(create_future)    \
-    X(done) X(is_running) X(set_result) X(_asyncio_future_blocking)
+    X(is_running) X(set_result) X(_asyncio_future_blocking)
 
 #define X(name) static PyObject *str_##name; /* interned, kept for good */
 NAMES(X)
@@ -21,18 +21,26 @@ int hn_loop_ready(void)
     return 0;
 }
 
+/* asyncio's, kept for good; imported when the first operation is awaited. */
+static PyObject *get_running_loop, *invalid_state;
+
+static int import_asyncio(void)
+{
+    PyObject *asyncio = PyImport_ImportModule("asyncio");
+    if (asyncio == NULL)
+        return -1;
+    if (invalid_state == NULL)
+        invalid_state = PyObject_GetAttrString(asyncio, "InvalidStateError");
+    if (invalid_state != NULL)
+        get_running_loop = PyObject_GetAttrString(asyncio, "_get_running_loop");
+    Py_DECREF(asyncio);
+    return get_running_loop == NULL ? -1 : 0;
+}
+
 PyObject *hn_loop_running(void)
 {
-    static PyObject *get_running_loop; /* kept for good */
-    if (get_running_loop == NULL) {
-        PyObject *asyncio = PyImport_ImportModule("asyncio");
-        if (asyncio == NULL)
-            return NULL;
-        get_running_loop = PyObject_GetAttrString(asyncio, "_get_running_loop");
-        Py_DECREF(asyncio);
-        if (get_running_loop == NULL)
-            return NULL;
-    }
+    if (get_running_loop == NULL && import_asyncio() < 0)
+        return NULL;
     PyObject *loop = PyObject_CallNoArgs(get_running_loop);
     if (loop != Py_None)
         return loop;
@@ -101,13 +109,11 @@ PyObject *hn_loop_future(PyObject *loop)
 
 void hn_loop_wake(PyObject *future)
 {
-    PyObject *done = PyObject_CallMethodNoArgs(future, str_done);
-    PyObject *answer = NULL;
-    if (done == Py_False)
-        answer = PyObject_CallMethodOneArg(future, str_set_result, Py_None);
-    if (done == NULL || (done == Py_False && answer == NULL))
+    PyObject *answer = PyObject_CallMethodOneArg(future, str_set_result, Py_None);
+    if (answer == NULL && PyErr_ExceptionMatches(invalid_state))
+        PyErr_Clear(); /* cancelled */
+    else if (answer == NULL)
         PyErr_WriteUnraisable(future);
-    Py_XDECREF(done);
     Py_XDECREF(answer);
 }
 
