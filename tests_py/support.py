@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import threading
 import time
 from collections.abc import Callable
 from typing import Protocol
@@ -53,3 +54,24 @@ def numbers_seen_by_others() -> list[int]:
 def in_transaction(session: DbSession) -> bool:
     """The session's property, which a type checker takes to be constant between two asserts."""
     return session.is_in_transaction
+
+
+def in_threads(count: int, work: Callable[[int], object]) -> None:
+    """Run `work(n)` in so many threads at once; raises what the first failing one raised."""
+    failures: list[BaseException] = []
+    ready = threading.Barrier(count)
+
+    def run(n: int) -> None:
+        try:
+            ready.wait()
+            work(n)
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=run, args=(n,)) for n in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if failures:
+        raise failures[0]

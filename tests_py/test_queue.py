@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from types import FrameType
 
 import pytest
-from support import wait_until
+from support import in_threads, wait_until
 
 from hypern.database import Database, adb, afinalize_db, db, finalize_db, scope
 from hypern.errors import QueryCanceled, SyntaxError
@@ -25,7 +25,7 @@ _ROUNDS = 200
 def one_connection(database: str) -> None:
     Database.close()
     Database.configure(database, max_size=1)
-    together(2, lambda number: echo(number))  # from its second wait on a thread can be told
+    in_threads(2, lambda number: echo(number))  # from its second wait on a thread can be told
 
 
 @pytest.fixture
@@ -41,25 +41,6 @@ def handler() -> Iterator[Callable[[Callable[[], None]], None]]:
 
     yield set_to
     signal.signal(signal.SIGUSR1, before)
-
-
-def together(count: int, work: Callable[[int], object]) -> None:
-    """Do the work in so many threads at once, each a number; then raise the first failure."""
-    failures: list[BaseException] = []
-
-    def run(number: int) -> None:
-        try:
-            work(number)
-        except BaseException as failure:
-            failures.append(failure)
-
-    threads = [threading.Thread(target=run, args=[number]) for number in range(count)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    if failures:
-        raise failures[0]
 
 
 def echo(number: int) -> None:
@@ -100,13 +81,13 @@ def test_a_request_that_has_to_queue_wakes_its_thread_once() -> None:
         echo(number)
         switches[number] = resource.getrusage(resource.RUSAGE_THREAD).ru_nvcsw - before
 
-    together(2, count)
+    in_threads(2, count)
     assert sum(switches) / (2 * _ROUNDS) < 1.7  # 2 and more where the thread itself sends
 
 
 @pytest.mark.parametrize("threads", [3, 24])
 def test_each_thread_gets_its_own_answers(threads: int) -> None:
-    together(threads, echo)
+    in_threads(threads, echo)
 
 
 def test_statements_that_the_connection_does_not_know_are_sent_by_their_threads() -> None:
@@ -118,7 +99,7 @@ def test_statements_that_the_connection_does_not_know_are_sent_by_their_threads(
                     == number * 1000 + 2 * i
                 )
 
-    together(4, new_ones)
+    in_threads(4, new_ones)
 
 
 def test_transactions_execute_many_and_errors_in_turn() -> None:
@@ -137,7 +118,7 @@ def test_transactions_execute_many_and_errors_in_turn() -> None:
                 db().set_error()
                 db().execute_many("INSERT INTO turns VALUES ($1)", ([n] for n in [number, number]))
 
-    together(4, work)
+    in_threads(4, work)
     with scope():
         rows = db().query("SELECT n, count(*) FROM turns GROUP BY n ORDER BY n")
         assert rows == [{"n": n, "count": 25 * 6} for n in range(4)]
@@ -226,7 +207,7 @@ def test_a_child_that_a_signal_handler_forks_in_the_queue_has_a_queue_of_its_own
         if pid == 0:
             code = 1
             try:
-                together(2, lambda number: echo(number))
+                in_threads(2, lambda number: echo(number))
                 code = 0
             finally:
                 os._exit(code)

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable
-
 from reliability.tally import Tally
-from support import RunPython
+from support import RunPython, in_threads
 
 from hypern.database import Database, db, finalize_db, scope
 
@@ -29,27 +26,6 @@ for round in range(5):
         finalize_db(f"left-{n}")
     assert Database.status().in_use == 0
 """
-
-
-def in_threads(count: int, work: Callable[[int], None]) -> None:
-    """Run `work(n)` in so many threads at once; raises what the first failing one raised."""
-    failures: list[BaseException] = []
-    ready = threading.Barrier(count)
-
-    def run(n: int) -> None:
-        try:
-            ready.wait()
-            work(n)
-        except BaseException as error:
-            failures.append(error)
-
-    threads = [threading.Thread(target=run, args=(n,)) for n in range(count)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    if failures:
-        raise failures[0]
 
 
 def test_sixty_four_threads_on_one_pool(database: str, tally: Tally, full: bool) -> None:
