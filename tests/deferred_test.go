@@ -55,6 +55,42 @@ func TestAResetIsDeferredAndTravelsAheadOfTheNextStatement(t *testing.T) {
 	}
 }
 
+func TestAStatementBehindADeferredResetRunsElsewhereIfTheServerHasSaidGoodbye(t *testing.T) {
+	t.Parallel()
+	const pidSQL = "SELECT pg_backend_pid()"
+	db, d, proxy := beginProxied(t, oneConnection)
+	for range 50 { // once in time: the pool does not wait for long
+		s := brisk(d)
+		pid := s.Value(pidSQL)
+		kinds := ""
+		amid := func(m pgtest.Message) bool { // in the reset; one sent by itself is BEQ
+			kinds += string(m.Kind)
+			return kinds == "BEB"
+		}
+		hold := make(chan struct{})
+		rule := proxy.Add(&pgtest.Rule{Direction: pgtest.ToServer, When: amid, Hold: hold})
+		s.Finalize()
+		go func() {
+			select {
+			case <-rule.Fired():
+				db.Query("SELECT pg_terminate_backend(" + pid + ", 5000)")
+				close(hold)
+			case <-t.Context().Done():
+			}
+		}()
+		next := d.Open("next", mainAlias)
+		found := next.Value(pidSQL)
+		next.Finalize()
+		select {
+		case <-rule.Fired():
+			require.NotEqual(t, pid, found)
+			return
+		default:
+		}
+	}
+	t.Fatal("the reset has never travelled with the statement")
+}
+
 func TestADeferredResetThatNobodyTakesAlongIsSentByThePool(t *testing.T) {
 	t.Parallel()
 	db, d := begin(t, oneConnection)
