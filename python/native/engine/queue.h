@@ -15,8 +15,8 @@
 /* What the core is told of a blocking operation, as hn_call.home. */
 uint64_t hn_queue_home(hn_engine *engine, hn_op op);
 
-/* The core has given the engine a place in its queue, and the wait there is over. It is added by
- * the step that gives the place, even where a giver takes that: the next giver may come before the engine's
+/* The core has given the engine a place in its queue, and the wait there is over. The step that gives
+ * the place adds it, even where a giver takes that step: the next giver may come before the engine's
  * own thread does. */
 void hn_queue_add(hn_engine *engine);
 void hn_queue_remove(hn_engine *engine);
