@@ -14,7 +14,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Written by Go before connect returns, and by C for descriptors of its own, read here. Made once, kept through every generation. */
+/* Written by Go before connect returns, and by C for descriptors of its own; read here. Made once,
+ * kept through every generation. */
 static hn_fd *table;
 
 static void close_inherited(void)
