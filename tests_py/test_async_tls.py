@@ -18,7 +18,7 @@ from support import wait_until
 from hypern import errors
 from hypern.database import AsyncDbSession, Database, adb, db, scope
 
-PROMPTLY = 2.0  # seconds, on a busy machine; what is left behind takes longer
+PROMPTLY = 0.5
 Run = Callable[[Coroutine[Any, Any, None]], None]
 
 

@@ -55,15 +55,9 @@ def waits() -> bool:
     return Database.status().waiting > 0
 
 
-def hold_until(condition: Callable[[], bool]) -> Callable[[], None]:
-    """Take the connection now; what is returned gives it back once the condition is true."""
+def hold() -> None:
+    """Take the connection, until "holder" is finalized."""
     db("holder").query_value("SELECT 1")
-
-    def give() -> None:
-        wait_until(condition)
-        finalize_db("holder")
-
-    return give
 
 
 def in_a_thread(work: Callable[[], None]) -> threading.Thread:
@@ -142,7 +136,7 @@ def test_the_connection_is_given_while_a_signal_handler_runs(
 
     handler(slow_handler)
     for i in range(3):
-        hold_until(waits)
+        hold()
         thread = in_a_thread(other)
         with scope():
             assert db().query_value("SELECT $1::int", [i]) == i
@@ -167,8 +161,7 @@ def test_a_handler_that_raises_then_ends_the_statement_and_keeps_the_connection(
 
     handler(stop)
     before = db("holder").query_value("SELECT pg_backend_pid()")
-    with scope():
-        db("holder").execute("SELECT pg_sleep(0)")
+    db("holder").execute("SELECT pg_sleep($1)", [0])  # now the connection knows the statement
     thread = in_a_thread(other)
     with scope():
         began = time.monotonic()
@@ -182,11 +175,12 @@ def test_a_handler_that_raises_then_ends_the_statement_and_keeps_the_connection(
 def test_a_timeout_counts_from_the_call_and_goes_on_once_the_statement_is_sent() -> None:
     with scope():
         db().query_value("SELECT pg_sleep($1)", [0.0])
-    give = hold_until(waits)
+    hold()
 
     def later() -> None:
+        wait_until(waits)
         time.sleep(0.2)
-        give()
+        finalize_db("holder")
 
     thread = in_a_thread(later)
     began = time.monotonic()
@@ -220,7 +214,7 @@ def test_a_child_that_a_signal_handler_forks_in_the_queue_has_a_queue_of_its_own
         finalize_db("holder")
 
     handler(fork)
-    hold_until(waits)
+    hold()
     thread = in_a_thread(other)
     with scope():
         assert db().query_value("SELECT $1::int", [7]) == 7
@@ -246,9 +240,11 @@ def test_a_thread_is_given_another_connection_before_it_knows_of_a_dead_one(data
         db().execute("SELECT pg_terminate_backend($1, 5000)", [pid])
     interval = sys.getswitchinterval()
     sys.setswitchinterval(5)  # the thread does not run between the two
-    finalize_db("first")
-    finalize_db("second")
-    sys.setswitchinterval(interval)
+    try:
+        finalize_db("first")
+        finalize_db("second")
+    finally:
+        sys.setswitchinterval(interval)
     thread.join()
     assert took[0] < 5
 

@@ -83,6 +83,7 @@ bool hn_queue_told(int fd)
     /* Where there is more to do than to send, its own thread has to do it. */
     e->watched = hn_engine_told(e) ? e->io.fd : always;
     struct epoll_event event = {.events = EPOLLIN};
+    /* Should the kernel refuse, its thread looks at its next tick. */
     epoll_ctl(e->epoll, EPOLL_CTL_ADD, e->watched, &event);
     return true;
 }
