@@ -89,8 +89,6 @@ void hn_alarm_drop(hn_watcher *watcher)
     if (alarm->owner != NULL)
         PyCapsule_SetContext(alarm->owner, NULL);
     Py_CLEAR(alarm->owner);
-    PyObject *handle = alarm->handle;
-    alarm->handle = NULL;
-    if (handle != NULL)
-        hn_loop_drop_timer(handle);
+    /* Not cancelled: its loop may be garbage, too, and half taken apart. It rings for nobody. */
+    Py_CLEAR(alarm->handle);
 }

@@ -3,7 +3,6 @@
 #include "awaited/operation.h"
 
 #include "awaited/inner.h"
-#include "awaited/loop.h"
 #include "error.h"
 #include "session/session.h"
 #include "session/settle.h"
@@ -30,13 +29,13 @@ PyObject *hn_operation_new(hn_session *session, const hn_request *request, hn_ti
 /* Let the task wait: a future of its loop, as awaiting one yields it. */
 static PySendResult wait_for_future(hn_operation *self, PyObject **result)
 {
-    PyObject *future = hn_loop_future(self->watcher->loop);
+    hn_future *future = hn_future_new(self->watcher->loop);
     if (future == NULL) {
         hn_operation_leave(self);
         return PYGEN_ERROR;
     }
-    Py_XSETREF(self->future, Py_NewRef(future));
-    *result = future;
+    Py_XSETREF(self->future, (hn_future *)Py_NewRef(future));
+    *result = (PyObject *)future;
     return PYGEN_NEXT;
 }
 
@@ -143,14 +142,9 @@ static PySendResult am_send(PyObject *op, PyObject *value, PyObject **result)
     *result = NULL;
     if (is_inside(self))
         return PYGEN_ERROR;
-    if (self->life == HN_LIFE_NEW) {
-        PyObject *loop = hn_loop_running();
-        int rc = loop == NULL ? -1 : hn_operation_start(self, loop);
-        Py_XDECREF(loop);
-        if (rc < 0) {
-            self->life = HN_LIFE_DONE;
-            return PYGEN_ERROR;
-        }
+    if (self->life == HN_LIFE_NEW && hn_operation_start(self) < 0) {
+        self->life = HN_LIFE_DONE;
+        return PYGEN_ERROR;
     }
     while (hn_operation_is_hungry(self) && !self->detached) {
         Py_CLEAR(self->future);

@@ -4,8 +4,8 @@
 #include "error.h"
 
 #define NAMES(X)                                                                                   \
-    X(add_reader) X(call_later) X(call_soon) X(call_soon_threadsafe) X(cancel) X(create_future)    \
-    X(is_running) X(set_result) X(_asyncio_future_blocking)
+    X(add_reader) X(call_later) X(call_soon) X(call_soon_threadsafe) X(cancel) X(context)          \
+    X(get_debug) X(is_running)
 
 #define X(name) static PyObject *str_##name; /* interned, kept for good */
 NAMES(X)
@@ -22,16 +22,16 @@ int hn_loop_ready(void)
 }
 
 /* asyncio's, kept for good; imported when the first operation is awaited. */
-static PyObject *get_running_loop, *invalid_state;
+static PyObject *get_running_loop, *cancelled_error;
 
 static int import_asyncio(void)
 {
     PyObject *asyncio = PyImport_ImportModule("asyncio");
     if (asyncio == NULL)
         return -1;
-    if (invalid_state == NULL)
-        invalid_state = PyObject_GetAttrString(asyncio, "InvalidStateError");
-    if (invalid_state != NULL)
+    if (cancelled_error == NULL)
+        cancelled_error = PyObject_GetAttrString(asyncio, "CancelledError");
+    if (cancelled_error != NULL)
         get_running_loop = PyObject_GetAttrString(asyncio, "_get_running_loop");
     Py_DECREF(asyncio);
     return get_running_loop == NULL ? -1 : 0;
@@ -78,6 +78,17 @@ int hn_loop_soon(PyObject *loop, PyObject *callable, bool here)
     return answer == NULL ? -1 : 0;
 }
 
+int hn_loop_soon_in(PyObject *loop, PyObject *callable, PyObject *argument, PyObject *context)
+{
+    static PyObject *names; /* kept for good */
+    if (names == NULL && (names = PyTuple_Pack(1, str_context)) == NULL)
+        return -1;
+    PyObject *args[] = {loop, callable, argument, context};
+    PyObject *answer = PyObject_VectorcallMethod(str_call_soon, args, 3, names);
+    Py_XDECREF(answer);
+    return answer == NULL ? -1 : 0;
+}
+
 PyObject *hn_loop_timer(PyObject *loop, hn_time when, PyObject *callable)
 {
     double left = (double)(when - hn_now()) / 1e9;
@@ -99,22 +110,23 @@ void hn_loop_drop_timer(PyObject *handle)
     Py_DECREF(handle);
 }
 
-PyObject *hn_loop_future(PyObject *loop)
+void hn_loop_raise_cancelled(PyObject *message)
 {
-    PyObject *future = PyObject_CallMethodNoArgs(loop, str_create_future);
-    if (future != NULL && PyObject_SetAttr(future, str__asyncio_future_blocking, Py_True) < 0)
-        Py_CLEAR(future);
-    return future;
+    PyObject *exception = message == NULL ? PyObject_CallNoArgs(cancelled_error)
+                                          : PyObject_CallOneArg(cancelled_error, message);
+    if (exception != NULL)
+        PyErr_SetObject(cancelled_error, exception);
+    Py_XDECREF(exception);
 }
 
-void hn_loop_wake(PyObject *future)
+bool hn_loop_debugs(PyObject *loop)
 {
-    PyObject *answer = PyObject_CallMethodOneArg(future, str_set_result, Py_None);
-    if (answer == NULL && PyErr_ExceptionMatches(invalid_state))
-        PyErr_Clear(); /* cancelled */
-    else if (answer == NULL)
-        PyErr_WriteUnraisable(future);
-    Py_XDECREF(answer);
+    PyObject *debugs = PyObject_CallMethodNoArgs(loop, str_get_debug);
+    int is_true = debugs == NULL ? -1 : PyObject_IsTrue(debugs);
+    Py_XDECREF(debugs);
+    if (is_true < 0)
+        PyErr_WriteUnraisable(loop);
+    return is_true > 0;
 }
 
 bool hn_loop_is_running(PyObject *loop)

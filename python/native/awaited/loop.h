@@ -15,15 +15,19 @@ int hn_loop_watch(PyObject *loop, int fd, PyObject *callable);
 /* Have callable(None) called soon. here: this is the loop's own thread. 0, or -1. */
 int hn_loop_soon(PyObject *loop, PyObject *callable, bool here);
 
+/* Have callable(argument) called soon, in a context; in the loop's own thread. 0, or -1. */
+int hn_loop_soon_in(PyObject *loop, PyObject *callable, PyObject *argument, PyObject *context);
+
 /* A handle of the loop's: callable() is called at that time. NULL with an exception. */
 PyObject *hn_loop_timer(PyObject *loop, hn_time when, PyObject *callable);
 /* Cancel a timer, and take over the reference to its handle. */
 void hn_loop_drop_timer(PyObject *handle);
 
-/* A future as awaiting one yields it: a new reference, or NULL. */
-PyObject *hn_loop_future(PyObject *loop);
-/* Wake the task that waits for it, unless that is cancelled already. In the loop's thread. */
-void hn_loop_wake(PyObject *future);
+/* Raise asyncio.CancelledError; message: or NULL. */
+void hn_loop_raise_cancelled(PyObject *message);
+
+/* Whether it is in debug mode, where it names each callback that is slow. */
+bool hn_loop_debugs(PyObject *loop);
 
 /* Whether it runs in some thread. */
 bool hn_loop_is_running(PyObject *loop);

@@ -4,7 +4,6 @@
 #include "awaited/operation.h"
 
 #include "awaited/inner.h"
-#include "awaited/loop.h"
 #include "core/core.h"
 #include "engine/many.h"
 #include "engine/queue.h"
@@ -35,7 +34,7 @@ static void fail(hn_operation *self)
 static void wake_task(hn_operation *self)
 {
     if (self->future != NULL && self->watcher != NULL)
-        hn_loop_wake(self->future);
+        hn_watcher_wake(self->watcher, self->future);
 }
 
 /* The engine is over, or was never made: `result` or `exception` has the outcome. The session is
@@ -332,7 +331,7 @@ void hn_operation_late(hn_operation *self)
 
 /* Turns. */
 
-int hn_operation_start(hn_operation *self, PyObject *loop)
+int hn_operation_start(hn_operation *self)
 {
     self->life = HN_LIFE_DONE;
     if (hn_session_check(self->session) < 0) {
@@ -343,7 +342,7 @@ int hn_operation_start(hn_operation *self, PyObject *loop)
         self->life = HN_LIFE_OVER;
         return 0;
     }
-    hn_watcher *watcher = hn_watcher_of(loop);
+    hn_watcher *watcher = hn_watcher_here();
     if (watcher == NULL)
         return -1;
     if (self->request.is_fed) {

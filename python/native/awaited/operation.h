@@ -47,7 +47,7 @@ struct hn_operation {
     PyObject *supply;  /* what the task waits for in it; or NULL */
     bool interrupted;  /* supply was cancelled, not the task */
     bool told;         /* inner was told that no more rows are wanted */
-    PyObject *future; /* what the task waits for; or NULL */
+    hn_future *future; /* what the task waits for; or NULL */
     hn_time due;      /* when hn_operation_late() is wanted */
 
     hn_watcher *watcher; /* borrowed, until it is over; NULL: the loop has gone */
@@ -74,7 +74,7 @@ PyObject *hn_operation_new(hn_session *session, const hn_request *request, hn_ti
                            PyObject *answer);
 
 /* In the task that awaits it: take a turn. 0, or -1 with an exception and life DONE. */
-int hn_operation_start(hn_operation *operation, PyObject *loop);
+int hn_operation_start(hn_operation *operation);
 
 /* In its task: the rows it needs, or with NULL the exception that is set in place of them. */
 void hn_operation_feed(hn_operation *operation, PyObject *rows, bool more);

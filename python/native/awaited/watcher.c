@@ -10,6 +10,7 @@
 #include "awaited/loop.h"
 #include "awaited/operation.h"
 #include "core/core.h"
+#include "error.h"
 
 /* How long the operations of a loop may keep it from its other work at a time. One chunk of rows
  * is decoded in any case. */
@@ -19,6 +20,11 @@
 static PyTypeObject *watcher_type;
 static hn_watcher *watchers; /* the last one used first */
 static uint64_t homes = HN_HOME_THREADS; /* the last one's */
+
+/* The one whose tasks are being told, in its thread: then the loop that runs there is known, and asyncio,
+ * which asks the kernel for the process each time, need not be asked. Another thread's may have taken
+ * its place. */
+static hn_watcher *telling;
 
 void hn_watcher_forget(void)
 {
@@ -46,7 +52,8 @@ static hn_watcher *new_watcher(PyObject *loop)
     return rc < 0 ? NULL : self;
 }
 
-hn_watcher *hn_watcher_of(PyObject *loop)
+/* The watcher of a running loop, borrowed. */
+static hn_watcher *watcher_of(PyObject *loop)
 {
     hn_watcher *w = watchers;
     hn_watcher **from = &watchers;
@@ -64,6 +71,18 @@ hn_watcher *hn_watcher_of(PyObject *loop)
         watchers = w;
     }
     w->thread = PyThread_get_thread_ident();
+    return w;
+}
+
+hn_watcher *hn_watcher_here(void)
+{
+    hn_watcher *w = telling;
+    if (w != NULL && w->thread == PyThread_get_thread_ident() &&
+        w->generation == hn_core_generation())
+        return w;
+    PyObject *loop = hn_loop_running();
+    w = loop == NULL ? NULL : watcher_of(loop);
+    Py_XDECREF(loop);
     return w;
 }
 
@@ -257,18 +276,40 @@ static bool go_on_with_the_only_one(hn_watcher *self)
     return !waits_again;
 }
 
-/* The loop's callback: the epoll is readable, or (with an argument) it was asked for. */
-static PyObject *call(PyObject *op, PyObject *args, PyObject *kwargs)
+void hn_watcher_wake(hn_watcher *self, hn_future *future)
 {
-    (void)kwargs;
-    hn_watcher *self = (hn_watcher *)op;
-    self->thread = PyThread_get_thread_ident();
-    bool asked_for = PyTuple_GET_SIZE(args) > 0;
-    if (asked_for)
-        self->scheduled = false;
-    if (self->generation != hn_core_generation())
-        Py_RETURN_NONE;
-    Py_INCREF(self);
+    if (!hn_future_finish(future))
+        return;
+    if (self->is_called)
+        hn_futures_add(&self->woken, future);
+    else if (hn_future_tell_soon(future) < 0)
+        PyErr_WriteUnraisable((PyObject *)future);
+}
+
+/* Tell the tasks whose wait is over. No task is being run here, so that they can be stepped at once; in
+ * debug mode the loop does that, which says whose step is slow. The exception that one of them ends the
+ * loop with, or NULL; the others are told when it is run again. */
+static PyObject *tell(hn_watcher *self)
+{
+    hn_future *future;
+    PyObject *exception = NULL;
+    bool debugs = self->woken.first != NULL && hn_loop_debugs(self->loop);
+    while (exception == NULL && (future = hn_futures_take(&self->woken)) != NULL) {
+        telling = self;
+        if ((debugs ? hn_future_tell_soon(future) : hn_future_tell(future)) < 0)
+            exception = hn_exception_take();
+        Py_DECREF(future);
+    }
+    if (telling == self)
+        telling = NULL;
+    if (self->woken.first != NULL && schedule(self) < 0)
+        PyErr_WriteUnraisable((PyObject *)self);
+    return exception;
+}
+
+/* Go on with what is ready, as long as the budget lasts. 0, or -1 with an exception. */
+static int go_on(hn_watcher *self, bool asked_for)
+{
     /* Straight after a whole budget this is the same turn of the loop: others first. */
     hn_time began = hn_now();
     bool is_tired = !asked_for && began - self->spent < BUDGET / 4;
@@ -289,10 +330,33 @@ static PyObject *call(PyObject *op, PyObject *args, PyObject *kwargs)
     hn_time ended = hn_now();
     if (ended - began > BUDGET / 2)
         self->spent = ended;
+    return rc;
+}
+
+/* The loop's callback: the epoll is readable, or (with an argument) it was asked for. */
+static PyObject *call(PyObject *op, PyObject *args, PyObject *kwargs)
+{
+    (void)kwargs;
+    hn_watcher *self = (hn_watcher *)op;
+    self->thread = PyThread_get_thread_ident();
+    bool asked_for = PyTuple_GET_SIZE(args) > 0;
+    if (asked_for)
+        self->scheduled = false;
+    if (self->generation != hn_core_generation())
+        Py_RETURN_NONE;
+    Py_INCREF(self);
+    self->is_called = true;
+    int rc = go_on(self, asked_for);
+    self->is_called = false;
+    PyObject *exception = rc < 0 ? hn_exception_take() : NULL;
+    PyObject *ending = tell(self);
+    if (ending != NULL)
+        Py_XSETREF(exception, ending);
     Py_DECREF(self);
-    if (rc < 0)
-        return NULL;
-    Py_RETURN_NONE;
+    if (exception == NULL)
+        Py_RETURN_NONE;
+    hn_exception_raise(exception);
+    return NULL;
 }
 
 static int traverse(PyObject *op, visitproc visit, void *arg)
@@ -300,7 +364,7 @@ static int traverse(PyObject *op, visitproc visit, void *arg)
     Py_VISIT(Py_TYPE(op));
     Py_VISIT(((hn_watcher *)op)->loop);
     Py_VISIT(((hn_watcher *)op)->alarm.handle);
-    return 0;
+    return hn_futures_traverse(&((hn_watcher *)op)->woken, visit, arg);
 }
 
 static void dealloc(PyObject *op)
@@ -316,6 +380,8 @@ static void dealloc(PyObject *op)
             *w = self->next;
             break;
         }
+    for (hn_future *f; (f = hn_futures_take(&self->woken)) != NULL;)
+        Py_DECREF(f);
     if (self->epoll >= 0)
         close(self->epoll);
     PyMem_Free(self->by_fd);
@@ -342,5 +408,5 @@ int hn_watcher_ready(void)
 {
     if (watcher_type == NULL)
         watcher_type = (PyTypeObject *)PyType_FromSpec(&spec);
-    return watcher_type == NULL ? -1 : 0;
+    return watcher_type == NULL ? -1 : hn_future_type_ready();
 }

@@ -13,6 +13,7 @@
 #define HN_WATCHER_H
 
 #include "awaited/alarm.h"
+#include "awaited/future.h"
 #include "native.h"
 
 typedef struct hn_operation hn_operation; /* operation.h */
@@ -37,6 +38,8 @@ typedef struct hn_watcher {
     size_t fds;
     size_t armed;                /* how many descriptors have an operation */
     hn_operation *latest;        /* the last one armed, while it is; or NULL */
+    bool is_called;              /* its callback is under way: what is woken is told at the end of it */
+    hn_futures woken;            /* to be told then */
     hn_alarm alarm;
     hn_operation *first, *last;  /* to be gone on with, linked by `next_ready` */
     hn_operation *operations;    /* all that are not over, borrowed; linked by `peer` */
@@ -45,8 +48,8 @@ typedef struct hn_watcher {
 
 int hn_watcher_ready(void);
 
-/* The watcher of a running loop, borrowed; NULL with an exception. */
-hn_watcher *hn_watcher_of(PyObject *loop);
+/* The watcher of the loop that runs in this thread, borrowed; NULL with an exception. */
+hn_watcher *hn_watcher_here(void);
 
 /* Take up an operation, and leave it. */
 void hn_watcher_add(hn_watcher *watcher, hn_operation *operation);
@@ -60,6 +63,9 @@ int hn_watcher_arm(hn_watcher *watcher, hn_operation *operation, int fd, short e
 int hn_watcher_soon(hn_watcher *watcher, hn_operation *operation);
 /* No longer. */
 void hn_watcher_disarm(hn_watcher *watcher, hn_operation *operation);
+
+/* What a task waits for is there: have it told. In the loop's thread. */
+void hn_watcher_wake(hn_watcher *watcher, hn_future *future);
 
 /* The core says that the wait for this descriptor is over (hn_call.woke): go on at once with the
  * operation whose it was. */
