@@ -10,17 +10,14 @@ import logging
 import sys
 import time
 import weakref
-from collections.abc import Callable, Coroutine, Iterator
-from typing import Any, TypeVar
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import uvloop
 from support import in_threads, wait_until
 
 from hypern.database import AsyncDbSession, Database, adb, afinalize_db, finalize_db, scope
-
-T = TypeVar("T")
-Run = Callable[[Coroutine[Any, Any, T]], T]
 
 tenant: contextvars.ContextVar[str] = contextvars.ContextVar("tenant", default="nobody")
 
@@ -50,7 +47,7 @@ async def end(count: int) -> None:
 async def send_all(tasks: list[asyncio.Task[Any]]) -> None:
     """Return when the tasks have sent their statements and the answers are there, all at once."""
     await asyncio.sleep(0)
-    time.sleep(0.05)  # noqa: ASYNC251 - nothing else may run
+    time.sleep(0.05)
     assert not any(task.done() for task in tasks)
 
 
@@ -92,7 +89,7 @@ def test_a_woken_task_is_in_its_own_context(loop: asyncio.AbstractEventLoop) -> 
     loop.run_until_complete(main())
 
 
-@pytest.mark.skipif(sys.version_info < (3, 11), reason="a task's context is given since Python 3.11")
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="create_task(context=) came with 3.11")
 def test_tasks_that_share_a_context(loop: asyncio.AbstractEventLoop) -> None:
     seen: list[str] = []
 
@@ -195,7 +192,7 @@ def test_debug_mode_names_the_task_whose_step_is_slow(
 ) -> None:
     async def slow_between_statements() -> None:
         await adb("r").query("SELECT 1")
-        time.sleep(0.15)  # noqa: ASYNC251 - that is what is to be reported
+        time.sleep(0.15)
         await adb("r").query("SELECT 2")
         await afinalize_db("r")
 
@@ -208,7 +205,7 @@ def test_debug_mode_names_the_task_whose_step_is_slow(
 
 def test_what_a_task_waits_for(loop: asyncio.AbstractEventLoop) -> None:
     async def main() -> None:
-        operation = adb("r").query_value("SELECT 7 FROM pg_sleep(0.1)")
+        operation: Any = adb("r").query_value("SELECT 7 FROM pg_sleep(0.1)")
         assert not asyncio.isfuture(operation)
         waits: Any = operation.send(None)
         assert asyncio.isfuture(waits)
@@ -277,24 +274,25 @@ def test_its_arguments_are_checked(loop: asyncio.AbstractEventLoop) -> None:
     loop.run_until_complete(main())
 
 
-def test_a_context_that_is_entered_already_is_reported_as_by_the_loop(configured: str) -> None:
+def test_a_context_that_is_entered_already_is_reported_as_by_the_loop(
+    configured: str, caplog: pytest.LogCaptureFixture
+) -> None:
     async def main() -> None:
-        loop = asyncio.get_running_loop()
-        loop.set_exception_handler(lambda _, details: reports.append(details))
         operation = adb("r").query("SELECT 1")
         waits: Any = operation.send(None)
         waits.add_done_callback(print, context=around)
         for _ in range(100):
-            if reports:
+            if caplog.records:
                 break
             await asyncio.sleep(0.01)
         operation.close()
         await afinalize_db("r")
 
-    reports: list[Any] = []
     around = contextvars.copy_context()
     around.run(asyncio.run, main())
-    assert "already entered" in str(reports[0]["exception"])
+    (report,) = caplog.records
+    assert report.name == "asyncio"
+    assert "already entered" in str(report.exc_info)
 
 
 def test_a_task_that_nobody_can_wake_any_more_is_garbage(configured: str) -> None:
@@ -314,7 +312,7 @@ def test_a_task_that_nobody_can_wake_any_more_is_garbage(configured: str) -> Non
 
 
 def test_each_thread_knows_its_own_loop(configured: str) -> None:
-    """One thread's task, just woken, lets others run in the middle of its step; they begin theirs."""
+    """In the middle of a woken task's step another thread begins one of its own."""
 
     def run(n: int) -> None:
         async def main() -> None:
@@ -322,7 +320,7 @@ def test_each_thread_knows_its_own_loop(configured: str) -> None:
                 for i in range(50):
                     await asyncio.sleep(0)
                     assert await adb().query_value("SELECT $1::int", [i]) == i
-                    time.sleep(0.001)  # noqa: ASYNC251 - within the step
+                    time.sleep(0.001)
 
         loop = uvloop.new_event_loop() if n % 2 else asyncio.new_event_loop()
         loop.run_until_complete(main())
