@@ -64,16 +64,13 @@ func TestAFinalizedSessionRefusesEveryOperationButToBeFinalized(t *testing.T) {
 	require.Negative(t, s.Must(abi.OpFinalize, "").Count, "somebody was first")
 }
 
-func TestARequestsIdOpensAFreshSessionAfterFinalize(t *testing.T) {
+func TestASessionOfTheSameIdAfterFinalizeIsAFreshOne(t *testing.T) {
 	t.Parallel()
 	_, d := begin(t, nil)
 	first := d.Open("r", mainAlias)
-	require.Same(t, first.Core, d.Open("r", mainAlias).Core)
-	require.NotSame(t, first.Core, d.Open("other", mainAlias).Core)
 	first.Core.Set(abi.SetError, true)
 	first.Finalize()
 	second := d.Open("r", mainAlias)
-	require.NotSame(t, first.Core, second.Core)
 	require.Equal(t, uint32(abi.StateIdle)|abi.FlagAutoCommit, second.Core.State())
 	requireUsable(t, second)
 }
@@ -110,24 +107,38 @@ func TestSessionsOfSeveralAliasesShareARequestAndNothingElse(t *testing.T) {
 	require.Equal(t, one.Name, a.Value("SELECT current_database()"))
 	require.Equal(t, two.Name, b.Value("SELECT current_database()"))
 
-	require.Len(t, d.Registry.Find("r", nil), 2)
-	second := "second"
-	require.Len(t, d.Registry.Find("r", &second), 1)
+	require.Equal(t, 2, d.Registry.Count())
 	a.Begin()
 	require.False(t, b.InTransaction())
 	a.Finalize()
-	require.Len(t, d.Registry.Find("r", nil), 1)
+	require.Equal(t, 1, d.Registry.Count())
 	requireUsable(t, b)
 	b.Finalize()
-	require.Empty(t, d.Registry.Find("r", nil))
-	require.Zero(t, d.Handles())
 	require.Zero(t, d.Registry.Count())
 }
 
-func TestAnUnknownRequestHasNoSessionsAndAnUnknownAliasIsAnError(t *testing.T) {
+func TestTheRegistryKnowsWhoIsLeftInWhateverOrderSessionsEnd(t *testing.T) {
 	t.Parallel()
 	_, d := begin(t, nil)
-	require.Empty(t, d.Registry.Find("nobody", nil))
+	first, second, third := d.Open("first", mainAlias), d.Open("second", mainAlias), d.Open("third", mainAlias)
+	first.Query("SELECT 1")
+	second.Query("SELECT 1")
+	third.Query("SELECT 1")
+	first.Finalize()
+	first.Finalize()
+	var left []string
+	for _, l := range d.Registry.Left() {
+		left = append(left, l.RequestID)
+	}
+	require.ElementsMatch(t, []string{"second", "third"}, left)
+	third.Finalize()
+	second.Finalize()
+	require.Zero(t, d.Registry.Count())
+}
+
+func TestAnUnknownAliasIsAnError(t *testing.T) {
+	t.Parallel()
+	_, d := begin(t, nil)
 	_, fault := d.Registry.Open("r", "nowhere")
 	require.NotNil(t, fault)
 	require.Equal(t, wire.KindConfiguration, fault.Kind)

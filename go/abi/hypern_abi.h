@@ -231,13 +231,9 @@ typedef struct hn_call {
     X(int32_t, hypern_boot, (hn_boot * boot))                                                      \
     /* settings as JSON (alias among them); 0, or -1 with the error in out */                      \
     X(int32_t, hypern_configure, (const char *json, int64_t json_len, hn_buf *out))                \
-    /* the session of a request and alias, opened if need be: a handle > 0, or -1 with the error   \
-     * in out. Each answer carries one reference; hypern_release gives it back. */                 \
+    /* a new session of a request and alias: a handle > 0, which hypern_release gives back, or -1   \
+     * with the error in out. C knows which are open, and opens none twice. */                     \
     X(int64_t, hypern_open, (const char *request, int64_t request_len, const char *alias,          \
-                             int64_t alias_len, hn_buf *out))                                      \
-    /* open sessions of a request (alias NULL: of every alias) as int64 handles in out, no         \
-     * references; their number */                                                                 \
-    X(int32_t, hypern_find, (const char *request, int64_t request_len, const char *alias,          \
                              int64_t alias_len, hn_buf *out))                                      \
     X(int32_t, hypern_step, (int64_t handle, hn_call * call))                                      \
     /* returns at once; 0, or -1 when there is nothing to cancel */                                \

@@ -9,7 +9,6 @@ package main
 import "C"
 
 import (
-	"encoding/binary"
 	"encoding/json"
 	"os"
 	"runtime"
@@ -68,34 +67,11 @@ func hypern_open(request *C.char, requestLen C.int64_t, alias *C.char, aliasLen 
 	_ = report(out, guard(func() *wire.Fault { // the handle says it
 		s, fault := registry.Open(view(request, requestLen), view(alias, aliasLen))
 		if fault == nil {
-			handle = C.int64_t(s.Handle)
+			handle = C.int64_t(register(s))
 		}
 		return fault
 	}))
 	return handle
-}
-
-//export hypern_find
-func hypern_find(request *C.char, requestLen C.int64_t, alias *C.char, aliasLen C.int64_t, out *C.hn_buf) C.int32_t {
-	found := 0
-	fault := guard(func() *wire.Fault {
-		var only *string
-		if alias != nil {
-			text := view(alias, aliasLen)
-			only = &text
-		}
-		var b []byte
-		for _, s := range registry.Find(view(request, requestLen), only) {
-			b = binary.NativeEndian.AppendUint64(b, uint64(s.Handle))
-			found++
-		}
-		store(out, b)
-		return nil
-	})
-	if fault != nil {
-		return report(out, fault)
-	}
-	return C.int32_t(found)
 }
 
 //export hypern_step
@@ -202,8 +178,7 @@ func hypern_state(handle C.int64_t, set C.int32_t, value C.int32_t) C.uint32_t {
 //export hypern_release
 func hypern_release(handle C.int64_t) C.int32_t {
 	// Past the guard: a view may be dropped after a panic, too.
-	gopyh.DecRef(gopyh.CGoHandle(handle))
-	references.Add(-1)
+	release(int64(handle))
 	return 0
 }
 
@@ -246,7 +221,7 @@ func hypern_pool(op C.int32_t, alias *C.char, aliasLen C.int64_t, out *C.hn_buf)
 			var mem runtime.MemStats
 			runtime.ReadMemStats(&mem)
 			result = storeJSON(out, map[string]any{
-				"goroutines": runtime.NumGoroutine(), "handles": gopyh.NumHandles(), "references": references.Load(),
+				"goroutines": runtime.NumGoroutine(), "handles": gopyh.NumHandles(),
 				"sessions": registry.Count(), "heap_bytes": mem.HeapAlloc, "gc_runs": mem.NumGC,
 			})
 		}

@@ -67,17 +67,17 @@ func TestAPanicInABackgroundGoroutinePoisonsTheCoreToo(t *testing.T) {
 	}
 }
 
-func TestAHandleIsKnownUntilItsLastReferenceIsGivenBack(t *testing.T) {
+func TestAHandleIsKnownUntilItIsGivenBack(t *testing.T) {
 	s := &session.Session{}
-	s.Handle = register(s)
-	if got, fault := lookup(s.Handle); fault != nil || got != s {
+	handle := register(s)
+	if got, fault := lookup(handle); fault != nil || got != s {
 		t.Fatalf("%v %v", got, fault)
 	}
-	forget(s.Handle)
-	if _, fault := lookup(s.Handle); fault == nil || fault.Kind != wire.KindInterface {
+	release(handle)
+	if _, fault := lookup(handle); fault == nil || fault.Kind != wire.KindInterface {
 		t.Fatalf("%+v", fault)
 	}
-	forget(s.Handle) // once too often does nothing
+	release(handle) // once too often does nothing
 	for _, unknown := range []int64{0, -1, 1 << 40} {
 		if _, fault := lookup(unknown); fault == nil {
 			t.Errorf("handle %d is known", unknown)

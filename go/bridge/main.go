@@ -5,8 +5,6 @@
 package main
 
 import (
-	"sync/atomic"
-
 	"github.com/go-python/gopy/gopyh"
 
 	"hypern/go/pool"
@@ -19,23 +17,16 @@ type reference struct{ session *session.Session }
 
 const handleType = "session"
 
-var registry = session.NewRegistry(register, keep, forget)
+var registry = session.NewRegistry()
 
-// references counts the handles that C has not given back.
-var references atomic.Int64
-
+// register gives a session the handle that C knows it by.
 func register(s *session.Session) int64 {
 	h := gopyh.Register(handleType, &reference{s})
-	gopyh.IncRef(h) // the registry's own, until the session is closed
+	gopyh.IncRef(h)
 	return int64(h)
 }
 
-func keep(handle int64) {
-	gopyh.IncRef(gopyh.CGoHandle(handle))
-	references.Add(1)
-}
-
-func forget(handle int64) { gopyh.DecRef(gopyh.CGoHandle(handle)) }
+func release(handle int64) { gopyh.DecRef(gopyh.CGoHandle(handle)) }
 
 func lookup(handle int64) (*session.Session, *wire.Fault) {
 	v, err := gopyh.VarFromHandleTry(gopyh.CGoHandle(handle), handleType)

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"hypern/go/abi"
 	"hypern/go/pool"
 	"hypern/go/session"
 	"hypern/go/wire"
@@ -23,45 +24,25 @@ type Driver struct {
 	t testing.TB
 
 	mu      sync.Mutex // guards all below
-	next    int64
-	open    map[int64]*session.Session
+	opened  map[openKey]*session.Session
 	aliases []string
 	plans   map[planKey]*plan
 }
+
+type openKey struct{ request, alias string }
 
 type planKey struct{ alias, sql string }
 
 // NewDriver makes a driver whose pools are closed when the test ends.
 func NewDriver(t testing.TB) *Driver {
-	d := &Driver{t: t, open: make(map[int64]*session.Session), plans: make(map[planKey]*plan)}
-	d.Registry = session.NewRegistry(d.number, func(int64) {}, d.forget)
+	d := &Driver{t: t, opened: make(map[openKey]*session.Session), plans: make(map[planKey]*plan)}
+	d.Registry = session.NewRegistry()
 	t.Cleanup(func() {
 		for _, alias := range d.aliases {
 			d.Close(alias)
 		}
 	})
 	return d
-}
-
-func (d *Driver) number(s *session.Session) int64 {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.next++
-	d.open[d.next] = s
-	return d.next
-}
-
-func (d *Driver) forget(handle int64) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	delete(d.open, handle)
-}
-
-// Handles is how many sessions hold a handle.
-func (d *Driver) Handles() int {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return len(d.open)
 }
 
 // Configure makes a pool for the alias: five connections at most, no limits, but for what change does.
@@ -95,11 +76,27 @@ func (d *Driver) TryConfigure(alias string, conninfo map[string]string, change f
 // Open is the session of a request and alias, opened if need be.
 func (d *Driver) Open(request, alias string) *Session {
 	d.t.Helper()
-	core, fault := d.Registry.Open(request, alias)
+	s, fault := d.TryOpen(request, alias)
 	if fault != nil {
 		d.t.Fatalf("open %s of %s: %v", alias, request, fault)
 	}
-	return &Session{Core: core, t: d.t, driver: d, alias: alias}
+	return s
+}
+
+// TryOpen is Open for an alias that may be unknown.
+func (d *Driver) TryOpen(request, alias string) (*Session, *wire.Fault) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	key := openKey{request, alias}
+	core := d.opened[key]
+	if core == nil || core.State()&0xff == uint32(abi.StateClosed) {
+		var fault *wire.Fault
+		if core, fault = d.Registry.Open(request, alias); fault != nil {
+			return nil, fault
+		}
+		d.opened[key] = core
+	}
+	return &Session{Core: core, t: d.t, driver: d, alias: alias}, nil
 }
 
 // Status is the state of an alias's pool.

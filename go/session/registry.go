@@ -13,23 +13,17 @@ import (
 
 type key struct{ request, alias string }
 
-// Registry knows the pools by alias and the open sessions by request and alias.
+// Registry knows the pools by alias, and the open sessions. Which session a request means is C's to
+// know.
 type Registry struct {
-	// Number gives a new session its handle, Keep adds a reference for a caller of Open, Forget takes
-	// the registry's own back. The bridge's; called under mu, so that no handle goes in between.
-	Number func(*Session) int64
-	Keep   func(handle int64)
-	Forget func(handle int64)
-
 	mu       sync.Mutex // guards all below; a Session's mu is never taken under it
 	pools    map[string]*pool.Pool
-	requests map[string][]*Session
+	sessions []*Session // in no order; each knows its place
 }
 
 // NewRegistry makes an empty registry.
-func NewRegistry(number func(*Session) int64, keep, forget func(int64)) *Registry {
-	return &Registry{Number: number, Keep: keep, Forget: forget,
-		pools: make(map[string]*pool.Pool), requests: make(map[string][]*Session)}
+func NewRegistry() *Registry {
+	return &Registry{pools: make(map[string]*pool.Pool)}
 }
 
 // Configure makes a pool from settings. An alias that is known keeps the pool it has.
@@ -57,59 +51,32 @@ func (r *Registry) Pool(alias string) *pool.Pool {
 	return r.pools[alias]
 }
 
-// Open returns the session of a request and alias, opening it if need be. The strings may be views.
+// Open makes a session of a request and alias. The strings may be views.
 func (r *Registry) Open(request, alias string) (*Session, *wire.Fault) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	list := r.requests[request]
-	for _, s := range list {
-		if s.key.alias == alias {
-			r.Keep(s.Handle)
-			return s, nil
-		}
-	}
 	p := r.pools[alias]
 	if p == nil {
 		return nil, &wire.Fault{Kind: wire.KindConfiguration, Message: fmt.Sprintf("no database is configured for alias %q", alias)}
 	}
-	s := &Session{registry: r, pool: p, autoCommit: true}
+	s := &Session{registry: r, pool: p, autoCommit: true, place: len(r.sessions)}
 	s.key = key{strings.Clone(request), p.Config().Alias}
-	if len(list) > 0 {
-		s.key.request = list[0].key.request
-	}
-	s.Handle = r.Number(s)
-	r.Keep(s.Handle)
-	r.requests[s.key.request] = append(list, s)
+	r.sessions = append(r.sessions, s)
 	return s, nil
-}
-
-// Find returns the open sessions of a request: of one alias, or of all.
-func (r *Registry) Find(request string, alias *string) []*Session {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	var found []*Session
-	for _, s := range r.requests[request] {
-		if alias == nil || s.key.alias == *alias {
-			found = append(found, s)
-		}
-	}
-	return found
 }
 
 func (r *Registry) remove(s *Session) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	list := r.requests[s.key.request]
-	i := slices.Index(list, s)
-	if i < 0 {
+	if s.place < 0 {
 		return
 	}
-	if list = slices.Delete(list, i, i+1); len(list) == 0 {
-		delete(r.requests, s.key.request)
-	} else {
-		r.requests[s.key.request] = list
-	}
-	r.Forget(s.Handle)
+	end := len(r.sessions) - 1
+	last := r.sessions[end]
+	r.sessions[s.place], last.place = last, s.place
+	r.sessions[end] = nil
+	r.sessions = r.sessions[:end]
+	s.place = -1
 }
 
 // Close closes the pool of an alias and forgets it. done is called when nothing is left to wait for;
@@ -119,11 +86,9 @@ func (r *Registry) Close(alias string, done func()) bool {
 	p := r.pools[alias]
 	delete(r.pools, alias)
 	var orphans []*Session
-	for _, list := range r.requests {
-		for _, s := range list {
-			if s.pool == p {
-				orphans = append(orphans, s)
-			}
+	for _, s := range r.sessions {
+		if s.pool == p {
+			orphans = append(orphans, s)
 		}
 	}
 	r.mu.Unlock()
@@ -161,10 +126,7 @@ type Left struct {
 func (r *Registry) Left() []Left {
 	now := time.Now()
 	r.mu.Lock()
-	var all []*Session
-	for _, list := range r.requests {
-		all = append(all, list...)
-	}
+	all := slices.Clone(r.sessions)
 	r.mu.Unlock()
 	left := []Left{}
 	for _, s := range all {
@@ -181,9 +143,5 @@ func (r *Registry) Left() []Left {
 func (r *Registry) Count() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	n := 0
-	for _, list := range r.requests {
-		n += len(list)
-	}
-	return n
+	return len(r.sessions)
 }

@@ -15,8 +15,7 @@ type Session struct {
 	registry *Registry
 	key      key
 	pool     *pool.Pool
-	// Handle is the number C knows this session by.
-	Handle int64
+	place    int // in registry.sessions, -1: closed; guarded by the registry's mu
 
 	mu         sync.Mutex // guards all below; held for one step, never across a wait
 	conn       *pool.Conn

@@ -7,37 +7,18 @@
 #include "buf.h"
 #include "core/core.h"
 #include "error.h"
+#include "session/index.h"
 #include "session/pool.h"
 #include "session/session.h"
 #include "values/codec.h"
 #include "values/codec_py.h"
 
-static PyObject *sessions(PyObject *module, PyObject *args)
+static PyObject *sessions(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
 {
     (void)module;
-    const char *request, *alias;
-    Py_ssize_t request_len, alias_len = 0;
-    if (!PyArg_ParseTuple(args, "s#z#:sessions", &request, &request_len, &alias, &alias_len))
-        return NULL;
-    PyObject *list = PyList_New(0);
-    if (list == NULL || !hn_core_loaded())
-        return list;
-    hn_buf out = {NULL, 0, 0};
-    int n = hn_go.hypern_find(request, request_len, alias, alias_len, &out);
-    if (n < 0) {
-        hn_raise_core(out.data, out.len);
-        Py_CLEAR(list);
-    }
-    for (int i = 0; i < n && list != NULL; i++) {
-        int64_t handle;
-        memcpy(&handle, out.data + (size_t)i * sizeof handle, sizeof handle);
-        PyObject *view = hn_session_find(handle);
-        if ((view == NULL && PyErr_Occurred()) || (view != NULL && PyList_Append(list, view) < 0))
-            Py_CLEAR(list);
-        Py_XDECREF(view);
-    }
-    hn_buf_free(&out);
-    return list;
+    if (nargs != 2 || !PyUnicode_Check(args[0]) || !(args[1] == Py_None || PyUnicode_Check(args[1])))
+        return PyErr_Format(PyExc_TypeError, "sessions() wants a request id and an alias or None");
+    return hn_index_list(args[0], args[1] == Py_None ? NULL : args[1]);
 }
 
 /* What the core answers to a question about itself; without a core, `absent`. */
@@ -90,7 +71,7 @@ static PyObject *panic_now(PyObject *module, PyObject *unused)
 }
 
 static PyMethodDef functions[] = {
-    {"sessions", sessions, METH_VARARGS, NULL},
+    {"sessions", (PyCFunction)(void (*)(void))sessions, METH_FASTCALL, NULL},
     {"core_loaded", core_loaded, METH_NOARGS, NULL},
     {"left_open", left_open, METH_NOARGS, NULL},
     {"debug", debug, METH_NOARGS, NULL},

@@ -47,23 +47,27 @@ static int configure(hn_pool *self)
     return 0;
 }
 
-static PyObject *open_session(PyObject *op, PyObject *request_id)
+int64_t hn_pool_open(hn_pool *self, PyObject *request_id)
 {
-    hn_pool *self = (hn_pool *)op;
-    if (!PyUnicode_Check(request_id))
-        return PyErr_Format(PyExc_TypeError, "a request id is a str, not %s",
-                            Py_TYPE(request_id)->tp_name);
     int64_t request_len, alias_len;
     const char *request = text_of(request_id, &request_len);
     const char *alias = text_of(self->alias, &alias_len);
     if (request == NULL || alias == NULL || configure(self) < 0)
-        return NULL;
+        return -1;
     hn_buf out = {NULL, 0, 0};
     int64_t handle = hn_go.hypern_open(request, request_len, alias, alias_len, &out);
     if (handle < 0)
         hn_raise_core(out.data, out.len);
     hn_buf_free(&out);
-    return handle < 0 ? NULL : hn_session_view(self, request_id, handle);
+    return handle;
+}
+
+static PyObject *open_session(PyObject *op, PyObject *request_id)
+{
+    if (!PyUnicode_Check(request_id))
+        return PyErr_Format(PyExc_TypeError, "a request id is a str, not %s",
+                            Py_TYPE(request_id)->tp_name);
+    return hn_session_open((hn_pool *)op, request_id);
 }
 
 static PyObject *status(PyObject *op, PyObject *unused)

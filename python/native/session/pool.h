@@ -23,4 +23,7 @@ struct hn_pool {
 extern PyTypeObject *hn_pool_type;
 int hn_pool_ready(PyObject *module);
 
+/* A new session of the core's; its handle, or -1 with an exception. Runs no Python code but for that. */
+int64_t hn_pool_open(hn_pool *pool, PyObject *request_id);
+
 #endif

@@ -8,13 +8,9 @@
 #include "core/core.h"
 #include "engine/stream.h"
 #include "error.h"
+#include "session/index.h"
 
 PyTypeObject *hn_session_type;
-
-/* handle -> view, of views_generation only. A view stays here until its session is finalized, so
- * that whoever asks again for a request's session gets the same object. Guarded by the GIL. */
-static PyObject *views;
-static uint32_t views_generation;
 
 static const char *const state_words[] = {
 #define X(name, word) word,
@@ -31,70 +27,41 @@ int hn_session_check(const hn_session *self)
                     "call db() in this process for one of its own");
 }
 
-PyObject *hn_session_find(int64_t handle)
-{
-    if (views == NULL || views_generation != hn_core_generation())
-        return NULL;
-    PyObject *key = PyLong_FromLongLong(handle);
-    if (key == NULL)
-        return NULL;
-    PyObject *view = PyDict_GetItemWithError(views, key);
-    Py_DECREF(key);
-    return Py_XNewRef(view);
-}
-
-static PyObject *new_view(hn_pool *pool, PyObject *request_id, int64_t handle)
+static hn_session *new_view(hn_pool *pool, PyObject *request_id)
 {
     PyTypeObject *type = (PyTypeObject *)pool->session_type;
     hn_session *self = (hn_session *)type->tp_alloc(type, 0);
-    if (self == NULL) {
-        hn_go.hypern_release(handle);
+    if (self == NULL)
         return NULL;
-    }
     self->pool = (hn_pool *)Py_NewRef((PyObject *)pool);
     self->request_id = Py_NewRef(request_id);
-    self->handle = handle;
+    return self;
+}
+
+/* From the look-up to the entry no Python code runs, so that no other session comes in between. */
+static PyObject *open_view(hn_session *self)
+{
+    PyObject *open = hn_index_find(self->request_id, self->pool->alias);
+    if (open != NULL || PyErr_Occurred())
+        return open; /* the view's allocation has run Python code, which has opened it */
+    self->handle = hn_pool_open(self->pool, self->request_id);
     self->generation = hn_core_generation();
-    PyObject *key = PyLong_FromLongLong(handle);
-    if (key == NULL) {
-        Py_DECREF(self);
+    if (self->handle < 0 || hn_index_add(self) < 0)
         return NULL;
-    }
-    /* The allocation may have run Python code, and that may have opened the same session. */
-    PyObject *view = Py_XNewRef(PyDict_SetDefault(views, key, (PyObject *)self));
-    Py_DECREF(key);
-    Py_DECREF(self);
-    return view;
+    return Py_NewRef((PyObject *)self);
 }
 
-PyObject *hn_session_view(hn_pool *pool, PyObject *request_id, int64_t handle)
+PyObject *hn_session_open(hn_pool *pool, PyObject *request_id)
 {
-    if (views_generation != hn_core_generation()) {
-        PyDict_Clear(views);
-        views_generation = hn_core_generation();
-    }
-    PyObject *view = hn_session_find(handle);
-    if (view == NULL && PyErr_Occurred()) {
-        hn_go.hypern_release(handle);
+    PyObject *open = hn_index_find(request_id, pool->alias);
+    if (open != NULL || PyErr_Occurred())
+        return open;
+    hn_session *self = new_view(pool, request_id);
+    if (self == NULL)
         return NULL;
-    }
-    if (view == NULL)
-        return new_view(pool, request_id, handle);
-    hn_go.hypern_release(handle); /* the view has its own */
-    return view;
-}
-
-void hn_session_forget(hn_session *self)
-{
-    if (views_generation != self->generation)
-        return;
-    PyObject *exception = hn_exception_take(); /* that of the operation which closed it */
-    PyObject *key = PyLong_FromLongLong(self->handle);
-    if (key == NULL || PyDict_DelItem(views, key) < 0)
-        PyErr_Clear(); /* not there: another thread was first */
-    Py_XDECREF(key);
-    if (exception != NULL)
-        hn_exception_raise(exception);
+    open = open_view(self);
+    Py_DECREF((PyObject *)self);
+    return open;
 }
 
 bool hn_session_is_blocking(PyObject *self)
@@ -216,6 +183,7 @@ static int traverse(PyObject *op, visitproc visit, void *arg)
     Py_VISIT(Py_TYPE(op));
     Py_VISIT(self->pool);
     Py_VISIT(self->on_commit);
+    Py_VISIT(self->next);
     return 0;
 }
 
@@ -233,9 +201,10 @@ static void dealloc(PyObject *op)
     PyTypeObject *type = Py_TYPE(op);
     PyObject_GC_UnTrack(op);
     clear(op);
-    if (self->handle != 0 && self->generation == hn_core_generation() && hn_core_loaded())
+    if (self->handle > 0 && self->generation == hn_core_generation() && hn_core_loaded())
         hn_go.hypern_release(self->handle);
     hn_stream_forget(self);
+    Py_XDECREF((PyObject *)self->next);
     Py_XDECREF(self->pool);
     Py_XDECREF(self->request_id);
     type->tp_free(op);
@@ -314,9 +283,8 @@ int hn_session_ready(PyObject *module)
 {
     if (hn_session_type == NULL) {
         join_methods();
-        views = PyDict_New();
         hn_session_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &spec, NULL);
-        if (views == NULL || hn_session_type == NULL)
+        if (hn_session_type == NULL || hn_index_ready() < 0)
             return -1;
     }
     return PyModule_AddType(module, hn_session_type);

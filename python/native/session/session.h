@@ -1,7 +1,7 @@
 /* A view of one of the core's sessions: what DbSession is made of.
  *
- * The view is (generation of the core, handle) and nothing more that decides; the registry of
- * requests is the core's. There is one view per handle in a process while the session is open.
+ * The view is (generation of the core, handle) and nothing more that decides. There is one view per
+ * open session in a process; index.h knows them.
  */
 #ifndef HN_SESSION_H
 #define HN_SESSION_H
@@ -15,7 +15,7 @@ struct hn_session {
     PyObject_HEAD
     hn_pool *pool; /* a reference; never NULL outside of tp_clear */
     PyObject *request_id;
-    int64_t handle; /* one reference on it, given back when the view goes; 0: none */
+    int64_t handle; /* given back when the view goes; 0, -1: none */
     uint32_t generation;
     uint32_t last_state; /* the core's answer when the last operation ended */
     PyObject *on_commit; /* list of callables, or NULL */
@@ -24,6 +24,7 @@ struct hn_session {
         PyObject *sql;
         hn_plan *plan;
     } stream;
+    hn_session *next;    /* the index's: another of the request's sessions, a reference; or NULL */
     hn_lock lock;        /* held for one operation */
     PyObject *awaited;   /* the AsyncSession over it, borrowed; NULL: none */
 };
@@ -31,15 +32,8 @@ struct hn_session {
 extern PyTypeObject *hn_session_type;
 int hn_session_ready(PyObject *module);
 
-/* The view of a handle, made of pool's session type if there is none. The caller's reference on the
- * handle is taken over. */
-PyObject *hn_session_view(hn_pool *pool, PyObject *request_id, int64_t handle);
-
-/* The view of a handle, a new reference; NULL without an exception if there is none. */
-PyObject *hn_session_find(int64_t handle);
-
-/* The session is closed: the view is no longer handed out. */
-void hn_session_forget(hn_session *self);
+/* The session of a request on a pool's alias, opened if need be; a new reference. */
+PyObject *hn_session_open(hn_pool *pool, PyObject *request_id);
 
 /* statement.c, stream.c: the methods that run something on the server. */
 extern PyMethodDef hn_statement_methods[];

@@ -4,6 +4,7 @@
 
 #include "core/core.h"
 #include "error.h"
+#include "session/index.h"
 #include "session/session.h"
 
 bool hn_settle_is_observed(const hn_request *request)
@@ -49,7 +50,7 @@ PyObject *hn_settle_finalized(hn_session *session, uint32_t before, uint32_t aft
     if ((before & 0xff) == HN_STATE_CLOSED || aborted < 0)
         return NULL; /* another thread was first */
     if ((after & 0xff) == HN_STATE_CLOSED)
-        hn_session_forget(session);
+        hn_index_remove(session);
     if (session->on_commit == NULL)
         return NULL;
     bool open = (before & HN_FLAG_IN_TRANSACTION) != 0;
