@@ -18,9 +18,12 @@ from hypern import _native
 from hypern.errors import InterfaceError, SessionClosed
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
     from contextvars import Token
     from types import TracebackType
     from typing import NoReturn
+
+    from hypern._session import DbSession
 
     _Failure = tuple[str, BaseException]  # an alias, and why its session could not be finalized
 
@@ -166,7 +169,14 @@ def identify(ctx_or_request_id: object) -> tuple[str, Scope | None]:
     """
     owner: Scope | None
     if isinstance(ctx_or_request_id, str):
-        return _identify_text(ctx_or_request_id)
+        if not ctx_or_request_id.startswith(_GENERATED):
+            if not ctx_or_request_id:
+                raise ValueError("a request id must not be empty")
+            return ctx_or_request_id, None
+        owner = _open_generated.get(ctx_or_request_id)
+        if owner is None:
+            raise closed(ctx_or_request_id)
+        return ctx_or_request_id, owner
     if ctx_or_request_id is CURRENT:
         owner = _current.get()
         if owner is None:
@@ -179,7 +189,7 @@ def identify(ctx_or_request_id: object) -> tuple[str, Scope | None]:
         if owner is None:
             request_id = getattr(ctx_or_request_id, "request_id", None)
             if isinstance(request_id, str):
-                return _identify_text(request_id)
+                return identify(request_id)
             raise TypeError(
                 "pass a request id (str), an object with a str request_id, a request that "
                 "DatabaseMiddleware has seen, or nothing for the current one; not "
@@ -195,17 +205,6 @@ def identify(ctx_or_request_id: object) -> tuple[str, Scope | None]:
 def closed(request_id: str) -> SessionClosed:
     """The error for using a scope that has ended."""
     return SessionClosed(f'the scope of request "{request_id}" has ended')
-
-
-def _identify_text(request_id: str) -> tuple[str, Scope | None]:
-    if not request_id.startswith(_GENERATED):
-        if not request_id:
-            raise ValueError("a request id must not be empty")
-        return request_id, None
-    owner = _open_generated.get(request_id)
-    if owner is None:
-        raise closed(request_id)
-    return request_id, owner
 
 
 def _carried_by(request: object) -> Scope | None:
@@ -249,13 +248,20 @@ def finalize(request_id: str, alias: str | None, *, failed: bool = False) -> boo
     return aborted
 
 
-async def afinalize(request_id: str, alias: str | None, *, failed: bool = False) -> bool:
-    """As `finalize`, awaited. A task that is cancelled meanwhile leaves its sessions to the
-    background, where they are finalized all the same.
+def afinalize(request_id: str, alias: str | None, *, failed: bool = False) -> Awaitable[bool]:
+    """As `finalize`, to be awaited at once. A task that is cancelled meanwhile leaves its sessions
+    to the background, where they are finalized all the same.
     """
+    sessions: list[DbSession] = _native.sessions(request_id, alias)
+    if len(sessions) == 1 and not failed:  # the usual case, without a coroutine around its own
+        return _native.AsyncSession(sessions[0])._finalize(_GRACE_SECS)
+    return _afinalize_all(request_id, sessions, failed)
+
+
+async def _afinalize_all(request_id: str, sessions: list[DbSession], failed: bool) -> bool:
     aborted = False
     failures: list[_Failure] = []
-    for session in _native.sessions(request_id, alias):
+    for session in sessions:
         try:
             if failed:
                 session.set_error()
