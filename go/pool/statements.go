@@ -43,8 +43,12 @@ func newStatements() *Statements {
 	return s
 }
 
-// Get returns the statement for sql, or nil. sql may be a view of memory that is not Go's.
+// Get returns the statement for sql, or nil. sql may be a view of memory that is not Go's. The newest,
+// which a step asks for more than once, is found without the map.
 func (s *Statements) Get(sql string) *Statement {
+	if newest := s.root.older; newest != &s.root && newest.SQL == sql {
+		return newest
+	}
 	st := s.bySQL[sql]
 	if st != nil && s.root.older != st {
 		s.unlink(st)

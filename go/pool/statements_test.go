@@ -32,6 +32,27 @@ func TestAStatementIsFoundUntilItIsForgotten(t *testing.T) {
 	}
 }
 
+func TestTheNewestStatementIsFoundAsAnyOther(t *testing.T) {
+	s := newStatements()
+	if s.Get("") != nil {
+		t.Fatal("the end of the list is no statement")
+	}
+	fill(s, 0, 2)
+	for _, sql := range []string{"select 1", "select 1", "select 0", "select 0", "select 1"} {
+		if st := s.Get(sql); st == nil || st.SQL != sql || s.root.older != st {
+			t.Fatalf("%s: %+v", sql, st)
+		}
+	}
+	s.Forget(s.Get("select 1"))
+	if s.Get("select 1") != nil || s.Get("select 0") == nil {
+		t.Error("the newest was forgotten, and no other")
+	}
+	s.Clear()
+	if s.Get("select 0") != nil {
+		t.Error("all are forgotten")
+	}
+}
+
 func TestTheLeastRecentlyUsedStatementIsEvicted(t *testing.T) {
 	s := newStatements()
 	fill(s, 0, statementCacheSize)
