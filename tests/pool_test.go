@@ -2,6 +2,7 @@ package tests
 
 import (
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"hypern/go/abi"
 	"hypern/go/pgtest"
 	"hypern/go/pool"
+	"hypern/go/session"
 	"hypern/go/wire"
 )
 
@@ -366,5 +368,24 @@ func TestConnectTimeoutBoundsEveryPartOfConnecting(t *testing.T) {
 			require.Contains(t, r.Fault.Message, "connect_timeout_secs")
 			requireUsable(t, d.Open("next", mainAlias))
 		})
+	}
+}
+
+func TestAnIOTellsWhetherItsSocketIsLocal(t *testing.T) {
+	t.Parallel()
+	db, direct := begin(t, nil)
+	_, proxied, _ := beginProxied(t, nil) // by TCP
+	unix := strings.HasPrefix(db.ConnInfo()["host"], "/")
+	for d, local := range map[*pgtest.Driver]bool{direct: unix, proxied: false} {
+		s := d.Open("request", mainAlias)
+		s.Query("SELECT 1") // there is a connection now
+		call := session.Call{Op: abi.OpStatement, SQL: "SELECT 1"}
+		s.Core.Step(&call)
+		require.Equal(t, abi.WantEncode, call.Want)
+		call = session.Call{Op: abi.OpContinue}
+		s.Core.Step(&call)
+		require.Equal(t, abi.WantIO, call.Want)
+		require.Equal(t, local, call.IOFlags&abi.IOLocal != 0)
+		s.Core.Step(&session.Call{Op: abi.OpAbandon})
 	}
 }

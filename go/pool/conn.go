@@ -46,18 +46,20 @@ type Conn struct {
 	socket *Socket
 	tls    *tls.Conn // nil on a plain connection
 	params map[string]string
+	local  bool   // the server is reached by a unix socket
 	inbuf  []byte // bytes received and not yet read as frames; empty while C does the I/O
 
 	broken  bool
 	killed  atomic.Pointer[wire.Fault] // why someone else shut it down
 	cancels atomic.Int32               // requests to cancel under way
 
-	created, expires time.Time
-	idleSince        time.Time // the pool's
-	leftAt           time.Time // when it became Unreset
-	holder           Holder    // the pool's
-	heldSince        time.Time // the pool's
-	waiter           *Waiter   // the pool's: whom it was granted to and who has not taken it yet
+	created, expires Moment  // expires 0: never
+	idleSince        Moment  // the pool's
+	leftAt           Moment  // when it became Unreset
+	passedAt         Moment  // the pool's: when it was last passed on, until the pool has seen to its reset; else 0
+	holder           Holder  // the pool's
+	heldSince        Moment  // the pool's
+	waiter           *Waiter // the pool's: whom it was granted to and who has not taken it yet
 }
 
 // Holder is who has a connection. Its methods are called without any lock of the pool held.
@@ -76,11 +78,14 @@ type HolderInfo struct {
 	State     string  `json:"state"`
 }
 
+// Held is how long its holder has had the connection.
+func (c *Conn) Held() time.Duration { return Now().Sub(c.heldSince) }
+
 // TLS tells whether I/O has to go through Read and Write.
 func (c *Conn) TLS() bool { return c.tls != nil }
 
 // Local tells whether the server is reached by a unix socket.
-func (c *Conn) Local() bool { return c.socket.remote.Network() == "unix" }
+func (c *Conn) Local() bool { return c.local }
 
 // Socket tells this connection's descriptor from others that have or had its number.
 func (c *Conn) Socket() uint64 { return c.socket.ino }
@@ -165,6 +170,9 @@ func (c *Conn) Halfway() bool {
 	}
 	return len(c.inbuf) > 0
 }
+
+// expired tells whether the connection has had its time.
+func (c *Conn) expired(now Moment) bool { return c.expires != 0 && now >= c.expires }
 
 // Break marks the connection as unusable: Release will drop it.
 func (c *Conn) Break() { c.broken = true }

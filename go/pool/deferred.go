@@ -14,22 +14,21 @@ const (
 	deferMax = 2 * time.Millisecond
 )
 
-// deferral remembers which connections were passed on without their reset, and when.
+// deferral sees to it that connections which were passed on without their reset are reset in time.
 type deferral struct {
-	brisk bool // the last idle connection that was taken had been idle for less than briskGap
-	since map[*Conn]time.Time
-	timer *time.Timer // runs while since has any
+	brisk bool        // the last idle connection that was taken had been idle for less than briskGap
+	timer *time.Timer // runs while a connection has its passedAt
 }
 
 // Defers tells whether PassOn would take a connection.
 func (p *Pool) Defers(c *Conn) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.defers(c, time.Now())
+	return p.defers(c, Now())
 }
 
 // defers: called with mu held, by c's holder.
-func (p *Pool) defers(c *Conn, now time.Time) bool {
+func (p *Pool) defers(c *Conn, now Moment) bool {
 	overdue := c.Unreset && now.Sub(c.leftAt) > deferMax
 	return (len(p.queue) > 0 || p.deferral.brisk) && !overdue && !p.config.TestOnAcquire &&
 		c.Undoable() && p.keeps(c, now)
@@ -43,7 +42,7 @@ func (p *Pool) defers(c *Conn, now time.Time) bool {
 // home is who makes this call, as hn_call has it. A waiter of the same event loop, or a thread's, is told
 // by the caller, who needs no wake-up for it: woke is his descriptor, else -1.
 func (p *Pool) PassOn(c *Conn, home uint64) (passed bool, woke int) {
-	now := time.Now()
+	now := Now()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if !p.defers(c, now) {
@@ -53,7 +52,7 @@ func (p *Pool) PassOn(c *Conn, home uint64) (passed bool, woke int) {
 		c.leftAt = now
 	}
 	c.Unreset, c.Fresh = true, false
-	p.deferral.since[c] = now
+	c.passedAt = now
 	if p.deferral.timer == nil {
 		p.deferral.timer = time.AfterFunc(deferMax, p.resetDeferred)
 	}
@@ -82,14 +81,16 @@ func (p *Pool) resetDeferred() {
 // resetOwn resets those that nobody holds, and returns the holders of the others.
 func (p *Pool) resetOwn() []Holder {
 	var holders []Holder
-	now := time.Now()
+	now := Now()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for c, since := range p.deferral.since {
-		if now.Sub(since) < deferMax {
+	more := false
+	for c := range p.all {
+		if c.passedAt == 0 || now.Sub(c.passedAt) < deferMax {
+			more = more || c.passedAt != 0
 			continue
 		}
-		delete(p.deferral.since, c)
+		c.passedAt = 0
 		switch {
 		case c.holder != nil && c.waiter == nil:
 			holders = append(holders, c.holder)
@@ -97,7 +98,7 @@ func (p *Pool) resetOwn() []Holder {
 			c.ResetNow()
 		}
 	}
-	if p.deferral.timer = nil; len(p.deferral.since) > 0 && !p.closed {
+	if p.deferral.timer = nil; more && !p.closed {
 		p.deferral.timer = time.AfterFunc(deferMax, p.resetDeferred)
 	}
 	return holders

@@ -72,7 +72,7 @@ func (p *Pool) dial(ctx context.Context) (*Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Conn{pool: p, pg: pg, Tx: 'I', Fresh: true, Statements: newStatements(), created: time.Now()}
+	c := &Conn{pool: p, pg: pg, Tx: 'I', Fresh: true, Statements: newStatements(), created: Now()}
 	switch nc := pg.Conn().(type) {
 	case *tls.Conn:
 		c.tls = nc
@@ -92,7 +92,7 @@ func (p *Pool) dial(ctx context.Context) (*Conn, error) {
 		_ = pg.Conn().Close()
 		return nil, err
 	}
-	c.FD = c.socket.FD
+	c.FD, c.local = c.socket.FD, c.socket.remote.Network() == "unix"
 	if life := millis(p.config.LifetimeMS); life > 0 {
 		// Jitter, so that connections made together do not end together.
 		c.expires = c.created.Add(life - time.Duration(rand.Int64N(int64(life)/10+1)))

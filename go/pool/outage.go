@@ -30,10 +30,10 @@ const (
 
 // outage is what is known of a server that refuses connections. Guarded by the pool's mu.
 type outage struct {
-	known   bool      // the server has been there: these settings work
-	since   time.Time // of the first refusal; zero while there is none
+	known   bool   // the server has been there: these settings work
+	since   Moment // of the first refusal; 0 while there is none
 	backoff time.Duration
-	retryAt time.Time
+	retryAt Moment
 	fault   *wire.Fault
 	timer   *time.Timer
 }
@@ -47,8 +47,8 @@ func (o *outage) end(known bool) {
 }
 
 // refused notes a refusal and tells when the next dial is due; serve is called then.
-func (o *outage) refused(fault *wire.Fault, now time.Time, serve func()) {
-	if o.since.IsZero() || now.Sub(o.retryAt) > restartTime { // nobody has asked since: another outage
+func (o *outage) refused(fault *wire.Fault, now Moment, serve func()) {
+	if o.since == 0 || now.Sub(o.retryAt) > restartTime { // nobody has asked since: another outage
 		o.since, o.backoff = now, backoffFirst
 	}
 	// Jitter, so that processes that lost the same server do not come back together.
@@ -62,13 +62,13 @@ func (o *outage) refused(fault *wire.Fault, now time.Time, serve func()) {
 }
 
 // holdsBack tells whether a dial has to wait: one at a time probes a server that is away.
-func (o *outage) holdsBack(now time.Time, dialing int) bool {
-	return !o.since.IsZero() && (dialing > 0 || now.Before(o.retryAt))
+func (o *outage) holdsBack(now Moment, dialing int) bool {
+	return o.since != 0 && (dialing > 0 || now < o.retryAt)
 }
 
 // bears tells whether waiters stay in the queue. Settings that have never worked are no outage. While
 // connections are in use and only the server's limit is reached, one of them comes back.
-func (o *outage) bears(now time.Time, inUse int) bool {
+func (o *outage) bears(now Moment, inUse int) bool {
 	if !o.known {
 		return false
 	}

@@ -13,8 +13,8 @@ import (
 	"hypern/go/wire"
 )
 
-func refuse(o *outage, state string, times int) time.Time {
-	now := time.Now()
+func refuse(o *outage, state string, times int) Moment {
+	now := Now()
 	for range times {
 		o.refused(&wire.Fault{SQLState: state}, now, func() {})
 	}
@@ -53,7 +53,7 @@ func TestSettingsThatNeverWorkedAreNoOutage(t *testing.T) {
 
 func TestOneDialAtATimeProbesAndNoneBeforeTheBackoffIsOver(t *testing.T) {
 	o := outage{known: true}
-	if o.holdsBack(time.Now(), 3) {
+	if o.holdsBack(Now(), 3) {
 		t.Error("there is no outage")
 	}
 	now := refuse(&o, "", 1)

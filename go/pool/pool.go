@@ -47,7 +47,6 @@ func New(config *Config) (*Pool, *wire.Fault) {
 		return nil, &wire.Fault{Kind: wire.KindConfiguration, Message: "the connection settings are refused: " + why}
 	}
 	p := &Pool{config: config, pgconn: pc, all: make(map[*Conn]struct{})}
-	p.deferral.since = make(map[*Conn]time.Time)
 	p.ctx, p.stop = context.WithCancel(context.Background())
 	return p, nil
 }
@@ -94,7 +93,7 @@ func (p *Pool) Acquire(holder Holder, home uint64) (*Conn, *Waiter, *wire.Fault)
 		c := p.idle[n-1]
 		p.idle[n-1] = nil
 		p.idle = p.idle[:n-1]
-		c.holder, c.heldSince = holder, time.Now()
+		c.holder, c.heldSince = holder, Now()
 		p.deferral.brisk = !c.Fresh && c.heldSince.Sub(c.idleSince) < briskGap
 		p.mu.Unlock()
 		return c, nil, nil
@@ -104,7 +103,7 @@ func (p *Pool) Acquire(holder Holder, home uint64) (*Conn, *Waiter, *wire.Fault)
 	if err != nil {
 		return nil, nil, &wire.Fault{Kind: wire.KindOperational, Message: "no descriptor to wait on: " + err.Error(), SafeToRetry: true}
 	}
-	w := &Waiter{pool: p, holder: holder, home: home, event: event, since: time.Now()}
+	w := &Waiter{pool: p, holder: holder, home: home, event: event, since: Now()}
 	p.queue = append(p.queue, w)
 	p.serve()
 	return nil, w, nil
@@ -113,7 +112,7 @@ func (p *Pool) Acquire(holder Holder, home uint64) (*Conn, *Waiter, *wire.Fault)
 // Release takes a held connection back. One that is broken, killed, expired or left in an unknown
 // state is closed; else the first waiter gets it, or it becomes idle.
 func (p *Pool) Release(c *Conn) {
-	now := time.Now()
+	now := Now()
 	p.mu.Lock()
 	c.holder, c.Fresh = nil, false
 	if p.keeps(c, now) && !c.Unreset {
@@ -130,16 +129,16 @@ func (p *Pool) Release(c *Conn) {
 }
 
 // keeps: called with mu held.
-func (p *Pool) keeps(c *Conn, now time.Time) bool {
+func (p *Pool) keeps(c *Conn, now Moment) bool {
 	return !c.broken && c.killed.Load() == nil && !p.closed &&
-		(c.expires.IsZero() || now.Before(c.expires)) && !c.Cancelling()
+		!c.expired(now) && !c.Cancelling()
 }
 
 // give hands c to the first in the queue. Called with mu held.
-func (p *Pool) give(c *Conn, now time.Time) { p.grant(c, now).event.Set() }
+func (p *Pool) give(c *Conn, now Moment) { p.grant(c, now).event.Set() }
 
 // grant is give for a waiter whom the caller tells. Called with mu held.
-func (p *Pool) grant(c *Conn, now time.Time) *Waiter {
+func (p *Pool) grant(c *Conn, now Moment) *Waiter {
 	w := p.popWaiter()
 	c.holder, c.heldSince, c.waiter = w.holder, now, w
 	p.deferral.brisk = !c.Fresh
@@ -148,10 +147,7 @@ func (p *Pool) grant(c *Conn, now time.Time) *Waiter {
 }
 
 // forget: called with mu held; the caller closes c.
-func (p *Pool) forget(c *Conn) {
-	delete(p.all, c)
-	delete(p.deferral.since, c)
-}
+func (p *Pool) forget(c *Conn) { delete(p.all, c) }
 
 // serve hands idle connections to waiters in order and dials for the rest. Called with mu held.
 func (p *Pool) serve() {
@@ -160,12 +156,12 @@ func (p *Pool) serve() {
 		c := p.idle[n]
 		p.idle[n] = nil
 		p.idle = p.idle[:n]
-		p.give(c, time.Now())
+		p.give(c, Now())
 	}
 	for p.dialing < len(p.queue) && p.mayDial() {
 		p.startDial()
 	}
-	if p.dialing == 0 && p.outage.holdsBack(time.Now(), 0) {
+	if p.dialing == 0 && p.holdsBack() {
 		p.tellWaiters()
 	}
 	p.tend()
@@ -173,13 +169,16 @@ func (p *Pool) serve() {
 
 // mayDial: called with mu held.
 func (p *Pool) mayDial() bool {
-	return !p.closed && p.room() && !p.outage.holdsBack(time.Now(), p.dialing)
+	return !p.closed && p.room() && !p.holdsBack()
 }
+
+// holdsBack tells whether an outage does; without one no clock is read. Called with mu held.
+func (p *Pool) holdsBack() bool { return p.outage.since != 0 && p.outage.holdsBack(Now(), p.dialing) }
 
 // tellWaiters ends all waits for a server that never was there, or has been away too long. Called
 // with mu held.
 func (p *Pool) tellWaiters() {
-	if p.outage.bears(time.Now(), len(p.all)) {
+	if p.outage.bears(Now(), len(p.all)) {
 		return
 	}
 	for len(p.queue) > 0 {
@@ -219,7 +218,7 @@ func (p *Pool) startDial() {
 			fault := p.connectFault(err)
 			p.lastErr = fault.Error()
 			if !p.closed && refusal(err) {
-				p.outage.refused(fault, time.Now(), p.retry)
+				p.outage.refused(fault, Now(), p.retry)
 			} else if len(p.queue) > 0 {
 				p.popWaiter().finish(fault)
 			}
@@ -227,7 +226,7 @@ func (p *Pool) startDial() {
 			c.close()
 		default:
 			p.all[c] = struct{}{}
-			c.idleSince = time.Now()
+			c.idleSince = Now()
 			p.idle = append(p.idle, c)
 			p.lastErr = ""
 			p.outage.end(true)

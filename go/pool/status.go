@@ -15,7 +15,7 @@ type Status struct {
 
 // Status describes the pool and who holds its connections.
 func (p *Pool) Status() Status {
-	now := time.Now()
+	now := Now()
 	p.mu.Lock()
 	st := Status{
 		Size: len(p.all), Available: len(p.idle), MaxSize: p.config.MaxSize,

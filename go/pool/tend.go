@@ -38,7 +38,7 @@ func (p *Pool) fill() {
 
 // retire closes idle connections that are too old, or idle too long and more than min_idle.
 func (p *Pool) retire(every time.Duration) {
-	now := time.Now()
+	now := Now()
 	var gone []*Conn
 	p.mu.Lock()
 	if p.closed {
@@ -49,8 +49,7 @@ func (p *Pool) retire(every time.Duration) {
 	spare := len(p.idle) - p.config.MinIdle
 	for _, c := range p.idle { // the longest idle come first
 		idleTooLong := p.config.IdleMS > 0 && now.Sub(c.idleSince) > millis(p.config.IdleMS) && spare > 0
-		tooOld := !c.expires.IsZero() && now.After(c.expires)
-		if idleTooLong || tooOld {
+		if idleTooLong || c.expired(now) {
 			p.forget(c)
 			gone = append(gone, c)
 			spare--

@@ -15,7 +15,7 @@ type Waiter struct {
 	holder Holder
 	home   uint64 // see Pool.PassOn
 	event  *Event
-	since  time.Time
+	since  Moment
 	conn   *Conn
 	fault  *wire.Fault
 	over   bool
@@ -90,7 +90,7 @@ func (p *Pool) dequeue(w *Waiter) {
 // TimeoutFault is the PoolTimeout for a wait that ran out, with the list of who holds connections.
 func (w *Waiter) TimeoutFault() *wire.Fault {
 	p := w.pool
-	waited := time.Since(w.since).Round(10 * time.Millisecond)
+	waited := Now().Sub(w.since).Round(10 * time.Millisecond)
 	st := p.Status()
 	var b strings.Builder
 	fmt.Fprintf(&b, "no free connection for alias %q within %v: %d of %d in use, %d waiting",

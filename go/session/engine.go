@@ -192,11 +192,11 @@ func (s *Session) acquireLeft() int64 {
 	if limit == 0 {
 		return -1
 	}
-	if s.op.until.IsZero() {
-		s.op.until = time.Now().Add(time.Duration(limit) * time.Millisecond)
+	if s.op.until == 0 {
+		s.op.until = pool.Now().Add(time.Duration(limit) * time.Millisecond)
 		return limit
 	}
-	return max(0, time.Until(s.op.until).Milliseconds())
+	return max(0, s.op.until.Sub(pool.Now()).Milliseconds())
 }
 
 // travels tells whether the statement can be sent to conn at once, without asking C or the server.
@@ -248,11 +248,11 @@ func (s *Session) settle(c *Call, conn *pool.Conn) bool {
 	s.op.phase = phaseSettle
 	// A connection that has gone silent must not use up the time that another one takes to make.
 	left := s.acquireLeft()
-	if left > 0 && s.op.settled.IsZero() {
-		s.op.settled = time.Now().Add(time.Duration(left) * time.Millisecond / 2)
+	if left > 0 && s.op.settled == 0 {
+		s.op.settled = pool.Now().Add(time.Duration(left) * time.Millisecond / 2)
 	}
 	if left > 0 {
-		left = max(0, time.Until(s.op.settled).Milliseconds())
+		left = max(0, s.op.settled.Sub(pool.Now()).Milliseconds())
 	}
 	c.wait(conn.FD, left)
 	return false
@@ -260,7 +260,7 @@ func (s *Session) settle(c *Call, conn *pool.Conn) bool {
 
 // drop closes a connection that the session was about to take.
 func (s *Session) drop(conn *pool.Conn) {
-	s.op.settled = time.Time{}
+	s.op.settled = 0
 	conn.Break()
 	s.pool.Release(conn)
 }

@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"time"
 
 	"hypern/go/pool"
 	"hypern/go/wire"
@@ -124,7 +123,6 @@ type Left struct {
 
 // Left lists the open sessions that hold a connection.
 func (r *Registry) Left() []Left {
-	now := time.Now()
 	r.mu.Lock()
 	all := slices.Clone(r.sessions)
 	r.mu.Unlock()
@@ -132,7 +130,7 @@ func (r *Registry) Left() []Left {
 	for _, s := range all {
 		s.mu.Lock()
 		if s.conn != nil {
-			left = append(left, Left{s.key.request, s.key.alias, now.Sub(s.since).Seconds()})
+			left = append(left, Left{s.key.request, s.key.alias, s.conn.Held().Seconds()})
 		}
 		s.mu.Unlock()
 	}

@@ -25,21 +25,20 @@ type Session struct {
 	told       bool        // the caller has been given the error that ended the transaction
 	first      *wire.Fault // the error that aborted the open transaction
 	lastSQL    string
-	since      time.Time // when conn was acquired
-	owed       []string  // commands to send before the next statement: BEGIN, SAVEPOINT, RELEASE
-	sent       []string  // the commands sent before the last statement
-	used       bool      // something was sent on conn, so that it needs a reset
-	undoing    int       // commands of a reset that precede the next I/O's own
-	behind     int       // answers to an earlier reset that precede the next I/O's own
-	stream     *stream   // the open one, or nil
-	streams    uint64    // how many there have been
-	portals    []string  // ended, to be closed on the server with the next write
+	owed       []string // commands to send before the next statement: BEGIN, SAVEPOINT, RELEASE
+	sent       []string // the commands sent before the last statement
+	used       bool     // something was sent on conn, so that it needs a reset
+	undoing    int      // commands of a reset that precede the next I/O's own
+	behind     int      // answers to an earlier reset that precede the next I/O's own
+	stream     *stream  // the open one, or nil
+	streams    uint64   // how many there have been
+	portals    []string // ended, to be closed on the server with the next write
 
 	op operation
 }
 
 // phase is where an operation stands: what the next step continues.
-type phase int
+type phase uint8
 
 const (
 	phaseNone      phase = iota
@@ -60,35 +59,36 @@ const (
 	phaseTrail           // over, but the server is in the middle of a message of its own accord
 )
 
-// operation is the one under way.
+// operation is the one under way. It is cleared twice for each, and part of every session, so the small
+// fields stand together.
 type operation struct {
 	op        abi.Op
+	chunk     int32 // STREAM, FETCH: most rows to receive
 	phase     phase
+	fresh     bool // described in this operation, so that an error is no sign of staleness
+	retried   bool
+	inside    bool // a transaction was open on the server when the operation began
+	reparse   bool
+	cancelled bool   // Cancel was called; nothing more is to be started
+	nested    bool   // execute_many inside a transaction
+	again     bool   // phaseStreamEnd: the statement was stale, run it anew
+	quiet     bool   // finalize rolled back over an error that the caller had been given
+	unreset   bool   // finalize: COMMIT went without the reset, for whoever is next to send
 	sql       string // the statement's text; a view of C memory until a Statement owns it
 	name      string // a savepoint's name
 	waiter    *pool.Waiter
 	event     *pool.Event // phaseCancel: set when the request to cancel is over
 	statement *pool.Statement
-	fresh     bool // described in this operation, so that an error is no sign of staleness
-	retried   bool
-	inside    bool // a transaction was open on the server when the operation began
 	guess     uint64
-	reparse   bool
-	until     time.Time // when the wait for a connection ends; zero before it begins
-	settled   time.Time // when the wait for this connection's answers ends; zero before it begins
-	cancelled bool      // Cancel was called; nothing more is to be started
-	prefix    int       // commands sent before the statement in this I/O
+	until     pool.Moment // when the wait for a connection ends; 0 before it begins
+	settled   pool.Moment // when the wait for this connection's answers ends; 0 before it begins
+	prefix    int         // commands sent before the statement in this I/O
 	got       answer
-	nested    bool        // execute_many inside a transaction
 	undo      *wire.Fault // phaseUndo, phaseStreamEnd: what to report
-	chunk     int32       // STREAM, FETCH: most rows to receive
 	ended     *stream     // phaseStreamEnd: whose transaction it is
 	rows      int64       // phaseStreamEnd: what the last chunk held
-	again     bool        // phaseStreamEnd: the statement was stale, run it anew
 	outcome   outcome     // phaseCancel, phaseTrail: what to report
 	clock     *time.Timer // cancels the statement; nil where the server keeps the time
-	quiet     bool        // finalize rolled back over an error that the caller had been given
-	unreset   bool        // finalize: COMMIT went without the reset, for whoever is next to send
 	failed    *wire.Fault // finalize: what to report
 }
 
@@ -238,7 +238,7 @@ func (s *Session) Transport(writing bool, p []byte) int64 {
 
 // take makes c the session's connection.
 func (s *Session) take(c *pool.Conn) {
-	s.conn, s.used, s.behind, s.undoing, s.since = c, false, 0, 0, time.Now()
+	s.conn, s.used, s.behind, s.undoing = c, false, 0, 0
 	s.tx = s.tx.transition(evAcquired, 0)
 }
 

@@ -1,0 +1,36 @@
+package pool
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestNowIsNeverTheMomentThatStandsForNone(t *testing.T) {
+	if Moment(time.Since(epoch)) <= 0 || Now() <= 0 {
+		t.Error("an age would be none")
+	}
+}
+
+func TestMomentsGoByTheMonotonicClock(t *testing.T) {
+	began, wall := Now(), time.Now()
+	time.Sleep(2 * time.Millisecond)
+	if d := Now().Sub(began); d < 2*time.Millisecond || d > time.Since(wall)+time.Second {
+		t.Errorf("%v", d)
+	}
+	if !strings.Contains(epoch.String(), " m=") {
+		t.Error("the epoch has no reading of the monotonic clock")
+	}
+	if m := began.Add(time.Minute); m.Sub(began) != time.Minute {
+		t.Errorf("%v", m.Sub(began))
+	}
+}
+
+func TestAConnectionExpiresInTime(t *testing.T) {
+	now := Now()
+	for expires, expired := range map[Moment]bool{0: false, now.Add(1): false, now: true, now.Add(-1): true} {
+		if c := (&Conn{expires: expires}); c.expired(now) != expired {
+			t.Errorf("%v from now: %v", expires.Sub(now), !expired)
+		}
+	}
+}
