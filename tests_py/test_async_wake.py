@@ -295,6 +295,87 @@ def test_a_context_that_is_entered_already_is_reported_as_by_the_loop(
     assert "already entered" in str(report.exc_info)
 
 
+class Interrupted(asyncio.SelectorEventLoop):
+    """A signal comes when it is asked for its mode, as it would anywhere in Python code."""
+
+    signals = 0
+
+    def get_debug(self) -> bool:
+        if self.signals:
+            self.signals -= 1
+            raise KeyboardInterrupt
+        return super().get_debug()
+
+
+def test_ctrl_c_just_before_the_tasks_are_woken_ends_the_loop(configured: str) -> None:
+    async def ask(session: AsyncDbSession, n: int) -> int:
+        value: int = await session.query_value("SELECT $1::int", [n])
+        return value
+
+    async def main() -> None:
+        sessions = await connect(3)
+        tasks.extend(asyncio.ensure_future(ask(s, n)) for n, s in enumerate(sessions))
+        await send_all(tasks)
+        answers = asyncio.gather(*tasks)
+        loop.signals = 1
+        await answers
+
+    loop = Interrupted()
+    tasks: list[asyncio.Task[int]] = []
+    task = loop.create_task(main())
+    with pytest.raises(KeyboardInterrupt):
+        loop.run_until_complete(task)
+    loop.run_until_complete(asyncio.wait_for(task, 10))
+    assert [t.result() for t in tasks] == [0, 1, 2]
+    loop.run_until_complete(end(3))
+    loop.close()
+
+
+class Nested(asyncio.SelectorEventLoop):
+    """What nest_asyncio makes of a loop: it can be run within a step."""
+
+    _nest_patched = True
+
+    def run_within(self, task: asyncio.Task[Any]) -> Any:
+        loop: Any = self
+        outer: Any = asyncio.current_task()
+        asyncio.tasks._leave_task(self, outer)
+        for _ in range(1000):
+            if task.done():
+                break
+            self.call_soon(int)  # some for the run around this one, which has counted what it had
+            self.call_soon(int)
+            loop._run_once()
+            time.sleep(0.001)
+        asyncio.tasks._enter_task(self, outer)
+        return task.result()
+
+
+def test_a_loop_that_is_run_within_a_step(configured: str) -> None:
+    async def ask(session: AsyncDbSession, n: int) -> int:
+        value: int = await session.query_value("SELECT $1::int", [n])
+        if not first:
+            first.append(n)
+            for other in (*tasks[:n], *tasks[n + 1 :]):
+                loop.run_within(other)
+            again: asyncio.Task[Any] = loop.create_task(session.query_value("SELECT 7"))
+            assert loop.run_within(again) == 7
+        return value
+
+    async def main() -> None:
+        sessions = await connect(3)
+        tasks.extend(asyncio.ensure_future(ask(s, n)) for n, s in enumerate(sessions))
+        await send_all(tasks)
+        assert await asyncio.gather(*tasks) == [0, 1, 2]
+        await end(3)
+
+    loop = Nested()
+    tasks: list[asyncio.Task[int]] = []
+    first: list[int] = []
+    loop.run_until_complete(asyncio.wait_for(main(), 20))
+    loop.close()
+
+
 def test_a_task_that_nobody_can_wake_any_more_is_garbage(configured: str) -> None:
     async def ask() -> None:
         await adb("r").query("SELECT pg_sleep(10)")

@@ -5,7 +5,7 @@
 
 #define NAMES(X)                                                                                   \
     X(add_reader) X(call_later) X(call_soon) X(call_soon_threadsafe) X(cancel) X(context)          \
-    X(get_debug) X(is_running)
+    X(get_debug) X(is_running) X(_nest_patched)
 
 #define X(name) static PyObject *str_##name; /* interned, kept for good */
 NAMES(X)
@@ -119,14 +119,14 @@ void hn_loop_raise_cancelled(PyObject *message)
     Py_XDECREF(exception);
 }
 
-bool hn_loop_debugs(PyObject *loop)
+int hn_loop_steps_itself(PyObject *loop)
 {
+    if (PyObject_HasAttr(loop, str__nest_patched))
+        return 1;
     PyObject *debugs = PyObject_CallMethodNoArgs(loop, str_get_debug);
     int is_true = debugs == NULL ? -1 : PyObject_IsTrue(debugs);
     Py_XDECREF(debugs);
-    if (is_true < 0)
-        PyErr_WriteUnraisable(loop);
-    return is_true > 0;
+    return is_true;
 }
 
 bool hn_loop_is_running(PyObject *loop)

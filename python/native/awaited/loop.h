@@ -26,8 +26,10 @@ void hn_loop_drop_timer(PyObject *handle);
 /* Raise asyncio.CancelledError; message: or NULL. */
 void hn_loop_raise_cancelled(PyObject *message);
 
-/* Whether it is in debug mode, where it names each callback that is slow. */
-bool hn_loop_debugs(PyObject *loop);
+/* Whether it is to step its tasks itself: in debug mode, where it names each that is slow, and where
+ * nest_asyncio has it run within a step, which it cannot while the watcher's callback is under way.
+ * -1 with an exception: whatever a signal's handler has raised meanwhile. */
+int hn_loop_steps_itself(PyObject *loop);
 
 /* Whether it runs in some thread. */
 bool hn_loop_is_running(PyObject *loop);

@@ -286,18 +286,21 @@ void hn_watcher_wake(hn_watcher *self, hn_future *future)
         PyErr_WriteUnraisable((PyObject *)future);
 }
 
-/* Tell the tasks whose wait is over. No task is being run here, so that they can be stepped at once; in
- * debug mode the loop does that, which says whose step is slow. The exception that one of them ends the
- * loop with, or NULL; the others are told when it is run again. */
+/* Tell the tasks whose wait is over. No task is being run here, so that they can be stepped at once,
+ * unless the loop is to do that itself. The exception that one of them ends the loop with, or a
+ * signal's handler before them, or NULL; the others are told when it is run again. */
 static PyObject *tell(hn_watcher *self)
 {
     hn_future *future;
-    PyObject *exception = NULL;
-    bool debugs = self->woken.first != NULL && hn_loop_debugs(self->loop);
-    while (exception == NULL && (future = hn_futures_take(&self->woken)) != NULL) {
+    int by_loop = 0;
+    if (self->woken.first != NULL)
+        by_loop = PyErr_CheckSignals() < 0 ? -1 : hn_loop_steps_itself(self->loop);
+    PyObject *exception = by_loop < 0 ? hn_exception_take() : NULL;
+    while ((exception == NULL || by_loop < 0) &&
+           (future = hn_futures_take(&self->woken)) != NULL) {
         telling = self;
-        if ((debugs ? hn_future_tell_soon(future) : hn_future_tell(future)) < 0)
-            exception = hn_exception_take();
+        if ((by_loop != 0 ? hn_future_tell_soon(future) : hn_future_tell(future)) < 0)
+            Py_XSETREF(exception, hn_exception_take());
         Py_DECREF(future);
     }
     if (telling == self)
