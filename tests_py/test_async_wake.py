@@ -376,6 +376,22 @@ def test_a_loop_that_is_run_within_a_step(configured: str) -> None:
     loop.close()
 
 
+def test_a_task_that_nobody_refers_to_goes_on(loop: asyncio.AbstractEventLoop) -> None:
+    async def work() -> None:
+        done.append(await adb("r").query_value("SELECT 7 FROM pg_sleep(0.1)"))
+        await afinalize_db("r")
+
+    async def main() -> None:
+        asyncio.ensure_future(work())  # noqa: RUF006 - as a program does that fires and forgets
+        await asyncio.sleep(0.02)
+        gc.collect()
+        await asyncio.sleep(0.2)
+
+    done: list[int] = []
+    loop.run_until_complete(main())
+    assert done == [7]
+
+
 def test_a_task_that_nobody_can_wake_any_more_is_garbage(configured: str) -> None:
     async def ask() -> None:
         await adb("r").query("SELECT pg_sleep(10)")

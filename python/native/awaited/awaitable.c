@@ -345,8 +345,6 @@ static void dealloc(PyObject *op)
         return;
     PyTypeObject *type = Py_TYPE(op);
     PyObject_GC_UnTrack(op);
-    if (self->watcher != NULL)
-        hn_watcher_remove(self->watcher, self);
     clear(op);
     Py_CLEAR(self->request.sql);
     Py_CLEAR(self->request.params);

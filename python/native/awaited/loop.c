@@ -119,13 +119,18 @@ void hn_loop_raise_cancelled(PyObject *message)
     Py_XDECREF(exception);
 }
 
+#if PY_VERSION_HEX < 0x030d0000
+#define PyObject_GetOptionalAttr _PyObject_LookupAttr
+#endif
+
 int hn_loop_steps_itself(PyObject *loop)
 {
-    if (PyObject_HasAttr(loop, str__nest_patched))
-        return 1;
-    PyObject *debugs = PyObject_CallMethodNoArgs(loop, str_get_debug);
-    int is_true = debugs == NULL ? -1 : PyObject_IsTrue(debugs);
-    Py_XDECREF(debugs);
+    PyObject *answer;
+    int is_nested = PyObject_GetOptionalAttr(loop, str__nest_patched, &answer);
+    if (is_nested == 0)
+        answer = PyObject_CallMethodNoArgs(loop, str_get_debug);
+    int is_true = answer == NULL ? -1 : PyObject_IsTrue(answer);
+    Py_XDECREF(answer);
     return is_true;
 }
 

@@ -88,6 +88,7 @@ hn_watcher *hn_watcher_here(void)
 
 void hn_watcher_add(hn_watcher *self, hn_operation *op)
 {
+    Py_INCREF(op);
     op->watcher = self;
     op->peer = self->operations;
     op->peer_from = &self->operations;
@@ -103,6 +104,7 @@ void hn_watcher_remove(hn_watcher *self, hn_operation *op)
     if (op->peer != NULL)
         op->peer->peer_from = op->peer_from;
     op->watcher = NULL;
+    Py_DECREF(op);
 }
 
 /* A place for the descriptor in by_fd. */
@@ -348,6 +350,7 @@ static PyObject *call(PyObject *op, PyObject *args, PyObject *kwargs)
     if (self->generation != hn_core_generation())
         Py_RETURN_NONE;
     Py_INCREF(self);
+    hn_time spent = self->spent;
     self->is_called = true;
     int rc = go_on(self, asked_for);
     self->is_called = false;
@@ -355,6 +358,8 @@ static PyObject *call(PyObject *op, PyObject *args, PyObject *kwargs)
     PyObject *ending = tell(self);
     if (ending != NULL)
         Py_XSETREF(exception, ending);
+    if (self->spent != spent) /* else the tasks' steps would make it look long ago */
+        self->spent = hn_now();
     Py_DECREF(self);
     if (exception == NULL)
         Py_RETURN_NONE;
@@ -367,6 +372,8 @@ static int traverse(PyObject *op, visitproc visit, void *arg)
     Py_VISIT(Py_TYPE(op));
     Py_VISIT(((hn_watcher *)op)->loop);
     Py_VISIT(((hn_watcher *)op)->alarm.handle);
+    for (hn_operation *o = ((hn_watcher *)op)->operations; o != NULL; o = o->peer)
+        Py_VISIT(o);
     return hn_futures_traverse(&((hn_watcher *)op)->woken, visit, arg);
 }
 

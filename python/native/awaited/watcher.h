@@ -6,8 +6,10 @@
  * since the next one is likely to be of this loop again, until it has woken the loop for nothing;
  * all else is armed for one event.
  *
- * The loop owns its watcher, through the callback it has been given: a watcher goes when its loop
- * is closed, and gives up the operations that are left. GIL held in all functions.
+ * The loop owns its watcher, through the callback it has been given, and the watcher the operations that
+ * are under way, and with them the tasks which wait for them: the loop itself knows a task by weak
+ * reference only. A watcher goes when its loop is closed, and gives up the operations that are left. GIL
+ * held in all functions.
  */
 #ifndef HN_WATCHER_H
 #define HN_WATCHER_H
@@ -42,7 +44,7 @@ typedef struct hn_watcher {
     hn_futures woken;            /* to be told then */
     hn_alarm alarm;
     hn_operation *first, *last;  /* to be gone on with, linked by `next_ready` */
-    hn_operation *operations;    /* all that are not over, borrowed; linked by `peer` */
+    hn_operation *operations;    /* all that are not over, references; linked by `peer` */
     struct hn_watcher *next;     /* in the list of all */
 } hn_watcher;
 
