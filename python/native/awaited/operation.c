@@ -4,6 +4,7 @@
 #include "awaited/operation.h"
 
 #include "awaited/inner.h"
+#include "awaited/telling.h"
 #include "core/core.h"
 #include "engine/many.h"
 #include "engine/queue.h"
@@ -34,7 +35,7 @@ static void fail(hn_operation *self)
 static void wake_task(hn_operation *self)
 {
     if (self->future != NULL && self->watcher != NULL)
-        hn_watcher_wake(self->watcher, self->future);
+        hn_telling_add(self->watcher, self->future);
 }
 
 /* The engine is over, or was never made: `result` or `exception` has the outcome. The session is
@@ -364,8 +365,12 @@ int hn_operation_start(hn_operation *self)
     case HN_LOCKED:
         self->life = HN_LIFE_RUNNING;
         hn_watcher_add(watcher, self);
-        if (hn_operation_begin(self))
+        if (hn_operation_begin(self)) {
+            self->driver.engine->io.spin = hn_telling_spin(watcher);
             go_on(self, HN_WAKE_READY);
+            if (self->driver.engine != NULL)
+                self->driver.engine->io.spin = NULL;
+        }
         return 0;
     case HN_LOCK_QUEUED:
         self->life = HN_LIFE_QUEUED;

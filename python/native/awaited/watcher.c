@@ -9,6 +9,7 @@
 
 #include "awaited/loop.h"
 #include "awaited/operation.h"
+#include "awaited/telling.h"
 #include "core/core.h"
 #include "error.h"
 
@@ -20,11 +21,6 @@
 static PyTypeObject *watcher_type;
 static hn_watcher *watchers; /* the last one used first */
 static uint64_t homes = HN_HOME_THREADS; /* the last one's */
-
-/* The one whose tasks are being told, in its thread: then the loop that runs there is known, and asyncio,
- * which asks the kernel for the process each time, need not be asked. Another thread's may have taken
- * its place. */
-static hn_watcher *telling;
 
 void hn_watcher_forget(void)
 {
@@ -76,9 +72,8 @@ static hn_watcher *watcher_of(PyObject *loop)
 
 hn_watcher *hn_watcher_here(void)
 {
-    hn_watcher *w = telling;
-    if (w != NULL && w->thread == PyThread_get_thread_ident() &&
-        w->generation == hn_core_generation())
+    hn_watcher *w = hn_telling_here();
+    if (w != NULL)
         return w;
     PyObject *loop = hn_loop_running();
     w = loop == NULL ? NULL : watcher_of(loop);
@@ -150,6 +145,8 @@ int hn_watcher_arm(hn_watcher *self, hn_operation *op, int fd, short events, uin
             return -1;
         place->socket = socket;
     }
+    if (self->armed == 0)
+        hn_spin_sleep(&self->spin);
     op->armed_fd = fd;
     place->operation = op;
     self->latest = op;
@@ -278,40 +275,6 @@ static bool go_on_with_the_only_one(hn_watcher *self)
     return !waits_again;
 }
 
-void hn_watcher_wake(hn_watcher *self, hn_future *future)
-{
-    if (!hn_future_finish(future))
-        return;
-    if (self->is_called)
-        hn_futures_add(&self->woken, future);
-    else if (hn_future_tell_soon(future) < 0)
-        PyErr_WriteUnraisable((PyObject *)future);
-}
-
-/* Tell the tasks whose wait is over. No task is being run here, so that they can be stepped at once,
- * unless the loop is to do that itself. The exception that one of them ends the loop with, or a
- * signal's handler before them, or NULL; the others are told when it is run again. */
-static PyObject *tell(hn_watcher *self)
-{
-    hn_future *future;
-    int by_loop = 0;
-    if (self->woken.first != NULL)
-        by_loop = PyErr_CheckSignals() < 0 ? -1 : hn_loop_steps_itself(self->loop);
-    PyObject *exception = by_loop < 0 ? hn_exception_take() : NULL;
-    while ((exception == NULL || by_loop < 0) &&
-           (future = hn_futures_take(&self->woken)) != NULL) {
-        telling = self;
-        if ((by_loop != 0 ? hn_future_tell_soon(future) : hn_future_tell(future)) < 0)
-            Py_XSETREF(exception, hn_exception_take());
-        Py_DECREF(future);
-    }
-    if (telling == self)
-        telling = NULL;
-    if (self->woken.first != NULL && schedule(self) < 0)
-        PyErr_WriteUnraisable((PyObject *)self);
-    return exception;
-}
-
 /* Go on with what is ready, as long as the budget lasts. 0, or -1 with an exception. */
 static int go_on(hn_watcher *self, bool asked_for)
 {
@@ -355,9 +318,11 @@ static PyObject *call(PyObject *op, PyObject *args, PyObject *kwargs)
     int rc = go_on(self, asked_for);
     self->is_called = false;
     PyObject *exception = rc < 0 ? hn_exception_take() : NULL;
-    PyObject *ending = tell(self);
+    PyObject *ending = hn_telling_run(self, BUDGET);
     if (ending != NULL)
         Py_XSETREF(exception, ending);
+    if (self->woken.first != NULL && schedule(self) < 0) /* they are told when the loop is run again */
+        PyErr_WriteUnraisable((PyObject *)self);
     if (self->spent != spent) /* else the tasks' steps would make it look long ago */
         self->spent = hn_now();
     Py_DECREF(self);

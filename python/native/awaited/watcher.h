@@ -16,6 +16,7 @@
 
 #include "awaited/alarm.h"
 #include "awaited/future.h"
+#include "engine/spin.h"
 #include "native.h"
 
 typedef struct hn_operation hn_operation; /* operation.h */
@@ -40,8 +41,9 @@ typedef struct hn_watcher {
     size_t fds;
     size_t armed;                /* how many descriptors have an operation */
     hn_operation *latest;        /* the last one armed, while it is; or NULL */
-    bool is_called;              /* its callback is under way: what is woken is told at the end of it */
-    hn_futures woken;            /* to be told then */
+    bool is_called;              /* its callback is under way, tasks not yet being told */
+    hn_futures woken;            /* whose tasks are to be told at the end of it */
+    hn_spin spin;
     hn_alarm alarm;
     hn_operation *first, *last;  /* to be gone on with, linked by `next_ready` */
     hn_operation *operations;    /* all that are not over, references; linked by `peer` */
@@ -65,9 +67,6 @@ int hn_watcher_arm(hn_watcher *watcher, hn_operation *operation, int fd, short e
 int hn_watcher_soon(hn_watcher *watcher, hn_operation *operation);
 /* No longer. */
 void hn_watcher_disarm(hn_watcher *watcher, hn_operation *operation);
-
-/* What a task waits for is there: have it told. In the loop's thread. */
-void hn_watcher_wake(hn_watcher *watcher, hn_future *future);
 
 /* The core says that the wait for this descriptor is over (hn_call.woke): go on at once with the
  * operation whose it was. */

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <sched.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
@@ -68,6 +69,7 @@ void hn_io_reset(hn_io *io)
 {
     io->in.len = io->walk = io->scan = io->held = 0;
     io->ctl.len = 0;
+    io->spin = NULL;
 }
 
 void hn_io_free(hn_io *io)
@@ -377,6 +379,24 @@ static bool wakes_early(const hn_io *io)
     return io->local && (io->rows == 0 || io->brief);
 }
 
+/* What an event loop has just sent is not answered yet: one look would cost a system call for nothing.
+ * Some looks, if it has the time. */
+static had spin(hn_io *io)
+{
+    hn_time until = io->spin == NULL ? 0 : hn_spin_until(io->spin, hn_now());
+    had got = HAD_NOTHING;
+    if (until == 0)
+        return got;
+    hn_time now;
+    do {
+        sched_yield();
+        got = receive(io, false);
+        now = hn_now();
+    } while (got == HAD_NOTHING && now < until);
+    hn_spin_note(io->spin, now, got != HAD_NOTHING && now < until);
+    return got;
+}
+
 hn_pumped hn_io_pump(hn_io *io, int block_ms)
 {
     hn_time began = 0;
@@ -400,9 +420,8 @@ hn_pumped hn_io_pump(hn_io *io, int block_ms)
                 return look_up(io);
             wait = false;
         }
-        /* What an event loop has just sent is not answered yet: that look would cost a system call. */
         bool early = asked && block_ms == 0 && all_sent(io) && !io->feeding && !io->tls;
-        switch (over(io) || early ? HAD_NOTHING : receive(io, wait)) {
+        switch (over(io) ? HAD_NOTHING : early ? spin(io) : receive(io, wait)) {
         case HAD_BYTES:
             continue;
         case HAD_SIGNAL:

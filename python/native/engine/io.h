@@ -8,6 +8,7 @@
 #ifndef HN_IO_H
 #define HN_IO_H
 
+#include "engine/spin.h"
 #include "native.h"
 
 typedef enum hn_pumped {
@@ -50,6 +51,8 @@ typedef struct hn_io {
     bool brief, again;
     int64_t binds;
     size_t tag_at, tag_end;
+
+    hn_spin *spin; /* may be spun for its answer, by an event loop's thread; NULL: not */
 
     int zs_left;  /* ReadyForQuery frames still to come */
     bool stopped; /* 'T', 'G', 'H' or 'W' has ended the round early */

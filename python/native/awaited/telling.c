@@ -1,0 +1,56 @@
+/* Telling tasks that what they wait for is there, at the end of their watcher's callback. */
+#include "awaited/telling.h"
+
+#include "awaited/loop.h"
+#include "core/core.h"
+#include "error.h"
+
+/* The watcher whose tasks are being told, in its thread. asyncio would have to be asked for the loop that
+ * runs there, and asks the kernel for the process each time. Another thread's may have taken its place. */
+static hn_watcher *telling;
+
+void hn_telling_add(hn_watcher *watcher, hn_future *future)
+{
+    if (!hn_future_finish(future))
+        return;
+    if (watcher->is_called)
+        hn_futures_add(&watcher->woken, future);
+    else if (hn_future_tell_soon(future) < 0)
+        PyErr_WriteUnraisable((PyObject *)future);
+}
+
+PyObject *hn_telling_run(hn_watcher *watcher, hn_time budget)
+{
+    hn_future *future = watcher->woken.first;
+    if (future == NULL)
+        return NULL;
+    int by_loop = PyErr_CheckSignals() < 0 ? -1 : hn_loop_steps_itself(watcher->loop);
+    PyObject *exception = by_loop < 0 ? hn_exception_take() : NULL;
+    if (future == watcher->woken.last)
+        hn_spin_wake(&watcher->spin, budget);
+    while ((exception == NULL || by_loop < 0) &&
+           (future = hn_futures_take(&watcher->woken)) != NULL) {
+        telling = watcher;
+        if ((by_loop != 0 ? hn_future_tell_soon(future) : hn_future_tell(future)) < 0)
+            Py_XSETREF(exception, hn_exception_take());
+        Py_DECREF(future);
+    }
+    if (telling == watcher)
+        telling = NULL;
+    hn_spin_stop(&watcher->spin);
+    return exception;
+}
+
+hn_watcher *hn_telling_here(void)
+{
+    bool is_here = telling != NULL && telling->thread == PyThread_get_thread_ident() &&
+                   telling->generation == hn_core_generation();
+    return is_here ? telling : NULL;
+}
+
+hn_spin *hn_telling_spin(hn_watcher *watcher)
+{
+    bool is_alone = telling == watcher && watcher->armed == 0 && watcher->first == NULL &&
+                    watcher->woken.first == NULL;
+    return is_alone ? &watcher->spin : NULL;
+}
