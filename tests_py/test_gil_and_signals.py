@@ -89,7 +89,7 @@ def test_another_thread_runs_while_a_statement_waits(session: DbSession) -> None
 
 @pytest.mark.usefixtures("kind")
 def test_another_thread_runs_while_a_connection_is_waited_for(database: str) -> None:
-    Database.configure(database, max_size=1, acquire_timeout_secs=0.3, alias="one")
+    Database.configure(database, max_size=1, acquire_timeout_secs=1, alias="one")
     db("holder", alias="one").query("SELECT 1")
     with counting() as count:
         before = count[0]

@@ -63,7 +63,7 @@ def test_the_hook_is_told_of_errors_that_the_server_did_not_send(database: str) 
     def hook(sql: str, seconds: float, rows: int, sqlstate: str | None) -> None:
         told.append((sql, sqlstate))
 
-    Database.configure(database, alias="one", max_size=1, acquire_timeout_secs=0.05)
+    Database.configure(database, alias="one", max_size=1, acquire_timeout_secs=1)
     Database.on_statement(hook)
     try:
         session = db("holds the only connection", alias="one")

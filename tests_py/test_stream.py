@@ -153,7 +153,7 @@ def test_a_row_that_cannot_be_decoded_ends_the_stream(session: DbSession) -> Non
 
 def test_timeout_is_for_each_chunk(session: DbSession) -> None:
     sql = "SELECT pg_sleep(CASE WHEN n = 3 THEN 30 ELSE 0 END), n FROM generate_series(1, 5) n"
-    stream = session.stream(sql, chunk_rows=1, timeout=0.2)
+    stream = session.stream(sql, chunk_rows=1, timeout=1)
     assert [next(stream)["n"], next(stream)["n"]] == [1, 2]
     with pytest.raises(errors.QueryCanceled):
         next(stream)

@@ -136,16 +136,21 @@ bool hn_operation_advance(hn_operation *self, hn_wake wake, int block_ms)
     return progress == HN_OVER;
 }
 
+/* After a finalize the next statement may be a thread's, as it has been before. Then the socket must not
+ * stay watched from the statement before, as it would if the finalize did not wait. */
+static bool strays(const hn_operation *self)
+{
+    const hn_engine *e = self->driver.engine;
+    return e->request.op == HN_OP_FINALIZE &&
+           hn_watcher_strays(self->watcher, e->call.fd, e->call.socket);
+}
+
 /* Which descriptor may stay watched for the next statement or wait; 0: none. That of a long result is
- * readable while others have their turn; after a finalize the next statement may be a thread's. */
+ * readable while others have their turn. */
 static uint64_t stays(const hn_operation *self)
 {
     const hn_engine *e = self->driver.engine;
-    bool finalizes = e->request.op == HN_OP_FINALIZE;
-    if (e->io.rows != 0 ||
-        (finalizes && hn_watcher_strays(self->watcher, e->need_fd, e->call.socket)))
-        return 0;
-    return e->call.socket;
+    return e->io.rows != 0 || strays(self) ? 0 : e->call.socket;
 }
 
 /* Have the loop come back to it. */
@@ -366,7 +371,7 @@ int hn_operation_start(hn_operation *self)
         self->life = HN_LIFE_RUNNING;
         hn_watcher_add(watcher, self);
         if (hn_operation_begin(self)) {
-            self->driver.engine->io.spin = hn_telling_spin(watcher);
+            self->driver.engine->io.spin = strays(self) ? NULL : hn_telling_spin(watcher);
             go_on(self, HN_WAKE_READY);
             if (self->driver.engine != NULL)
                 self->driver.engine->io.spin = NULL;
