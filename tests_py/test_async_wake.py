@@ -17,6 +17,7 @@ import pytest
 import uvloop
 from support import in_threads, wait_until
 
+from hypern import _native
 from hypern.database import AsyncDbSession, Database, adb, afinalize_db, finalize_db, scope
 
 tenant: contextvars.ContextVar[str] = contextvars.ContextVar("tenant", default="nobody")
@@ -390,6 +391,33 @@ def test_a_task_that_nobody_refers_to_goes_on(loop: asyncio.AbstractEventLoop) -
     done: list[int] = []
     loop.run_until_complete(main())
     assert done == [7]
+
+
+def test_an_operation_whose_task_leaves_when_its_turn_comes_is_kept_no_longer(
+    loop: asyncio.AbstractEventLoop,
+) -> None:
+    async def leave(session: AsyncDbSession, soon: bool) -> None:
+        first = asyncio.ensure_future(session.query_value("SELECT 1"))
+        second = asyncio.ensure_future(session.query_value("SELECT 2"))
+        await send_all([first, second])
+        if soon:  # whichever of the two the loop sees to before the answer
+            loop.call_soon(second.cancel)
+        else:
+            second.cancel()
+        await asyncio.wait([first, second])
+        assert second.cancelled()
+
+    async def main() -> None:
+        session = adb("r")
+        await session.query_value("SELECT 1")
+        for soon in (False, True):
+            await leave(session, soon)
+        assert await session.query_value("SELECT 3") == 3
+        gc.collect()
+        assert not any(isinstance(o, _native.Operation) for o in gc.get_objects())
+        await afinalize_db("r")
+
+    loop.run_until_complete(main())
 
 
 def test_a_task_that_nobody_can_wake_any_more_is_garbage(configured: str) -> None:

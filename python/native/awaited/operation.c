@@ -228,11 +228,10 @@ void hn_operation_go(hn_operation *self)
     if (self->inside != 0)
         return;
     Py_INCREF(self);
-    if (self->life == HN_LIFE_OVER) {
+    if (self->life != HN_LIFE_RUNNING) { /* over, and its task may have left since */
         wake_task(self);
         hn_watcher_remove(self->watcher, self);
-    } else if (self->life == HN_LIFE_RUNNING &&
-               (self->driver.engine != NULL || hn_operation_begin(self))) {
+    } else if (self->driver.engine != NULL || hn_operation_begin(self)) {
         go_on(self, HN_WAKE_READY);
     }
     Py_DECREF(self);
