@@ -38,6 +38,7 @@ static hn_watcher *new_watcher(PyObject *loop)
     self->loop = Py_NewRef(loop);
     self->generation = hn_core_generation();
     self->home = ++homes;
+    hn_spin_begin(&self->spin);
     self->next = watchers;
     watchers = self;
     self->epoll = epoll_create1(EPOLL_CLOEXEC);

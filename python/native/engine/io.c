@@ -383,17 +383,19 @@ static bool wakes_early(const hn_io *io)
  * Some looks, if it has the time. */
 static had spin(hn_io *io)
 {
-    hn_time until = io->spin == NULL ? 0 : hn_spin_until(io->spin, hn_now());
-    had got = HAD_NOTHING;
+    if (io->spin == NULL)
+        return HAD_NOTHING;
+    hn_time began = hn_now(), now = began;
+    hn_time until = hn_spin_until(io->spin, began);
     if (until == 0)
-        return got;
-    hn_time now;
+        return HAD_NOTHING;
+    had got;
     do {
         sched_yield();
         got = receive(io, false);
         now = hn_now();
     } while (got == HAD_NOTHING && now < until);
-    hn_spin_note(io->spin, now, got != HAD_NOTHING && now < until);
+    hn_spin_note(io->spin, began, now, got != HAD_NOTHING);
     return got;
 }
 

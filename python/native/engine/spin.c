@@ -1,6 +1,8 @@
 /* How long an answer that is about to come may be spun for, before an event loop is left to wait for it. */
+#define _GNU_SOURCE /* CPU_COUNT */
 #include "engine/spin.h"
 
+#include <sched.h>
 #include <time.h>
 
 #define SPIN_MAX (100 * (HN_MS / 1000)) /* for one answer */
@@ -13,6 +15,14 @@ static hn_time busy_time(void)
     struct timespec t;
     clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
     return (hn_time)t.tv_sec * 1000 * HN_MS + t.tv_nsec;
+}
+
+void hn_spin_begin(hn_spin *self)
+{
+    cpu_set_t processors;
+    bool is_one = sched_getaffinity(0, sizeof processors, &processors) == 0 &&
+                  CPU_COUNT(&processors) == 1;
+    *self = (hn_spin){.resting = is_one ? HN_NEVER : 0};
 }
 
 void hn_spin_sleep(hn_spin *self)
@@ -28,10 +38,12 @@ void hn_spin_wake(hn_spin *self, hn_time budget)
     hn_time slept_from = self->slept_from;
     if (slept_from == 0)
         return;
-    hn_time now = hn_now();
+    hn_time now = hn_now(), took = now - slept_from;
     self->slept_from = 0;
-    if (2 * (busy_time() - self->busy) < now - slept_from)
-        self->allowed = now + budget;
+    if (2 * (busy_time() - self->busy) >= took)
+        return;
+    self->usual = self->usual == 0 ? took : self->usual + (took - self->usual) / 8;
+    self->allowed = now + budget;
 }
 
 void hn_spin_stop(hn_spin *self)
@@ -47,14 +59,14 @@ hn_time hn_spin_until(const hn_spin *self, hn_time now)
 }
 
 /* With one spin in three in vain the rests grow: then they are not worth it. */
-void hn_spin_note(hn_spin *self, hn_time now, bool answered)
+void hn_spin_note(hn_spin *self, hn_time began, hn_time ended, bool answered)
 {
-    if (answered) {
+    if (answered && 4 * (ended - began) < 3 * self->usual) {
         self->rest /= 2;
         return;
     }
     self->rest = self->rest < REST_MIN ? REST_MIN : 4 * self->rest;
     if (self->rest > REST_MAX)
         self->rest = REST_MAX;
-    self->resting = now + self->rest;
+    self->resting = ended + self->rest;
 }
