@@ -58,14 +58,13 @@ hn_time hn_spin_until(const hn_spin *self, hn_time now)
     return now + SPIN_MAX < self->allowed ? now + SPIN_MAX : self->allowed;
 }
 
-/* With one spin in three in vain the rests grow: then they are not worth it. */
 void hn_spin_note(hn_spin *self, hn_time began, hn_time ended, bool answered)
 {
-    if (answered && 4 * (ended - began) < 3 * self->usual) {
-        self->rest /= 2;
+    if (answered && ended - began < self->usual) {
+        self->rest = 0;
         return;
     }
-    self->rest = self->rest < REST_MIN ? REST_MIN : 4 * self->rest;
+    self->rest = self->rest < REST_MIN ? REST_MIN : 2 * self->rest;
     if (self->rest > REST_MAX)
         self->rest = REST_MAX;
     self->resting = ended + self->rest;

@@ -2,11 +2,11 @@
  *
  * A server on the same machine answers a short statement in some 30 us. To hand the wait to the loop costs
  * a turn of it, and where the loop's processor then goes idle, waking it again: in a virtual machine 40 us
- * and more, as much of its time as the spinning takes. So a thread that has nothing else to do, as far
+ * and more, nearly as much of its time as the spinning takes. So a thread that has nothing else to do, as far
  * as can be told, looks for the answer for a moment. It yields the processor at each look: the server may
- * need that very one. A spin that takes nearly as long as the loop's waits is in vain, and followed by a
- * rest, each by a longer one: with a server that is further away or on the same processor, or where others
- * want it, nearly no time is lost.
+ * need that very one. A spin that takes as long as the loop's waits is in vain, and followed by a rest,
+ * each by a longer one until a spin is of use: with a server that is further away or on the same processor,
+ * or where others want it, nearly no time is lost.
  */
 #ifndef HN_SPIN_H
 #define HN_SPIN_H
@@ -17,7 +17,7 @@
 typedef struct hn_spin {
     hn_time allowed; /* until then: so long the loop's other work may wait */
     hn_time resting; /* until then, after a spin in vain */
-    hn_time rest;    /* how long that was, or less where later ones were of use */
+    hn_time rest;    /* how long that was; 0: the last spin was of use */
     hn_time usual;   /* how long the loop's waits are, about */
     hn_time slept_from, busy; /* by the wall's clock and by the thread's: see hn_spin_sleep */
 } hn_spin;
