@@ -13,8 +13,10 @@ import (
 )
 
 const (
-	lockSQL  = "SELECT pg_advisory_lock(42)"
-	locksSQL = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted"
+	lockSQL = "SELECT pg_advisory_lock(42)"
+	// Of the test's own database: others run beside it on the same server.
+	locksSQL = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted AND database =" +
+		" (SELECT oid FROM pg_database WHERE datname = current_database())"
 )
 
 // brisk has the pool's only connection change hands, so that the next reset is deferred. It returns the
