@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import secrets
 import signal
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import either
 import pytest
+import uvloop
 from support import RunPython, url_with
 
 from hypern import embedded
@@ -106,6 +108,13 @@ def numbers(session: DbSession) -> Iterator[None]:
     if session.is_in_transaction:
         session.rollback()
     session.execute("DROP TABLE numbers")
+
+
+@pytest.fixture(params=[asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+def loop(request: pytest.FixtureRequest) -> Iterator[asyncio.AbstractEventLoop]:
+    loop: asyncio.AbstractEventLoop = request.param()
+    yield loop
+    loop.close()
 
 
 @pytest.fixture(scope="module")

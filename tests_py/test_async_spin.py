@@ -11,7 +11,6 @@ from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import uvloop
 from support import wait_until
 
 from hypern.database import AsyncDbSession, Database, adb, afinalize_db, finalize_db, scope
@@ -20,11 +19,10 @@ if TYPE_CHECKING:
     from hypern import _native
 
 
-@pytest.fixture(params=["asyncio", "uvloop"])
-def loop(request: pytest.FixtureRequest, configured: str) -> Iterator[asyncio.AbstractEventLoop]:
-    loop = uvloop.new_event_loop() if request.param == "uvloop" else asyncio.new_event_loop()
-    yield loop
-    loop.close()
+@pytest.fixture(autouse=True)
+def released(configured: str) -> Iterator[None]:
+    """Afterwards no connection is held."""
+    yield
     finalize_db("r")
     wait_until(lambda: Database.status().in_use == 0)
 

@@ -23,11 +23,10 @@ from hypern.database import AsyncDbSession, Database, adb, afinalize_db, finaliz
 tenant: contextvars.ContextVar[str] = contextvars.ContextVar("tenant", default="nobody")
 
 
-@pytest.fixture(params=["asyncio", "uvloop"])
-def loop(request: pytest.FixtureRequest, configured: str) -> Iterator[asyncio.AbstractEventLoop]:
-    loop = uvloop.new_event_loop() if request.param == "uvloop" else asyncio.new_event_loop()
-    yield loop
-    loop.close()
+@pytest.fixture(autouse=True)
+def released(configured: str) -> Iterator[None]:
+    """Afterwards no connection is held."""
+    yield
     finalize_db("r")
     wait_until(lambda: Database.status().in_use == 0)
 
@@ -276,7 +275,7 @@ def test_its_arguments_are_checked(loop: asyncio.AbstractEventLoop) -> None:
 
 
 def test_a_context_that_is_entered_already_is_reported_as_by_the_loop(
-    configured: str, caplog: pytest.LogCaptureFixture
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     async def main() -> None:
         operation = adb("r").query("SELECT 1")
@@ -308,7 +307,7 @@ class Interrupted(asyncio.SelectorEventLoop):
         return super().get_debug()
 
 
-def test_ctrl_c_just_before_the_tasks_are_woken_ends_the_loop(configured: str) -> None:
+def test_ctrl_c_just_before_the_tasks_are_woken_ends_the_loop() -> None:
     async def ask(session: AsyncDbSession, n: int) -> int:
         value: int = await session.query_value("SELECT $1::int", [n])
         return value
@@ -352,7 +351,7 @@ class Nested(asyncio.SelectorEventLoop):
         return task.result()
 
 
-def test_a_loop_that_is_run_within_a_step(configured: str) -> None:
+def test_a_loop_that_is_run_within_a_step() -> None:
     async def ask(session: AsyncDbSession, n: int) -> int:
         value: int = await session.query_value("SELECT $1::int", [n])
         if not first:
@@ -420,7 +419,7 @@ def test_an_operation_whose_task_leaves_when_its_turn_comes_is_kept_no_longer(
     loop.run_until_complete(main())
 
 
-def test_a_task_that_nobody_can_wake_any_more_is_garbage(configured: str) -> None:
+def test_a_task_that_nobody_can_wake_any_more_is_garbage() -> None:
     async def ask() -> None:
         await adb("r").query("SELECT pg_sleep(10)")
 
@@ -436,7 +435,7 @@ def test_a_task_that_nobody_can_wake_any_more_is_garbage(configured: str) -> Non
     finalize_db("r")
 
 
-def test_each_thread_knows_its_own_loop(configured: str) -> None:
+def test_each_thread_knows_its_own_loop() -> None:
     """In the middle of a woken task's step another thread begins one of its own."""
 
     def run(n: int) -> None:

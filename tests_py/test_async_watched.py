@@ -8,7 +8,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -22,13 +22,6 @@ from hypern.errors import PoolClosed
 _IDLE = 0.3
 # A loop that spins takes all of _IDLE; one that sleeps next to nothing of it.
 _BUSY = _IDLE / 3
-
-
-@pytest.fixture(params=[asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
-def loop(request: pytest.FixtureRequest) -> Iterator[asyncio.AbstractEventLoop]:
-    loop: asyncio.AbstractEventLoop = request.param()
-    yield loop
-    loop.close()
 
 
 @pytest.fixture(autouse=True)
