@@ -112,6 +112,7 @@ def numbers(session: DbSession) -> Iterator[None]:
 
 @pytest.fixture(params=[asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
 def loop(request: pytest.FixtureRequest) -> Iterator[asyncio.AbstractEventLoop]:
+    """A loop of asyncio's own and one of uvloop's, in turn."""
     loop: asyncio.AbstractEventLoop = request.param()
     yield loop
     loop.close()

@@ -25,14 +25,15 @@ PyObject *hn_telling_run(hn_watcher *watcher, hn_time budget)
     if (future == NULL)
         return NULL;
     int by_loop = PyErr_CheckSignals() < 0 ? -1 : hn_loop_steps_itself(watcher->loop);
-    PyObject *exception = by_loop < 0 ? hn_exception_take() : NULL;
+    if (by_loop < 0)
+        return hn_exception_take();
+    PyObject *exception = NULL;
     if (future == watcher->woken.last)
         hn_spin_wake(&watcher->spin, budget);
-    while ((exception == NULL || by_loop < 0) &&
-           (future = hn_futures_take(&watcher->woken)) != NULL) {
+    while (exception == NULL && (future = hn_futures_take(&watcher->woken)) != NULL) {
         telling = watcher;
-        if ((by_loop != 0 ? hn_future_tell_soon(future) : hn_future_tell(future)) < 0)
-            Py_XSETREF(exception, hn_exception_take());
+        if ((by_loop ? hn_future_tell_soon(future) : hn_future_tell(future)) < 0)
+            exception = hn_exception_take();
         Py_DECREF(future);
     }
     if (telling == watcher)
