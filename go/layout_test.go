@@ -15,8 +15,9 @@ const module = "hypern/go/"
 var allowed = map[string][]string{
 	"abi":     {},
 	"wire":    {},
-	"pool":    {"abi", "wire"},
-	"session": {"abi", "wire", "pool"},
+	"sqltext": {},
+	"pool":    {"abi", "wire", "sqltext"},
+	"session": {"abi", "wire", "sqltext", "pool"},
 	"bridge":  {"abi", "wire", "pool", "session"},
 	"pgtest":  {"abi", "wire", "pool", "session"},
 }

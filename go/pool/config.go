@@ -44,6 +44,7 @@ type Config struct {
 	KeepaliveSecs    int64             `json:"keepalive_secs"`
 	StatementMS      int64             `json:"statement_timeout_ms"`
 	StatementCache   string            `json:"statement_cache"`
+	StatementAgeMS   int64             `json:"statement_max_age_ms"`
 	Reset            string            `json:"reset"`
 }
 

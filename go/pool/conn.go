@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -323,6 +324,44 @@ func (c *Conn) TakeParameter(body []byte) {
 		c.params = make(map[string]string)
 	}
 	c.params[name] = value
+	if slices.Contains(parsedUnder, name) {
+		c.Statements.reported(c.alterations())
+	}
+}
+
+// parsedUnder lists the settings that the server reports and statements are parsed under.
+// https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-ASYNC
+var parsedUnder = []string{
+	"TimeZone", "DateStyle", "IntervalStyle", "search_path", "session_authorization",
+	"standard_conforming_strings", "client_encoding",
+}
+
+// alterations tells which settings of parsedUnder are not what the connection began with; "" if none.
+func (c *Conn) alterations() string {
+	var text strings.Builder
+	for _, name := range parsedUnder {
+		if c.altered(name) {
+			text.WriteString(name + "=" + c.params[name] + "\x00")
+		}
+	}
+	return text.String()
+}
+
+// Reports tells whether the server reports each change of a setting, given in lower case.
+func (c *Conn) Reports(setting string) bool {
+	return slices.ContainsFunc(parsedUnder, func(name string) bool {
+		return strings.EqualFold(name, setting) && c.pg.ParameterStatus(name) != ""
+	})
+}
+
+// Completed follows a command that the server has completed: the word of its tag and, for one of the
+// caller's, its statement.
+func (c *Conn) Completed(word string, st *Statement) { c.Statements.completed(word, st) }
+
+// Ready follows a ReadyForQuery.
+func (c *Conn) Ready(status byte) {
+	c.Tx = status
+	c.Statements.ready(status)
 }
 
 // cancelTimeout bounds a request to cancel: it has a connection of its own to make.

@@ -72,7 +72,7 @@ func (p *Pool) dial(ctx context.Context) (*Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Conn{pool: p, pg: pg, Tx: 'I', Fresh: true, Statements: newStatements(), created: Now()}
+	c := &Conn{pool: p, pg: pg, Tx: 'I', Fresh: true, Statements: newStatements(millis(p.config.StatementAgeMS)), created: Now()}
 	switch nc := pg.Conn().(type) {
 	case *tls.Conn:
 		c.tls = nc

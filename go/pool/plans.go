@@ -1,6 +1,7 @@
 package pool
 
 import (
+	"encoding/binary"
 	"sync"
 	"sync/atomic"
 )
@@ -20,13 +21,17 @@ type plans struct {
 // a number of that one must not mean something in its successor.
 var lastPlan atomic.Uint64
 
-type planKey struct{ sql, description string }
+type planKey struct{ sql, declared, description string }
 
-// PlanID is the number of sql with this description.
-func (p *Pool) PlanID(sql string, description []byte) uint64 {
+// PlanID is the number of a statement's text, declared types and description.
+func (p *Pool) PlanID(st *Statement) uint64 {
+	var declared []byte
+	for _, oid := range st.Declared {
+		declared = binary.NativeEndian.AppendUint32(declared, oid)
+	}
+	key := planKey{st.SQL, string(declared), string(st.Description)}
 	p.plans.mu.Lock()
 	defer p.plans.mu.Unlock()
-	key := planKey{sql, string(description)}
 	if id, ok := p.plans.ids[key]; ok {
 		return id
 	}

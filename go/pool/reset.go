@@ -31,7 +31,7 @@ func (c *Conn) Prepare(dst []byte, sql string) ([]byte, string) {
 	if c.Cache != CacheNamed {
 		return dst, ""
 	}
-	if st := c.Statements.Get(sql); st != nil {
+	if st := c.Statements.Get(sql, nil); st != nil {
 		return dst, st.Name
 	}
 	name := c.Statements.NewName()
@@ -46,8 +46,10 @@ func (c *Conn) AppendReset(dst []byte, rollback, clean bool) []byte {
 	text := ""
 	if rollback {
 		text = "ROLLBACK;"
+		c.Statements.rolledBack()
 	}
 	if clean {
+		c.Statements.reset()
 		c.Unreset = false
 		text += resetSQL
 		if c.Reauthorized() {
@@ -100,5 +102,6 @@ func (c *Conn) AppendUndo(dst []byte) ([]byte, int) {
 		}
 	}
 	c.Unreset = false
+	kept.reset()
 	return append(dst, kept.Undo...), len(undoCommands)
 }

@@ -1,27 +1,48 @@
 package pool
 
-import "strconv"
+import (
+	"slices"
+	"strconv"
+	"time"
 
-// statementCacheSize is the number of statements a connection keeps prepared.
-const statementCacheSize = 256
+	"hypern/go/sqltext"
+)
+
+const (
+	// statementCacheSize is the number of statements a connection keeps prepared.
+	statementCacheSize = 256
+	// variantsMax is how many of them may have the same text, parsed for different declared types.
+	variantsMax = 8
+)
 
 // Statement is one SQL text as one connection knows it: descriptions differ between connections
 // (search_path and role change them), so it is never shared.
 type Statement struct {
-	SQL  string
-	Name string   // "" when it is not kept on the server
-	OIDs []uint32 // types of the parameters
+	SQL      string
+	Declared []uint32 // types declared for the parameters, 0 where the server infers; nil: all inferred
+	Name     string   // "" when it is not kept on the server, and parsed each time
+	OIDs     []uint32 // types of the parameters
 	// Plan identifies the description within the pool: equal descriptions have equal numbers.
 	Plan        uint64
 	Description []byte // as WANT_ENCODE carries it, without the time zone
+	// Effect is what the text tells about reuse.
+	Effect sqltext.Effect
+
+	parsed Moment // 0: a command of the core's own, which any settings and schema leave as it is
+	place  place
+	schema uint32
 
 	newer, older *Statement
+	next         *Statement // of the same text and place, for other declared types
 }
 
 // Columns is the body of the RowDescription in the description; empty when there are no columns.
 func (st *Statement) Columns() []byte {
 	lengths := 2 * 4 // of the two parts
-	return st.Description[lengths+2+4*len(st.OIDs):]
+	if start := lengths + 2 + 4*len(st.OIDs); start <= len(st.Description) {
+		return st.Description[start:]
+	}
+	return nil
 }
 
 // Statements is a connection's cache, least recently used out first. The connection's holder owns it.
@@ -30,31 +51,71 @@ type Statements struct {
 	// before they are.
 	Undo []byte
 
+	env    Environment
+	maxAge time.Duration // how long a statement is reused after it was parsed; 0: no limit
+	// bySQL has the statements of the present place: room's value for it.
 	bySQL  map[string]*Statement
+	at     place
+	rooms  map[place]map[string]*Statement
+	count  int
 	root   Statement // root.older is the newest, root.newer the oldest
 	prefix string    // of the names
 	next   int
 	drop   []string // names evicted, to be closed on the server with the next write
 }
 
-func newStatements() *Statements {
-	s := &Statements{bySQL: make(map[string]*Statement), prefix: "hypern_"}
-	s.root.newer, s.root.older = &s.root, &s.root
+func newStatements(maxAge time.Duration) *Statements {
+	s := &Statements{prefix: "hypern_", maxAge: maxAge}
+	s.empty()
 	return s
 }
 
-// Get returns the statement for sql, or nil. sql may be a view of memory that is not Go's. The newest,
-// which a step asks for more than once, is found without the map.
-func (s *Statements) Get(sql string) *Statement {
-	if newest := s.root.older; newest != &s.root && newest.SQL == sql {
-		return newest
+func (s *Statements) empty() {
+	s.bySQL = make(map[string]*Statement)
+	s.rooms = map[place]map[string]*Statement{s.at: s.bySQL}
+	s.count = 0
+	s.root.newer, s.root.older = &s.root, &s.root
+}
+
+// Get returns the statement for sql, parsed for these declared types in the present environment, or
+// nil. sql may be a view of memory that is not Go's. The newest, which a step asks for more than
+// once, is found without the map.
+func (s *Statements) Get(sql string, declared []uint32) *Statement {
+	newest := s.root.older
+	if newest == &s.root || newest.SQL != sql || newest.place != s.at || !slices.Equal(newest.Declared, declared) {
+		newest = s.bySQL[sql]
+		for newest != nil && !slices.Equal(newest.Declared, declared) {
+			newest = newest.next
+		}
+		if newest == nil {
+			return nil
+		}
+		if s.root.older != newest {
+			s.unlink(newest)
+			s.link(newest)
+		}
 	}
-	st := s.bySQL[sql]
-	if st != nil && s.root.older != st {
-		s.unlink(st)
-		s.link(st)
+	if newest.parsed != 0 && newest.schema != s.env.schema {
+		s.Forget(newest)
+		return nil
 	}
-	return st
+	return newest
+}
+
+// Expired tells whether st was parsed so long ago that another connection's change of the schema is to
+// be looked for.
+func (s *Statements) Expired(st *Statement, now Moment) bool {
+	return s.maxAge > 0 && st.parsed != 0 && now.Sub(st.parsed) >= s.maxAge
+}
+
+// Unchanged tells whether a statement would be parsed now as it was.
+func (s *Statements) Unchanged(st *Statement) bool {
+	return st.place == s.at && st.schema == s.env.schema
+}
+
+// Parsing notes on a statement that is about to be parsed what it is parsed under.
+func (s *Statements) Parsing(st *Statement, now Moment) {
+	st.parsed, st.place, st.schema = now, s.at, s.env.schema
 }
 
 // NewName is a name no statement of this connection has had.
@@ -63,35 +124,71 @@ func (s *Statements) NewName() string {
 	return s.prefix + strconv.Itoa(s.next)
 }
 
-// Put keeps st, and evicts the oldest beyond the cache's size.
+// Put keeps st where it was parsed, and evicts the oldest beyond the cache's size.
 func (s *Statements) Put(st *Statement) {
-	if old := s.bySQL[st.SQL]; old != nil {
-		s.Forget(old)
+	if st.parsed == 0 {
+		st.place = s.at
 	}
-	s.bySQL[st.SQL] = st
+	variants := 1
+	for old := s.rooms[st.place][st.SQL]; old != nil; {
+		next := old.next
+		if slices.Equal(old.Declared, st.Declared) {
+			s.Forget(old)
+		} else if variants++; variants > variantsMax {
+			s.Forget(old)
+		}
+		old = next
+	}
+	room := s.room(st.place)
+	st.next = room[st.SQL]
+	room[st.SQL] = st
 	s.link(st)
-	if len(s.bySQL) > statementCacheSize {
+	if s.count++; s.count > statementCacheSize {
 		s.Forget(s.root.newer)
 	}
 }
 
 // Forget drops st from the cache; the server is told with the next write.
 func (s *Statements) Forget(st *Statement) {
-	if s.bySQL[st.SQL] != st {
-		return
+	if st.newer == nil {
+		return // it is not in the cache
 	}
-	delete(s.bySQL, st.SQL)
+	room := s.rooms[st.place]
+	if head := room[st.SQL]; head != st {
+		for head.next != st {
+			head = head.next
+		}
+		head.next = st.next
+	} else if st.next != nil {
+		room[st.SQL] = st.next
+	} else if delete(room, st.SQL); len(room) == 0 && st.place != s.at {
+		delete(s.rooms, st.place)
+	}
+	st.next = nil
 	s.unlink(st)
+	s.count--
 	if st.Name != "" {
 		s.drop = append(s.drop, st.Name)
 	}
 }
 
+// ForgetAll drops all statements from the cache, some of which the server may not have any more.
+func (s *Statements) ForgetAll() {
+	for s.root.older != &s.root {
+		s.Forget(s.root.older)
+	}
+	s.Undo = nil
+}
+
 // Clear forgets everything: the server has dropped all prepared statements.
 func (s *Statements) Clear() {
 	s.Undo = nil
-	clear(s.bySQL)
-	s.root.newer, s.root.older = &s.root, &s.root
+	for st := s.root.older; st != &s.root; {
+		older := st.older
+		st.newer, st.older, st.next = nil, nil, nil
+		st = older
+	}
+	s.empty()
 	s.drop = s.drop[:0]
 }
 
@@ -103,6 +200,55 @@ func (s *Statements) TakeDropped() []string {
 	names := s.drop
 	s.drop = nil
 	return names
+}
+
+// Events of the environment, each followed by a move to the statements of its place.
+
+func (s *Statements) completed(word string, st *Statement) {
+	s.env.Completed(word, st)
+	s.move()
+}
+
+func (s *Statements) ready(status byte) {
+	s.env.ready(status)
+	s.move()
+}
+
+func (s *Statements) reported(name string) {
+	s.env.reports(name)
+	s.move()
+}
+
+func (s *Statements) rolledBack() {
+	s.env.rolledBack()
+	s.move()
+}
+
+func (s *Statements) reset() {
+	s.env.reset()
+	s.move()
+}
+
+// move makes the statements of the environment's place the ones that Get finds.
+func (s *Statements) move() {
+	if s.at == s.env.place {
+		return
+	}
+	if len(s.bySQL) == 0 {
+		delete(s.rooms, s.at)
+	}
+	s.at = s.env.place
+	s.bySQL = s.room(s.at)
+}
+
+// room has the statements of a place.
+func (s *Statements) room(at place) map[string]*Statement {
+	room := s.rooms[at]
+	if room == nil {
+		room = make(map[string]*Statement)
+		s.rooms[at] = room
+	}
+	return room
 }
 
 func (s *Statements) link(st *Statement) {

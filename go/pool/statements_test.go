@@ -4,6 +4,9 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"time"
+
+	"hypern/go/sqltext"
 )
 
 func fill(s *Statements, from, to int) {
@@ -13,55 +16,55 @@ func fill(s *Statements, from, to int) {
 }
 
 func TestAStatementIsFoundUntilItIsForgotten(t *testing.T) {
-	s := newStatements()
-	if s.Get("select 1") != nil || s.TakeDropped() != nil {
+	s := newStatements(0)
+	if s.Get("select 1", nil) != nil || s.TakeDropped() != nil {
 		t.Fatal("a new cache is empty")
 	}
 	fill(s, 0, 3)
-	st := s.Get("select 1")
+	st := s.Get("select 1", nil)
 	if st == nil || st.Name != "hypern_2" {
 		t.Fatalf("%+v", st)
 	}
 	s.Forget(st)
 	s.Forget(st) // twice is once
-	if s.Get("select 1") != nil || !slices.Equal(s.TakeDropped(), []string{"hypern_2"}) || s.TakeDropped() != nil {
+	if s.Get("select 1", nil) != nil || !slices.Equal(s.TakeDropped(), []string{"hypern_2"}) || s.TakeDropped() != nil {
 		t.Error("a forgotten statement is dropped on the server once")
 	}
-	if s.Get("select 0") == nil || s.Get("select 2") == nil {
+	if s.Get("select 0", nil) == nil || s.Get("select 2", nil) == nil {
 		t.Error("its neighbours are still there")
 	}
 }
 
 func TestTheNewestStatementIsFoundAsAnyOther(t *testing.T) {
-	s := newStatements()
-	if s.Get("") != nil {
+	s := newStatements(0)
+	if s.Get("", nil) != nil {
 		t.Fatal("the end of the list is no statement")
 	}
 	fill(s, 0, 2)
 	for _, sql := range []string{"select 1", "select 1", "select 0", "select 0", "select 1"} {
-		if st := s.Get(sql); st == nil || st.SQL != sql || s.root.older != st {
+		if st := s.Get(sql, nil); st == nil || st.SQL != sql || s.root.older != st {
 			t.Fatalf("%s: %+v", sql, st)
 		}
 	}
-	s.Forget(s.Get("select 1"))
-	if s.Get("select 1") != nil || s.Get("select 0") == nil {
+	s.Forget(s.Get("select 1", nil))
+	if s.Get("select 1", nil) != nil || s.Get("select 0", nil) == nil {
 		t.Error("the newest was forgotten, and no other")
 	}
 	s.Clear()
-	if s.Get("select 0") != nil {
+	if s.Get("select 0", nil) != nil {
 		t.Error("all are forgotten")
 	}
 }
 
 func TestTheLeastRecentlyUsedStatementIsEvicted(t *testing.T) {
-	s := newStatements()
+	s := newStatements(0)
 	fill(s, 0, statementCacheSize)
-	s.Get("select 0")
+	s.Get("select 0", nil)
 	fill(s, statementCacheSize, statementCacheSize+2)
-	if s.Get("select 0") == nil {
+	if s.Get("select 0", nil) == nil {
 		t.Error("it was used just now")
 	}
-	if s.Get("select 1") != nil || s.Get("select 2") != nil {
+	if s.Get("select 1", nil) != nil || s.Get("select 2", nil) != nil {
 		t.Error("the two oldest go")
 	}
 	if got := s.TakeDropped(); !slices.Equal(got, []string{"hypern_2", "hypern_3"}) {
@@ -73,10 +76,10 @@ func TestTheLeastRecentlyUsedStatementIsEvicted(t *testing.T) {
 }
 
 func TestPuttingAStatementAgainReplacesIt(t *testing.T) {
-	s := newStatements()
+	s := newStatements(0)
 	fill(s, 0, 2)
 	fill(s, 0, 1)
-	if got := s.Get("select 0"); got.Name != "hypern_3" {
+	if got := s.Get("select 0", nil); got.Name != "hypern_3" {
 		t.Errorf("%+v", got)
 	}
 	if got := s.TakeDropped(); !slices.Equal(got, []string{"hypern_1"}) {
@@ -85,18 +88,18 @@ func TestPuttingAStatementAgainReplacesIt(t *testing.T) {
 }
 
 func TestForgettingAReplacedStatementLeavesItsSuccessor(t *testing.T) {
-	s := newStatements()
+	s := newStatements(0)
 	fill(s, 0, 1)
-	old := s.Get("select 0")
+	old := s.Get("select 0", nil)
 	fill(s, 0, 1)
 	s.Forget(old)
-	if s.Get("select 0") == nil {
+	if s.Get("select 0", nil) == nil {
 		t.Error("the successor is gone")
 	}
 }
 
 func TestAStatementWithoutANameIsNotClosedOnTheServer(t *testing.T) {
-	s := newStatements()
+	s := newStatements(0)
 	st := &Statement{SQL: "select 1"}
 	s.Put(st)
 	s.Forget(st)
@@ -106,11 +109,11 @@ func TestAStatementWithoutANameIsNotClosedOnTheServer(t *testing.T) {
 }
 
 func TestClearForgetsAllAndNeverUsesANameAgain(t *testing.T) {
-	s := newStatements()
+	s := newStatements(0)
 	fill(s, 0, 3)
-	s.Forget(s.Get("select 2"))
+	s.Forget(s.Get("select 2", nil))
 	s.Clear()
-	if s.Get("select 0") != nil || len(s.TakeDropped()) != 0 {
+	if s.Get("select 0", nil) != nil || len(s.TakeDropped()) != 0 {
 		t.Error("something is left")
 	}
 	fill(s, 0, statementCacheSize+1)
@@ -119,19 +122,22 @@ func TestClearForgetsAllAndNeverUsesANameAgain(t *testing.T) {
 	}
 }
 
-func TestPlansAreNumberedBySQLAndDescription(t *testing.T) {
+func TestPlansAreNumberedBySQLDeclaredTypesAndDescription(t *testing.T) {
 	p := &Pool{}
-	a := p.PlanID("select 1", []byte("int"))
-	if a == 0 || p.PlanID("select 1", []byte("int")) != a {
+	number := func(sql, description string, declared ...uint32) uint64 {
+		return p.PlanID(&Statement{SQL: sql, Declared: declared, Description: []byte(description)})
+	}
+	a := number("select 1", "int")
+	if a == 0 || number("select 1", "int") != a {
 		t.Error("equal descriptions have equal numbers, and none is 0")
 	}
-	if p.PlanID("select 1", []byte("text")) == a || p.PlanID("select 2", []byte("int")) == a {
+	if number("select 1", "text") == a || number("select 2", "int") == a || number("select 1", "int", 23) == a {
 		t.Error("different ones have different numbers")
 	}
 	for i := range plansMax {
-		p.PlanID(fmt.Sprint(i), nil)
+		number(fmt.Sprint(i), "")
 	}
-	if p.PlanID("select 1", []byte("int")) == a {
+	if number("select 1", "int") == a {
 		t.Error("an old number has come back")
 	}
 }
@@ -140,5 +146,83 @@ func TestColumnsAreTheSecondPartOfADescription(t *testing.T) {
 	st := &Statement{OIDs: []uint32{23}, Description: []byte("\x06\x00\x00\x00\x00\x01\x00\x00\x00\x17\x03\x00\x00\x00abc")}
 	if got := string(st.Columns()); got != "abc" {
 		t.Errorf("%q", got)
+	}
+}
+
+func TestAStatementIsFoundOnlyInTheEnvironmentItWasParsedIn(t *testing.T) {
+	s := newStatements(0)
+	set := &Statement{SQL: "SET search_path TO a", Description: make([]byte, 10), Effect: sqltext.Examine("SET search_path TO a", nil)}
+	parse := func(name string) {
+		st := &Statement{SQL: "select 1", Name: name, Plan: 1}
+		s.Parsing(st, 1)
+		s.Put(st)
+	}
+	found := func() string {
+		if st := s.Get("select 1", nil); st != nil {
+			return st.Name
+		}
+		return ""
+	}
+	parse("base")
+	s.completed("SET", set)
+	if found() != "" {
+		t.Fatal("it was parsed under other settings")
+	}
+	parse("a")
+	s.reset()
+	if found() != "base" {
+		t.Fatal("a reset brings back what was parsed before")
+	}
+	s.completed("SET", set)
+	if found() != "a" {
+		t.Fatal("settings that have a name are recognised")
+	}
+	s.completed("CREATE TABLE", set)
+	if found() != "" || !slices.Equal(s.TakeDropped(), []string{"a"}) {
+		t.Fatal("the schema has changed since")
+	}
+	s.reset()
+	if found() != "" || s.count != 0 || len(s.rooms) != 1 {
+		t.Fatalf("nothing is left: %d, %v", s.count, s.rooms)
+	}
+}
+
+func TestStatementsAreKeptByDeclaredTypes(t *testing.T) {
+	s := newStatements(0)
+	put := func(name string, declared ...uint32) {
+		st := &Statement{SQL: "select $1", Name: name, Declared: declared, Plan: 1}
+		s.Parsing(st, 1)
+		s.Put(st)
+	}
+	put("none")
+	for i := range variantsMax {
+		put(fmt.Sprint("v", i), uint32(i))
+	}
+	if got := s.TakeDropped(); !slices.Equal(got, []string{"none"}) {
+		t.Errorf("dropped %v: a text has at most %d variants", got, variantsMax)
+	}
+	for i := range variantsMax {
+		if st := s.Get("select $1", []uint32{uint32(i)}); st == nil || st.Name != fmt.Sprint("v", i) {
+			t.Errorf("%d: %+v", i, st)
+		}
+	}
+	put("again", 3)
+	if st := s.Get("select $1", []uint32{3}); st == nil || st.Name != "again" || s.count != variantsMax {
+		t.Errorf("%+v of %d", st, s.count)
+	}
+}
+
+func TestAStatementExpires(t *testing.T) {
+	s := newStatements(time.Second)
+	st := &Statement{SQL: "select 1"}
+	s.Parsing(st, 1)
+	if s.Expired(st, 1) || !s.Expired(st, Moment(1).Add(time.Second)) {
+		t.Error("it expires after a second")
+	}
+	if s.maxAge = 0; s.Expired(st, Moment(1).Add(time.Hour)) {
+		t.Error("without a limit it does not expire")
+	}
+	if own := (&Statement{SQL: "BEGIN"}); s.Expired(own, Moment(1).Add(time.Hour)) {
+		t.Error("a command of the core's own does not expire")
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"hypern/go/abi"
+	"hypern/go/pool"
 	"hypern/go/wire"
 )
 
@@ -31,8 +32,15 @@ type answer struct {
 	data      [][]string
 }
 
-// read takes in the control frames of a step. Views of ctl are cloned where they are kept.
-func (a *answer) read(ctl []byte, raw bool, parameter func([]byte)) error {
+// listener is who follows what the answer says about the connection.
+type listener interface {
+	TakeParameter(body []byte)
+	Completed(word string, st *pool.Statement)
+}
+
+// read takes in the control frames of a step: of the caller's statement st, or nil. Views of ctl are
+// cloned where they are kept.
+func (a *answer) read(ctl []byte, raw bool, st *pool.Statement, conn listener) error {
 	for len(ctl) > 0 {
 		f, rest, ok, err := wire.Next(ctl)
 		if err != nil || !ok {
@@ -45,6 +53,7 @@ func (a *answer) read(ctl []byte, raw bool, parameter func([]byte)) error {
 			a.commands++
 			a.rows += tag.Rows
 			a.last, a.tagRows = tag.Word, tag.Rows
+			conn.Completed(tag.Word, st)
 			switch tag.Word {
 			case "PREPARE":
 				a.prepared = true
@@ -63,6 +72,7 @@ func (a *answer) read(ctl []byte, raw bool, parameter func([]byte)) error {
 			a.empty = true
 		case 's':
 			a.suspended = true
+			conn.Completed("", st) // it has run, though not to its end
 		case '2':
 			a.binds++
 		case 'E':
@@ -75,7 +85,7 @@ func (a *answer) read(ctl []byte, raw bool, parameter func([]byte)) error {
 			}
 			a.status = f.Body[0]
 		case 'S':
-			parameter(f.Body)
+			conn.TakeParameter(f.Body)
 		case 't':
 			a.params = append([]byte{}, f.Body...)
 		case 'T':

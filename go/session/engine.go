@@ -201,9 +201,11 @@ func (s *Session) acquireLeft() int64 {
 
 // travels tells whether the statement can be sent to conn at once, without asking C or the server.
 func (s *Session) travels(c *Call, conn *pool.Conn) bool {
-	st := conn.Statements.Get(s.op.sql)
-	return s.op.op == abi.OpStatement && st != nil && st.Plan != 0 && st.Plan == s.op.guess && !s.op.reparse &&
-		!s.op.cancelled && c.BodyLen <= wire.MaxFrame
+	if s.op.op != abi.OpStatement || s.op.reparse || s.op.cancelled || c.BodyLen > wire.MaxFrame {
+		return false
+	}
+	st := s.known(conn)
+	return st != nil && st.Plan == s.op.guess
 }
 
 // mustReset tells whether a connection that was passed on unreset needs its reset by itself: what comes

@@ -95,9 +95,9 @@ func (s *Session) receive(c *Call, raw bool) string {
 		}
 	}
 	got.binds += int(c.Binds)
-	err := got.read(ctl, raw, s.conn.TakeParameter)
+	err := got.read(ctl, raw, s.running(), s.conn)
 	if got.status != 0 {
-		s.conn.Tx = got.status
+		s.conn.Ready(got.status)
 	}
 	switch {
 	case err != nil:
@@ -117,6 +117,17 @@ func (s *Session) receive(c *Call, raw bool) string {
 		s.conn.Unread(c.Extra)
 	}
 	return ""
+}
+
+// running is the caller's statement that the server is running, or nil.
+func (s *Session) running() *pool.Statement {
+	switch {
+	case s.op.phase != phaseExecute && s.op.phase != phaseRows:
+		return nil
+	case s.op.statement == nil && s.stream != nil:
+		return s.stream.statement
+	}
+	return s.op.statement
 }
 
 // refuseCopy ends a COPY that came through a statement call.

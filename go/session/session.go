@@ -79,6 +79,7 @@ type operation struct {
 	waiter    *pool.Waiter
 	event     *pool.Event // phaseCancel: set when the request to cancel is over
 	statement *pool.Statement
+	declared  []uint32 // the types declared for the parameters; nil: the server infers all
 	guess     uint64
 	until     pool.Moment // when the wait for a connection ends; 0 before it begins
 	settled   pool.Moment // when the wait for this connection's answers ends; 0 before it begins

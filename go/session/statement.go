@@ -6,23 +6,29 @@ import (
 
 	"hypern/go/abi"
 	"hypern/go/pool"
+	"hypern/go/sqltext"
 	"hypern/go/wire"
 )
 
 // statement decides how the SQL of the operation is sent: at once if the connection knows it and C
 // has encoded for what it knows; else C encodes for it; else the server describes it first.
 func (s *Session) statement(c *Call) {
-	st := s.conn.Statements.Get(s.op.sql)
-	if st != nil && (s.op.reparse || st.Plan == 0) { // Plan 0: a command of our own, never described
-		s.conn.Statements.Forget(st)
-		st = nil
-	}
-	if st == nil {
+	st := s.known(s.conn)
+	if st == nil || s.op.reparse {
 		s.describe(c)
 		return
 	}
 	s.op.statement, s.op.sql = st, st.SQL
 	s.encodeOrExecute(c)
+}
+
+// known is the operation's statement as conn has it in its cache, nil if the server has to parse it.
+func (s *Session) known(conn *pool.Conn) *pool.Statement {
+	st := conn.Statements.Get(s.op.sql, s.op.declared)
+	if st == nil || st.Plan == 0 || conn.Statements.Expired(st, pool.Now()) { // Plan 0: a command of our own, never described
+		return nil
+	}
+	return st
 }
 
 // encodeOrExecute asks C for the parameters unless it has encoded them for this very description.
@@ -48,13 +54,17 @@ func (s *Session) describe(c *Call) {
 		return
 	}
 	s.remember(sql)
-	st := &pool.Statement{SQL: sql}
-	if s.conn.Cache == pool.CacheNamed {
+	if old := s.conn.Statements.Get(sql, s.op.declared); old != nil {
+		s.conn.Statements.Forget(old)
+	}
+	st := &pool.Statement{SQL: sql, Declared: s.op.declared, Effect: sqltext.Examine(sql, s.conn.Reports)}
+	if s.conn.Cache == pool.CacheNamed && !st.Effect.Volatile {
 		st.Name = s.conn.Statements.NewName()
 	}
+	s.conn.Statements.Parsing(st, pool.Now())
 	s.op.sql, s.op.statement, s.op.fresh = sql, st, true
 	c.Head = s.sendOwed(c.Head)
-	c.Head = wire.AppendParse(c.Head, st.Name, sql, nil)
+	c.Head = wire.AppendParse(c.Head, st.Name, sql, st.Declared)
 	c.Head = wire.AppendDescribe(c.Head, 'S', st.Name)
 	c.Head = wire.AppendSync(c.Head)
 	s.beginIO(phaseDescribe)
@@ -120,7 +130,7 @@ func (s *Session) described(c *Call) {
 	d = append(d, got.params...)
 	d = binary.NativeEndian.AppendUint32(d, uint32(len(got.columns)))
 	st.Description = append(d, got.columns...)
-	st.Plan = s.pool.PlanID(st.SQL, st.Description)
+	st.Plan = s.pool.PlanID(st)
 	if s.conn.Cache != pool.CacheOff {
 		s.conn.Statements.Put(st)
 	}
@@ -152,12 +162,13 @@ func (s *Session) execute(c *Call) {
 	if s.op.op == abi.OpStream {
 		c.Head, portal = s.openStream(c.Head)
 	}
-	if s.conn.Cache != pool.CacheNamed {
-		// Behind a pooler the server that described is not the one that runs it.
+	if st.Name == "" {
+		// Behind a pooler the server that described is not the one that runs it; and a volatile
+		// literal has the value of the moment it is parsed.
 		c.Head = wire.AppendParse(c.Head, "", st.SQL, st.OIDs)
 	}
 	c.Head = wire.AppendBindHead(c.Head, portal, st.Name, c.BodyLen)
-	if s.conn.Cache != pool.CacheNamed {
+	if st.Name == "" {
 		c.Tail = wire.AppendDescribe(c.Tail, 'P', portal)
 	}
 	c.Tail = wire.AppendSync(wire.AppendExecuteChunk(c.Tail, portal, s.op.chunk))
@@ -258,7 +269,10 @@ func (s *Session) stale() bool {
 	got, st := &s.op.got, s.op.statement
 	stale := !s.op.fresh && got.fault.Kind == "" && got.fault.SQLState != wire.StateQueryCanceled &&
 		(got.binds <= s.op.prefix || got.fault.SQLState == wire.StateFeatureNotSupported)
-	if st != nil && (stale || s.op.fresh) {
+	switch {
+	case got.fault.SQLState == wire.StateUndefinedStatement:
+		s.conn.Statements.ForgetAll() // a DEALLOCATE ALL inside a function shows in nothing else
+	case st != nil && (stale || s.op.fresh):
 		s.conn.Statements.Forget(st) // inside a transaction too: its next run is to find it new
 	}
 	if !stale || st == nil || s.op.retried || s.op.inside || got.binds > s.op.prefix {

@@ -5,15 +5,16 @@ import (
 	"strconv"
 
 	"hypern/go/abi"
+	"hypern/go/pool"
 	"hypern/go/wire"
 )
 
 // stream is a result that is received in chunks, through a portal of the server's. A portal lives in a
 // transaction: outside one the stream has its own, which the session's state does not show.
 type stream struct {
-	number uint64
-	sql    string
-	own    bool
+	number    uint64
+	statement *pool.Statement
+	own       bool
 }
 
 func (st *stream) portal() string { return "hypern_" + strconv.FormatUint(st.number, 10) }
@@ -25,7 +26,7 @@ func chunk(rows int64) int32 { return int32(min(max(rows, 0), math.MaxInt32)) }
 // transaction of its own.
 func (s *Session) openStream(dst []byte) ([]byte, string) {
 	s.streams++
-	s.stream = &stream{number: s.streams, sql: s.op.statement.SQL, own: !s.tx.active()}
+	s.stream = &stream{number: s.streams, statement: s.op.statement, own: !s.tx.active()}
 	if s.stream.own {
 		dst = s.appendCommand(dst, "BEGIN")
 		s.op.prefix++
@@ -37,7 +38,7 @@ func (s *Session) openStream(dst []byte) ([]byte, string) {
 func (s *Session) ofStream(c *Call) {
 	open := s.stream != nil && s.stream.number == c.Stream
 	if open {
-		s.op.sql = s.stream.sql
+		s.op.sql = s.stream.statement.SQL
 	}
 	switch {
 	case open && s.op.op == abi.OpFetch:
@@ -84,7 +85,7 @@ func (s *Session) streamed(c *Call) {
 	}
 	s.forgetStatements(got)
 	if got.fault == nil && got.empty {
-		got.fault = emptyFault(st.sql)
+		got.fault = emptyFault(st.statement.SQL)
 	}
 	if got.fault == nil && got.suspended && !c.has(abi.InCancelled) {
 		c.Stream = st.number
@@ -131,7 +132,7 @@ func (s *Session) streamEnded(c *Call) {
 		s.op.again, s.op.undo = false, nil
 		s.describe(c)
 	case fault != nil:
-		fault.SQL = s.op.ended.sql
+		fault.SQL = s.op.ended.statement.SQL
 		s.told = true
 		c.fail(fault)
 	case s.op.statement == nil && s.op.op != abi.OpFetch && s.op.op != abi.OpStreamEnd:

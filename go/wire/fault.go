@@ -30,6 +30,7 @@ const (
 	StateAdminShutdown       = "57P01"
 	StateSavepoint           = "3B001"
 	StateFeatureNotSupported = "0A000"
+	StateUndefinedStatement  = "26000"
 )
 
 // Fault is an error as data: the fields of a server's ErrorResponse, or one of the core's own kinds.

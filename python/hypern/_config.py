@@ -43,6 +43,7 @@ class PoolConfig:
     json_loads: JsonLoads | None = field(default=None, kw_only=True)
     json_dumps: JsonDumps | None = field(default=None, kw_only=True)
     slow_query_secs: float | None = field(default=None, kw_only=True)
+    statement_max_age_secs: float | None = field(default=60.0, kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,7 @@ class Settings:
     keepalive_secs: int | None
     statement_timeout_ms: int | None
     statement_cache: str
+    statement_max_age_ms: int | None
     reset: str
     infinity: str
     json_loads: JsonLoads | None
@@ -88,6 +90,7 @@ class Settings:
                 "keepalive_secs": self.keepalive_secs or 0,
                 "statement_timeout_ms": self.statement_timeout_ms or 0,
                 "statement_cache": self.statement_cache,
+                "statement_max_age_ms": self.statement_max_age_ms or 0,
                 "reset": self.reset,
             }
         ).encode()
@@ -145,6 +148,7 @@ def make_settings(alias: str, given: PoolConfig) -> Settings:
         statement_cache=_choice(
             "statement_cache", given.statement_cache, ("auto", "named", "describe", "off")
         ),
+        statement_max_age_ms=_milliseconds("statement_max_age_secs", given.statement_max_age_secs),
         reset=_choice("reset", given.reset, ("full", "transaction", "off")),
         infinity=_choice("infinity", given.infinity, ("error", "minmax")),
         json_loads=_hook("json_loads", given.json_loads),

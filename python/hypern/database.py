@@ -70,6 +70,7 @@ class Database:
         json_loads: JsonLoads | None = None,
         json_dumps: JsonDumps | None = None,
         slow_query_secs: float | None = None,
+        statement_max_age_secs: float | None = 60.0,
     ) -> None:
         """Set up a database under an alias. Connects to nothing: the first session does.
 
@@ -101,6 +102,8 @@ class Database:
             datetime's least or greatest
         json_loads, json_dumps: callables to parse and write json and jsonb; None: built in
         slow_query_secs: seconds from which a statement is logged, logger "hypern"; None: none is
+        statement_max_age_secs: seconds for which a prepared statement is reused before it is parsed
+            and described anew, since another session may have changed the schema; None: no limit
 
         Raises ConfigurationError for settings that cannot work or that differ from the alias's
         present ones. No text of it shows a password.
@@ -126,6 +129,7 @@ class Database:
                 json_loads=json_loads,
                 json_dumps=json_dumps,
                 slow_query_secs=slow_query_secs,
+                statement_max_age_secs=statement_max_age_secs,
             ),
         )
 
