@@ -42,13 +42,14 @@ type Conn struct {
 	// Owed counts ReadyForQuery frames still to come from what was sent and not waited for.
 	Owed int
 
-	pool   *Pool
-	pg     *pgconn.PgConn
-	socket *Socket
-	tls    *tls.Conn // nil on a plain connection
-	params map[string]string
-	local  bool   // the server is reached by a unix socket
-	inbuf  []byte // bytes received and not yet read as frames; empty while C does the I/O
+	pool    *Pool
+	pg      *pgconn.PgConn
+	socket  *Socket
+	tls     *tls.Conn // nil on a plain connection
+	params  map[string]string
+	local   bool   // the server is reached by a unix socket
+	foreign bool   // client_encoding is not UTF8
+	inbuf   []byte // bytes received and not yet read as frames; empty while C does the I/O
 
 	broken  bool
 	killed  atomic.Pointer[wire.Fault] // why someone else shut it down
@@ -324,6 +325,9 @@ func (c *Conn) TakeParameter(body []byte) {
 		c.params = make(map[string]string)
 	}
 	c.params[name] = value
+	if name == "client_encoding" {
+		c.foreign = value != "UTF8"
+	}
 	if slices.Contains(parsedUnder, name) {
 		c.Statements.reported(c.alterations())
 	}
@@ -352,6 +356,14 @@ func (c *Conn) Reports(setting string) bool {
 	return slices.ContainsFunc(parsedUnder, func(name string) bool {
 		return strings.EqualFold(name, setting) && c.pg.ParameterStatus(name) != ""
 	})
+}
+
+// Encoding is the present client_encoding where it is not UTF8, else "".
+func (c *Conn) Encoding() string {
+	if !c.foreign {
+		return ""
+	}
+	return c.Parameter("client_encoding")
 }
 
 // Completed follows a command that the server has completed: the word of its tag and, for one of the

@@ -32,6 +32,10 @@ func (s *Session) Step(c *Call) {
 	default:
 		s.start(c)
 	}
+	over := c.Want == abi.WantDone || c.Want == abi.WantFail
+	if over && s.restoresEncoding(c) {
+		over = false
+	}
 	if c.Want == abi.WantIO || c.Want == abi.WantRows {
 		c.FD, c.Socket = s.conn.FD, s.conn.Socket()
 		s.used = true
@@ -46,7 +50,7 @@ func (s *Session) Step(c *Call) {
 			c.IOFlags |= abi.IOLocal
 		}
 	}
-	if c.Want == abi.WantDone || c.Want == abi.WantFail {
+	if over {
 		s.end(c)
 	}
 	c.State = s.packed()
@@ -330,7 +334,7 @@ func (s *Session) resume(c *Call) {
 		}
 		c.Want, c.Count, c.Fault = s.op.outcome.want, s.op.outcome.count, s.op.outcome.fault
 	case phaseDescribe, phaseTypes, phaseExecute, phaseRows, phaseUndo, phaseStreamEnd,
-		phaseVerdict, phaseFarewell:
+		phaseVerdict, phaseFarewell, phaseEncoding:
 		s.resumeIO(c)
 	default:
 		c.fail(&wire.Fault{Kind: wire.KindInterface, Message: "no operation to continue"})

@@ -53,6 +53,8 @@ func (s *Session) resumeIO(c *Call) {
 		s.verdict(c)
 	case phaseFarewell:
 		s.leave(c)
+	case phaseEncoding:
+		s.encodingRestored(c)
 	default:
 		c.fail(&wire.Fault{Kind: wire.KindInterface, Message: "no I/O to continue"})
 	}

@@ -55,6 +55,7 @@ const (
 	phaseStreamEnd       // a stream's own transaction is being committed or rolled back
 	phaseVerdict         // COMMIT, ROLLBACK or a savepoint command is running
 	phaseFarewell        // what needs no answer is being sent before release
+	phaseEncoding        // client_encoding is being set back
 	phaseCancel          // over, but a request to cancel is still under way
 	phaseTrail           // over, but the server is in the middle of a message of its own accord
 )

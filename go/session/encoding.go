@@ -1,0 +1,39 @@
+package session
+
+import (
+	"hypern/go/abi"
+	"hypern/go/wire"
+)
+
+// restoresEncoding tells whether the operation that is about to end has changed client_encoding: all
+// text is sent and read as UTF-8, and would be stored wrong. Then it is set back first, and the
+// operation fails. In an aborted transaction the rollback sets it back.
+func (s *Session) restoresEncoding(c *Call) bool {
+	if s.conn == nil || s.conn.Encoding() == "" || s.conn.Tx == 'E' || s.stream != nil || s.op.phase == phaseNone {
+		return false
+	}
+	fault := c.Fault
+	if fault == nil {
+		fault = &wire.Fault{Kind: wire.KindNotSupported, SQL: s.op.sql, Message: "client_encoding must stay UTF8, since all text " +
+			"is sent and read as UTF-8; the change to " + s.conn.Encoding() + " was undone",
+			Hint: "Use convert_to() and convert_from() for text in another encoding."}
+	}
+	s.op.outcome = outcome{abi.WantFail, 0, fault}
+	c.Want, c.Fault = abi.WantIO, nil
+	c.Head = wire.AppendSync(s.appendCommand(c.Head[:0], "SET client_encoding TO 'UTF8'"))
+	s.op.prefix = 0
+	s.beginIO(phaseEncoding)
+	c.io(0, 1)
+	return true
+}
+
+// encodingRestored ends the operation that restoresEncoding has prolonged.
+func (s *Session) encodingRestored(c *Call) {
+	s.tx = s.tx.transition(evReady, s.op.got.status)
+	if s.op.got.fault != nil {
+		c.fail(s.lose("client_encoding could not be set back to UTF8", true))
+		return
+	}
+	s.op.phase = phaseNone
+	c.Want, c.Count, c.Fault = s.op.outcome.want, s.op.outcome.count, s.op.outcome.fault
+}
