@@ -60,6 +60,7 @@ def test_the_signature_is_the_specifications() -> None:
         "json_loads",
         "json_dumps",
         "slow_query_secs",
+        "statement_max_age_secs",
     }
 
 
@@ -81,6 +82,7 @@ def test_defaults_reach_the_core() -> None:
         "keepalive_secs": 0,
         "statement_timeout_ms": 0,
         "statement_cache": "auto",
+        "statement_max_age_ms": 60000,
         "reset": "full",
     }
 

@@ -8,11 +8,12 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import statement_scenarios
 from either import db, finalize_db, scope
 from support import wait_until
 
@@ -217,6 +218,22 @@ def test_a_result_of_another_shape_is_never_given_wrong_values(bounced: Bouncer)
                 got = session.query(sql) if changed else []
             assert got == [row]
             assert [type(v) for v in got[0].values()] == [type(v) for v in row.values()]
+
+
+@pytest.mark.parametrize(
+    "scenario", statement_scenarios.DIRECT.values(), ids=list(statement_scenarios.DIRECT)
+)
+def test_a_change_under_a_cached_statement_is_noticed(
+    bouncer: Bouncer, database: str, scenario: Callable[[], None]
+) -> None:
+    kept = statement_scenarios.DIRECT if bouncer.mode == "session" else statement_scenarios.ALL
+    if bouncer.mode == "statement" or scenario.__name__ not in kept:
+        return  # no transactions, or no session that what it sets could belong to
+    Database.close()
+    Database.configure(bouncer.url, max_size=1, acquire_timeout_secs=20)
+    Database.configure(database, max_size=1, alias="other")
+    scenario()
+    Database.close()
 
 
 def test_a_transaction_keeps_its_server(bounced: Bouncer) -> None:
