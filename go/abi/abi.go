@@ -94,8 +94,10 @@ const (
 	InCancelled = C.HN_IN_CANCELLED
 	InGuess     = C.HN_IN_GUESS
 	InKept      = C.HN_IN_KEPT
+	InDeclared  = C.HN_IN_DECLARED
 
-	Again = C.HN_AGAIN
+	Again    = C.HN_AGAIN
+	RowsGoOn = C.HN_ROWS_GO_ON
 )
 
 // Flags of hn_call.io_flags.

@@ -16,7 +16,7 @@
  * (C) holds the session's lock from the first step to DONE or FAIL. */
 #define HN_OPS(X)                                                                                  \
     X(CONTINUE, "go on with the operation under way")                                              \
-    X(STATEMENT, "run one statement: sql, plan, body")                                             \
+    X(STATEMENT, "run one statement: sql, declared, plan, body")                                             \
     X(MANY, "run one statement for many rows, atomically: sql, plan")                              \
     X(BEGIN, "open a transaction: sql is the BEGIN text, sent with the first statement")           \
     X(COMMIT, "commit the transaction")                                                            \
@@ -77,7 +77,8 @@ enum {
                         * after WANT_ROWS: a row does not fit the description */
     HN_IN_CANCELLED = 8, /* the caller has given up on the result: timeout=, interrupt, a bad row */
     HN_IN_GUESS = 16,  /* STATEMENT: body was encoded for plan; without it the core must ask ENCODE */
-    HN_IN_KEPT = 32    /* MANY: C still has every row it has sent, and can encode them anew */
+    HN_IN_KEPT = 32,   /* MANY: C still has every row it has sent, and can encode them anew */
+    HN_IN_DECLARED = 64 /* after WANT_ENCODE or WANT_ROWS: the values want other types declared */
 };
 
 /* hn_call.io_flags, with HN_WANT_IO */
@@ -110,6 +111,9 @@ enum {
 };
 
 enum { HN_AGAIN = 'r' };
+
+/* hn_call.count of a WANT_ROWS that is not the first: no row before it is asked for again. */
+enum { HN_ROWS_GO_ON = -2 };
 
 /* hypern_transport: what it answers instead of a count */
 enum { HN_IO_AGAIN = -1, HN_IO_FAILED = -2 };
@@ -170,6 +174,10 @@ typedef struct hn_call {
                            * in whose thread this step is made */
     /* in and out: the description the body is encoded for; 0: none */
     uint64_t plan;
+    /* in, STATEMENT, MANY, STREAM and with HN_IN_DECLARED: the types that the statement's parameters
+     * are declared with, 0: the server infers it. A view during the step; 0 of them: none is. */
+    const uint32_t *declared;
+    int64_t ndeclared;
     /* in and out: the number of the session's open stream. In with FETCH and STREAM_END; out with
      * DONE of STREAM and FETCH, 0 after the last row */
     uint64_t stream;
@@ -214,6 +222,9 @@ typedef struct hn_call {
  * kind HN_AGAIN takes the place of the repetitions, with their number as its body (uint32). With
  * count at or above 0 C keeps the rows until more BindCompletes than that have come: then the first
  * row was accepted. Until then CONTINUE carries HN_IN_KEPT, and another WANT_ROWS begins anew.
+ * Where a row's values want other types declared than those before it, C sends Sync in place of tail
+ * and CONTINUEs with HN_IN_DECLARED: the statement is described for those, and another WANT_ROWS,
+ * whose count is HN_ROWS_GO_ON, has C go on with that row.
  *
  * A session has one stream at most: any operation but FETCH and STREAM_END ends it first. Outside a
  * transaction a stream runs in one of its own, of which the state says nothing.

@@ -8,19 +8,20 @@ import (
 // Call is one step's input and output, as hn_call has it. Byte slices of the input are views of C
 // memory, valid during the step only.
 type Call struct {
-	Op      abi.Op
-	Flags   uint32
-	SQL     string // a view, to be cloned if kept
-	BodyLen int
-	Ctl     []byte
-	Extra   []byte
-	Sent    int64
-	Binds   int64
-	Errno   int32
-	Chunk   int64 // most rows of a stream to receive
-	Plan    uint64
-	Stream  uint64 // the open stream's number, in and out
-	Home    uint64 // who drives the operation, as hn_call has it
+	Op       abi.Op
+	Flags    uint32
+	SQL      string // a view, to be cloned if kept
+	BodyLen  int
+	Ctl      []byte
+	Extra    []byte
+	Sent     int64
+	Binds    int64
+	Errno    int32
+	Chunk    int64 // most rows of a stream to receive
+	Plan     uint64
+	Declared []uint32 // a view, to be cloned if kept
+	Stream   uint64   // the open stream's number, in and out
+	Home     uint64   // who drives the operation, as hn_call has it
 
 	Want    abi.Want
 	IOFlags uint32

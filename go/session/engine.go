@@ -2,6 +2,7 @@ package session
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -92,6 +93,9 @@ func (s *Session) closedFault() *wire.Fault {
 
 func (s *Session) start(c *Call) {
 	s.op = operation{op: c.Op, sql: c.SQL, guess: 0, reparse: c.has(abi.InReparse), chunk: chunk(c.Chunk)}
+	if len(c.Declared) > 0 {
+		s.op.declared = slices.Clone(c.Declared)
+	}
 	if c.has(abi.InGuess) {
 		s.op.guess = c.Plan
 	}
@@ -316,9 +320,12 @@ func (s *Session) resume(c *Call) {
 		}
 		s.acquire(c)
 	case phaseEncode:
-		if c.Op == abi.OpTypes {
+		switch {
+		case c.Op == abi.OpTypes:
 			s.describeTypes(c)
-		} else {
+		case c.has(abi.InDeclared):
+			s.declare(c)
+		default:
 			s.execute(c)
 		}
 	case phaseCancel:
@@ -381,7 +388,12 @@ func (s *Session) abandon(c *Call) {
 	fault := &wire.Fault{Kind: wire.KindOperational, SQLState: wire.StateQueryCanceled,
 		Message: "the operation was given up by its caller"}
 	switch s.op.phase {
-	case phaseNone, phasePassword, phaseEncode:
+	case phaseNone, phasePassword:
+	case phaseEncode:
+		if s.op.more { // a transaction of execute_many's own is open, or its savepoint
+			fault = s.lose("its operation was given up", true)
+			s.told = true
+		}
 	case phaseQueue:
 		s.op.waiter.Leave()
 	case phaseSettle:

@@ -12,26 +12,36 @@ const manySavepoint = savepointWord + "hypern_many"
 // between a savepoint and its release: all rows or none.
 func (s *Session) rows(c *Call) {
 	st := s.op.statement
-	nested := s.tx.active()
 	c.Out = s.sendOwed(c.Out)
-	if nested {
-		c.Out = s.appendCommand(c.Out, manySavepoint)
+	if !s.op.more {
+		s.op.nested = s.tx.active()
+	}
+	switch {
+	case s.op.nested:
+		if !s.op.more {
+			c.Out = s.appendCommand(c.Out, manySavepoint)
+			s.op.prefix++
+		}
 		c.Tail = s.appendCommand(c.Tail, "RELEASE "+manySavepoint)
-	} else {
+	default:
 		// COMMIT is prepared ahead of the rows: after a failing row it would never be parsed, though
 		// the cache says so.
 		var commit string
 		c.Out, commit = s.prepareCommand(c.Out, "COMMIT")
-		c.Out = s.appendCommand(c.Out, "BEGIN")
+		if !s.op.more {
+			c.Out = s.appendCommand(c.Out, "BEGIN")
+			s.op.prefix++
+		}
 		if commit == "" {
 			c.Tail = wire.AppendParse(c.Tail, "", "COMMIT", nil)
 		}
 		c.Tail = wire.AppendExecute(wire.AppendBindNothing(c.Tail, commit))
 	}
-	s.op.prefix++
-	s.op.nested = nested
 	c.Count = -1
-	if !s.op.fresh && !s.op.inside && !s.op.retried {
+	switch {
+	case s.op.more:
+		c.Count = abi.RowsGoOn
+	case !s.op.fresh && !s.op.inside && !s.op.retried:
 		c.Count = int64(s.op.prefix) // should the first row be refused, the statement may be stale
 	}
 	c.Tail = wire.AppendSync(c.Tail)
@@ -46,14 +56,23 @@ func (s *Session) rows(c *Call) {
 // rowsRan takes in the outcome of all rows.
 func (s *Session) rowsRan(c *Call) {
 	got := &s.op.got
-	s.tx = s.tx.transition(evReady, got.status)
-	if s.staleRows(c) {
+	if s.op.nested || got.status == 'I' { // a transaction of its own is no state of the session's
+		s.tx = s.tx.transition(evReady, got.status)
+	}
+	switch {
+	case s.staleRows(c):
 		s.rowsAnew(c)
+		return
+	case c.has(abi.InDeclared) && got.fault == nil && got.copying == 0 && !got.empty:
+		s.op.more, s.op.retried = true, true
+		s.op.before += got.commands - s.op.prefix
+		s.op.total += got.rows
+		s.declare(c)
 		return
 	}
 	fault := got.fault
 	if fault != nil {
-		if row := int64(got.commands - s.op.prefix); row >= 0 && (got.status != 'I' || fault.Row != nil) {
+		if row := int64(s.op.before + got.commands - s.op.prefix); row >= 0 && (got.status != 'I' || fault.Row != nil) {
 			fault.Row = &row
 		}
 		fault.SQL = s.op.sql
@@ -68,26 +87,32 @@ func (s *Session) rowsRan(c *Call) {
 	case got.empty && fault == nil:
 		c.fail(emptyFault(s.op.sql))
 	case fault == nil:
-		c.done(got.rows)
+		c.done(s.op.total + got.rows)
 	case got.status == 'I':
 		c.fail(fault)
-	case s.op.nested && got.commands < s.op.prefix:
+	case s.op.nested && got.commands < s.op.prefix && !s.op.more:
 		if s.first == nil {
 			s.first = fault
 		}
 		c.fail(fault) // the savepoint was not reached: the transaction itself is aborted
 	default:
-		s.op.undo = fault
-		if s.op.nested {
-			c.Head = s.appendCommand(c.Head, "ROLLBACK TO "+manySavepoint)
-			c.Head = s.appendCommand(c.Head, "RELEASE "+manySavepoint)
-		} else {
-			c.Head = s.appendCommand(c.Head, "ROLLBACK")
-		}
-		c.Head = wire.AppendSync(c.Head)
-		s.beginIO(phaseUndo)
-		c.io(0, 1)
+		s.undoRows(c, fault)
 	}
+}
+
+// undoRows takes all rows back, and then reports the fault.
+func (s *Session) undoRows(c *Call, fault *wire.Fault) {
+	fault.SQL = s.op.sql
+	s.op.undo = fault
+	if s.op.nested {
+		c.Head = s.appendCommand(c.Head, "ROLLBACK TO "+manySavepoint)
+		c.Head = s.appendCommand(c.Head, "RELEASE "+manySavepoint)
+	} else {
+		c.Head = s.appendCommand(c.Head, "ROLLBACK")
+	}
+	c.Head = wire.AppendSync(c.Head)
+	s.beginIO(phaseUndo)
+	c.io(0, 1)
 }
 
 // staleRows tells whether to run the rows anew, once, and forgets the statement if it may be stale:

@@ -71,6 +71,7 @@ type operation struct {
 	inside    bool // a transaction was open on the server when the operation began
 	reparse   bool
 	cancelled bool   // Cancel was called; nothing more is to be started
+	more      bool   // execute_many: rows before these have been sent, for other declared types
 	nested    bool   // execute_many inside a transaction
 	again     bool   // phaseStreamEnd: the statement was stale, run it anew
 	quiet     bool   // finalize rolled back over an error that the caller had been given
@@ -86,6 +87,8 @@ type operation struct {
 	settled   pool.Moment // when the wait for this connection's answers ends; 0 before it begins
 	prefix    int         // commands sent before the statement in this I/O
 	got       answer
+	before    int         // execute_many: how many rows were sent before these
+	total     int64       // execute_many: what they have affected
 	undo      *wire.Fault // phaseUndo, phaseStreamEnd: what to report
 	ended     *stream     // phaseStreamEnd: whose transaction it is
 	rows      int64       // phaseStreamEnd: what the last chunk held

@@ -2,6 +2,7 @@ package session
 
 import (
 	"encoding/binary"
+	"slices"
 	"strings"
 
 	"hypern/go/abi"
@@ -111,11 +112,26 @@ func (s *Session) prepareCommand(dst []byte, sql string) ([]byte, string) {
 	return s.conn.Prepare(dst, sql)
 }
 
+// declare has the statement described for the types that its values want declared.
+func (s *Session) declare(c *Call) {
+	s.op.declared = slices.Clone(c.Declared)
+	s.op.sql, s.op.guess, s.op.fresh, s.op.reparse = s.op.statement.SQL, 0, false, false
+	s.op.inside = s.tx.server != 'I'
+	s.statement(c)
+}
+
 // described takes in the server's description.
 func (s *Session) described(c *Call) {
 	got := &s.op.got
+	if s.op.more && got.fault != nil {
+		fault, row := hinted(got.fault, s.op.declared), int64(s.op.before)
+		fault.Row = &row
+		s.undoRows(c, fault)
+		return
+	}
 	s.ready(got)
 	if got.fault != nil {
+		got.fault = hinted(got.fault, s.op.declared)
 		s.statementFailed(c)
 		return
 	}
@@ -142,6 +158,9 @@ func (s *Session) execute(c *Call) {
 	st := s.op.statement
 	s.remember(st.SQL)
 	switch {
+	case s.op.cancelled && s.op.more:
+		s.undoRows(c, cancelledFault("between two rows"))
+		return
 	case s.op.cancelled:
 		c.fail(cancelledFault("before the statement was sent"))
 		return

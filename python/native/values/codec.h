@@ -8,6 +8,7 @@
 
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -16,8 +17,10 @@
 typedef struct hn_codec hn_codec;
 typedef struct hn_plan hn_plan;
 
-/* hn_encode's third answer: call again with the session's time zone. */
+/* hn_encode's other answers: call again with the session's time zone; or with a plan for other
+ * declared types, which hn_declared_types tells. */
 #define HN_NEED_TZ 1
+#define HN_NEED_DECLARED 4
 
 /* Once, when the module is made: what the converters import. 0, or -1 with an exception. */
 int hn_codec_init(void);
@@ -29,9 +32,28 @@ void hn_codec_free(hn_codec *codec);
 /* A user's own text converters for the type of this name; NULL or None for "the server's text". */
 int hn_codec_register(hn_codec *codec, const char *type_name, PyObject *loads, PyObject *dumps);
 
-/* From WANT_ENCODE's description. sql serves messages and warnings only. The codec must outlive
- * its plans. NULL with an exception. */
-hn_plan *hn_plan_new(hn_codec *codec, const uint8_t *out, size_t len, PyObject *sql);
+/* The types that a statement's parameters are declared with, 0 where the server infers it; none at
+ * all are n == 0. */
+typedef struct hn_declared {
+    uint32_t *oids;
+    size_t n, cap;
+} hn_declared;
+
+void hn_declared_clear(hn_declared *declared); /* n is 0 */
+void hn_declared_free(hn_declared *declared);
+bool hn_declared_equal(const hn_declared *a, const hn_declared *b);
+int hn_declared_copy(hn_declared *to, const hn_declared *from); /* 0 or -1 */
+
+/* From WANT_ENCODE's description, for these declared types (or NULL). sql serves messages and
+ * warnings only. The codec must outlive its plans. NULL with an exception. */
+hn_plan *hn_plan_new(hn_codec *codec, const uint8_t *out, size_t len, const hn_declared *declared,
+                     PyObject *sql);
+
+/* What params want declared, once hn_encode has answered HN_NEED_DECLARED for them: where the server
+ * takes a parameter for text because nothing says otherwise, the value's own type. 1; 0: what the
+ * plan has; -1 with an exception. */
+int hn_declared_types(const hn_plan *plan, PyObject *params, hn_declared *declared);
+const hn_declared *hn_plan_declared(const hn_plan *plan);
 
 /* Type OIDs that neither the table nor the codec knows yet, at most max of them; 0: none are left.
  * The engine asks the core for them (HN_OP_TYPES), hands the rows to hn_codec_add_types, and asks
@@ -58,7 +80,8 @@ int hn_check_params(PyObject *params);
 
 /* Append one Bind body (hypern_abi.h: "The body of a Bind"). params: NULL, None or a sequence that
  * hn_check_params accepted. 0; -1 with an exception and body->len as it was; HN_NEED_TZ when an
- * aware datetime meets `timestamp` and timezone (a str) is NULL, body->len as it was. row: the
+ * aware datetime meets `timestamp` and timezone (a str) is NULL, HN_NEED_DECLARED when a value wants
+ * a type declared that the plan has not, body->len as it was. row: the
  * zero-based row of execute_many that messages name, or -1. */
 int hn_encode(hn_plan *plan, PyObject *params, PyObject *timezone, Py_ssize_t row, hn_buf *body);
 

@@ -232,6 +232,13 @@ static int write_parameters(const hn_plan *plan, hn_encoder *encoder, PyObject *
         const hn_type *type = plan->params[i].type;
         if (write_common(type, values[i], body))
             continue;
+        if (plan->params[i].is_open && values[i] != Py_None) {
+            uint32_t own;
+            if (hn_own_type(values[i], &own) < 0)
+                return name_parameter(row, i);
+            if (own != plan->params[i].declared)
+                return HN_NEED_DECLARED;
+        }
         int answer = write_parameter(encoder, type, values[i], &f, i, body);
         if (answer < 0)
             return name_parameter(row, i);

@@ -68,7 +68,18 @@ lies:
     return hn_raise("InterfaceError", "RowDescription does not have the length it announces");
 }
 
-hn_plan *hn_plan_new(hn_codec *codec, const uint8_t *out, size_t len, PyObject *sql)
+/* Fewer parameters than are declared: the server has other ones in mind. */
+static int take_declared(hn_plan *plan, const hn_declared *declared)
+{
+    if (declared == NULL || declared->n == 0)
+        return 0;
+    for (size_t i = 0; i < declared->n && i < plan->nparams; i++)
+        plan->params[i].declared = declared->oids[i];
+    return hn_declared_copy(&plan->declared, declared);
+}
+
+hn_plan *hn_plan_new(hn_codec *codec, const uint8_t *out, size_t len, const hn_declared *declared,
+                     PyObject *sql)
 {
     hn_plan *plan = PyMem_Calloc(1, sizeof *plan);
     if (plan == NULL)
@@ -80,6 +91,7 @@ hn_plan *hn_plan_new(hn_codec *codec, const uint8_t *out, size_t len, PyObject *
     const uint8_t *at = out, *end = out + len, *part = NULL;
     size_t n = 0;
     if (next_part(&at, end, &part, &n) < 0 || read_parameters(plan, part, n) < 0 ||
+        take_declared(plan, declared) < 0 ||
         next_part(&at, end, &part, &n) < 0 || hn_plan_read_columns(plan, part, n) < 0)
         goto failed;
     if (at < end) {
@@ -181,9 +193,12 @@ int hn_plan_is_stale(const hn_plan *plan)
 int hn_plan_resolve(hn_plan *plan)
 {
     plan->generation = plan->codec->generation;
-    for (uint16_t i = 0; i < plan->nparams; i++)
-        if ((plan->params[i].type = hn_type_linked(plan->codec, plan->params[i].oid)) == NULL)
+    for (uint16_t i = 0; i < plan->nparams; i++) {
+        hn_param *param = &plan->params[i];
+        if ((param->type = hn_type_linked(plan->codec, param->oid)) == NULL)
             return -1;
+        param->is_open = param->declared != 0 || hn_is_open_type(param->type);
+    }
     for (uint16_t i = 0; i < plan->ncolumns; i++) {
         hn_column *column = &plan->columns[i];
         if ((column->type = hn_type_linked(plan->codec, column->oid)) == NULL)
@@ -211,11 +226,17 @@ void hn_plan_unref(hn_plan *plan)
     PyMem_Free(plan->params);
     hn_buf_free(&plan->parameter_formats);
     hn_buf_free(&plan->result_formats);
+    hn_declared_free(&plan->declared);
     Py_XDECREF(plan->sql);
     Py_XDECREF(plan->timezone);
     Py_XDECREF(plan->empty_row);
     hn_codec_free(plan->codec);
     PyMem_Free(plan);
+}
+
+const hn_declared *hn_plan_declared(const hn_plan *plan)
+{
+    return &plan->declared;
 }
 
 uint16_t hn_plan_nparams(const hn_plan *plan)

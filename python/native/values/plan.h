@@ -6,6 +6,8 @@
 
 typedef struct hn_param {
     uint32_t oid;
+    uint32_t declared; /* 0: inferred by the server */
+    bool is_open;      /* the server took it for text, or would have: values may declare its type */
     const hn_type *type;
 } hn_param;
 
@@ -27,6 +29,7 @@ struct hn_plan {
     hn_column *columns;
     hn_buf parameter_formats; /* all binary, and the number of parameters */
     hn_buf result_formats;
+    hn_declared declared;
     uint16_t nparams, ncolumns;
     uint8_t has_duplicates; /* two columns of one name: the last wins, NULL or not */
 };

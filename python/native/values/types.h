@@ -169,6 +169,12 @@ static inline PyObject *hn_read_value(const hn_type *type, const uint8_t *data, 
     return len < 0 ? Py_NewRef(Py_None) : type->read(type, data, (size_t)len);
 }
 
+/* The type of the literal that a value would be in SQL: of numbers, bool, date and time, uuid, and an
+ * enum's value; 0 for any other, str among them. 0 or -1. */
+int hn_own_type(PyObject *value, uint32_t *oid);
+/* Whether the server takes a parameter for this type where nothing says what it is. */
+bool hn_is_open_type(const hn_type *type);
+
 /* The digits of an int, float or Decimal as a new str. */
 PyObject *hn_number_digits(PyObject *value);
 

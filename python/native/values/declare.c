@@ -1,0 +1,169 @@
+/* The types that parameters are declared with: where the server takes a parameter for text because
+ * nothing says otherwise, the statement means what it would with the value as a literal. */
+#include "values/plan.h"
+
+#include <datetime.h>
+#include <string.h>
+
+#include "error.h"
+#include "values/python_types.h"
+
+/* OIDs of the types of literals (PostgreSQL, pg_type.dat). */
+enum {
+    OID_BOOL = 16,
+    OID_INT8 = 20,
+    OID_INT4 = 23,
+    OID_TEXT = 25,
+    OID_FLOAT8 = 701,
+    OID_BPCHAR = 1042,
+    OID_VARCHAR = 1043,
+    OID_DATE = 1082,
+    OID_TIME = 1083,
+    OID_TIMESTAMP = 1114,
+    OID_TIMESTAMPTZ = 1184,
+    OID_INTERVAL = 1186,
+    OID_TIMETZ = 1266,
+    OID_NUMERIC = 1700,
+    OID_UUID = 2950
+};
+
+int hn_declare_init(void)
+{
+    PyDateTime_IMPORT;
+    return PyDateTimeAPI == NULL ? -1 : 0;
+}
+
+void hn_declared_clear(hn_declared *declared)
+{
+    declared->n = 0;
+}
+
+void hn_declared_free(hn_declared *declared)
+{
+    PyMem_Free(declared->oids);
+    *declared = (hn_declared){0};
+}
+
+bool hn_declared_equal(const hn_declared *a, const hn_declared *b)
+{
+    return a->n == b->n && (a->n == 0 || memcmp(a->oids, b->oids, a->n * sizeof *a->oids) == 0);
+}
+
+/* Room for n, all 0. */
+static int reserve(hn_declared *declared, size_t n)
+{
+    if (n > declared->cap) {
+        uint32_t *oids = PyMem_Realloc(declared->oids, n * sizeof *oids);
+        if (oids == NULL)
+            return PyErr_NoMemory(), -1;
+        declared->oids = oids;
+        declared->cap = n;
+    }
+    if (n > 0)
+        memset(declared->oids, 0, n * sizeof *declared->oids);
+    declared->n = n;
+    return 0;
+}
+
+int hn_declared_copy(hn_declared *to, const hn_declared *from)
+{
+    if (reserve(to, from->n) < 0)
+        return -1;
+    if (from->n > 0)
+        memcpy(to->oids, from->oids, from->n * sizeof *to->oids);
+    return 0;
+}
+
+/* An integer literal is an int4, else an int8, else a numeric, by its size. */
+static uint32_t type_of_int(PyObject *value)
+{
+    int is_beyond;
+    long long n = PyLong_AsLongLongAndOverflow(value, &is_beyond);
+    if (is_beyond)
+        return OID_NUMERIC;
+    return n >= INT32_MIN && n <= INT32_MAX ? OID_INT4 : OID_INT8;
+}
+
+/* Aware as Python has it: the zone gives an offset for this moment. */
+static int type_of_datetime(PyObject *value, uint32_t *oid)
+{
+    PyObject *offset = PyObject_CallMethodNoArgs(value, hn_python.str_utcoffset);
+    if (offset == NULL)
+        return -1;
+    *oid = offset == Py_None ? OID_TIMESTAMP : OID_TIMESTAMPTZ;
+    Py_DECREF(offset);
+    return 0;
+}
+
+int hn_own_type(PyObject *value, uint32_t *oid)
+{
+    *oid = 0;
+    if (PyUnicode_Check(value))
+        return 0;
+    if (PyBool_Check(value))
+        *oid = OID_BOOL;
+    else if (PyLong_Check(value))
+        *oid = type_of_int(value);
+    else if (PyFloat_Check(value))
+        *oid = OID_FLOAT8;
+    else if (PyDateTime_Check(value))
+        return type_of_datetime(value, oid);
+    else if (PyDate_Check(value))
+        *oid = OID_DATE;
+    else if (PyTime_Check(value)) /* one whose zone has no fixed offset is for timetz to refuse */
+        *oid = PyDateTime_TIME_GET_TZINFO(value) == Py_None ? OID_TIME : OID_TIMETZ;
+    else if (PyDelta_Check(value))
+        *oid = OID_INTERVAL;
+    else if (PyObject_TypeCheck(value, (PyTypeObject *)hn_python.Decimal))
+        *oid = OID_NUMERIC;
+    else if (PyObject_TypeCheck(value, (PyTypeObject *)hn_python.UUID))
+        *oid = OID_UUID;
+    if (*oid != 0)
+        return 0;
+    PyObject *plainer = hn_plainer(value); /* an enum's value */
+    if (plainer == NULL)
+        return PyErr_Occurred() ? -1 : 0;
+    int is_enum = PyObject_IsInstance(plainer, hn_python.Enum);
+    int rc = is_enum == 0 ? hn_own_type(plainer, oid) : is_enum < 0 ? -1 : 0;
+    Py_DECREF(plainer);
+    return rc;
+}
+
+bool hn_is_open_type(const hn_type *type)
+{
+    return type->dumps == NULL &&
+           (type->oid == OID_TEXT || type->oid == OID_VARCHAR || type->oid == OID_BPCHAR);
+}
+
+int hn_declared_types(const hn_plan *plan, PyObject *params, hn_declared *declared)
+{
+    /* A copy unless it is a tuple: what a value's class does may change a list under us. */
+    PyObject *values = PySequence_Tuple(params);
+    if (values == NULL || reserve(declared, plan->nparams) < 0) {
+        Py_XDECREF(values);
+        return -1;
+    }
+    int rc = 0;
+    bool is_any = false;
+    if (PyTuple_GET_SIZE(values) != plan->nparams)
+        goto done; /* which hn_encode refuses */
+    for (uint16_t i = 0; i < plan->nparams; i++) {
+        PyObject *value = PyTuple_GET_ITEM(values, i);
+        const hn_param *param = &plan->params[i];
+        if (!param->is_open)
+            continue;
+        if (value == Py_None) /* NULL fits any */
+            declared->oids[i] = param->declared;
+        else if (hn_own_type(value, &declared->oids[i]) < 0) {
+            rc = -1;
+            goto done;
+        }
+        is_any = is_any || declared->oids[i] != 0;
+    }
+    if (!is_any)
+        hn_declared_clear(declared);
+    rc = !hn_declared_equal(declared, &plan->declared);
+done:
+    Py_DECREF(values);
+    return rc;
+}
