@@ -6,15 +6,24 @@ import (
 	"sync/atomic"
 )
 
-// plansMax bounds the memory for descriptions; beyond it numbering goes on with an empty table, so
-// that an old number never comes to mean something else.
-const plansMax = 8192
+const (
+	// plansBytes bounds what the numbered texts and descriptions of a pool take. The oldest go first,
+	// and their numbers never come back.
+	plansBytes = 4 << 20
+	// planBytes is the longest text and description that is numbered for more than one use: C keeps
+	// no longer ones either.
+	planBytes = 64 << 10
+	// planOverhead is what an entry takes besides its text and description.
+	planOverhead = 128
+)
 
 // plans numbers statement descriptions: equal SQL with equal description has an equal number on
 // every connection of the pool, so that C encodes without asking.
 type plans struct {
-	mu  sync.Mutex
-	ids map[planKey]uint64
+	mu    sync.Mutex
+	ids   map[planKey]uint64
+	order []planKey // oldest first
+	bytes int
 }
 
 // lastPlan is shared by all pools: C's knowledge of an alias may outlive a pool that was closed, and
@@ -23,8 +32,13 @@ var lastPlan atomic.Uint64
 
 type planKey struct{ sql, declared, description string }
 
+func (k planKey) bytes() int { return len(k.sql) + len(k.declared) + len(k.description) + planOverhead }
+
 // PlanID is the number of a statement's text, declared types and description.
 func (p *Pool) PlanID(st *Statement) uint64 {
+	if len(st.SQL)+len(st.Description) > planBytes {
+		return lastPlan.Add(1)
+	}
 	var declared []byte
 	for _, oid := range st.Declared {
 		declared = binary.NativeEndian.AppendUint32(declared, oid)
@@ -32,13 +46,33 @@ func (p *Pool) PlanID(st *Statement) uint64 {
 	key := planKey{st.SQL, string(declared), string(st.Description)}
 	p.plans.mu.Lock()
 	defer p.plans.mu.Unlock()
-	if id, ok := p.plans.ids[key]; ok {
+	return p.plans.number(key)
+}
+
+// number: called with mu held.
+func (p *plans) number(key planKey) uint64 {
+	if id, ok := p.ids[key]; ok {
 		return id
 	}
-	if p.plans.ids == nil || len(p.plans.ids) >= plansMax {
-		p.plans.ids = make(map[planKey]uint64)
+	if p.ids == nil {
+		p.ids = make(map[planKey]uint64)
+	}
+	for p.bytes += key.bytes(); p.bytes > plansBytes; {
+		oldest := p.order[0]
+		p.order[0] = planKey{}
+		p.order = p.order[1:]
+		delete(p.ids, oldest)
+		p.bytes -= oldest.bytes()
 	}
 	id := lastPlan.Add(1)
-	p.plans.ids[key] = id
+	p.ids[key] = id
+	p.order = append(p.order, key)
 	return id
+}
+
+// clear forgets all texts: the pool has been closed.
+func (p *plans) clear() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.ids, p.order, p.bytes = nil, nil, 0
 }

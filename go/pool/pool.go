@@ -241,6 +241,7 @@ func (p *Pool) startDial() {
 // in use are cancelled and shut down under their holders. done is called when nothing is left to do.
 func (p *Pool) Close(done func()) {
 	why := p.ClosedFault()
+	p.plans.clear()
 	p.mu.Lock()
 	p.closed = true
 	p.stop()

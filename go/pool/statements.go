@@ -11,6 +11,8 @@ import (
 const (
 	// statementCacheSize is the number of statements a connection keeps prepared.
 	statementCacheSize = 256
+	// statementCacheBytes bounds what their texts and descriptions take; the newest is always kept.
+	statementCacheBytes = 2 << 20
 	// variantsMax is how many of them may have the same text, parsed for different declared types.
 	variantsMax = 8
 )
@@ -36,6 +38,8 @@ type Statement struct {
 	next         *Statement // of the same text and place, for other declared types
 }
 
+func (st *Statement) bytes() int { return len(st.SQL) + len(st.Description) }
+
 // Columns is the body of the RowDescription in the description; empty when there are no columns.
 func (st *Statement) Columns() []byte {
 	lengths := 2 * 4 // of the two parts
@@ -58,6 +62,7 @@ type Statements struct {
 	at     place
 	rooms  map[place]map[string]*Statement
 	count  int
+	bytes  int       // of all texts and descriptions
 	root   Statement // root.older is the newest, root.newer the oldest
 	prefix string    // of the names
 	next   int
@@ -73,7 +78,7 @@ func newStatements(maxAge time.Duration) *Statements {
 func (s *Statements) empty() {
 	s.bySQL = make(map[string]*Statement)
 	s.rooms = map[place]map[string]*Statement{s.at: s.bySQL}
-	s.count = 0
+	s.count, s.bytes = 0, 0
 	s.root.newer, s.root.older = &s.root, &s.root
 }
 
@@ -124,7 +129,7 @@ func (s *Statements) NewName() string {
 	return s.prefix + strconv.Itoa(s.next)
 }
 
-// Put keeps st where it was parsed, and evicts the oldest beyond the cache's size.
+// Put keeps st, which is complete, where it was parsed, and evicts the oldest beyond the cache's size.
 func (s *Statements) Put(st *Statement) {
 	if st.parsed == 0 {
 		st.place = s.at
@@ -143,7 +148,9 @@ func (s *Statements) Put(st *Statement) {
 	st.next = room[st.SQL]
 	room[st.SQL] = st
 	s.link(st)
-	if s.count++; s.count > statementCacheSize {
+	s.count++
+	s.bytes += st.bytes()
+	for s.count > 1 && (s.count > statementCacheSize || s.bytes > statementCacheBytes) {
 		s.Forget(s.root.newer)
 	}
 }
@@ -165,6 +172,7 @@ func (s *Statements) Forget(st *Statement) {
 		delete(s.rooms, st.place)
 	}
 	st.next = nil
+	s.bytes -= st.bytes()
 	s.unlink(st)
 	s.count--
 	if st.Name != "" {

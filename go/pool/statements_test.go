@@ -3,6 +3,7 @@ package pool
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -134,11 +135,64 @@ func TestPlansAreNumberedBySQLDeclaredTypesAndDescription(t *testing.T) {
 	if number("select 1", "text") == a || number("select 2", "int") == a || number("select 1", "int", 23) == a {
 		t.Error("different ones have different numbers")
 	}
-	for i := range plansMax {
-		number(fmt.Sprint(i), "")
+}
+
+func TestPlansAreBoundedByBytesAndForgottenByClose(t *testing.T) {
+	p := &Pool{}
+	number := func(sql string) uint64 { return p.PlanID(&Statement{SQL: sql}) }
+	text := strings.Repeat("x", 10_000)
+	first := number("select 1")
+	last := uint64(0)
+	for i := range 12_000 {
+		last = number(fmt.Sprint(i, text))
 	}
-	if number("select 1", "int") == a {
+	held := 0
+	for key := range p.plans.ids {
+		held += len(key.sql) + len(key.description)
+	}
+	if held > plansBytes || held < plansBytes/2 || p.plans.bytes < held || len(p.plans.order) != len(p.plans.ids) {
+		t.Errorf("%d bytes in %d entries, %d counted", held, len(p.plans.ids), p.plans.bytes)
+	}
+	if number(fmt.Sprint(11_999, text)) != last {
+		t.Error("the newest has kept its number")
+	}
+	if number("select 1") == first {
 		t.Error("an old number has come back")
+	}
+	long := strings.Repeat("x", planBytes+1)
+	if a := number(long); a == 0 || number(long) == a {
+		t.Error("a long text is not kept")
+	}
+	p.plans.clear()
+	if number(fmt.Sprint(11_999, text)) == last || len(p.plans.ids) != 1 {
+		t.Error("a closed pool still knows a text")
+	}
+}
+
+func TestAConnectionsStatementsAreBoundedByBytes(t *testing.T) {
+	s := newStatements(0)
+	put := func(i, length int) *Statement {
+		st := &Statement{SQL: fmt.Sprint(i, strings.Repeat("x", length)), Name: s.NewName(), Description: []byte("d")}
+		s.Put(st)
+		return st
+	}
+	for i := range 200 {
+		put(i, 100_000)
+	}
+	if n := len(s.bySQL); s.bytes > statementCacheBytes || n != statementCacheBytes/100_000 || len(s.TakeDropped()) != 200-n {
+		t.Errorf("%d bytes in %d statements", s.bytes, n)
+	}
+	huge := put(200, statementCacheBytes)
+	if s.Get(huge.SQL, nil) != huge || len(s.bySQL) != 1 {
+		t.Error("the newest is kept, alone if it is too long")
+	}
+	s.TakeDropped()
+	if put(201, 1); s.Get(huge.SQL, nil) != nil || !slices.Equal(s.TakeDropped(), []string{huge.Name}) {
+		t.Error("it goes with the next one")
+	}
+	s.Clear()
+	if s.bytes != 0 {
+		t.Errorf("%d bytes of nothing", s.bytes)
 	}
 }
 

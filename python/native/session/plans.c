@@ -2,12 +2,25 @@
 #include "session/plans.h"
 
 #define PLANS_MAX 1024
-#define SQL_MAX (64 * 1024) /* longer texts are likely made up for one use */
+#define PLANS_BYTES (4u << 20)
+#define PLAN_BYTES (64u << 10) /* longer texts are likely made up for one use */
 
 typedef struct entry {
     uint64_t id;
     hn_plan *plan;
+    size_t bytes;
 } entry;
+
+/* What an entry takes, nearly: the text, its UTF-8 unless that is the text itself, and the plan. */
+static size_t entry_bytes(PyObject *sql, const hn_plan *plan)
+{
+    enum { ENTRY = 512, COLUMN = 192, PARAMETER = 16 };
+    size_t text = (size_t)PyUnicode_GET_LENGTH(sql) * PyUnicode_KIND(sql);
+    if (!PyUnicode_IS_COMPACT_ASCII(sql))
+        text += text;
+    return text + ENTRY + COLUMN * (size_t)hn_plan_ncolumns(plan) +
+           PARAMETER * (size_t)hn_plan_nparams(plan);
+}
 
 static void entry_free(PyObject *capsule)
 {
@@ -24,6 +37,7 @@ int hn_plans_init(hn_plans *plans)
 
 void hn_plans_clear(hn_plans *plans)
 {
+    plans->bytes = 0;
     if (plans->by_sql != NULL)
         PyDict_Clear(plans->by_sql);
 }
@@ -45,30 +59,46 @@ hn_plan *hn_plans_find(const hn_plans *plans, PyObject *sql, uint64_t *id)
     return e->plan;
 }
 
-static int drop_oldest(hn_plans *plans)
+static int drop(hn_plans *plans, PyObject *sql, PyObject *capsule)
 {
-    Py_ssize_t at = 0;
-    PyObject *sql, *capsule;
-    if (!PyDict_Next(plans->by_sql, &at, &sql, &capsule))
-        return 0;
+    const entry *e = PyCapsule_GetPointer(capsule, NULL);
+    plans->bytes -= e->bytes;
     Py_INCREF(sql);
     int rc = PyDict_DelItem(plans->by_sql, sql);
     Py_DECREF(sql);
     return rc;
 }
 
+/* The entry of the same text goes, and the oldest ones until there is room for this many bytes. */
+static int make_room(hn_plans *plans, PyObject *sql, size_t bytes)
+{
+    PyObject *oldest, *capsule = PyDict_GetItemWithError(plans->by_sql, sql);
+    if (capsule == NULL ? PyErr_Occurred() != NULL : drop(plans, sql, capsule) < 0)
+        return -1;
+    for (;;) {
+        Py_ssize_t at = 0;
+        if (PyDict_GET_SIZE(plans->by_sql) < PLANS_MAX && plans->bytes + bytes <= PLANS_BYTES)
+            return 0;
+        if (!PyDict_Next(plans->by_sql, &at, &oldest, &capsule))
+            return 0;
+        if (drop(plans, oldest, capsule) < 0)
+            return -1;
+    }
+}
+
 int hn_plans_keep(hn_plans *plans, PyObject *sql, uint64_t id, hn_plan *plan)
 {
-    if (PyUnicode_GET_LENGTH(sql) > SQL_MAX)
+    size_t bytes = entry_bytes(sql, plan);
+    if ((size_t)PyUnicode_GET_LENGTH(sql) * PyUnicode_KIND(sql) > PLAN_BYTES)
         return 0;
-    if (PyDict_GET_SIZE(plans->by_sql) >= PLANS_MAX && drop_oldest(plans) < 0)
+    if (make_room(plans, sql, bytes) < 0)
         return -1;
     entry *e = PyMem_Malloc(sizeof *e);
     if (e == NULL) {
         PyErr_NoMemory();
         return -1;
     }
-    *e = (entry){.id = id, .plan = plan};
+    *e = (entry){.id = id, .plan = plan, .bytes = bytes};
     PyObject *capsule = PyCapsule_New(e, NULL, entry_free);
     if (capsule == NULL) {
         PyMem_Free(e);
@@ -77,5 +107,7 @@ int hn_plans_keep(hn_plans *plans, PyObject *sql, uint64_t id, hn_plan *plan)
     hn_plan_ref(plan);
     int rc = PyDict_SetItem(plans->by_sql, sql, capsule);
     Py_DECREF(capsule);
+    if (rc == 0)
+        plans->bytes += bytes;
     return rc;
 }

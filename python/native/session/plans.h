@@ -11,6 +11,7 @@
 
 typedef struct hn_plans {
     PyObject *by_sql; /* dict: str -> capsule of an entry; oldest first */
+    size_t bytes;     /* taken by the entries, nearly */
 } hn_plans;
 
 int hn_plans_init(hn_plans *plans);

@@ -108,6 +108,7 @@ static PyObject *shut(hn_pool *self, hn_pool_op what, PyObject *timeout)
     if (fd < 0)
         return NULL;
     self->configured = false; /* the next use hands the settings over again */
+    hn_plans_clear(&self->plans);
     int ready = 0;
     while (ready == 0 && hn_ms_until(until, 1) > 0)
         ready = hn_wait_fd(fd, 1, until);
