@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "buf.h"
+#include "engine/many.h"
 #include "error.h"
 #include "session/pool.h"
 #include "session/session.h"
@@ -17,15 +18,31 @@ static void use_plan(hn_engine *e, hn_plan *plan)
     e->plan = plan;
 }
 
+int hn_describe_declare(hn_engine *e, PyObject *params)
+{
+    /* Each time at least one more parameter is declared, unless the server changes its mind. */
+    if (e->redeclared++ > hn_plan_nparams(e->plan))
+        return hn_raise("OperationalError", "the server describes the statement's parameters "
+                                            "differently each time");
+    return hn_declared_types(e->plan, params, &e->declared) < 0 ? -1 : 0;
+}
+
 int hn_describe_guess(hn_engine *e)
 {
     e->call.plan = 0;
     e->body.len = 0;
-    hn_pool *pool = e->session->pool;
-    use_plan(e, hn_plans_find(&pool->plans, e->request.sql, &e->plan_id));
-    if (e->plan == NULL)
-        return PyErr_Occurred() ? -1 : 0;
-    switch (hn_encode(e->plan, e->request.params, NULL, -1, &e->body)) {
+    hn_plans *plans = &e->session->pool->plans;
+    int rc = HN_NEED_DECLARED;
+    /* First for the plan without declared types, which says where a value may declare one. */
+    while (rc == HN_NEED_DECLARED) {
+        use_plan(e, hn_plans_find(plans, e->request.sql, &e->declared, &e->plan_id));
+        if (e->plan == NULL)
+            return PyErr_Occurred() ? -1 : 0;
+        rc = hn_encode(e->plan, e->request.params, NULL, -1, &e->body);
+        if (rc == HN_NEED_DECLARED && hn_describe_declare(e, e->request.params) < 0)
+            rc = -1;
+    }
+    switch (rc) {
     case 0:
         e->call.plan = e->plan_id;
         return HN_IN_GUESS;
@@ -36,6 +53,7 @@ int hn_describe_guess(hn_engine *e)
         if (!PyErr_ExceptionMatches(PyExc_Exception))
             return -1;
         PyErr_Clear();
+        hn_declared_clear(&e->declared);
         return HN_IN_REPARSE;
     }
 }
@@ -72,15 +90,30 @@ static int read_timezone(hn_engine *e)
     return -1;
 }
 
+/* 0, HN_NEED_DECLARED, or -1 with an exception. */
 static int encode(hn_engine *e)
 {
     e->body.len = 0;
     if (e->request.op == HN_OP_MANY)
-        return 0; /* the rows are encoded as they are sent */
+        return hn_many_look(e); /* the rows are encoded as they are sent */
     int rc = hn_encode(e->plan, e->request.params, e->timezone, -1, &e->body);
     if (rc == HN_NEED_TZ)
         return hn_raise("InterfaceError", "the server did not report its TimeZone setting");
+    if (rc == HN_NEED_DECLARED && hn_describe_declare(e, e->request.params) < 0)
+        return -1;
     return rc;
+}
+
+/* The plan is complete. */
+static void use(hn_engine *e)
+{
+    int rc = encode(e);
+    if (rc < 0) {
+        withdraw(e);
+        return;
+    }
+    e->call.plan = e->plan_id;
+    hn_engine_step(e, HN_OP_CONTINUE, rc == HN_NEED_DECLARED ? HN_IN_DECLARED : 0);
 }
 
 /* The description is complete, or types are asked for. */
@@ -96,12 +129,10 @@ static void proceed(hn_engine *e)
     }
     hn_plans *plans = &e->session->pool->plans;
     if (hn_plan_resolve(e->plan) < 0 ||
-        hn_plans_keep(plans, e->request.sql, e->plan_id, e->plan) < 0 || encode(e) < 0) {
+        hn_plans_keep(plans, e->request.sql, e->plan_id, e->plan) < 0)
         withdraw(e);
-        return;
-    }
-    e->call.plan = e->plan_id;
-    hn_engine_step(e, HN_OP_CONTINUE, 0);
+    else
+        use(e);
 }
 
 void hn_describe_encode(hn_engine *e)
@@ -111,19 +142,17 @@ void hn_describe_encode(hn_engine *e)
         return;
     }
     if (e->plan == NULL || e->plan_id != e->call.plan)
-        use_plan(e, hn_plans_find(&e->session->pool->plans, e->request.sql, &e->plan_id));
+        use_plan(e, hn_plans_find(&e->session->pool->plans, e->request.sql, &e->declared,
+                                  &e->plan_id));
     if (e->plan != NULL && e->plan_id == e->call.plan) {
-        if (encode(e) < 0)
-            withdraw(e);
-        else
-            hn_engine_step(e, HN_OP_CONTINUE, 0);
+        use(e);
         return;
     }
     use_plan(e, NULL);
     e->plan_id = e->call.plan;
     if (!PyErr_Occurred())
         e->plan = hn_plan_new(e->session->pool->codec, e->call.out.data, e->call.out.len,
-                              e->request.sql);
+                              &e->declared, e->request.sql);
     if (e->plan == NULL)
         withdraw(e);
     else

@@ -62,11 +62,15 @@ void hn_engine_free(hn_engine *e)
     Py_CLEAR(e->rows_left);
     Py_CLEAR(e->rows_kept);
     Py_CLEAR(e->rows_anew);
+    Py_CLEAR(e->row_held);
+    hn_declared_clear(&e->declared);
     if (e->plan != NULL)
         hn_plan_unref(e->plan);
     e->plan = NULL;
     e->plan_id = 0;
     e->round_open = e->cancelled = e->rows_stopped = e->rows_to_come = e->row_refused = false;
+    e->row_declares = false;
+    e->redeclared = 0;
     e->row = 0;
     e->asked_count = 0;
     e->call.home = HN_HOME_NONE;
@@ -86,6 +90,7 @@ void hn_engine_free(hn_engine *e)
     }
     hn_io_free(&e->io);
     hn_buf_free(&e->body);
+    hn_declared_free(&e->declared);
     hn_buf_free(&e->call.head);
     hn_buf_free(&e->call.tail);
     hn_buf_free(&e->call.out);
@@ -110,6 +115,8 @@ static void step(hn_engine *e, hn_op op, uint32_t in_flags)
     call->body_len = (int64_t)e->body.len;
     call->wait_left_ms = -1;
     call->out.len = 0;
+    call->declared = e->declared.oids;
+    call->ndeclared = (int64_t)e->declared.n;
     hn_go.hypern_step(e->session->handle, call);
     call->sql = NULL;
     call->sql_len = 0;

@@ -63,6 +63,8 @@ struct hn_engine {
     PyObject *result; /* the list, the row or the value; NULL: none yet */
     PyObject *raised; /* what the caller gets, whatever the core will say */
 
+    hn_declared declared; /* the types that the values want declared */
+    unsigned redeclared;  /* how often, since the last values that were encoded */
     hn_plan *plan; /* a reference: what body was encoded for and rows are decoded by */
     uint64_t plan_id;
     PyObject *timezone;  /* the session's, once the core has described */
@@ -73,6 +75,8 @@ struct hn_engine {
     bool rows_to_come;   /* MANY: more will be given */
     PyObject *rows_kept; /* MANY: all rows so far, in case they have to be sent anew; NULL: no more */
     PyObject *rows_anew; /* MANY: the iterator over them, before rows_left */
+    PyObject *row_held;  /* MANY: taken from rows_left and not yet encoded; before rows_left */
+    bool row_declares;   /* MANY: row_held wants other types declared than those before it */
     bool row_refused;    /* MANY: `raised` is of a row that does not fit the plan */
     Py_ssize_t row;      /* MANY: rows encoded */
     bool rows_stopped;   /* MANY: Sync is sent in place of the rest */

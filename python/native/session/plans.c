@@ -47,9 +47,23 @@ void hn_plans_free(hn_plans *plans)
     Py_CLEAR(plans->by_sql);
 }
 
-hn_plan *hn_plans_find(const hn_plans *plans, PyObject *sql, uint64_t *id)
+/* What an entry is found by: the text, and the declared types if there are any. New reference. */
+static PyObject *key_of(PyObject *sql, const hn_declared *declared)
 {
-    PyObject *capsule = PyDict_GetItemWithError(plans->by_sql, sql);
+    if (declared->n == 0)
+        return Py_NewRef(sql);
+    return Py_BuildValue("Oy#", sql, (const char *)declared->oids,
+                         (Py_ssize_t)(declared->n * sizeof *declared->oids));
+}
+
+hn_plan *hn_plans_find(const hn_plans *plans, PyObject *sql, const hn_declared *declared,
+                       uint64_t *id)
+{
+    PyObject *key = key_of(sql, declared);
+    if (key == NULL)
+        return NULL;
+    PyObject *capsule = PyDict_GetItemWithError(plans->by_sql, key);
+    Py_DECREF(key);
     if (capsule == NULL)
         return NULL;
     const entry *e = PyCapsule_GetPointer(capsule, NULL);
@@ -59,21 +73,21 @@ hn_plan *hn_plans_find(const hn_plans *plans, PyObject *sql, uint64_t *id)
     return e->plan;
 }
 
-static int drop(hn_plans *plans, PyObject *sql, PyObject *capsule)
+static int drop(hn_plans *plans, PyObject *key, PyObject *capsule)
 {
     const entry *e = PyCapsule_GetPointer(capsule, NULL);
     plans->bytes -= e->bytes;
-    Py_INCREF(sql);
-    int rc = PyDict_DelItem(plans->by_sql, sql);
-    Py_DECREF(sql);
+    Py_INCREF(key);
+    int rc = PyDict_DelItem(plans->by_sql, key);
+    Py_DECREF(key);
     return rc;
 }
 
-/* The entry of the same text goes, and the oldest ones until there is room for this many bytes. */
-static int make_room(hn_plans *plans, PyObject *sql, size_t bytes)
+/* The entry of the same key goes, and the oldest ones until there is room for this many bytes. */
+static int make_room(hn_plans *plans, PyObject *key, size_t bytes)
 {
-    PyObject *oldest, *capsule = PyDict_GetItemWithError(plans->by_sql, sql);
-    if (capsule == NULL ? PyErr_Occurred() != NULL : drop(plans, sql, capsule) < 0)
+    PyObject *oldest, *capsule = PyDict_GetItemWithError(plans->by_sql, key);
+    if (capsule == NULL ? PyErr_Occurred() != NULL : drop(plans, key, capsule) < 0)
         return -1;
     for (;;) {
         Py_ssize_t at = 0;
@@ -86,12 +100,9 @@ static int make_room(hn_plans *plans, PyObject *sql, size_t bytes)
     }
 }
 
-int hn_plans_keep(hn_plans *plans, PyObject *sql, uint64_t id, hn_plan *plan)
+static int keep(hn_plans *plans, PyObject *key, size_t bytes, uint64_t id, hn_plan *plan)
 {
-    size_t bytes = entry_bytes(sql, plan);
-    if ((size_t)PyUnicode_GET_LENGTH(sql) * PyUnicode_KIND(sql) > PLAN_BYTES)
-        return 0;
-    if (make_room(plans, sql, bytes) < 0)
+    if (make_room(plans, key, bytes) < 0)
         return -1;
     entry *e = PyMem_Malloc(sizeof *e);
     if (e == NULL) {
@@ -105,9 +116,21 @@ int hn_plans_keep(hn_plans *plans, PyObject *sql, uint64_t id, hn_plan *plan)
         return -1;
     }
     hn_plan_ref(plan);
-    int rc = PyDict_SetItem(plans->by_sql, sql, capsule);
+    int rc = PyDict_SetItem(plans->by_sql, key, capsule);
     Py_DECREF(capsule);
     if (rc == 0)
         plans->bytes += bytes;
+    return rc;
+}
+
+int hn_plans_keep(hn_plans *plans, PyObject *sql, uint64_t id, hn_plan *plan)
+{
+    if ((size_t)PyUnicode_GET_LENGTH(sql) * PyUnicode_KIND(sql) > PLAN_BYTES)
+        return 0;
+    PyObject *key = key_of(sql, hn_plan_declared(plan));
+    if (key == NULL)
+        return -1;
+    int rc = keep(plans, key, entry_bytes(sql, plan), id, plan);
+    Py_DECREF(key);
     return rc;
 }

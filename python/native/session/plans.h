@@ -18,9 +18,10 @@ int hn_plans_init(hn_plans *plans);
 void hn_plans_clear(hn_plans *plans); /* all entries go; ready to be used again */
 void hn_plans_free(hn_plans *plans);
 
-/* The plan for sql, borrowed until the next call that runs Python, and its id. NULL: none, or an
+/* The plan for sql and declared types, borrowed until the next call that runs Python, and its id. NULL: none, or an
  * exception is set (ask PyErr_Occurred). */
-hn_plan *hn_plans_find(const hn_plans *plans, PyObject *sql, uint64_t *id);
+hn_plan *hn_plans_find(const hn_plans *plans, PyObject *sql, const hn_declared *declared,
+                       uint64_t *id);
 
 /* Remember plan for sql. 0 or -1. */
 int hn_plans_keep(hn_plans *plans, PyObject *sql, uint64_t id, hn_plan *plan);

@@ -15,7 +15,7 @@ static hn_plan *make_plan(const hn_buf *parameters, const uint8_t *columns, size
     if (hn_buf_bytes(&out, &lengths[0], 4) == 0 &&
         hn_buf_bytes(&out, parameters->data, parameters->len) == 0 &&
         hn_buf_bytes(&out, &lengths[1], 4) == 0 && hn_buf_bytes(&out, columns, ncolumns) == 0)
-        plan = hn_plan_new(codec, out.data, out.len, NULL);
+        plan = hn_plan_new(codec, out.data, out.len, NULL, NULL);
     hn_buf_free(&out);
     /* What the table does not know stays the server's text, as it would if the server did not know
      * it either. */
