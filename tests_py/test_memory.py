@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import gc
+import json
 import os
+import sys
+import weakref
 
+import either
 import pytest
 from support import RunPython
+
+from hypern.database import Database, DbSession, register_type
 
 pytestmark = pytest.mark.usefixtures("configured")
 
@@ -54,3 +61,72 @@ def test_the_texts_of_statements_are_kept_within_bounds(
     held, left = run_python(GROWTH, configured, kind, *size).stdout.split()
     assert int(held) < 40, f"{held} MB are held"
     assert int(left) < 40, f"{left} MB are left after close"
+
+
+class Hooks:
+    """Functions of a user's that refer to a session, and so to the pool that refers to them."""
+
+    def __init__(self) -> None:
+        self.session: object = None
+
+    def loads(self, text: str) -> object:
+        return text.upper()
+
+    def dumps(self, value: object) -> str:
+        return json.dumps(value)
+
+
+@pytest.mark.usefixtures("kind")
+@pytest.mark.parametrize("how", ["json", "register_type", "register_type, used before"])
+def test_functions_of_the_users_that_refer_to_their_pool_are_collected(
+    configured: str, how: str
+) -> None:
+    hooks = Hooks()
+    given = {"json_loads": hooks.loads, "json_dumps": hooks.dumps} if how == "json" else {}
+    Database.configure(configured, alias="collected", **given)  # type: ignore[arg-type]
+    session = hooks.session = either.db("the test", "collected")
+    if how == "json":
+        assert session.query_value("SELECT $1::json", [[True]]) == "[TRUE]"
+    else:
+        register_type("box", loads=hooks.loads, dumps=str, alias="collected")
+        assert session.query_value("SELECT '(2,2),(1,1)'::box") == "(2,2),(1,1)"
+        if how != "register_type":  # the plan before has a type of its own
+            register_type("box", loads=Hooks().loads, alias="collected")
+            assert session.query_value("SELECT $1::int", [1]) == 1
+    either.finalize_db("the test", "collected")
+    either.close("collected")
+    seen = weakref.ref(hooks)
+    del hooks, session, given
+    gc.collect()
+    assert seen() is None
+
+
+def test_types_are_kept_within_bounds_and_forgotten_by_close(kind: str, session: DbSession) -> None:
+    """Types of temporary tables, say: each is new to the pool. 2,300 enums have as many array types."""
+
+    def loads(text: str) -> str:
+        return text
+
+    def select(numbers: range) -> None:
+        columns = ", ".join(f"NULL::{kind}{n}[]" for n in numbers)
+        assert len(session.query_one(f"SELECT {columns}")) == len(numbers)
+
+    session.execute(
+        "DO $$ BEGIN FOR n IN 1..2300 LOOP"
+        f" EXECUTE format('CREATE TYPE {kind}%s AS ENUM ()', n); END LOOP; END $$"
+    )
+    for n in range(1, 501):
+        register_type(f"{kind}{n}", loads=loads)
+    registered = sys.getrefcount(loads)
+    for first in range(1, 2300, 500):
+        select(range(first, min(first + 500, 2301)))
+    assert sys.getrefcount(loads) == registered + 500, "each type refers to it"
+    select(range(2290, 2301))
+    assert session.query_value("SELECT 3") == 3
+    assert sys.getrefcount(loads) == registered, "beyond 4,096 types the pool begins anew"
+    select(range(1, 501))
+    assert sys.getrefcount(loads) == registered + 500
+    either.finalize_db("the test")
+    either.close("default")
+    gc.collect()
+    assert sys.getrefcount(loads) <= registered, "a closed pool knows none"

@@ -83,6 +83,18 @@ static int drop(hn_plans *plans, PyObject *key, PyObject *capsule)
     return rc;
 }
 
+/* Once the codec has forgotten its types, all plans with them are stale, and keep them. */
+static void drop_stale(hn_plans *plans)
+{
+    Py_ssize_t at = 0;
+    PyObject *sql, *capsule;
+    if (!PyDict_Next(plans->by_sql, &at, &sql, &capsule))
+        return;
+    const entry *oldest = PyCapsule_GetPointer(capsule, NULL);
+    if (hn_plan_is_stale(oldest->plan))
+        hn_plans_clear(plans);
+}
+
 /* The entry of the same key goes, and the oldest ones until there is room for this many bytes. */
 static int make_room(hn_plans *plans, PyObject *key, size_t bytes)
 {
@@ -102,6 +114,7 @@ static int make_room(hn_plans *plans, PyObject *key, size_t bytes)
 
 static int keep(hn_plans *plans, PyObject *key, size_t bytes, uint64_t id, hn_plan *plan)
 {
+    drop_stale(plans);
     if (make_room(plans, key, bytes) < 0)
         return -1;
     entry *e = PyMem_Malloc(sizeof *e);

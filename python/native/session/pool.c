@@ -109,6 +109,7 @@ static PyObject *shut(hn_pool *self, hn_pool_op what, PyObject *timeout)
         return NULL;
     self->configured = false; /* the next use hands the settings over again */
     hn_plans_clear(&self->plans);
+    hn_codec_forget_types(self->codec);
     int ready = 0;
     while (ready == 0 && hn_ms_until(until, 1) > 0)
         ready = hn_wait_fd(fd, 1, until);
@@ -208,7 +209,7 @@ static int traverse(PyObject *op, visitproc visit, void *arg)
     Py_VISIT(self->password);
     Py_VISIT(self->observer);
     Py_VISIT(self->plans.by_sql);
-    return 0;
+    return self->codec == NULL ? 0 : hn_codec_traverse(self->codec, visit, arg);
 }
 
 static int clear(PyObject *op)
@@ -216,6 +217,9 @@ static int clear(PyObject *op)
     hn_pool *self = (hn_pool *)op;
     Py_CLEAR(self->password);
     Py_CLEAR(self->observer);
+    hn_plans_clear(&self->plans);
+    if (self->codec != NULL)
+        hn_codec_clear(self->codec);
     return 0;
 }
 

@@ -28,6 +28,11 @@ int hn_codec_init(void);
 /* The hooks may be NULL. */
 hn_codec *hn_codec_new(PyObject *json_loads, PyObject *json_dumps, int infinity_minmax);
 void hn_codec_free(hn_codec *codec);
+/* For the garbage collector, on behalf of the codec's owner: the user's functions that it refers to. */
+int hn_codec_traverse(const hn_codec *codec, visitproc visit, void *arg);
+void hn_codec_clear(hn_codec *codec);
+/* Every type becomes unknown again, but for plans that have it; those are stale from now on. */
+void hn_codec_forget_types(hn_codec *codec);
 
 /* A user's own text converters for the type of this name; NULL or None for "the server's text". */
 int hn_codec_register(hn_codec *codec, const char *type_name, PyObject *loads, PyObject *dumps);

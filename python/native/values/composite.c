@@ -69,7 +69,10 @@ static PyObject *read_field(const hn_type *record, uint32_t oid, const uint8_t *
         return NULL;
     if (!type->binary)
         return hn_beyond_python(record, "a field of type %U needs a cast to text", type->name);
-    return type->read(type, data, (size_t)size);
+    hn_type_set *types = hn_type_set_ref(record->codec); /* no plan points to this type */
+    PyObject *value = type->read(type, data, (size_t)size);
+    hn_type_set_unref(record->codec, types);
+    return value;
 }
 
 static PyObject *read_record(const hn_type *type, const uint8_t *data, size_t len)

@@ -3,6 +3,10 @@
 
 #include "error.h"
 
+/* Beyond these a codec begins anew, between two plans: each temporary table that a statement reads
+ * whole rows of has a type of its own. */
+#define TYPES_MAX 4096
+
 /* The parts of the description: a host-order length, then that many bytes. */
 static int next_part(const uint8_t **at, const uint8_t *end, const uint8_t **part, size_t *len)
 {
@@ -84,6 +88,8 @@ hn_plan *hn_plan_new(hn_codec *codec, const uint8_t *out, size_t len, const hn_d
     hn_plan *plan = PyMem_Calloc(1, sizeof *plan);
     if (plan == NULL)
         return (hn_plan *)PyErr_NoMemory();
+    if (codec->types != NULL && codec->types->count > TYPES_MAX)
+        hn_codec_forget_types(codec);
     plan->refs = 1;
     plan->codec = codec;
     codec->refs++;
@@ -206,6 +212,8 @@ int hn_plan_resolve(hn_plan *plan)
         column->read = column->type->read;
         column->family = column->type->binary ? column->type->family : HN_FAMILY_SERVER_TEXT;
     }
+    hn_type_set_unref(plan->codec, plan->types);
+    plan->types = hn_type_set_ref(plan->codec);
     if (plan->empty_row == NULL && make_template(plan) < 0)
         return -1;
     return make_parameter_formats(plan) < 0 ? -1 : make_result_formats(plan);
@@ -230,6 +238,7 @@ void hn_plan_unref(hn_plan *plan)
     Py_XDECREF(plan->sql);
     Py_XDECREF(plan->timezone);
     Py_XDECREF(plan->empty_row);
+    hn_type_set_unref(plan->codec, plan->types);
     hn_codec_free(plan->codec);
     PyMem_Free(plan);
 }

@@ -23,6 +23,7 @@ struct hn_plan {
     size_t refs;
     hn_codec *codec;     /* a reference */
     uint64_t generation; /* of the codec when the types were chosen */
+    hn_type_set *types;  /* a reference to what they belong to, or NULL */
     PyObject *sql, *timezone; /* str or NULL */
     PyObject *empty_row; /* what every row is a copy of: the names in order, each None */
     hn_param *params;

@@ -58,9 +58,54 @@ void hn_codec_free(hn_codec *codec)
 {
     if (codec == NULL || --codec->refs > 0)
         return;
-    while (codec->all != NULL) {
-        hn_type *type = codec->all;
-        codec->all = type->next;
+    hn_type_set_unref(codec, codec->types);
+    PyMem_Free(codec->slots);
+    Py_XDECREF(codec->registered);
+    Py_XDECREF(codec->json_loads);
+    Py_XDECREF(codec->json_dumps);
+    PyMem_Free(codec);
+}
+
+int hn_codec_traverse(const hn_codec *codec, visitproc visit, void *arg)
+{
+    Py_VISIT(codec->json_loads);
+    Py_VISIT(codec->json_dumps);
+    Py_VISIT(codec->registered);
+    for (const hn_type_set *set = codec->sets; set != NULL; set = set->next) {
+        for (const hn_type *type = set->first; type != NULL; type = type->next) {
+            Py_VISIT(type->loads);
+            Py_VISIT(type->dumps);
+        }
+    }
+    return 0;
+}
+
+void hn_codec_clear(hn_codec *codec)
+{
+    Py_CLEAR(codec->json_loads);
+    Py_CLEAR(codec->json_dumps);
+    PyDict_Clear(codec->registered);
+    hn_codec_forget_types(codec);
+}
+
+hn_type_set *hn_type_set_ref(const hn_codec *codec)
+{
+    if (codec->types != NULL)
+        codec->types->refs++;
+    return codec->types;
+}
+
+void hn_type_set_unref(hn_codec *codec, hn_type_set *set)
+{
+    if (set == NULL || --set->refs > 0)
+        return;
+    hn_type_set **link = &codec->sets;
+    while (*link != set)
+        link = &(*link)->next;
+    *link = set->next; /* first: a converter that goes may run Python code */
+    while (set->first != NULL) {
+        hn_type *type = set->first;
+        set->first = type->next;
         for (uint16_t i = 0; i < type->nfields; i++)
             Py_XDECREF(type->fields[i].name);
         PyMem_Free(type->fields);
@@ -69,11 +114,20 @@ void hn_codec_free(hn_codec *codec)
         Py_XDECREF(type->dumps);
         PyMem_Free(type);
     }
-    PyMem_Free(codec->slots);
-    Py_XDECREF(codec->registered);
-    Py_XDECREF(codec->json_loads);
-    Py_XDECREF(codec->json_dumps);
-    PyMem_Free(codec);
+    PyMem_Free(set);
+}
+
+/* The set that a new type goes into. */
+static hn_type_set *set_of(hn_codec *codec)
+{
+    if (codec->types != NULL)
+        return codec->types;
+    hn_type_set *set = PyMem_Calloc(1, sizeof *set);
+    if (set == NULL)
+        return (hn_type_set *)PyErr_NoMemory();
+    set->refs = 1;
+    set->next = codec->sets;
+    return codec->types = codec->sets = set;
 }
 
 /* Where the type of this OID is, or would go. The table always keeps free slots. */
@@ -117,7 +171,8 @@ void hn_type_set_family(hn_type *type, hn_family family)
 
 hn_type *hn_type_add(hn_codec *codec, uint32_t oid, hn_family family, PyObject *name)
 {
-    if (name == NULL || make_room(codec) < 0)
+    hn_type_set *set = name == NULL || make_room(codec) < 0 ? NULL : set_of(codec);
+    if (set == NULL)
         return NULL;
     hn_type *type = PyMem_Calloc(1, sizeof *type);
     if (type == NULL)
@@ -131,8 +186,9 @@ hn_type *hn_type_add(hn_codec *codec, uint32_t oid, hn_family family, PyObject *
     if (*slot == NULL)
         codec->nused++;
     *slot = type;
-    type->next = codec->all;
-    codec->all = type;
+    type->next = set->first;
+    set->first = type;
+    set->count++;
     return type;
 }
 
@@ -241,6 +297,9 @@ void hn_codec_forget_types(hn_codec *codec)
     memset(codec->slots, 0, codec->nslots * sizeof *codec->slots);
     codec->nused = 0;
     codec->generation++;
+    hn_type_set *set = codec->types;
+    codec->types = NULL;
+    hn_type_set_unref(codec, set);
 }
 
 PyObject *hn_builtin_types(void)

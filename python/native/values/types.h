@@ -1,7 +1,8 @@
 /* PostgreSQL types as the converters see them: families, a codec's types, reading and writing.
  *
- * A type belongs to one codec and lives as long as it; plans point to types. A family is a set of
- * types with the same wire format and the same Python values: its row names its converters.
+ * A type belongs to one codec; it lives until the codec has forgotten it and no plan points to it. A
+ * family is a set of types with the same wire format and the same Python values: its row names its
+ * converters.
  *
  * A reader turns one value's bytes, exactly `len` of them, into a new object, or raises. A writer
  * appends one value's bytes, no length word, and answers one of HN_WRITTEN and its fellows; what it
@@ -112,14 +113,24 @@ struct hn_type {
     hn_field *fields;
     uint16_t nfields;
     PyObject *loads, *dumps; /* the user's own converters, or NULL */
-    hn_type *next;           /* all types of the codec, superseded ones too */
+    hn_type *next;           /* of the same set */
 };
+
+/* The types of one generation of the codec, superseded ones too: they point to each other, and are
+ * freed together. */
+typedef struct hn_type_set {
+    size_t refs; /* the codec's, and one for each plan that points to them */
+    hn_type *first;
+    size_t count;
+    struct hn_type_set *next;
+} hn_type_set;
 
 struct hn_codec {
     size_t refs; /* the Pool's and each plan's */
     hn_type **slots; /* open addressing by OID; nslots is a power of two */
     size_t nslots, nused;
-    hn_type *all;
+    hn_type_set *types;  /* of this generation, or NULL */
+    hn_type_set *sets;   /* that one and those that plans still point to */
     uint64_t generation; /* grows when types are forgotten */
     PyObject *json_loads, *json_dumps; /* NULL: our own reader and writer */
     int infinity_minmax;
@@ -137,8 +148,9 @@ hn_type *hn_type_add(hn_codec *codec, uint32_t oid, hn_family family, PyObject *
 void hn_type_set_family(hn_type *type, hn_family family);
 /* Give a new type the converters that the user registered for its name. 0 or -1. */
 int hn_type_apply_registered(hn_type *type, const char *schema);
-/* Every OID becomes unknown, or the table's, again; plans keep the types they have and are stale. */
-void hn_codec_forget_types(hn_codec *codec);
+/* A reference to the types that the codec knows now, or NULL if it knows none. */
+hn_type_set *hn_type_set_ref(const hn_codec *codec);
+void hn_type_set_unref(hn_codec *codec, hn_type_set *set);
 /* The table as a new list of (oid, name, family, array oid). */
 PyObject *hn_builtin_types(void);
 
