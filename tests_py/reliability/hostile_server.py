@@ -13,6 +13,7 @@ import struct
 import threading
 from collections.abc import Callable, Iterable
 from types import TracebackType
+from typing import Any
 
 from typing_extensions import Self
 
@@ -62,7 +63,7 @@ ANSWER = BOUND + SEVEN + DONE + READY
 
 
 class HostileServer:
-    """Listens on 127.0.0.1:`port`. What a client hears is, in order: `introduction` when it has
+    """Listens on 127.0.0.1:`port`, or on a socket in `directory`. What a client hears is, in order: `introduction` when it has
     introduced itself, its process's number when it asks for that, `description` for its first Sync,
     `answer` for its second and later ones."""
 
@@ -71,17 +72,26 @@ class HostileServer:
         introduction: Speech = INTRODUCTION,
         description: Speech = DESCRIPTION,
         answer: Speech = ANSWER,
+        directory: str | None = None,
     ) -> None:
         self.said = bytearray()  # by clients
         self._speeches = (introduction, description, answer)
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port: int = self._listener.getsockname()[1]
+        self._directory = directory
+        self.port: int = 5432
+        if directory is not None:
+            path = f"{directory}/.s.PGSQL.{self.port}"
+            self._listener = socket.create_server(path, family=socket.AF_UNIX)
+        else:
+            self._listener = socket.create_server(("127.0.0.1", 0))
+            self.port = self._listener.getsockname()[1]
         self._open: set[socket.socket] = set()
         self._threads: list[threading.Thread] = []
         self._serve(self._accept)
 
     @property
     def url(self) -> str:
+        if self._directory is not None:
+            return f"postgresql:///postgres?host={self._directory}&user=alice"
         return f"postgresql://alice@127.0.0.1:{self.port}/postgres?sslmode=disable"
 
     def __enter__(self) -> Self:
@@ -122,14 +132,34 @@ class HostileServer:
                 while (heard := self._hear(client)) != b"S":
                     if heard == b"Q":
                         _speak(client, _PROCESS)
-                _speak(client, speech)
+                self._answer(client, speech)
         self._open.discard(client)
+
+    def _answer(self, client: socket.socket, speech: Speech) -> None:
+        _speak(client, speech)
 
     def _hear(self, client: socket.socket, typed: bool = True) -> bytes:
         head = _exactly(client, 5 if typed else 4)
         body = _exactly(client, int.from_bytes(head[-4:], "big") - 4)
         self.said += head + body
         return head[:1]
+
+
+class DeafServer(HostileServer):
+    """Reads no more once it describes a statement, and does not hang up."""
+
+    def _answer(self, client: socket.socket, speech: Speech) -> None:
+        client.shutdown(socket.SHUT_RD)
+        super()._answer(client, speech)
+        self._stop.wait(60)
+
+    def __init__(self, **given: Any) -> None:
+        self._stop = threading.Event()
+        super().__init__(**given)
+
+    def __exit__(self, *raised: Any) -> None:
+        self._stop.set()
+        super().__exit__(*raised)
 
 
 def _exactly(client: socket.socket, size: int) -> bytes:

@@ -8,6 +8,7 @@ import resource
 import struct
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from reliability.hostile_server import (
@@ -29,7 +30,7 @@ from reliability.hostile_server import (
     setting,
 )
 from reliability.tally import Tally
-from support import wait_until
+from support import RunPython, wait_until
 
 from hypern import errors
 from hypern.database import Database, adb, db, scope
@@ -280,3 +281,42 @@ def test_half_a_message_behind_an_answer_costs_the_connection_and_no_more_than_t
         wait_until(lambda: Database.status("hostile").size == 0)
         Database.close("hostile")
     tally.add("hostile server: half a message behind an answer", 1, "the answer, in time")
+
+
+DEAF = """
+import asyncio, os, sys, tempfile
+sys.path.insert(0, sys.argv[1])
+from reliability.hostile_server import DeafServer
+from hypern import errors
+from hypern.database import Database, adb, db, scope
+
+way, call = sys.argv[2], sys.argv[3]
+given = [([] for _ in range(3_000_000))] if call == "execute_many" else []
+
+async def ask():
+    async with scope():
+        await getattr(adb(), call)("SELECT n", *given)
+
+def ask_blocking():
+    with scope():
+        getattr(db(), call)("SELECT n", *given)
+
+with tempfile.TemporaryDirectory() as directory, DeafServer(directory=directory) as server:
+    Database.configure(server.url, connect_timeout_secs=2)
+    try:
+        asyncio.run(ask()) if way == "awaited" else ask_blocking()
+    except errors.ConnectionLost as error:
+        assert "broken pipe" in str(error), error
+    else:
+        raise AssertionError
+    Database.close()
+"""
+
+
+@pytest.mark.parametrize("way", ["blocking", "awaited"])
+@pytest.mark.parametrize("call", ["execute_many", "query_value"])
+def test_a_peer_that_no_longer_reads_and_does_not_hang_up_is_a_lost_connection(
+    run_python: RunPython, tally: Tally, way: str, call: str
+) -> None:
+    run_python(DEAF, str(Path(__file__).parent.parent), way, call, seconds=20)
+    tally.add("hostile server: it no longer reads", 1, "ConnectionLost, in bounded time and memory")

@@ -52,7 +52,7 @@ void hn_io_send(hn_io *io, const uint8_t *data, size_t len)
 {
     if (io->next_piece == io->pieces)
         io->pieces = io->next_piece = 0;
-    if (len == 0)
+    if (len == 0 || io->send_error != 0)
         return;
     io->piece[io->pieces] = data;
     io->piece_len[io->pieces++] = len;
@@ -91,6 +91,16 @@ static bool all_sent(const hn_io *io)
     return io->send_error != 0 || (io->next_piece == io->pieces && io->flushed);
 }
 
+/* Nothing more can be sent on this connection. What the server had to say by now is still read; more of
+ * it is not waited for: a peer that no longer reads need not hang up, and no recv would end. */
+static void send_failed(hn_io *io, int error)
+{
+    io->send_error = error;
+    io->pieces = io->next_piece = 0;
+    io->feeding = false;
+    shutdown(io->fd, SHUT_RDWR);
+}
+
 static void count_sent(hn_io *io, size_t n)
 {
     io->sent += (int64_t)n;
@@ -119,7 +129,7 @@ static void send_plain(hn_io *io)
             count_sent(io, (size_t)sent);
         } else if (errno != EINTR) {
             if (errno != EAGAIN && errno != EWOULDBLOCK)
-                io->send_error = errno;
+                send_failed(io, errno);
             return;
         }
     }
@@ -154,7 +164,7 @@ static void send_tls(hn_io *io)
         if (n == HN_IO_AGAIN)
             return;
         if (n < 0 || n > (int64_t)len) {
-            io->send_error = EIO;
+            send_failed(io, EIO);
             return;
         }
         if (len == 0)
@@ -422,7 +432,8 @@ hn_pumped hn_io_pump(hn_io *io, int block_ms)
                 return look_up(io);
             wait = false;
         }
-        bool early = asked && block_ms == 0 && all_sent(io) && !io->feeding && !io->tls;
+        bool early = asked && block_ms == 0 && all_sent(io) && io->send_error == 0 && !io->feeding &&
+                     !io->tls;
         switch (over(io) ? HAD_NOTHING : early ? spin(io) : receive(io, wait)) {
         case HAD_BYTES:
             continue;
