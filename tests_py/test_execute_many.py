@@ -74,3 +74,38 @@ def test_execute_many_stops_where_its_iterable_raises(session: DbSession) -> Non
     with pytest.raises(ZeroDivisionError):
         session.execute_many("INSERT INTO users (name) VALUES ($1)", rows())
     assert session.query_value("SELECT count(*) FROM users") == 0
+
+
+@pytest.mark.parametrize("rows", [1, 2, 5000])
+@pytest.mark.parametrize("sql", ["COPY users FROM STDIN", "COPY (SELECT 1) TO STDOUT"])
+def test_a_copy_is_refused_and_costs_neither_connection_nor_transaction(
+    session: DbSession, sql: str, rows: int
+) -> None:
+    pid = session.query_value("SELECT pg_backend_pid()")
+    for _ in range(2):  # its description is remembered
+        with pytest.raises(errors.NotSupportedError, match="COPY"):
+            session.execute_many(sql, ([] for _ in range(rows)))
+        with session.transaction():
+            add(session, "kept")
+            with pytest.raises(errors.NotSupportedError, match="COPY"):
+                session.execute_many(sql, [[]] * rows)
+            add(session, "kept too")
+    assert session.query_value("SELECT count(*) FROM users") == 4
+    assert session.query_value("SELECT pg_backend_pid()") == pid
+
+
+def test_a_statement_without_parameters_is_run_once_for_each_row(session: DbSession) -> None:
+    insert = "INSERT INTO users (name) VALUES ('x')"
+    for rows in (0, 1, 2, 3000):
+        session.execute("TRUNCATE users")
+        assert session.execute_many(insert, ([] for _ in range(rows))) == rows
+        assert session.execute_many(insert, [[]] * rows) == rows
+        assert session.query_value("SELECT count(*) FROM users") == 2 * rows
+    with pytest.raises(errors.ProgrammingError, match="no statement"):
+        session.execute_many(" -- none", [[], []])
+    with pytest.raises(errors.DivisionByZero) as caught:
+        session.execute_many("SELECT 1 / 0", [[], []])
+    assert caught.value.row == 0
+    with pytest.raises(errors.QueryCanceled):
+        session.execute_many("SELECT pg_sleep(60)", [[], []], timeout=0.2)
+    assert session.query_value("SELECT 1") == 1

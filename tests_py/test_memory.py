@@ -130,3 +130,98 @@ def test_types_are_kept_within_bounds_and_forgotten_by_close(kind: str, session:
     either.close("default")
     gc.collect()
     assert sys.getrefcount(loads) <= registered, "a closed pool knows none"
+
+
+FAILS = """
+import asyncio, resource, sys
+from hypern import errors
+from hypern.database import Database, adb, db, scope
+
+url, kind, megabytes = sys.argv[1], sys.argv[2], int(sys.argv[3])
+Database.configure(url, max_size=1)
+
+async def awaited(sql):
+    async with scope():
+        await adb().query(sql)
+
+def run(sql):
+    try:
+        if kind == "awaited":
+            asyncio.run(awaited(sql))
+        else:
+            with scope():
+                db().query(sql)
+    except errors.UndefinedTable as error:
+        assert error.sql.startswith("SELECT") and len(error.sql) < 70_000, len(error.sql)
+        assert len(str(error)) < 1000
+    else:
+        raise AssertionError
+
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+run("SELECT 1 FROM none")
+before = peak()
+sql = "SELECT 1 /* " + "x" * (megabytes << 20) + " */ FROM none"
+run(sql)
+print((peak() - before) / megabytes)
+"""
+
+
+@pytest.mark.parametrize("kind", ["blocking", "awaited"])
+def test_a_long_text_that_fails_takes_a_few_times_its_size(
+    run_python: RunPython, configured: str, kind: str
+) -> None:
+    full = os.environ.get("HYPERN_RELIABILITY") == "full"
+    times = run_python(FAILS, configured, kind, "512" if full else "48").stdout
+    assert float(times) < 5.5, f"{times} times the text's length at the peak"
+
+
+GIBIBYTE = """
+import asyncio, sys
+import pytest
+from hypern import errors
+from hypern.database import Database, adb, db, scope
+
+Database.configure(sys.argv[1], max_size=1)
+value = bytes(64 << 20)
+columns = ", ".join(f"octet_length(${n}::bytea)" for n in range(1, 18))
+row = [value] * 17
+
+async def awaited():
+    async with scope():
+        async with adb().transaction():
+            pid = await adb().query_value("SELECT pg_backend_pid()")
+            with pytest.raises(errors.ProgrammingError, match=r"parameter \\$16: .* 1 GiB"):
+                await adb().query(f"SELECT {columns}", row)
+            with pytest.raises(errors.ProgrammingError, match=r"row 1, parameter \\$16: ") as caught:
+                await adb().execute_many(f"SELECT {columns}", [[b""] * 17, row])
+            assert caught.value.row == 1
+            with pytest.raises(errors.ProgrammingError, match="sql is longer than 1 GiB"):
+                await adb().query("SELECT 1 --" + "x" * (1 << 30))
+            assert await adb().query_value("SELECT pg_backend_pid()") == pid
+
+def blocking():
+    with scope(), db().transaction():
+        pid = db().query_value("SELECT pg_backend_pid()")
+        with pytest.raises(errors.ProgrammingError, match=r"parameter \\$16: .* 1 GiB"):
+            db().query(f"SELECT {columns}", row)
+        with pytest.raises(errors.ProgrammingError, match=r"row 1, parameter \\$16: ") as caught:
+            db().execute_many(f"SELECT {columns}", [[b""] * 17, row])
+        assert caught.value.row == 1
+        with pytest.raises(errors.ProgrammingError, match="sql is longer than 1 GiB"):
+            db().query("SELECT 1 --" + "x" * (1 << 30))
+        assert db().query_value("SELECT pg_backend_pid()") == pid
+
+asyncio.run(awaited()) if sys.argv[2] == "awaited" else blocking()
+"""
+
+
+@pytest.mark.skipif(
+    os.environ.get("HYPERN_RELIABILITY") != "full", reason="takes more than 2 GB of memory"
+)
+@pytest.mark.parametrize("kind", ["blocking", "awaited"])
+def test_more_than_a_gibibyte_is_an_error_that_says_so(
+    run_python: RunPython, configured: str, kind: str
+) -> None:
+    run_python(GIBIBYTE, configured, kind, seconds=120)

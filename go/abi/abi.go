@@ -98,6 +98,8 @@ const (
 
 	Again    = C.HN_AGAIN
 	RowsGoOn = C.HN_ROWS_GO_ON
+
+	TextMax = C.HN_TEXT_MAX
 )
 
 // Flags of hn_call.io_flags.

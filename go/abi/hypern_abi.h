@@ -112,8 +112,12 @@ enum {
 
 enum { HN_AGAIN = 'r' };
 
-/* hn_call.count of a WANT_ROWS that is not the first: no row before it is asked for again. */
-enum { HN_ROWS_GO_ON = -2 };
+/* hn_call.count of a WANT_ROWS that is not the first, which has no commands in out. */
+enum { HN_ROWS_GO_ON = -1 };
+
+/* The longest SQL text and the longest encoded parameters. A server ends the connection over a message
+ * of more than 1 GiB less two bytes, the names in it included. */
+enum { HN_TEXT_MAX = (1 << 30) - 1024 };
 
 /* hypern_transport: what it answers instead of a count */
 enum { HN_IO_AGAIN = -1, HN_IO_FAILED = -2 };
@@ -219,9 +223,12 @@ typedef struct hn_call {
  * Sync in place of tail (CONTINUE then carries HN_IN_CANCELLED for the latter). It CONTINUEs once,
  * with all control frames up to ReadyForQuery (DataRows dropped). Rows are many and their answers
  * alike: BindComplete is only counted, and where the same CommandComplete comes again, a frame of
- * kind HN_AGAIN takes the place of the repetitions, with their number as its body (uint32). With
- * count at or above 0 C keeps the rows until more BindCompletes than that have come: then the first
- * row was accepted. Until then CONTINUE carries HN_IN_KEPT, and another WANT_ROWS begins anew.
+ * kind HN_AGAIN takes the place of the repetitions, with their number as its body (uint32). count is
+ * the number of commands in out, or its complement (~) where the statement cannot be stale. At or
+ * above 0, C keeps the rows until more BindCompletes than that have come: then the first row was
+ * accepted. Until then CONTINUE carries HN_IN_KEPT, and another WANT_ROWS begins anew. The first row
+ * of a statement without parameters is sent alone with a Flush; 'G', 'H' or 'W' (copy) in place of its
+ * CommandComplete ends the I/O early, before any Sync.
  * Where a row's values want other types declared than those before it, C sends Sync in place of tail
  * and CONTINUEs with HN_IN_DECLARED: the statement is described for those, and another WANT_ROWS,
  * whose count is HN_ROWS_GO_ON, has C go on with that row.

@@ -209,7 +209,7 @@ func (s *Session) acquireLeft() int64 {
 
 // travels tells whether the statement can be sent to conn at once, without asking C or the server.
 func (s *Session) travels(c *Call, conn *pool.Conn) bool {
-	if s.op.op != abi.OpStatement || s.op.reparse || s.op.cancelled || c.BodyLen > wire.MaxFrame {
+	if s.op.op != abi.OpStatement || s.op.reparse || s.op.cancelled || c.BodyLen > abi.TextMax {
 		return false
 	}
 	st := s.known(conn)
@@ -277,8 +277,8 @@ func (s *Session) drop(conn *pool.Conn) {
 
 // own clones the statement's text: it is a view of C memory until here, and another step will need it.
 func (s *Session) own() {
-	if s.op.statement == nil {
-		s.op.sql = strings.Clone(s.op.sql)
+	if s.op.statement == nil && !s.op.owned {
+		s.op.sql, s.op.owned = strings.Clone(s.op.sql), true
 	}
 }
 

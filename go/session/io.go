@@ -143,6 +143,9 @@ func (s *Session) refuseCopy(c *Call) {
 		c.Head = wire.AppendSync(wire.AppendCopyFail(c.Head, "not supported"))
 		c.io(0, 1)
 	case 'H':
+		if s.op.phase == phaseRows { // none was sent
+			c.Head = wire.AppendSync(c.Head)
+		}
 		c.io(0, 1)
 	default:
 		s.brokenIO(c, "the server started a replication stream")

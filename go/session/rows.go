@@ -37,11 +37,8 @@ func (s *Session) rows(c *Call) {
 		}
 		c.Tail = wire.AppendExecute(wire.AppendBindNothing(c.Tail, commit))
 	}
-	c.Count = -1
-	switch {
-	case s.op.more:
-		c.Count = abi.RowsGoOn
-	case !s.op.fresh && !s.op.inside && !s.op.retried:
+	c.Count = ^int64(s.op.prefix) // abi.RowsGoOn where no command precedes the rows
+	if !s.op.more && !s.op.fresh && !s.op.inside && !s.op.retried {
 		c.Count = int64(s.op.prefix) // should the first row be refused, the statement may be stale
 	}
 	c.Tail = wire.AppendSync(c.Tail)

@@ -76,7 +76,8 @@ type operation struct {
 	again     bool   // phaseStreamEnd: the statement was stale, run it anew
 	quiet     bool   // finalize rolled back over an error that the caller had been given
 	unreset   bool   // finalize: COMMIT went without the reset, for whoever is next to send
-	sql       string // the statement's text; a view of C memory until a Statement owns it
+	sql       string // the statement's text; a view of C memory until a Statement owns it, or owned
+	owned     bool   // own has cloned it
 	name      string // a savepoint's name
 	waiter    *pool.Waiter
 	event     *pool.Event // phaseCancel: set when the request to cancel is over
@@ -287,7 +288,13 @@ func (s *Session) lose(why string, ran bool) *wire.Fault {
 }
 
 // remember keeps the text of the statement for holders' lists.
-func (s *Session) remember(sql string) { s.lastSQL = sql }
+// remember keeps the statement for those who ask what the session does: of a very long one the beginning.
+func (s *Session) remember(sql string) {
+	if len(sql) > 64<<10 {
+		sql = strings.Clone(sql[:4<<10])
+	}
+	s.lastSQL = sql
+}
 
 // verdictOf tells what a command tag says about a transaction that is over.
 func verdictOf(word string) (event, bool) {

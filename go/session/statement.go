@@ -49,7 +49,8 @@ func (s *Session) encodeOrExecute(c *Call) {
 // describe has the server parse and describe the statement; a BEGIN that is owed goes with it, since
 // an error here must leave the transaction aborted as any other error would.
 func (s *Session) describe(c *Call) {
-	sql := strings.Clone(s.op.sql)
+	s.own()
+	sql := s.op.sql
 	if strings.IndexByte(sql, 0) >= 0 { // it would end the text early on the wire
 		c.fail(&wire.Fault{Kind: wire.KindProgramming, SQL: sql, Message: "the SQL text contains a NUL character"})
 		return
@@ -164,7 +165,7 @@ func (s *Session) execute(c *Call) {
 	case s.op.cancelled:
 		c.fail(cancelledFault("before the statement was sent"))
 		return
-	case c.BodyLen > wire.MaxFrame:
+	case c.BodyLen > abi.TextMax:
 		c.fail(&wire.Fault{Kind: wire.KindProgramming, SQL: st.SQL, Message: "the parameters take more than 1 GiB"})
 		return
 	}

@@ -3,6 +3,7 @@ package wire
 import (
 	"encoding/json"
 	"strconv"
+	"strings"
 )
 
 // Kinds of faults that are the core's own, in the class names of hypern.errors. A fault without a
@@ -65,9 +66,25 @@ func (f *Fault) Error() string {
 // Fatal tells whether the server ends the connection with this error.
 func (f *Fault) Fatal() bool { return f.Severity == "FATAL" || f.Severity == "PANIC" }
 
+// sqlMax bounds the SQL text that crosses with a fault.
+const sqlMax = 64 << 10
+
+// abridged is the fault with at most the beginning of a very long SQL text.
+func (f *Fault) abridged() *Fault {
+	if f == nil || len(f.SQL) <= sqlMax && f.Cause == nil {
+		return f
+	}
+	short := *f
+	if len(f.SQL) > sqlMax {
+		short.SQL = strings.ToValidUTF8(f.SQL[:sqlMax], "") + " ... (" + strconv.Itoa(len(f.SQL)) + " bytes)"
+	}
+	short.Cause = f.Cause.abridged()
+	return &short
+}
+
 // JSON is the fault as it crosses to Python.
 func (f *Fault) JSON() []byte {
-	b, err := json.Marshal(f)
+	b, err := json.Marshal(f.abridged())
 	if err != nil {
 		// A struct of strings and numbers always marshals; a panic here meets the recover barrier.
 		panic(err)

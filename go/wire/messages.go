@@ -2,9 +2,12 @@
 // cross to the C extension. It is pure Go and does no I/O.
 package wire
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"slices"
+)
 
-// MaxFrame is the longest message body the core accepts or sends, PostgreSQL's own limit for a value.
+// MaxFrame is the longest message body the core accepts.
 const MaxFrame = 1 << 30
 
 func begin(dst []byte, kind byte) ([]byte, int) {
@@ -24,7 +27,7 @@ func text(dst []byte, s string) []byte {
 // AppendParse appends a Parse message. oids declares the types of the first parameters; none lets
 // the server infer all of them.
 func AppendParse(dst []byte, name, sql string, oids []uint32) []byte {
-	dst, at := begin(dst, 'P')
+	dst, at := begin(slices.Grow(dst, len(name)+len(sql)+64), 'P') // a long text is copied once
 	dst = text(text(dst, name), sql)
 	dst = binary.BigEndian.AppendUint16(dst, uint16(len(oids)))
 	for _, oid := range oids {

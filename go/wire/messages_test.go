@@ -2,9 +2,25 @@ package wire
 
 import (
 	"encoding/binary"
+	"encoding/json"
 	"strings"
 	"testing"
 )
+
+func TestAFaultCarriesTheBeginningOfAVeryLongText(t *testing.T) {
+	long := strings.Repeat("é", sqlMax)
+	f := &Fault{Message: "m", SQL: "select 1", Cause: &Fault{Message: "c", SQL: long}}
+	var got Fault
+	if err := json.Unmarshal(f.JSON(), &got); err != nil {
+		t.Fatal(err)
+	}
+	if got.SQL != "select 1" || len(got.Cause.SQL) > sqlMax+30 || !strings.HasSuffix(got.Cause.SQL, "é ... (131072 bytes)") {
+		t.Errorf("%q, %d bytes", got.SQL, len(got.Cause.SQL))
+	}
+	if f.Cause.SQL != long {
+		t.Error("the fault itself was changed")
+	}
+}
 
 func TestMessagesAreLaidOutAsTheProtocolSays(t *testing.T) {
 	for name, c := range map[string]struct{ got, want string }{

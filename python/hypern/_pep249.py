@@ -21,7 +21,7 @@ class Error(RuntimeError):
     position : int or None
         where in the statement, in characters, from 1
     sql : str or None
-        the statement, without its parameters
+        the statement, without its parameters; the first 64 KiB of a longer one
     row : int or None
         which row of `execute_many`, from 0
     safe_to_retry : bool

@@ -38,7 +38,7 @@ void hn_io_begin(hn_io *io, int64_t handle, int fd, bool tls, int zs)
     io->ctl.len = io->notices = io->settings = 0;
     io->rows = 0;
     io->brief = io->again = false;
-    io->binds = 0;
+    io->binds = io->completed = io->completed_min = 0;
     io->tag_at = io->tag_end = 0;
     io->rows_max = INT64_MAX;
     io->frames_max = FRAMES_MAX;
@@ -249,10 +249,14 @@ static void take_frame(hn_io *io, const uint8_t *frame, size_t total)
         io->binds++;
         return;
     case 'C':
+        io->completed++;
         if (!io->brief)
             break;
         collect_tag(io, frame, total);
         return;
+    case 'I':
+        io->completed++;
+        break;
     case 'Z':
         io->zs_left--;
         break;
@@ -260,10 +264,12 @@ static void take_frame(hn_io *io, const uint8_t *frame, size_t total)
         io->erred = true;
         break;
     case 'T':
+        io->stopped = io->result;
+        break;
     case 'G':
     case 'H':
     case 'W':
-        io->stopped = io->result;
+        io->stopped = io->result || io->brief;
         break;
     default:
         break;
@@ -425,7 +431,8 @@ hn_pumped hn_io_pump(hn_io *io, int block_ms)
             return HN_PUMPED_ALL;
         if (tick_passed(turn, &began, block_ms))
             return look_up(io);
-        bool fed = io->feeding && all_sent(io);
+        bool fed = io->feeding && all_sent(io) &&
+                   (io->completed >= io->completed_min || io->erred);
         bool wait = block_ms >= HN_TICK_MS && all_sent(io) && !fed && !io->tls;
         if (wait && wakes_early(io)) {
             if (!await(io, HN_TICK_MS))

@@ -23,7 +23,7 @@ typedef struct hn_io {
     int fd;
     bool tls;
     bool local;   /* a unix socket */
-    bool result;  /* DataRows are the statement's result, and 'T', 'G', 'H', 'W' end the round */
+    bool result;  /* DataRows are the statement's result, and 'T' ends the round as a copy does */
     bool raw;     /* DataRows go to the core */
     bool keep;    /* DataRows are to be decoded; else counted and dropped. The engine clears it. */
     bool feeding; /* execute_many: more is to be sent, so that the answer has no end yet */
@@ -50,12 +50,13 @@ typedef struct hn_io {
      * CommandComplete that may come again, HN_AGAIN follows it if `again` */
     bool brief, again;
     int64_t binds;
+    int64_t completed, completed_min; /* commands; more is fed once so many are completed */
     size_t tag_at, tag_end;
 
     hn_spin *spin; /* may be spun for its answer, by an event loop's thread; NULL: not */
 
     int zs_left;  /* ReadyForQuery frames still to come */
-    bool stopped; /* 'T', 'G', 'H' or 'W' has ended the round early */
+    bool stopped; /* 'T', or 'G', 'H' or 'W' (copy), has ended the round early */
     bool erred;   /* an ErrorResponse has come */
     bool broken;  /* end of file, or `error` says why */
     int error;    /* errno */

@@ -4,6 +4,9 @@
  * A batch is made only when the one before it has been sent whole: what is in the buffer can then
  * be dropped without cutting a message in two.
  *
+ * A statement without parameters may be a COPY, to which any further message than Flush and Sync would
+ * cost the connection: its first row is sent alone, and answered before the next one.
+ *
  * A statement that was prepared before may be stale, which the first row's answer tells. The rows
  * are kept until then, so that they can be encoded anew for a fresh description.
  */
@@ -53,12 +56,7 @@ static int append_row(hn_engine *e, PyObject *params)
         return hn_raise("InterfaceError", "the server did not report its TimeZone setting");
     if (rc < 0)
         return -1;
-    size_t len = batch->len - at;
-    if (len > INT32_MAX) {
-        PyErr_Format(PyExc_OverflowError, "row %zd takes more than 2 GiB", e->row);
-        return -1;
-    }
-    hn_put_u32(batch->data + at, (uint32_t)len);
+    hn_put_u32(batch->data + at, (uint32_t)(batch->len - at));
     e->row++;
     return hn_buf_bytes(batch, execute_message, sizeof execute_message);
 }
@@ -94,7 +92,7 @@ static int begin(hn_engine *e)
         e->rows_stopped = e->row_refused = false;
         e->row = 0;
     }
-    if (e->call.count < 0)
+    if (e->call.count < 0) /* the statement cannot be stale */
         return 0;
     e->rows_kept = in_hand ? Py_NewRef(all) : PyList_New(0);
     return e->rows_kept == NULL ? -1 : 0;
@@ -124,11 +122,12 @@ static uint32_t outcome(const hn_engine *e)
     return flags;
 }
 
-/* Encode the next batch. 1: there may be more; 0: that was the last; -1 with an exception. */
-static int fill_batch(hn_engine *e)
+/* Encode the next batch, of size_max bytes and the last row's rest. 1: there may be more; 0: that was the
+ * last; -1 with an exception. */
+static int fill_batch(hn_engine *e, size_t size_max)
 {
     e->body.len = 0;
-    while (e->body.len < BATCH_SIZE) {
+    while (e->body.len < size_max) {
         PyObject *params = next_row(e);
         if (params == NULL) {
             if (PyErr_Occurred())
@@ -165,14 +164,19 @@ static void send_more(hn_engine *e)
         return;
     }
     look_at_kept(e);
-    int more = fill_batch(e);
+    bool first = e->row == 0 && hn_plan_nparams(e->plan) == 0;
+    int more = fill_batch(e, first ? 1 : BATCH_SIZE);
+    if (first && more > 0) {
+        int64_t ahead = e->call.count < 0 ? ~e->call.count : e->call.count;
+        e->io.completed_min = ahead + 1;
+    }
     if (more < 0) {
         hn_engine_raise(e);
         stop(e);
         return;
     }
     hn_io_send(&e->io, e->body.data, e->body.len);
-    if (more != 0 && e->rows_kept != NULL) /* the server may hold the first row's answer back */
+    if (more != 0 && (first || e->rows_kept != NULL)) /* the server may hold the first row's answer back */
         hn_io_send(&e->io, flush_message, sizeof flush_message);
     if (more == 0) {
         hn_io_send(&e->io, e->call.tail.data, e->call.tail.len);

@@ -48,6 +48,10 @@ PyObject *hn_session_check_sql(PyObject *sql)
         hn_raise("ProgrammingError", "sql cannot be sent as UTF-8: it holds a lone surrogate");
         return NULL;
     }
+    if (len > HN_TEXT_MAX) {
+        hn_raise("ProgrammingError", "sql is longer than 1 GiB, which is more than PostgreSQL takes");
+        return NULL;
+    }
     if (memchr(text, 0, (size_t)len) != NULL) {
         hn_raise("ProgrammingError", "sql holds a NUL character, which PostgreSQL does not take");
         return NULL;

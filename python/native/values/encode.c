@@ -9,6 +9,9 @@
 /* Values within values beyond this depth are refused: a list may contain itself. */
 enum { MAX_DEPTH = 200 };
 
+/* Longer ones take the way on which the size of the whole is looked at after each value. */
+enum { COMMON_MAX = 1 << 20 };
+
 /* Say which parameter an error of ours is about. Always -1. */
 static int name_parameter(Py_ssize_t row, uint16_t index)
 {
@@ -183,6 +186,12 @@ static int wrong_count(const hn_plan *plan, Py_ssize_t given, Py_ssize_t row)
     return -1;
 }
 
+static int too_long(void)
+{
+    return hn_raise("ProgrammingError", "the parameters take more than 1 GiB, which is more than "
+                                        "PostgreSQL takes at once");
+}
+
 /* What the type's own writer would do, for the commonest values, in one step with the length: a row
  * of int, text and float8 takes half as long. False: it is for the writer, errors included. */
 static bool write_common(const hn_type *type, PyObject *value, hn_buf *body)
@@ -192,7 +201,7 @@ static bool write_common(const hn_type *type, PyObject *value, hn_buf *body)
             return false;
         const void *text = PyUnicode_1BYTE_DATA(value);
         size_t len = (size_t)PyUnicode_GET_LENGTH(value);
-        if (len > INT32_MAX || memchr(text, 0, len) != NULL || hn_buf_grow(body, 4 + len) < 0)
+        if (len > COMMON_MAX || memchr(text, 0, len) != NULL || hn_buf_grow(body, 4 + len) < 0)
             return false;
         hn_put_u32(body->data + body->len, (uint32_t)len);
         memcpy(body->data + body->len + 4, text, len);
@@ -240,11 +249,15 @@ static int write_parameters(const hn_plan *plan, hn_encoder *encoder, PyObject *
                 return HN_NEED_DECLARED;
         }
         int answer = write_parameter(encoder, type, values[i], &f, i, body);
+        if (answer == HN_WRITTEN && body->len - f.at > HN_TEXT_MAX)
+            answer = too_long();
         if (answer < 0)
             return name_parameter(row, i);
         if (answer != HN_WRITTEN)
             return answer;
     }
+    if (body->len - f.at > HN_TEXT_MAX)
+        return too_long();
     return hn_buf_bytes(body, plan->result_formats.data, plan->result_formats.len);
 }
 
