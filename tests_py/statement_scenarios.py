@@ -74,7 +74,12 @@ def a_temporary_table_made_anew_in_two_transactions() -> None:
 
 @everywhere
 def a_temporary_table_made_anew_in_two_requests() -> None:
-    for kind, value in [("int", 7), ("text", "007"), ("float4", 1.5), ("numeric", Decimal("1234567.89"))]:
+    for kind, value in [
+        ("int", 7),
+        ("text", "007"),
+        ("float4", 1.5),
+        ("numeric", Decimal("1234567.89")),
+    ]:
         with scope(), db().transaction():
             assert _values(db(), kind, value) == value
 
@@ -164,32 +169,34 @@ def own_ddl_inside_a_transaction() -> None:
 
 @everywhere
 def ddl_that_is_rolled_back() -> None:
-    with _tables("tried"):
-        with scope():
-            db().execute("CREATE TABLE tried (v int)")
-            insert = "INSERT INTO tried VALUES ($1)"
-            db().execute(insert, [1])
-            db().begin()
-            db().execute("ALTER TABLE tried ALTER v TYPE text")
-            db().execute(insert, ["007"])
-            db().rollback()
-            db().execute(insert, [7])
-            with db().transaction():
-                try:
-                    with db().transaction():
-                        db().execute("ALTER TABLE tried ALTER v TYPE float8")
-                        db().execute(insert, [0.5])
-                        raise KeyError
-                except KeyError:
-                    db().execute(insert, [8])
-            assert db().query("SELECT v FROM tried ORDER BY v") == [{"v": n} for n in (1, 7, 8)]
+    with _tables("tried"), scope():
+        db().execute("CREATE TABLE tried (v int)")
+        insert = "INSERT INTO tried VALUES ($1)"
+        db().execute(insert, [1])
+        db().begin()
+        db().execute("ALTER TABLE tried ALTER v TYPE text")
+        db().execute(insert, ["007"])
+        db().rollback()
+        db().execute(insert, [7])
+        with db().transaction():
+            try:
+                with db().transaction():
+                    db().execute("ALTER TABLE tried ALTER v TYPE float8")
+                    db().execute(insert, [0.5])
+                    raise KeyError
+            except KeyError:
+                db().execute(insert, [8])
+        assert db().query("SELECT v FROM tried ORDER BY v") == [{"v": n} for n in (1, 7, 8)]
 
 
 @everywhere
 def a_table_made_from_a_query() -> None:
     with _tables("made"), scope():
         for text, value in [("1::int", 2), ("'x'::text", "02")]:
-            for create in (f"CREATE TABLE made AS SELECT {text} AS v", f"SELECT {text} AS v INTO made"):
+            for create in (
+                f"CREATE TABLE made AS SELECT {text} AS v",
+                f"SELECT {text} AS v INTO made",
+            ):
                 db().execute("DROP TABLE IF EXISTS made")
                 db().execute(create)
                 db().execute("INSERT INTO made VALUES ($1)", [value])
@@ -204,7 +211,10 @@ def literals_that_depend_on_the_time() -> None:
             time.sleep(0.01)
             assert db().query_value("SELECT 'now'::timestamptz") > first
             assert db().query_value("SELECT timestamptz 'now' - clock_timestamp() < '1 s'")
-            for text in ("SELECT 'today'::date = current_date", "SELECT $$ tomorrow $$::date > now()"):
+            for text in (
+                "SELECT 'today'::date = current_date",
+                "SELECT $$ tomorrow $$::date > now()",
+            ):
                 assert db().query_value(text)
 
 
@@ -244,7 +254,9 @@ def settings_of_a_function_that_is_called() -> None:
 def everything_in_do() -> None:
     with _tables("done"), scope():
         for kind, value in [("int", 7), ("text", "007")]:
-            db().execute(f"DO $$ BEGIN DROP TABLE IF EXISTS done; CREATE TABLE done (v {kind}); END $$")
+            db().execute(
+                f"DO $$ BEGIN DROP TABLE IF EXISTS done; CREATE TABLE done (v {kind}); END $$"
+            )
             db().execute("INSERT INTO done VALUES ($1)", [value])
             assert db().query_value("SELECT v FROM done") == value
 

@@ -161,7 +161,9 @@ def test_another_client_encoding_is_refused_and_undone(cached: str, change: str)
             with pytest.raises(errors.NotSupportedError, match="client_encoding must stay UTF8"):
                 db().execute(change)
         db().execute("INSERT INTO words VALUES ($1)", [word])
-        assert db().query("SELECT w, length(w) AS n FROM words") == [{"w": word, "n": len(word)}] * 2
+        assert (
+            db().query("SELECT w, length(w) AS n FROM words") == [{"w": word, "n": len(word)}] * 2
+        )
         assert db().query_value("SHOW client_encoding") == "UTF8"
     with scope():
         assert db().query_value("SELECT $1::text", [word]) == word

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from wire_format import binary, bind, text
 
-from hypern import Range
+from hypern import Range, _native
 
 BOOL, BYTEA, INT8, INT2, INT4, TEXT, OID = 16, 17, 20, 21, 23, 25, 26
 JSON, FLOAT4, FLOAT8, DATE, TIME = 114, 700, 701, 1082, 1083
@@ -75,10 +75,6 @@ class Point:
         (TEXT, Name("x"), b"x"),
         (TEXT, Size.BIG, b"big"),
         (TEXT, Colour.RED, b"red"),
-        (TEXT, 5, b"5"),
-        (TEXT, True, b"true"),
-        (TEXT, Decimal("1.10"), b"1.10"),
-        (TEXT, date(2024, 2, 29), b"2024-02-29"),
         (TEXT, ip_address("::1"), b"::1"),
         (BYTEA, b"\0\xff", b"\0\xff"),
         (BYTEA, bytearray(b"ab"), b"ab"),
@@ -171,3 +167,38 @@ def test_json_strings_are_escaped_as_json_wants() -> None:
 
 def test_no_parameters_are_none_or_an_empty_sequence() -> None:
     assert bind([], None) == bind([], []) == bind([], ()) == ([], [], [])
+
+
+@pytest.mark.parametrize(
+    ("value", "declared"),
+    [
+        (True, 16),
+        (5, 23),
+        (-(2**31), 23),
+        (2**31, 20),
+        (-(2**63), 20),
+        (2**63, 1700),
+        (1.5, 701),
+        (float("nan"), 701),
+        (Decimal("1.10"), 1700),
+        (date(2024, 2, 29), 1082),
+        (datetime(2024, 2, 29), 1114),
+        (datetime(2024, 2, 29, tzinfo=timezone.utc), 1184),
+        (time(1), 1083),
+        (time(1, tzinfo=timezone.utc), 1266),
+        (timedelta(1), 1186),
+        (uuid.UUID(int=5), 2950),
+        (Level.HIGH, 23),
+    ],
+)
+def test_a_value_that_the_server_takes_for_text_declares_its_own_type(
+    value: Any, declared: int
+) -> None:
+    for oid in (TEXT, 1042, 1043):  # character, character varying
+        with pytest.raises(ValueError, match=rf"types to be declared: \[0, {declared}\]"):
+            _native.encode_body([INT4, oid], [1, value])
+
+
+@pytest.mark.parametrize("value", ["5", None, Colour.RED, ip_address("::1")])
+def test_text_itself_and_what_has_no_literal_declare_nothing(value: Any) -> None:
+    assert _native.encode_body([TEXT], [value])

@@ -18,12 +18,19 @@ static void use_plan(hn_engine *e, hn_plan *plan)
     e->plan = plan;
 }
 
-int hn_describe_declare(hn_engine *e, PyObject *params)
+int hn_describe_count(hn_engine *e)
 {
     /* Each time at least one more parameter is declared, unless the server changes its mind. */
     if (e->redeclared++ > hn_plan_nparams(e->plan))
         return hn_raise("OperationalError", "the server describes the statement's parameters "
                                             "differently each time");
+    return HN_NEED_DECLARED;
+}
+
+int hn_describe_declare(hn_engine *e, PyObject *params)
+{
+    if (hn_describe_count(e) < 0)
+        return -1;
     return hn_declared_types(e->plan, params, &e->declared) < 0 ? -1 : 0;
 }
 

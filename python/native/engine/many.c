@@ -13,6 +13,7 @@
 #include "engine/many.h"
 
 #include "buf.h"
+#include "engine/describe.h"
 #include "error.h"
 
 #define BATCH_SIZE (128u * 1024)
@@ -38,13 +39,15 @@ int hn_many_take(hn_engine *e, PyObject *rows, bool more)
 
 static bool lacks_rows(const hn_engine *e)
 {
-    bool none = e->rows_left == NULL && e->rows_anew == NULL;
+    bool none = e->rows_left == NULL && e->rows_anew == NULL && e->row_held == NULL;
     return none && e->rows_to_come && e->raised == NULL && !e->cancelled;
 }
 
+/* 0, HN_NEED_DECLARED with the batch as it was, or -1 with an exception. */
 static int append_row(hn_engine *e, PyObject *params)
 {
     hn_buf *batch = &e->body;
+    size_t start = batch->len;
     if (hn_check_params(params) < 0 || hn_buf_u8(batch, 'B') < 0)
         return -1;
     size_t at = batch->len;
@@ -54,8 +57,11 @@ static int append_row(hn_engine *e, PyObject *params)
     int rc = hn_encode(e->plan, params, e->timezone, e->row, batch);
     if (rc == HN_NEED_TZ)
         return hn_raise("InterfaceError", "the server did not report its TimeZone setting");
-    if (rc < 0)
-        return -1;
+    if (rc == HN_NEED_DECLARED)
+        batch->len = start;
+    if (rc != 0)
+        return rc;
+    e->redeclared = 0;
     hn_put_u32(batch->data + at, (uint32_t)(batch->len - at));
     e->row++;
     return hn_buf_bytes(batch, execute_message, sizeof execute_message);
@@ -70,24 +76,63 @@ static PyObject *next_row(hn_engine *e)
             return row;
         Py_CLEAR(e->rows_anew);
     }
-    PyObject *row = e->rows_left == NULL ? NULL : PyIter_Next(e->rows_left);
+    PyObject *row = e->row_held;
+    if (row != NULL) {
+        e->row_held = NULL;
+        return row;
+    }
+    row = e->rows_left == NULL ? NULL : PyIter_Next(e->rows_left);
     if (row == NULL)
         Py_CLEAR(e->rows_left);
     return row;
 }
 
-/* Before the first row, or before the first row once more. 0 or -1. */
+/* The row that is next, borrowed; NULL: none is known, or an exception is set. Where all are to be sent
+ * anew, begin() has yet to see to it. */
+static PyObject *look_at_next(hn_engine *e)
+{
+    if (e->rows_kept != NULL && !e->row_declares && PySequence_Fast_GET_SIZE(e->rows_kept) > 0)
+        return PySequence_Fast_GET_ITEM(e->rows_kept, 0);
+    if (e->row_held == NULL)
+        e->row_held = next_row(e);
+    return e->row_held;
+}
+
+int hn_many_look(hn_engine *e)
+{
+    if (!hn_plan_is_open(e->plan))
+        return 0;
+    PyObject *row = look_at_next(e);
+    if (row == NULL)
+        return PyErr_Occurred() ? -1 : 0;
+    if (hn_check_params(row) < 0) { /* which is said when the row is sent */
+        PyErr_Clear();
+        return 0;
+    }
+    Py_INCREF(row);
+    int rc = hn_declared_types(e->plan, row, &e->declared);
+    Py_DECREF(row);
+    return rc > 0 ? hn_describe_count(e) : rc;
+}
+
+/* Before the first row, the first row once more, or the row that wants other types declared. 0 or
+ * -1. */
 static int begin(hn_engine *e)
 {
     PyObject *all = e->request.params;
     bool in_hand = !e->request.is_fed && (PyList_CheckExact(all) || PyTuple_CheckExact(all));
+    if (e->call.count == HN_ROWS_GO_ON)
+        Py_CLEAR(e->rows_kept);
+    e->row_declares = false;
     if (e->rows_kept != NULL) {
         Py_XSETREF(e->rows_anew, PyObject_GetIter(e->rows_kept));
         Py_CLEAR(e->rows_kept);
         if (e->rows_anew == NULL)
             return -1;
-        if (in_hand)
+        if (in_hand) {
             Py_CLEAR(e->rows_left);
+            Py_CLEAR(e->row_held);
+        }
         Py_CLEAR(e->raised);
         e->rows_stopped = e->row_refused = false;
         e->row = 0;
@@ -112,6 +157,19 @@ static int keep_row(const hn_engine *e, PyObject *row)
     return PyList_Append(e->rows_kept, row);
 }
 
+/* It is not sent yet, and comes first when it can be: where the rows are kept, after those. */
+static int hold_row(hn_engine *e, PyObject *row)
+{
+    if (hn_describe_declare(e, row) < 0)
+        return -1;
+    e->row_held = Py_NewRef(row);
+    e->row_declares = true;
+    if (e->rows_kept == NULL || e->rows_kept == e->request.params)
+        return 0;
+    Py_ssize_t n = PyList_GET_SIZE(e->rows_kept);
+    return PyList_SetSlice(e->rows_kept, n - 1, n, NULL);
+}
+
 static uint32_t outcome(const hn_engine *e)
 {
     uint32_t flags = e->rows_stopped && !e->io.erred ? HN_IN_CANCELLED : 0;
@@ -119,11 +177,13 @@ static uint32_t outcome(const hn_engine *e)
         flags |= HN_IN_REPARSE;
     if (e->rows_kept != NULL && !e->cancelled && (e->raised == NULL || e->row_refused))
         flags |= HN_IN_KEPT;
+    if (e->row_declares && !e->rows_stopped)
+        flags |= HN_IN_DECLARED;
     return flags;
 }
 
 /* Encode the next batch, of size_max bytes and the last row's rest. 1: there may be more; 0: that was the
- * last; -1 with an exception. */
+ * last, or the last before one that wants other types declared; -1 with an exception. */
 static int fill_batch(hn_engine *e, size_t size_max)
 {
     e->body.len = 0;
@@ -137,9 +197,14 @@ static int fill_batch(hn_engine *e, size_t size_max)
         int rc = keep_row(e, params);
         if (rc == 0 && (rc = append_row(e, params)) < 0)
             e->row_refused = PyErr_ExceptionMatches(PyExc_Exception) != 0;
+        bool declares = rc == HN_NEED_DECLARED;
+        if (declares)
+            rc = hold_row(e, params);
         Py_DECREF(params);
         if (rc < 0)
             return -1;
+        if (declares)
+            return 0;
     }
     return 1;
 }
@@ -179,7 +244,10 @@ static void send_more(hn_engine *e)
     if (more != 0 && (first || e->rows_kept != NULL)) /* the server may hold the first row's answer back */
         hn_io_send(&e->io, flush_message, sizeof flush_message);
     if (more == 0) {
-        hn_io_send(&e->io, e->call.tail.data, e->call.tail.len);
+        if (e->row_declares)
+            hn_io_send(&e->io, sync_message, sizeof sync_message);
+        else
+            hn_io_send(&e->io, e->call.tail.data, e->call.tail.len);
         e->io.feeding = false;
     }
 }

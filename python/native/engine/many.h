@@ -7,6 +7,10 @@
 /* Before the first step: the iterator. 0 or -1. */
 int hn_many_start(hn_engine *engine);
 
+/* WANT_ENCODE: whether the next row, if one is at hand, wants other types declared than the plan has:
+ * HN_NEED_DECLARED, else 0; -1 with an exception. */
+int hn_many_look(hn_engine *engine);
+
 /* HN_NEED_ROWS: the next rows, and whether there may be more. 0 or -1. */
 int hn_many_take(hn_engine *engine, PyObject *rows, bool more);
 

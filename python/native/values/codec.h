@@ -59,6 +59,8 @@ hn_plan *hn_plan_new(hn_codec *codec, const uint8_t *out, size_t len, const hn_d
  * plan has; -1 with an exception. */
 int hn_declared_types(const hn_plan *plan, PyObject *params, hn_declared *declared);
 const hn_declared *hn_plan_declared(const hn_plan *plan);
+/* Whether values may want types declared. */
+bool hn_plan_is_open(const hn_plan *plan);
 
 /* Type OIDs that neither the table nor the codec knows yet, at most max of them; 0: none are left.
  * The engine asks the core for them (HN_OP_TYPES), hands the rows to hn_codec_add_types, and asks

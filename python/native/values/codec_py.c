@@ -57,6 +57,26 @@ static hn_plan *plan_for_oids(PyObject *oids)
     return plan;
 }
 
+/* A ValueError with the types that the values want declared. */
+static void raise_declared(const hn_plan *plan, PyObject *params)
+{
+    hn_declared declared = {0};
+    PyObject *list = NULL;
+    if (hn_declared_types(plan, params, &declared) >= 0)
+        list = PyList_New((Py_ssize_t)declared.n);
+    for (size_t i = 0; list != NULL && i < declared.n; i++) {
+        PyObject *oid = PyLong_FromUnsignedLong(declared.oids[i]);
+        if (oid == NULL)
+            Py_CLEAR(list);
+        else
+            PyList_SET_ITEM(list, (Py_ssize_t)i, oid);
+    }
+    if (list != NULL)
+        PyErr_Format(PyExc_ValueError, "types to be declared: %R", list);
+    Py_XDECREF(list);
+    hn_declared_free(&declared);
+}
+
 static PyObject *encode_body(PyObject *module, PyObject *args)
 {
     (void)module;
@@ -74,6 +94,8 @@ static PyObject *encode_body(PyObject *module, PyObject *args)
         bytes = PyBytes_FromStringAndSize((const char *)body.data, (Py_ssize_t)body.len);
     else if (answer == HN_NEED_TZ)
         PyErr_SetString(PyExc_ValueError, "the session's time zone is needed");
+    else if (answer == HN_NEED_DECLARED)
+        raise_declared(plan, params);
     hn_buf_free(&body);
     hn_plan_unref(plan);
     return bytes;

@@ -145,8 +145,10 @@ int hn_declared_types(const hn_plan *plan, PyObject *params, hn_declared *declar
     }
     int rc = 0;
     bool is_any = false;
-    if (PyTuple_GET_SIZE(values) != plan->nparams)
-        goto done; /* which hn_encode refuses */
+    if (PyTuple_GET_SIZE(values) != plan->nparams) { /* which hn_encode refuses */
+        rc = hn_declared_copy(declared, &plan->declared);
+        goto done;
+    }
     for (uint16_t i = 0; i < plan->nparams; i++) {
         PyObject *value = PyTuple_GET_ITEM(values, i);
         const hn_param *param = &plan->params[i];

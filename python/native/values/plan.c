@@ -243,6 +243,14 @@ void hn_plan_unref(hn_plan *plan)
     PyMem_Free(plan);
 }
 
+bool hn_plan_is_open(const hn_plan *plan)
+{
+    for (uint16_t i = 0; i < plan->nparams; i++)
+        if (plan->params[i].is_open)
+            return true;
+    return false;
+}
+
 const hn_declared *hn_plan_declared(const hn_plan *plan)
 {
     return &plan->declared;
