@@ -84,6 +84,7 @@ type operation struct {
 	statement *pool.Statement
 	declared  []uint32 // the types declared for the parameters; nil: the server infers all
 	guess     uint64
+	now       pool.Moment // when its statement was looked for; 0 before that
 	until     pool.Moment // when the wait for a connection ends; 0 before it begins
 	settled   pool.Moment // when the wait for this connection's answers ends; 0 before it begins
 	prefix    int         // commands sent before the statement in this I/O

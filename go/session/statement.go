@@ -26,7 +26,13 @@ func (s *Session) statement(c *Call) {
 // known is the operation's statement as conn has it in its cache, nil if the server has to parse it.
 func (s *Session) known(conn *pool.Conn) *pool.Statement {
 	st := conn.Statements.Get(s.op.sql, s.op.declared)
-	if st == nil || st.Plan == 0 || conn.Statements.Expired(st, pool.Now()) { // Plan 0: a command of our own, never described
+	if st == nil || st.Plan == 0 { // Plan 0: a command of our own, never described
+		return nil
+	}
+	if s.op.now == 0 {
+		s.op.now = pool.Now()
+	}
+	if conn.Statements.Expired(st, s.op.now) {
 		return nil
 	}
 	return st
