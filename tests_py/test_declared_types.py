@@ -267,7 +267,11 @@ def test_rows_of_changing_types_in_execute_many(
             assert found == AS_TEXT
             session.execute("DELETE FROM changing")
         # the server refuses a row after a change: nothing is left, and the row is named
-        for failing, row in [([*ROWS, [8], [9]], len(ROWS)), ([[1], ["x"], ["1"], [3]], 2)]:
+        failures: list[tuple[list[list[Any]], int]] = [
+            ([*ROWS, [8], [9]], len(ROWS)),
+            ([[1], ["x"], ["1"], [3]], 2),
+        ]
+        for failing, row in failures:
             if nested:
                 session.begin()
             with pytest.raises(errors.UniqueViolation) as caught:
@@ -331,6 +335,11 @@ def test_a_value_that_lies_about_itself(session: DbSession) -> None:
     class Zone(dt.tzinfo):
         def utcoffset(self, when: dt.datetime | None) -> dt.timedelta:
             raise KeyError("no offset")
+
+        dst = utcoffset
+
+        def tzname(self, when: dt.datetime | None) -> str:
+            return "nowhere"
 
     with pytest.raises(KeyError, match="no offset"):
         session.query_value("SELECT $1", [dt.datetime(2024, 1, 1, tzinfo=Zone())])
