@@ -204,6 +204,22 @@ def a_table_made_from_a_query() -> None:
 
 
 @everywhere
+def a_stream_open_across_ddl() -> None:
+    with _tables("streamed"):
+        with scope():
+            db().execute("CREATE TABLE streamed (n int)")
+            db().execute_many("INSERT INTO streamed VALUES ($1)", [[n] for n in range(5)])
+        with scope(), db().transaction():
+            sql = "SELECT * FROM streamed ORDER BY n"
+            rows = db().stream(sql, chunk_rows=2)
+            assert next(rows) == {"n": 0}
+            db().execute("ALTER TABLE streamed ADD COLUMN more text DEFAULT 'x'")
+            assert next(db().stream(sql, chunk_rows=2)) == {"n": 0, "more": "x"}
+            db().execute("ALTER TABLE streamed ALTER n TYPE text")
+            assert next(db().stream(sql, chunk_rows=2)) == {"n": "0", "more": "x"}
+
+
+@everywhere
 def literals_that_depend_on_the_time() -> None:
     for _ in range(2):
         with scope():
