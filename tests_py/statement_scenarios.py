@@ -310,3 +310,63 @@ def prepared_statements_dropped_unseen() -> None:
                         assert db().query_value("SELECT $1::int", [1]) == 1
                     with db().transaction():
                         assert db().query_value("SELECT $1::int + 0", [1]) == 1
+
+
+@where_the_session_is_kept
+def settings_changed_by_roundabout_ways() -> None:
+    """Each stores '007' in the schema that it has made the present one."""
+    with scope():
+        for schema, kind in [("ra", "int"), ("rb", "text")]:
+            db().execute(f"DROP SCHEMA IF EXISTS {schema} CASCADE")
+            db().execute(f"CREATE SCHEMA {schema}")
+            db().execute(f"CREATE TABLE {schema}.t (v {kind})")
+    ways = [
+        ["DECLARE c CURSOR FOR SELECT set_config('search_path', 'rb', false)", "FETCH c"],
+        ["UPDATE pg_settings SET setting = 'rb' WHERE name = 'search_path'"],
+        ["PREPARE p AS SELECT set_config('search_path', 'rb', false)", "EXECUTE p"],
+        [
+            "DO $$ BEGIN EXECUTE "
+            "'PREPARE p AS SELECT set_config(''search_path'', ''rb'', false)'; END $$",
+            "RESET application_name",
+            "EXECUTE p",
+        ],
+    ]
+    insert = "INSERT INTO t VALUES ($1)"
+    for way in ways:
+        with scope():
+            db().execute("SET search_path TO ra")
+            with db().transaction():
+                for step in way[:-1]:
+                    db().execute(step)
+                db().execute(insert, [7])
+                db().execute(way[-1])
+                db().execute(insert, ["007"])
+        with scope():
+            assert db().query("SELECT v FROM rb.t") == [{"v": "007"}]
+            db().execute("TRUNCATE ra.t, rb.t")
+
+
+@everywhere
+def a_right_to_a_schema_is_granted() -> None:
+    with scope():
+        for schema, kind in [("ga", "int"), ("gb", "text")]:
+            db().execute(f"DROP SCHEMA IF EXISTS {schema} CASCADE")
+            db().execute(f"CREATE SCHEMA {schema}")
+            db().execute(f"CREATE TABLE {schema}.t (v {kind})")
+            db().execute(f"GRANT ALL ON {schema}.t TO PUBLIC")
+        db().execute("DROP ROLE IF EXISTS granted")
+        db().execute("CREATE ROLE granted")
+        db().execute("GRANT USAGE ON SCHEMA ga TO granted")
+    insert = "INSERT INTO t VALUES ($1)"
+    with scope(), db().transaction():
+        for value in (7, "007"):
+            db().execute("SET LOCAL search_path TO gb, ga")
+            db().execute("SET LOCAL role TO granted")
+            db().execute(insert, [value])
+            db().execute("RESET role")
+            db().execute("GRANT USAGE ON SCHEMA gb TO granted")
+    with scope():
+        assert db().query("SELECT v FROM gb.t") == [{"v": "007"}]
+        for schema in ("ga", "gb"):
+            db().execute(f"DROP SCHEMA {schema} CASCADE")
+        db().execute("DROP ROLE granted")

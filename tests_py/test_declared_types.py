@@ -5,10 +5,12 @@ from __future__ import annotations
 
 import datetime as dt
 import enum
+import random
+import time
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from decimal import Decimal
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from either import db, run, scope
@@ -356,3 +358,115 @@ def test_awaited_by_a_task_of_its_own(configured: str, kind: str) -> None:
         assert [db("own").query_value("SELECT $1 < $2", [10, n]) for n in (9, 11)] == [False, True]
         return
     assert run(_gather()) == [False, True]
+
+
+STATEMENTS = [
+    "INSERT INTO each (x, n) VALUES ($1, $2)",
+    "INSERT INTO each (x) VALUES (coalesce($1, $2))",
+    "INSERT INTO each (x) SELECT greatest($1, $2)",
+    "INSERT INTO each (x) SELECT pg_typeof(v)::text FROM (SELECT $1 AS v) t WHERE $2 = $2",
+    "INSERT INTO each (x, n) VALUES ($1, $2) RETURNING *",
+]
+OF_ALL_TYPES: list[Any] = [None, 1, 9, 10, 2**40, "1", "007", "10", 2.5, Decimal("2.50"), True]
+
+
+def _one_by_one(session: DbSession, sql: str, rows: list[list[Any]]) -> tuple[Any, int | None]:
+    """What the table holds after each row by itself, and the row that failed."""
+    for n, row in enumerate(rows):
+        try:
+            session.execute(sql, row)
+        except (errors.Error, TypeError):
+            return [], n
+    return session.query("SELECT x, n FROM each ORDER BY k"), None
+
+
+def _outcome(
+    session: DbSession, kind: str, make: Any, sql: str, rows: list[list[Any]]
+) -> tuple[int, int | None]:
+    """How many rows, or -1 and the row that failed."""
+    try:
+        return _many(session, kind, make, sql, rows), None
+    except (errors.Error, TypeError) as error:
+        return -1, cast("int | None", getattr(error, "row", None))
+
+
+@pytest.mark.parametrize("make", [_list, _iterator])
+@pytest.mark.parametrize("cache", ["named", "describe"])
+def test_execute_many_gives_what_its_rows_give_one_by_one(
+    database: str, kind: str, cache: str, make: Any
+) -> None:
+    """Also where the first row fails, or another session has changed the table meanwhile."""
+    Database.close()
+    Database.configure(database, max_size=1, statement_cache=cache)
+    Database.configure(database, max_size=1, alias="other", statement_cache="off")
+    chance = random.Random(18)
+    with scope():
+        for turn in range(60):
+            other, session = db(alias="other"), db()
+            other.execute("DROP TABLE IF EXISTS each")
+            other.execute("CREATE TABLE each (k serial, x text, n int)")
+            sql = chance.choice(STATEMENTS)
+            rows = [[chance.choice(OF_ALL_TYPES) for _ in range(2)] for _ in range(6)]
+            if turn % 4 == 0:
+                rows[0] = [1, "bad"]
+            expected, failed = _one_by_one(other, sql, rows)
+            other.execute("TRUNCATE each RESTART IDENTITY")
+            if turn % 2:
+                warm = [row for row in rows[::-1] if row[1] != "bad"]
+                _one_by_one(session, sql, warm)
+                other.execute("TRUNCATE each RESTART IDENTITY")
+            if turn % 3 == 0:
+                other.execute("ALTER TABLE each ADD COLUMN more int")
+            count, refused = _outcome(session, kind, make, sql, rows)
+            assert count == (len(expected) if failed is None else -1), (sql, rows)
+            # A row that cannot be encoded is refused before the server has refused one ahead of it.
+            assert refused == failed or (refused is not None and refused >= (failed or 0)), (
+                sql,
+                rows,
+            )
+            found = session.query("SELECT x, n FROM each ORDER BY k")
+            assert found == expected, (sql, rows)
+    Database.close()
+
+
+def test_rows_that_alternate_travel_together(database: str) -> None:
+    """Each list of types is described once; what follows needs no wait of its own."""
+    Database.close()
+    Database.configure(database, max_size=1)
+    with scope():
+        db().execute("CREATE TEMP TABLE alternating (t text)")
+        rows = [[n] if n % 2 else [str(n)] for n in range(4000)]
+        began = time.monotonic()
+        assert db().execute_many("INSERT INTO alternating VALUES ($1)", rows) == 4000
+        alternating = time.monotonic() - began
+        began = time.monotonic()
+        for n in range(400):
+            db().execute("INSERT INTO alternating VALUES ($1)", [str(n)])
+        assert alternating < 5 * (time.monotonic() - began)  # ten times as many, each with a wait
+        assert db().query_value("SELECT sum(t::int) FROM alternating") == 7998000 + 79800
+    Database.close()
+
+
+def test_a_later_row_that_cannot_be_looked_at_loses_no_transaction(
+    session: DbSession, kind: str
+) -> None:
+    class Zone(dt.tzinfo):
+        def utcoffset(self, when: dt.datetime | None) -> dt.timedelta:
+            raise KeyError("no offset")
+
+        dst = utcoffset
+
+        def tzname(self, when: dt.datetime | None) -> str:
+            return "nowhere"
+
+    session.execute("CREATE TEMP TABLE looked (t text)")
+    session.begin()
+    pid = session.query_value("SELECT pg_backend_pid()")
+    session.execute("INSERT INTO looked VALUES ('kept')")
+    bad = dt.datetime(2024, 1, 1, tzinfo=Zone())
+    for make in (_list, _iterator, _aiterator):
+        with pytest.raises(KeyError, match="no offset"):
+            _many(session, kind, make, "INSERT INTO looked VALUES ($1)", [["a"], [1], [bad]])
+    session.commit()
+    assert session.query("SELECT t FROM looked") == [{"t": "kept"}]
+    assert session.query_value("SELECT pg_backend_pid()") == pid

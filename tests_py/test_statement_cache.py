@@ -176,3 +176,41 @@ def test_an_aborted_transaction_takes_its_client_encoding_along(cached: str) -> 
             db().execute("DO $$ BEGIN SET client_encoding TO 'LATIN1'; PERFORM 1 / 0; END $$")
         db().rollback()
         assert db().query_value("SELECT $1::text", ["ü"]) == "ü"
+
+
+def test_rows_that_change_client_encoding_are_not_stored(cached: str) -> None:
+    insert = (
+        "WITH q AS (SELECT set_config('client_encoding', 'latin1', false) AS c)"
+        " INSERT INTO words SELECT $1 FROM q WHERE c IS NOT NULL"
+    )
+    with scope():
+        db().execute("CREATE TEMP TABLE words (w text)")
+        for nested in (False, True):
+            if nested:
+                db().begin()
+            with pytest.raises(errors.NotSupportedError, match="client_encoding must stay UTF8"):
+                db().execute_many(insert, [["ü"]] * 3)
+            db().execute("INSERT INTO words VALUES ($1)", ["ü"])
+            if nested:
+                db().commit()
+        assert db().query("SELECT w FROM words") == [{"w": "ü"}] * 2
+        indifferent = "SELECT set_config($1, $2, false)"
+        assert db().execute_many(indifferent, [["app.a", "1"], ["app.b", "2"]]) == 2
+        assert db().query_value("SELECT current_setting('app.b')") == "2"
+
+
+def test_a_stream_that_changes_client_encoding_ends(cached: str) -> None:
+    changing = (
+        "SELECT n, set_config('client_encoding', 'latin1', false) FROM generate_series(1, 9) n"
+    )
+    with scope():
+        db().execute("CREATE TEMP TABLE words (w text)")
+        for nested in (False, True):
+            if nested:
+                db().begin()
+            with pytest.raises(errors.NotSupportedError, match="client_encoding must stay UTF8"):
+                next(db().stream(changing, chunk_rows=2))
+            db().execute("INSERT INTO words VALUES ($1)", ["ü"])
+            if nested:
+                db().commit()
+        assert db().query("SELECT w FROM words") == [{"w": "ü"}] * 2

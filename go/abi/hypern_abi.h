@@ -210,7 +210,8 @@ typedef struct hn_call {
  *
  * With WANT_ENCODE, out is: uint32 length and body of ParameterDescription ('t'), uint32 length and
  * body of RowDescription ('T'; length 0: NoData), the lengths in host order. `time zone` follows as
- * uint32 length and text: the session's TimeZone setting.
+ * uint32 length and text: the session's TimeZone setting. Last, as uint32 length in bytes and OIDs in
+ * host order, come the types that it was described for, as hn_call.declared has them.
  *
  * With WANT_TYPES, out is a row per type found, integers in host order, strings as uint16 length and
  * UTF-8: uint32 oid, uint8 typtype, uint8 typcategory, uint8 delimiter, uint8 is a true array,

@@ -21,7 +21,7 @@ type Environment struct {
 	place    place
 	schema   uint32
 	altered  bool // the schema has changed since the last reset: it may hold temporary tables
-	prepared bool // PREPARE by SQL of a text that may change settings
+	deferred bool // what may change settings was prepared or declared as a cursor, to be run by another text
 
 	open     bool   // a transaction is open
 	ending   bool   // a ROLLBACK has been answered: it ends the transaction, or returns to a savepoint
@@ -100,24 +100,26 @@ func (e *Environment) Completed(word string, st *Statement) {
 	case word == "DO" || word == "CALL":
 		e.blur()
 		e.reshape()
-	case st.Effect.Settings == sqltext.Unknown, st.Effect.Executes && e.prepared:
+		e.deferred = true
+	case word == "PREPARE" || word == "DECLARE CURSOR":
+		e.deferred = e.deferred || st.Effect.Settings == sqltext.Unknown
+	case st.Effect.Settings == sqltext.Unknown, e.deferred && (st.Effect.Executes || word == "FETCH" || word == "MOVE"):
 		e.blur()
 	}
 	switch {
-	case word == "PREPARE":
-		e.prepared = e.prepared || st.Effect.Settings == sqltext.Unknown
 	case reshapes(word), word == "SELECT" && len(st.Columns()) == 0: // CREATE TABLE AS, SELECT INTO
 		e.reshape()
 	}
 }
 
-// reshapes tells whether a command's tag stands for a change of the schema. EXPLAIN may have created
-// a table, and IMPORT FOREIGN SCHEMA creates many.
+// reshapes tells whether a command's tag stands for a change of the schema, or of the schemas that the
+// role may use. EXPLAIN may have created a table, and IMPORT FOREIGN SCHEMA creates many.
 func reshapes(word string) bool {
 	switch word {
 	case "INSERT", "SELECT", "UPDATE", "DELETE":
 		return false
-	case "DISCARD TEMP", "EXPLAIN", "IMPORT FOREIGN SCHEMA":
+	case "COMMIT PREPARED", "DISCARD TEMP", "EXPLAIN", "GRANT", "GRANT ROLE", "IMPORT FOREIGN SCHEMA",
+		"REASSIGN OWNED", "REVOKE", "REVOKE ROLE":
 		return true
 	}
 	return strings.HasPrefix(word, "CREATE ") || strings.HasPrefix(word, "ALTER ") || strings.HasPrefix(word, "DROP ")
@@ -230,7 +232,7 @@ func (e *Environment) reset() {
 		e.schema++
 	}
 	e.place = place{}
-	e.altered, e.prepared = false, false
+	e.altered, e.deferred = false, false
 	e.open, e.ending = false, false
 	e.kept, e.local, e.blurred, e.reshaped = false, false, false, false
 }

@@ -18,7 +18,7 @@ func play(e *Environment, script ...string) {
 			e.reset()
 		default:
 			word := step
-			for _, tag := range []string{"SET", "RESET", "ROLLBACK", "CREATE TABLE", "ALTER TABLE", "DO", "SELECT", "EXECUTE", "PREPARE TRANSACTION", "PREPARE", "COMMIT"} {
+			for _, tag := range []string{"SET", "RESET", "ROLLBACK", "CREATE TABLE", "ALTER TABLE", "DO", "SELECT", "EXECUTE", "PREPARE TRANSACTION", "PREPARE", "DECLARE CURSOR", "FETCH", "COMMIT PREPARED", "COMMIT", "GRANT"} {
 				if strings.HasPrefix(step, tag) {
 					word = tag
 					break
@@ -75,6 +75,9 @@ func TestSettingsAndSchemaAreToldApart(t *testing.T) {
 		{"DISCARD ALL", []string{path, "I", "DISCARD ALL", "I"}, nil, true},
 		{"EXECUTE of what was prepared harmlessly", []string{"PREPARE p AS SELECT 1", "I", "EXECUTE p", "I"}, nil, true},
 		{"EXECUTE of what sets", []string{"PREPARE p AS SELECT set_config($1, $2, true)", "I", "EXECUTE p", "I"}, []string{"PREPARE p AS SELECT set_config($1, $2, true)", "I"}, false},
+		{"EXECUTE of what DO may have prepared", []string{"DO $$ $$", "I", "RESET ALL", "I", "EXECUTE p", "I"}, []string{"DO $$ $$", "I", "RESET ALL", "I"}, false},
+		{"FETCH from a cursor that sets", []string{"BEGIN", "DECLARE CURSOR FOR SELECT set_config($1, $2, true)", "T", "FETCH 1", "T"}, []string{"BEGIN", "T"}, false},
+		{"FETCH from one that does not", []string{"BEGIN", "DECLARE CURSOR FOR SELECT 1", "T", "FETCH 1", "T"}, []string{"BEGIN", "T"}, true},
 		{"a name too long to keep", []string{"SET search_path TO " + strings.Repeat("a", nameBytesMax), "I"}, []string{"SET search_path TO " + strings.Repeat("a", nameBytesMax), "I"}, false},
 	} {
 		var e Environment
@@ -99,6 +102,8 @@ func TestAChangeOfTheSchemaIsSeen(t *testing.T) {
 		{"INSERT", []string{"?", "INSERT", "I"}, false},
 		{"CREATE TABLE", []string{"?", "CREATE TABLE t", "I"}, true},
 		{"a function may do anything in DO", []string{"?", "DO $$ $$", "I"}, true},
+		{"GRANT, since names are looked up in schemas that may be used", []string{"?", "GRANT", "I"}, true},
+		{"COMMIT PREPARED", []string{"?", "COMMIT PREPARED 'x'", "I"}, true},
 		{"DISCARD TEMP", []string{"?", "DISCARD TEMP", "I"}, true},
 		{"COMMIT of a change, since tables may be dropped ON COMMIT", []string{"BEGIN", "CREATE TABLE t", "T", "?", "COMMIT", "I"}, true},
 		{"ROLLBACK of a change", []string{"BEGIN", "ALTER TABLE t", "T", "?", "ROLLBACK", "I"}, true},

@@ -113,10 +113,8 @@ func (s *Statements) Expired(st *Statement, now Moment) bool {
 	return s.maxAge > 0 && st.parsed != 0 && now.Sub(st.parsed) >= s.maxAge
 }
 
-// Unchanged tells whether a statement would be parsed now as it was.
-func (s *Statements) Unchanged(st *Statement) bool {
-	return st.place == s.at && st.schema == s.env.schema
-}
+// ParsedSince tells whether the statement was parsed at this moment or later.
+func (st *Statement) ParsedSince(then Moment) bool { return st.parsed >= then }
 
 // Parsing notes on a statement that is about to be parsed what it is parsed under.
 func (s *Statements) Parsing(st *Statement, now Moment) {
@@ -177,6 +175,13 @@ func (s *Statements) Forget(st *Statement) {
 	s.count--
 	if st.Name != "" {
 		s.drop = append(s.drop, st.Name)
+	}
+}
+
+// ForgetText drops all statements of a text that the present environment has.
+func (s *Statements) ForgetText(sql string) {
+	for st := s.bySQL[sql]; st != nil; st = s.bySQL[sql] {
+		s.Forget(st)
 	}
 }
 

@@ -5,21 +5,36 @@ import (
 	"hypern/go/wire"
 )
 
-// restoresEncoding tells whether the operation that is about to end has changed client_encoding: all
+// encodingFault is for a statement that has changed client_encoding.
+func (s *Session) encodingFault() *wire.Fault {
+	return &wire.Fault{Kind: wire.KindNotSupported, SQL: s.op.sql, Message: "client_encoding must stay UTF8, since all text " +
+		"is sent and read as UTF-8; the change to " + s.conn.Encoding() + " was undone",
+		Hint: "Use convert_to() and convert_from() for text in another encoding."}
+}
+
+// restoresEncoding returns whether the operation that is about to end has changed client_encoding: all
 // text is sent and read as UTF-8, and would be stored wrong. Then it is set back first, and the
-// operation fails. In an aborted transaction the rollback sets it back.
+// operation fails; an open stream ends. In an aborted transaction the rollback sets it back.
 func (s *Session) restoresEncoding(c *Call) bool {
-	if s.conn == nil || s.conn.Encoding() == "" || s.conn.Tx == 'E' || s.stream != nil || s.op.phase == phaseNone {
+	if s.conn == nil || s.conn.Encoding() == "" || s.conn.Tx == 'E' || s.op.phase == phaseNone {
 		return false
 	}
 	fault := c.Fault
 	if fault == nil {
-		fault = &wire.Fault{Kind: wire.KindNotSupported, SQL: s.op.sql, Message: "client_encoding must stay UTF8, since all text " +
-			"is sent and read as UTF-8; the change to " + s.conn.Encoding() + " was undone",
-			Hint: "Use convert_to() and convert_from() for text in another encoding."}
+		fault = s.encodingFault()
+	}
+	c.Want, c.Fault, c.Stream = abi.WantIO, nil, 0
+	if st := s.stream; st != nil && st.own { // its rollback sets it back
+		s.stream = nil
+		s.op.ended, s.op.undo, s.op.again = st, fault, false
+		s.endTransaction(c, "ROLLBACK")
+		return true
+	}
+	if s.stream != nil {
+		s.portals = append(s.portals, s.stream.portal())
+		s.stream = nil
 	}
 	s.op.outcome = outcome{abi.WantFail, 0, fault}
-	c.Want, c.Fault = abi.WantIO, nil
 	c.Head = wire.AppendSync(s.appendCommand(c.Head[:0], "SET client_encoding TO 'UTF8'"))
 	s.op.prefix = 0
 	s.beginIO(phaseEncoding)

@@ -323,6 +323,8 @@ func (s *Session) resume(c *Call) {
 		switch {
 		case c.Op == abi.OpTypes:
 			s.describeTypes(c)
+		case c.has(abi.InCancelled) && s.op.more: // the caller has an error of its own
+			s.undoRows(c, &wire.Fault{Kind: wire.KindOperational, Message: "the rows were not completed"})
 		case c.has(abi.InDeclared):
 			s.declare(c)
 		default:
@@ -340,7 +342,7 @@ func (s *Session) resume(c *Call) {
 			return
 		}
 		c.Want, c.Count, c.Fault = s.op.outcome.want, s.op.outcome.count, s.op.outcome.fault
-	case phaseDescribe, phaseTypes, phaseExecute, phaseRows, phaseUndo, phaseStreamEnd,
+	case phaseDescribe, phaseTypes, phaseExecute, phaseRows, phaseRowsEnd, phaseUndo, phaseStreamEnd,
 		phaseVerdict, phaseFarewell, phaseEncoding:
 		s.resumeIO(c)
 	default:

@@ -14,12 +14,14 @@ var typeNames = map[uint32]string{
 	1700: "numeric", 2950: "uuid",
 }
 
+const castHint = "Cast the parameters, as in $1::int: nothing else says what type they are."
+
 // hinted says in the fault's hint what can be done about a statement that the server has refused to
 // parse for its parameters' types.
 func hinted(fault *wire.Fault, declared []uint32) *wire.Fault {
 	switch fault.SQLState {
-	case "42725", "42P18": // ambiguous_function, indeterminate_datatype
-		return withHint(fault, "Cast the parameters, as in $1::int: nothing else says what type they are.")
+	case "42725", "42P18", "42P08": // ambiguous_function, indeterminate_datatype, ambiguous_parameter
+		return withHint(fault, castHint)
 	case "42883", "42804", "42846": // undefined_function, datatype_mismatch, cannot_coerce
 		var sent []string
 		for i, oid := range declared {
@@ -27,7 +29,10 @@ func hinted(fault *wire.Fault, declared []uint32) *wire.Fault {
 				sent = append(sent, fmt.Sprintf("$%d as %s", i+1, name))
 			}
 		}
-		if len(sent) > 0 {
+		switch {
+		case len(sent) == 0 && fault.SQLState == "42804":
+			return withHint(fault, castHint)
+		case len(sent) > 0:
 			return withHint(fault, fmt.Sprintf("The values' Python types declared %s, as literals would be. "+
 				"Pass str(value) where text is meant.", strings.Join(sent, ", ")))
 		}

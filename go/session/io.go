@@ -45,6 +45,8 @@ func (s *Session) resumeIO(c *Call) {
 		s.executed(c)
 	case phaseRows:
 		s.rowsRan(c)
+	case phaseRowsEnd:
+		s.rowsEnded(c)
 	case phaseUndo:
 		s.undone(c)
 	case phaseStreamEnd:

@@ -2,6 +2,7 @@ package session
 
 import (
 	"hypern/go/abi"
+	"hypern/go/sqltext"
 	"hypern/go/wire"
 )
 
@@ -16,26 +17,27 @@ func (s *Session) rows(c *Call) {
 	if !s.op.more {
 		s.op.nested = s.tx.active()
 	}
-	switch {
-	case s.op.nested:
-		if !s.op.more {
-			c.Out = s.appendCommand(c.Out, manySavepoint)
-			s.op.prefix++
-		}
-		c.Tail = s.appendCommand(c.Tail, "RELEASE "+manySavepoint)
-	default:
-		// COMMIT is prepared ahead of the rows: after a failing row it would never be parsed, though
+	begin, end := "BEGIN", "COMMIT"
+	if s.op.nested {
+		begin, end = manySavepoint, "RELEASE "+manySavepoint
+	}
+	// What may change client_encoding is not committed before it is known that it has not.
+	s.op.checks = st.Effect.Settings != sqltext.Unchanged
+	var name string
+	if !s.op.checks {
+		// The end is prepared ahead of the rows: after a failing row it would never be parsed, though
 		// the cache says so.
-		var commit string
-		c.Out, commit = s.prepareCommand(c.Out, "COMMIT")
-		if !s.op.more {
-			c.Out = s.appendCommand(c.Out, "BEGIN")
-			s.op.prefix++
+		c.Out, name = s.prepareCommand(c.Out, end)
+	}
+	if !s.op.more {
+		c.Out = s.appendCommand(c.Out, begin)
+		s.op.prefix++
+	}
+	if !s.op.checks {
+		if name == "" {
+			c.Tail = wire.AppendParse(c.Tail, "", end, nil)
 		}
-		if commit == "" {
-			c.Tail = wire.AppendParse(c.Tail, "", "COMMIT", nil)
-		}
-		c.Tail = wire.AppendExecute(wire.AppendBindNothing(c.Tail, commit))
+		c.Tail = wire.AppendExecute(wire.AppendBindNothing(c.Tail, name))
 	}
 	c.Count = ^int64(s.op.prefix) // abi.RowsGoOn where no command precedes the rows
 	if !s.op.more && !s.op.fresh && !s.op.inside && !s.op.retried {
@@ -83,6 +85,8 @@ func (s *Session) rowsRan(c *Call) {
 	switch {
 	case got.empty && fault == nil:
 		c.fail(emptyFault(s.op.sql))
+	case fault == nil && s.op.checks:
+		s.checkRows(c)
 	case fault == nil:
 		c.done(s.op.total + got.rows)
 	case got.status == 'I':
@@ -95,6 +99,39 @@ func (s *Session) rowsRan(c *Call) {
 	default:
 		s.undoRows(c, fault)
 	}
+}
+
+// checkRows ends what the rows are sent in, unless they have changed client_encoding: those behind that
+// would be stored wrong.
+func (s *Session) checkRows(c *Call) {
+	if s.conn.Encoding() != "" {
+		s.undoRows(c, s.encodingFault())
+		return
+	}
+	end := "COMMIT"
+	if s.op.nested {
+		end = "RELEASE " + manySavepoint
+	}
+	s.op.total += s.op.got.rows
+	c.Head = wire.AppendSync(s.appendCommand(c.Head, end))
+	s.op.prefix = 0
+	s.beginIO(phaseRowsEnd)
+	c.io(0, 1)
+}
+
+// rowsEnded follows the end that checkRows has sent.
+func (s *Session) rowsEnded(c *Call) {
+	got := &s.op.got
+	s.tx = s.tx.transition(evReady, got.status)
+	if got.fault != nil {
+		got.fault.SQL = s.op.sql
+		if s.first == nil && got.status == 'E' {
+			s.first = got.fault
+		}
+		c.fail(got.fault)
+		return
+	}
+	c.done(s.op.total)
 }
 
 // undoRows takes all rows back, and then reports the fault.
@@ -123,7 +160,7 @@ func (s *Session) staleRows(c *Call) bool {
 	if s.op.fresh || !refused {
 		return false
 	}
-	s.conn.Statements.Forget(s.op.statement) // in any case its next run is to find it new
+	s.conn.Statements.ForgetText(s.op.statement.SQL) // in any case its next run is to find it new
 	if s.op.retried || s.op.inside || !c.has(abi.InKept) {
 		return false
 	}
@@ -136,6 +173,7 @@ func (s *Session) staleRows(c *Call) bool {
 
 // rowsAnew undoes what went ahead of the rows and has the statement described once more.
 func (s *Session) rowsAnew(c *Call) {
+	s.op.declared = nil
 	switch {
 	case s.op.nested:
 		s.retrace()

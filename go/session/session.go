@@ -51,6 +51,7 @@ const (
 	phaseTypes           // the server is describing types
 	phaseExecute         // the statement is running
 	phaseRows            // the rows of execute_many are running
+	phaseRowsEnd         // execute_many's transaction or savepoint is being ended
 	phaseUndo            // execute_many is being rolled back
 	phaseStreamEnd       // a stream's own transaction is being committed or rolled back
 	phaseVerdict         // COMMIT, ROLLBACK or a savepoint command is running
@@ -71,6 +72,7 @@ type operation struct {
 	inside    bool // a transaction was open on the server when the operation began
 	reparse   bool
 	cancelled bool   // Cancel was called; nothing more is to be started
+	checks    bool   // execute_many: client_encoding is looked at before the rows are committed
 	more      bool   // execute_many: rows before these have been sent, for other declared types
 	nested    bool   // execute_many inside a transaction
 	again     bool   // phaseStreamEnd: the statement was stale, run it anew

@@ -32,6 +32,9 @@ func (s *Session) known(conn *pool.Conn) *pool.Statement {
 	if s.op.now == 0 {
 		s.op.now = pool.Now()
 	}
+	if s.op.more && !st.ParsedSince(s.op.now) {
+		return nil // it could not be sent anew if it were stale
+	}
 	if conn.Statements.Expired(st, s.op.now) {
 		return nil
 	}
@@ -50,6 +53,11 @@ func (s *Session) encodeOrExecute(c *Call) {
 	zone := s.conn.Parameter("TimeZone")
 	c.Out = binary.NativeEndian.AppendUint32(c.Out, uint32(len(zone)))
 	c.Out = append(c.Out, zone...)
+	declared := s.op.statement.Declared
+	c.Out = binary.NativeEndian.AppendUint32(c.Out, uint32(4*len(declared)))
+	for _, oid := range declared {
+		c.Out = binary.NativeEndian.AppendUint32(c.Out, oid)
+	}
 }
 
 // describe has the server parse and describe the statement; a BEGIN that is owed goes with it, since
@@ -62,6 +70,9 @@ func (s *Session) describe(c *Call) {
 		return
 	}
 	s.remember(sql)
+	if s.op.now == 0 {
+		s.op.now = pool.Now()
+	}
 	if old := s.conn.Statements.Get(sql, s.op.declared); old != nil {
 		s.conn.Statements.Forget(old)
 	}
@@ -127,18 +138,24 @@ func (s *Session) declare(c *Call) {
 	s.statement(c)
 }
 
+// ofRow names in the fault the row of execute_many for whose values the statement was described.
+func (s *Session) ofRow(fault *wire.Fault) *wire.Fault {
+	if row := int64(s.op.before); s.op.op == abi.OpMany && len(s.op.declared) > 0 {
+		fault.Row = &row
+	}
+	return fault
+}
+
 // described takes in the server's description.
 func (s *Session) described(c *Call) {
 	got := &s.op.got
 	if s.op.more && got.fault != nil {
-		fault, row := hinted(got.fault, s.op.declared), int64(s.op.before)
-		fault.Row = &row
-		s.undoRows(c, fault)
+		s.undoRows(c, s.ofRow(hinted(got.fault, s.op.declared)))
 		return
 	}
 	s.ready(got)
 	if got.fault != nil {
-		got.fault = hinted(got.fault, s.op.declared)
+		got.fault = s.ofRow(hinted(got.fault, s.op.declared))
 		s.statementFailed(c)
 		return
 	}
@@ -299,7 +316,7 @@ func (s *Session) stale() bool {
 	case got.fault.SQLState == wire.StateUndefinedStatement:
 		s.conn.Statements.ForgetAll() // a DEALLOCATE ALL inside a function shows in nothing else
 	case st != nil && (stale || s.op.fresh):
-		s.conn.Statements.Forget(st) // inside a transaction too: its next run is to find it new
+		s.conn.Statements.ForgetText(st.SQL) // inside a transaction too: its next run is to find it new
 	}
 	if !stale || st == nil || s.op.retried || s.op.inside || got.binds > s.op.prefix {
 		return false

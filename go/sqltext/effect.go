@@ -20,7 +20,7 @@ const (
 type Effect struct {
 	Settings Settings
 	// Volatile: a literal is evaluated while the text is parsed, and its value changes with time, as
-	// 'now' or 'users'::regclass.
+	// 'now' or 'users'::regclass, or may do so, as one with escapes.
 	Volatile bool
 	// Executes: it runs a statement that was prepared by SQL.
 	Executes bool
@@ -50,13 +50,17 @@ func Examine(text string, reported Reported) Effect {
 	case first.Is("execute"):
 		e.Executes = true
 	}
-	hasString, hasReg := false, false
+	hasString, hasReg, updates, pgSettings := false, false, false, false
 	for t := first; t.Kind != End; {
 		next := s.Next()
 		switch t.Kind {
 		case String:
 			hasString = true
-			e.Volatile = e.Volatile || isTimeDependent(t.Text)
+			for ; next.Kind == String; next = s.Next() { // on lines of their own they are one
+				t.Text += next.Text
+				t.Escaped = t.Escaped || next.Escaped
+			}
+			e.Volatile = e.Volatile || t.Escaped || isTimeDependent(t.Text)
 		case Word, Quoted:
 			switch {
 			case t.Text == "set_config":
@@ -65,11 +69,18 @@ func Examine(text string, reported Reported) Effect {
 				}
 			case isRegType(t.Text):
 				hasReg = true
+			case t.Text == "update":
+				updates = true
+			case t.Text == "pg_settings":
+				pgSettings = true
 			}
 		}
 		t = next
 	}
 	e.Volatile = e.Volatile || hasString && hasReg
+	if updates && pgSettings { // which calls set_config
+		e.Settings = Unknown
+	}
 	return e
 }
 
@@ -121,6 +132,9 @@ func setsIndifferent(s *Scanner, open Token, reported Reported) bool {
 		return false
 	}
 	setting := lower(name.Text)
+	if setting == "client_encoding" {
+		return false // what is sent behind it would be stored wrong
+	}
 	return isIndifferent(setting) || reported != nil && reported(setting)
 }
 
@@ -150,8 +164,8 @@ func isIndifferent(setting string) bool {
 	return false
 }
 
-// longestTime bounds what can be a date or time: longer strings are prose.
-const longestTime = 64
+// longestTime bounds what can be dates or times, in an array for instance: longer strings are prose.
+const longestTime = 1024
 
 // isTimeDependent tells whether a string may be read as a date or time that depends on when it is
 // read, also inside an array or range.

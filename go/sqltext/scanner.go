@@ -16,10 +16,11 @@ const (
 	Symbol // one byte of an operator or of punctuation
 )
 
-// Token is one token; Text is as Kind says.
+// Token is one token; Text is as Kind says. Escaped is a string that has a character by its number.
 type Token struct {
-	Kind Kind
-	Text string
+	Kind    Kind
+	Text    string
+	Escaped bool
 }
 
 // Is tells whether the token is this keyword or symbol.
@@ -47,26 +48,27 @@ func (s *Scanner) Next() Token {
 	case isWordStart(c):
 		if quote := strings.IndexByte(s.text[s.at:min(s.at+3, len(s.text))], '\''); quote > 0 && isStringPrefix(s.text[start:start+quote]) {
 			s.at += quote
-			return Token{String, s.quoted('\'', c == 'e' || c == 'E')}
+			text := s.quoted('\'', c == 'e' || c == 'E')
+			return Token{String, text, isEscaped(text, c)}
 		}
 		for s.at < len(s.text) && isWordPart(s.text[s.at]) {
 			s.at++
 		}
-		return Token{Word, lower(s.text[start:s.at])}
+		return Token{Kind: Word, Text: lower(s.text[start:s.at])}
 	case c == '\'':
-		return Token{String, s.quoted('\'', false)}
+		return Token{Kind: String, Text: s.quoted('\'', false)}
 	case c == '"':
-		return Token{Quoted, s.quoted('"', false)}
+		return Token{Kind: Quoted, Text: s.quoted('"', false)}
 	case c >= '0' && c <= '9':
 		for s.at < len(s.text) && (isWordPart(s.text[s.at]) || s.text[s.at] == '.') {
 			s.at++
 		}
-		return Token{Number, s.text[start:s.at]}
+		return Token{Kind: Number, Text: s.text[start:s.at]}
 	case c == '$':
 		return s.dollar()
 	}
 	s.at++
-	return Token{Symbol, s.text[start:s.at]}
+	return Token{Kind: Symbol, Text: s.text[start:s.at]}
 }
 
 // skip passes over white space and comments, which nest.
@@ -143,20 +145,41 @@ func (s *Scanner) dollar() Token {
 			end++
 		}
 		s.at += end
-		return Token{Param, rest[:end]}
+		return Token{Kind: Param, Text: rest[:end]}
 	case end < len(rest) && rest[end] == '$':
 		tag := rest[:end+1]
 		body := rest[len(tag):]
 		length := strings.Index(body, tag)
 		if length < 0 {
 			s.at = len(s.text)
-			return Token{String, body}
+			return Token{Kind: String, Text: body}
 		}
 		s.at += 2*len(tag) + length
-		return Token{String, body[:length]}
+		return Token{Kind: String, Text: body[:length]}
 	}
 	s.at++
-	return Token{Symbol, "$"}
+	return Token{Kind: Symbol, Text: "$"}
+}
+
+// isEscaped tells whether a string whose prefix begins with this letter has a character by its number.
+func isEscaped(text string, prefix byte) bool {
+	for i := strings.IndexByte(text, '\\'); i >= 0 && i+1 < len(text); {
+		c := text[i+1]
+		switch prefix {
+		case 'u', 'U':
+			return true
+		case 'e', 'E':
+			if c == 'x' || c == 'u' || c == 'U' || c >= '0' && c <= '7' {
+				return true
+			}
+		}
+		next := strings.IndexByte(text[i+2:], '\\')
+		if next < 0 {
+			break
+		}
+		i += 2 + next
+	}
+	return false
 }
 
 func isWordStart(c byte) bool {

@@ -18,20 +18,13 @@ static void use_plan(hn_engine *e, hn_plan *plan)
     e->plan = plan;
 }
 
-int hn_describe_count(hn_engine *e)
+static int declare(hn_engine *e)
 {
     /* Each time at least one more parameter is declared, unless the server changes its mind. */
     if (e->redeclared++ > hn_plan_nparams(e->plan))
         return hn_raise("OperationalError", "the server describes the statement's parameters "
                                             "differently each time");
-    return HN_NEED_DECLARED;
-}
-
-int hn_describe_declare(hn_engine *e, PyObject *params)
-{
-    if (hn_describe_count(e) < 0)
-        return -1;
-    return hn_declared_types(e->plan, params, &e->declared) < 0 ? -1 : 0;
+    return hn_declared_types(e->plan, e->request.params, &e->declared) < 0 ? -1 : 0;
 }
 
 int hn_describe_guess(hn_engine *e)
@@ -46,7 +39,7 @@ int hn_describe_guess(hn_engine *e)
         if (e->plan == NULL)
             return PyErr_Occurred() ? -1 : 0;
         rc = hn_encode(e->plan, e->request.params, NULL, -1, &e->body);
-        if (rc == HN_NEED_DECLARED && hn_describe_declare(e, e->request.params) < 0)
+        if (rc == HN_NEED_DECLARED && declare(e) < 0)
             rc = -1;
     }
     switch (rc) {
@@ -66,33 +59,37 @@ int hn_describe_guess(hn_engine *e)
 }
 
 /* The outcome is the exception that is set. Nothing of the statement has been sent, so that the
- * connection stays as good as it was. */
+ * connection stays as good as it was; but for rows of execute_many, which the core takes back. */
 static void withdraw(hn_engine *e)
 {
     hn_engine_raise(e);
-    hn_engine_step(e, HN_OP_ABANDON, HN_IN_CANCELLED);
+    hn_engine_step(e, e->variant != NULL ? HN_OP_CONTINUE : HN_OP_ABANDON, HN_IN_CANCELLED);
 }
 
-/* The session's time zone is the last of the description's three parts. */
-static int read_timezone(hn_engine *e)
+/* The last two of the description's four parts: the session's time zone, and the declared types. */
+static int read_environment(hn_engine *e)
 {
     const hn_buf *out = &e->call.out;
     size_t at = 0;
-    for (int part = 0;; part++) {
+    for (int part = 0; part < 4; part++) {
         uint32_t len;
         if (out->len - at < sizeof len)
-            break;
+            goto short_;
         memcpy(&len, out->data + at, sizeof len);
         at += sizeof len;
         if (len > out->len - at)
-            break;
+            goto short_;
         if (part == 2) {
             PyObject *text = PyUnicode_DecodeUTF8((const char *)out->data + at, len, NULL);
             Py_XSETREF(e->timezone, text);
-            return text == NULL ? -1 : 0;
+            if (text == NULL)
+                return -1;
         }
+        if (part == 3)
+            return hn_declared_read(&e->declared, out->data + at, len);
         at += len;
     }
+short_:
     PyErr_SetString(PyExc_SystemError, "the core's description of a statement is cut short");
     return -1;
 }
@@ -106,7 +103,7 @@ static int encode(hn_engine *e)
     int rc = hn_encode(e->plan, e->request.params, e->timezone, -1, &e->body);
     if (rc == HN_NEED_TZ)
         return hn_raise("InterfaceError", "the server did not report its TimeZone setting");
-    if (rc == HN_NEED_DECLARED && hn_describe_declare(e, e->request.params) < 0)
+    if (rc == HN_NEED_DECLARED && declare(e) < 0)
         return -1;
     return rc;
 }
@@ -144,7 +141,7 @@ static void proceed(hn_engine *e)
 
 void hn_describe_encode(hn_engine *e)
 {
-    if (read_timezone(e) < 0) {
+    if (read_environment(e) < 0) {
         withdraw(e);
         return;
     }

@@ -9,12 +9,6 @@
  * body and call.plan filled; or -1 with an exception that no other description would prevent. */
 int hn_describe_guess(hn_engine *engine);
 
-/* What the parameters want declared, since hn_encode has answered HN_NEED_DECLARED for them. 0; -1 with
- * an exception, among others where there is no end to it. */
-int hn_describe_declare(hn_engine *engine, PyObject *params);
-/* Count a description for other declared types. HN_NEED_DECLARED, or -1 where there is no end to it. */
-int hn_describe_count(hn_engine *engine);
-
 /* WANT_ENCODE: make the plan and encode, or ask for types first. */
 void hn_describe_encode(hn_engine *engine);
 

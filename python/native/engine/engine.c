@@ -69,7 +69,9 @@ void hn_engine_free(hn_engine *e)
     e->plan = NULL;
     e->plan_id = 0;
     e->round_open = e->cancelled = e->rows_stopped = e->rows_to_come = e->row_refused = false;
-    e->row_declares = false;
+    e->row_declares = e->rows_rewound = false;
+    e->variant = NULL;
+    hn_variants_clear(&e->variants);
     e->redeclared = 0;
     e->row = 0;
     e->asked_count = 0;

@@ -10,6 +10,7 @@
 #define HN_ENGINE_H
 
 #include "engine/io.h"
+#include "engine/variants.h"
 #include "native.h"
 #include "values/codec.h"
 
@@ -75,8 +76,11 @@ struct hn_engine {
     bool rows_to_come;   /* MANY: more will be given */
     PyObject *rows_kept; /* MANY: all rows so far, in case they have to be sent anew; NULL: no more */
     PyObject *rows_anew; /* MANY: the iterator over them, before rows_left */
-    PyObject *row_held;  /* MANY: taken from rows_left and not yet encoded; before rows_left */
-    bool row_declares;   /* MANY: row_held wants other types declared than those before it */
+    PyObject *row_held;  /* MANY: taken and not yet encoded; before all others */
+    hn_variants variants; /* MANY: the plans that rows are encoded for */
+    hn_variant *variant;  /* MANY: the one that the next Bind is for, as far as the core knows */
+    bool row_declares;    /* MANY: row_held wants types declared for which there is no plan */
+    bool rows_rewound;    /* MANY: all rows are to be sent anew, if the core wants so */
     bool row_refused;    /* MANY: `raised` is of a row that does not fit the plan */
     Py_ssize_t row;      /* MANY: rows encoded */
     bool rows_stopped;   /* MANY: Sync is sent in place of the rest */

@@ -13,7 +13,6 @@
 #include "engine/many.h"
 
 #include "buf.h"
-#include "engine/describe.h"
 #include "error.h"
 
 #define BATCH_SIZE (128u * 1024)
@@ -43,25 +42,22 @@ static bool lacks_rows(const hn_engine *e)
     return none && e->rows_to_come && e->raised == NULL && !e->cancelled;
 }
 
-/* 0, HN_NEED_DECLARED with the batch as it was, or -1 with an exception. */
 static int append_row(hn_engine *e, PyObject *params)
 {
     hn_buf *batch = &e->body;
-    size_t start = batch->len;
-    if (hn_check_params(params) < 0 || hn_buf_u8(batch, 'B') < 0)
+    const hn_buf *head = &e->variant->head;
+    if (hn_buf_u8(batch, 'B') < 0)
         return -1;
     size_t at = batch->len;
-    if (hn_buf_u32(batch, 0) < 0 ||
-        hn_buf_bytes(batch, e->call.head.data, e->call.head.len) < 0)
+    if (hn_buf_u32(batch, 0) < 0 || hn_buf_bytes(batch, head->data, head->len) < 0)
         return -1;
-    int rc = hn_encode(e->plan, params, e->timezone, e->row, batch);
+    int rc = hn_encode(e->variant->plan, params, e->timezone, e->row, batch);
     if (rc == HN_NEED_TZ)
         return hn_raise("InterfaceError", "the server did not report its TimeZone setting");
-    if (rc == HN_NEED_DECLARED)
-        batch->len = start;
-    if (rc != 0)
-        return rc;
-    e->redeclared = 0;
+    if (rc == HN_NEED_DECLARED) /* of a value that is another each time it is looked at */
+        return hn_raise("InterfaceError", "row %zd has changed while it was encoded", e->row);
+    if (rc < 0)
+        return -1;
     hn_put_u32(batch->data + at, (uint32_t)(batch->len - at));
     e->row++;
     return hn_buf_bytes(batch, execute_message, sizeof execute_message);
@@ -70,16 +66,16 @@ static int append_row(hn_engine *e, PyObject *params)
 /* The next row, or NULL: there is none for now, or an exception is set. */
 static PyObject *next_row(hn_engine *e)
 {
-    if (e->rows_anew != NULL) {
-        PyObject *row = PyIter_Next(e->rows_anew);
-        if (row != NULL || PyErr_Occurred())
-            return row;
-        Py_CLEAR(e->rows_anew);
-    }
     PyObject *row = e->row_held;
     if (row != NULL) {
         e->row_held = NULL;
         return row;
+    }
+    if (e->rows_anew != NULL) {
+        row = PyIter_Next(e->rows_anew);
+        if (row != NULL || PyErr_Occurred())
+            return row;
+        Py_CLEAR(e->rows_anew);
     }
     row = e->rows_left == NULL ? NULL : PyIter_Next(e->rows_left);
     if (row == NULL)
@@ -87,56 +83,62 @@ static PyObject *next_row(hn_engine *e)
     return row;
 }
 
-/* The row that is next, borrowed; NULL: none is known, or an exception is set. Where all are to be sent
- * anew, begin() has yet to see to it. */
-static PyObject *look_at_next(hn_engine *e)
+/* The variant for a row: 0; HN_NEED_DECLARED with e->declared; -1 with an exception. */
+static int resolve(hn_engine *e, PyObject *row, hn_variant **variant)
 {
-    if (e->rows_kept != NULL && !e->row_declares && PySequence_Fast_GET_SIZE(e->rows_kept) > 0)
-        return PySequence_Fast_GET_ITEM(e->rows_kept, 0);
-    if (e->row_held == NULL)
-        e->row_held = next_row(e);
-    return e->row_held;
+    *variant = &e->variants.list[0];
+    if (!hn_plan_is_open((*variant)->plan))
+        return 0;
+    return hn_variants_resolve(&e->variants, row, &e->declared, variant);
 }
 
 int hn_many_look(hn_engine *e)
 {
-    if (!hn_plan_is_open(e->plan))
-        return 0;
-    PyObject *row = look_at_next(e);
-    if (row == NULL)
+    if (hn_variants_put(&e->variants, &e->declared, e->plan) == NULL)
+        return -1;
+    if (e->row_held == NULL && (e->row_held = next_row(e)) == NULL)
         return PyErr_Occurred() ? -1 : 0;
-    if (hn_check_params(row) < 0) { /* which is said when the row is sent */
+    hn_declared described = e->declared;
+    if (hn_check_params(e->row_held) < 0) { /* which is said when the row is sent */
         PyErr_Clear();
         return 0;
     }
-    Py_INCREF(row);
-    int rc = hn_declared_types(e->plan, row, &e->declared);
-    Py_DECREF(row);
-    return rc > 0 ? hn_describe_count(e) : rc;
+    hn_variant *variant;
+    e->declared = (hn_declared){0};
+    int rc = resolve(e, e->row_held, &variant);
+    if (rc == 0 && !hn_declared_equal(&variant->declared, &described)) {
+        rc = hn_declared_copy(&e->declared, &variant->declared); /* not what was asked for: once more */
+        if (rc == 0)
+            rc = HN_NEED_DECLARED;
+    }
+    if (rc == 0) {
+        hn_declared_free(&e->declared);
+        e->declared = described;
+    } else {
+        hn_declared_free(&described);
+    }
+    return rc;
 }
 
-/* Before the first row, the first row once more, or the row that wants other types declared. 0 or
- * -1. */
+/* WANT_ROWS: the core has named the statement. 0 or -1. */
 static int begin(hn_engine *e)
 {
     PyObject *all = e->request.params;
     bool in_hand = !e->request.is_fed && (PyList_CheckExact(all) || PyTuple_CheckExact(all));
-    if (e->call.count == HN_ROWS_GO_ON)
-        Py_CLEAR(e->rows_kept);
-    e->row_declares = false;
-    if (e->rows_kept != NULL) {
-        Py_XSETREF(e->rows_anew, PyObject_GetIter(e->rows_kept));
-        Py_CLEAR(e->rows_kept);
-        if (e->rows_anew == NULL)
-            return -1;
-        if (in_hand) {
-            Py_CLEAR(e->rows_left);
-            Py_CLEAR(e->row_held);
-        }
-        Py_CLEAR(e->raised);
-        e->rows_stopped = e->row_refused = false;
-        e->row = 0;
+    const hn_buf *head = &e->call.head;
+    e->variant = hn_variants_find(&e->variants, &e->declared);
+    if (e->variant == NULL) {
+        PyErr_SetString(PyExc_SystemError, "the core wants rows of a statement it has not described");
+        return -1;
     }
+    e->variant->head.len = 0;
+    if (hn_buf_bytes(&e->variant->head, head->data, head->len) < 0)
+        return -1;
+    if (e->rows_rewound) {
+        Py_CLEAR(e->raised); /* of a row that was refused for the description before */
+        e->rows_stopped = e->row_refused = e->rows_rewound = false;
+    }
+    Py_CLEAR(e->rows_kept);
     if (e->call.count < 0) /* the statement cannot be stale */
         return 0;
     e->rows_kept = in_hand ? Py_NewRef(all) : PyList_New(0);
@@ -157,29 +159,69 @@ static int keep_row(const hn_engine *e, PyObject *row)
     return PyList_Append(e->rows_kept, row);
 }
 
-/* It is not sent yet, and comes first when it can be: where the rows are kept, after those. */
-static int hold_row(hn_engine *e, PyObject *row)
+/* Back to before the first row, with all that have been taken since. 0 or -1. */
+static int rewind_rows(hn_engine *e)
 {
-    if (hn_describe_declare(e, row) < 0)
+    bool in_hand = e->rows_kept == e->request.params;
+    if (e->row_held != NULL && !in_hand && PyList_Append(e->rows_kept, e->row_held) < 0)
         return -1;
-    e->row_held = Py_NewRef(row);
-    e->row_declares = true;
-    if (e->rows_kept == NULL || e->rows_kept == e->request.params)
-        return 0;
-    Py_ssize_t n = PyList_GET_SIZE(e->rows_kept);
-    return PyList_SetSlice(e->rows_kept, n - 1, n, NULL);
+    Py_CLEAR(e->row_held);
+    if (in_hand)
+        Py_CLEAR(e->rows_left);
+    Py_XSETREF(e->rows_anew, PyObject_GetIter(e->rows_kept));
+    Py_CLEAR(e->rows_kept);
+    hn_variants_clear(&e->variants);
+    e->variant = NULL;
+    e->row = 0;
+    e->rows_rewound = true;
+    return e->rows_anew == NULL ? -1 : 0;
 }
 
-static uint32_t outcome(const hn_engine *e)
+/* What the core is told of the round. Where it may send all rows anew, they are ready for it. */
+static uint32_t outcome(hn_engine *e)
 {
+    bool fine = !e->io.erred && e->raised == NULL && !e->rows_stopped;
     uint32_t flags = e->rows_stopped && !e->io.erred ? HN_IN_CANCELLED : 0;
     if (e->row_refused)
         flags |= HN_IN_REPARSE;
-    if (e->rows_kept != NULL && !e->cancelled && (e->raised == NULL || e->row_refused))
-        flags |= HN_IN_KEPT;
-    if (e->row_declares && !e->rows_stopped)
-        flags |= HN_IN_DECLARED;
+    if (e->row_declares && fine)
+        return flags | HN_IN_DECLARED;
+    if (e->rows_kept != NULL && !e->cancelled && (e->raised == NULL || e->row_refused)) {
+        if (rewind_rows(e) == 0)
+            return flags | HN_IN_KEPT;
+        hn_engine_raise(e);
+    }
     return flags;
+}
+
+/* Whether a Bind for another variant needs no Parse before it: both statements have names. */
+static bool can_switch(const hn_variant *from, const hn_variant *to)
+{
+    enum { NO_NAMES = 2 };
+    return from == to || (from->head.len > NO_NAMES && to->head.len > NO_NAMES);
+}
+
+/* Take a row: 1; 0: it wants types declared for which there is no plan yet; -1 with an exception. */
+static int take_row(hn_engine *e, PyObject *row)
+{
+    hn_variant *variant;
+    if (hn_check_params(row) < 0)
+        return -1;
+    int rc = resolve(e, row, &variant);
+    if (rc < 0)
+        return -1;
+    if (rc == 0 && !can_switch(e->variant, variant)) {
+        rc = HN_NEED_DECLARED;
+        if (hn_declared_copy(&e->declared, &variant->declared) < 0)
+            return -1;
+    }
+    if (rc == HN_NEED_DECLARED) {
+        e->row_declares = true;
+        e->row_held = Py_NewRef(row);
+        return 0;
+    }
+    e->variant = variant;
+    return keep_row(e, row) < 0 || append_row(e, row) < 0 ? -1 : 1;
 }
 
 /* Encode the next batch, of size_max bytes and the last row's rest. 1: there may be more; 0: that was the
@@ -187,24 +229,17 @@ static uint32_t outcome(const hn_engine *e)
 static int fill_batch(hn_engine *e, size_t size_max)
 {
     e->body.len = 0;
+    e->row_declares = false;
     while (e->body.len < size_max) {
-        PyObject *params = next_row(e);
-        if (params == NULL) {
-            if (PyErr_Occurred())
-                return -1;
-            return e->rows_to_come;
-        }
-        int rc = keep_row(e, params);
-        if (rc == 0 && (rc = append_row(e, params)) < 0)
-            e->row_refused = PyErr_ExceptionMatches(PyExc_Exception) != 0;
-        bool declares = rc == HN_NEED_DECLARED;
-        if (declares)
-            rc = hold_row(e, params);
-        Py_DECREF(params);
+        PyObject *row = next_row(e);
+        if (row == NULL)
+            return PyErr_Occurred() ? -1 : e->rows_to_come;
+        int rc = take_row(e, row);
         if (rc < 0)
-            return -1;
-        if (declares)
-            return 0;
+            e->row_refused = PyErr_ExceptionMatches(PyExc_Exception) != 0;
+        Py_DECREF(row);
+        if (rc <= 0)
+            return rc;
     }
     return 1;
 }

@@ -48,6 +48,7 @@ void hn_declared_clear(hn_declared *declared); /* n is 0 */
 void hn_declared_free(hn_declared *declared);
 bool hn_declared_equal(const hn_declared *a, const hn_declared *b);
 int hn_declared_copy(hn_declared *to, const hn_declared *from); /* 0 or -1 */
+int hn_declared_read(hn_declared *declared, const uint8_t *oids, size_t len); /* host order; 0 or -1 */
 
 /* From WANT_ENCODE's description, for these declared types (or NULL). sql serves messages and
  * warnings only. The codec must outlive its plans. NULL with an exception. */

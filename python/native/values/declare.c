@@ -13,10 +13,7 @@ enum {
     OID_BOOL = 16,
     OID_INT8 = 20,
     OID_INT4 = 23,
-    OID_TEXT = 25,
     OID_FLOAT8 = 701,
-    OID_BPCHAR = 1042,
-    OID_VARCHAR = 1043,
     OID_DATE = 1082,
     OID_TIME = 1083,
     OID_TIMESTAMP = 1114,
@@ -65,13 +62,18 @@ static int reserve(hn_declared *declared, size_t n)
     return 0;
 }
 
+int hn_declared_read(hn_declared *declared, const uint8_t *oids, size_t len)
+{
+    if (reserve(declared, len / sizeof *declared->oids) < 0)
+        return -1;
+    if (declared->n > 0)
+        memcpy(declared->oids, oids, declared->n * sizeof *declared->oids);
+    return 0;
+}
+
 int hn_declared_copy(hn_declared *to, const hn_declared *from)
 {
-    if (reserve(to, from->n) < 0)
-        return -1;
-    if (from->n > 0)
-        memcpy(to->oids, from->oids, from->n * sizeof *to->oids);
-    return 0;
+    return hn_declared_read(to, (const uint8_t *)from->oids, from->n * sizeof *from->oids);
 }
 
 /* An integer literal is an int4, else an int8, else a numeric, by its size. */
@@ -95,10 +97,11 @@ static int type_of_datetime(PyObject *value, uint32_t *oid)
     return 0;
 }
 
-int hn_own_type(PyObject *value, uint32_t *oid)
+static int own_type(PyObject *value, uint32_t *oid, int depth)
 {
+    enum { DEPTH_MAX = 8 }; /* of enums whose values are enums */
     *oid = 0;
-    if (PyUnicode_Check(value))
+    if (PyUnicode_Check(value) || depth > DEPTH_MAX)
         return 0;
     if (PyBool_Check(value))
         *oid = OID_BOOL;
@@ -120,19 +123,22 @@ int hn_own_type(PyObject *value, uint32_t *oid)
         *oid = OID_UUID;
     if (*oid != 0)
         return 0;
-    PyObject *plainer = hn_plainer(value); /* an enum's value */
+    PyObject *plainer = hn_plainer(value); /* an enum's value, which may be an enum's member itself */
     if (plainer == NULL)
         return PyErr_Occurred() ? -1 : 0;
-    int is_enum = PyObject_IsInstance(plainer, hn_python.Enum);
-    int rc = is_enum == 0 ? hn_own_type(plainer, oid) : is_enum < 0 ? -1 : 0;
+    int rc = plainer == value ? 0 : own_type(plainer, oid, depth + 1);
     Py_DECREF(plainer);
     return rc;
 }
 
+int hn_own_type(PyObject *value, uint32_t *oid)
+{
+    return own_type(value, oid, 0);
+}
+
 bool hn_is_open_type(const hn_type *type)
 {
-    return type->dumps == NULL &&
-           (type->oid == OID_TEXT || type->oid == OID_VARCHAR || type->oid == OID_BPCHAR);
+    return type->dumps == NULL && type->family == HN_FAMILY_TEXT;
 }
 
 int hn_declared_types(const hn_plan *plan, PyObject *params, hn_declared *declared)
@@ -154,9 +160,7 @@ int hn_declared_types(const hn_plan *plan, PyObject *params, hn_declared *declar
         const hn_param *param = &plan->params[i];
         if (!param->is_open)
             continue;
-        if (value == Py_None) /* NULL fits any */
-            declared->oids[i] = param->declared;
-        else if (hn_own_type(value, &declared->oids[i]) < 0) {
+        if (value != Py_None && hn_own_type(value, &declared->oids[i]) < 0) {
             rc = -1;
             goto done;
         }

@@ -241,9 +241,9 @@ static int write_parameters(const hn_plan *plan, hn_encoder *encoder, PyObject *
         const hn_type *type = plan->params[i].type;
         if (write_common(type, values[i], body))
             continue;
-        if (plan->params[i].is_open && values[i] != Py_None) {
-            uint32_t own;
-            if (hn_own_type(values[i], &own) < 0)
+        if (plan->params[i].is_open) {
+            uint32_t own = 0; /* NULL is what it is in SQL: of no type by itself */
+            if (values[i] != Py_None && hn_own_type(values[i], &own) < 0)
                 return name_parameter(row, i);
             if (own != plan->params[i].declared)
                 return HN_NEED_DECLARED;
