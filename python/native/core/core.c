@@ -48,6 +48,15 @@ uint32_t hn_core_generation(void)
     return generation;
 }
 
+int hn_core_check(uint32_t of_generation)
+{
+    if (of_generation == generation && loaded)
+        return 0;
+    return hn_raise("InterfaceError",
+                    "this session belongs to the process that opened it, before a fork; "
+                    "call db() in this process for one of its own");
+}
+
 bool hn_core_forget(void)
 {
     if (!loaded && !failed)
@@ -206,7 +215,7 @@ static const char *start_core(void *library)
     if (fingerprint == NULL || strcmp(fingerprint, HN_FINGERPRINT) != 0)
         return "it was built for another version of the extension (was hypern upgraded while this "
                "process ran?); restart the process, or reinstall hypern";
-    hn_boot boot = {.fds = hn_fork_table(), .nfds = HN_FD_SLOTS, .generation = generation};
+    hn_boot boot = {.fds = hn_fork_table(), .used = hn_fork_used(), .nfds = HN_FD_SLOTS, .generation = generation};
     if (found.hypern_boot(&boot) != 0)
         return "it did not start";
     hn_go = found;
