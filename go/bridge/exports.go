@@ -13,6 +13,7 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
+	"time"
 	"unsafe"
 
 	"github.com/go-python/gopy/gopyh"
@@ -46,6 +47,9 @@ func hypern_boot(boot *C.hn_boot) C.int32_t {
 		if runtime.GOMAXPROCS(0) < minProcs {
 			runtime.GOMAXPROCS(minProcs)
 		}
+		// A timer has the runtime open its poller's descriptors, now that there are known to be some: without
+		// them it would abort the process.
+		time.AfterFunc(time.Hour, func() {}).Stop()
 		return nil
 	})
 	if fault != nil {

@@ -16,6 +16,7 @@
 #include <sys/mman.h>
 #endif
 
+#include "core/room.h"
 #include "error.h"
 
 #ifndef HN_FINGERPRINT
@@ -246,7 +247,7 @@ int hn_core_load(void)
     pthread_sigmask(SIG_SETMASK, &all, &before);
     int slack = prctl(PR_GET_TIMERSLACK);
     prctl(PR_SET_TIMERSLACK, RUNTIME_TIMER_SLACK);
-    void *library = open_core(why, sizeof why);
+    void *library = hn_room_try(why, sizeof why) < 0 ? NULL : open_core(why, sizeof why);
     const char *wrong = library == NULL ? why : start_core(library);
     prctl(PR_SET_TIMERSLACK, (unsigned long)slack);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
