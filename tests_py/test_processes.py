@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import resource
+import shutil
+from pathlib import Path
 
 import pytest
 from support import RunPython
+
+import hypern
 
 IMPORT_LOADS_NOTHING = """
 import os, sys
@@ -323,6 +327,48 @@ with scope():
     assert db().query_value("SELECT 2") == 2
 """
 
+CORE_CUT_SHORT = """
+import asyncio, os, shutil, sys
+package, kept, loaded, kind = sys.argv[2], float(sys.argv[3]), sys.argv[4] == "loaded", sys.argv[5]
+sys.path.insert(0, os.path.dirname(package))
+import hypern
+assert os.path.dirname(hypern.__file__) == package
+from hypern import errors
+from hypern.database import Database, adb, db, scope
+
+async def awaited():
+    async with scope():
+        return await adb().query_value("SELECT 1")
+
+def ask():
+    if kind == "awaited":
+        return asyncio.run(awaited())
+    with scope():
+        return db().query_value("SELECT 1")
+
+Database.configure(sys.argv[1])
+if loaded:
+    assert ask() == 1
+core = os.path.join(package, "libhypern_core.so")
+os.rename(core, core + ".whole")
+size = os.stat(core + ".whole").st_size
+shutil.copy(core + ".whole", core)
+os.truncate(core, int(size * kept))
+pid = os.fork()
+if pid == 0:
+    status = 1
+    try:
+        ask()
+    except errors.CoreUnavailable as error:
+        print(error)
+        status = 0
+    sys.stdout.flush()
+    os._exit(status)
+assert os.waitpid(pid, 0)[1] == 0
+os.replace(core + ".whole", core)
+assert ask() == 1
+"""
+
 EXIT_WITH_STATEMENT_RUNNING = """
 import sys, threading, time
 from hypern.database import Database, db
@@ -382,3 +428,17 @@ def test_descriptors_of_any_number_are_closed_in_a_child(
     if most != resource.RLIM_INFINITY and most < lowest + 100:
         pytest.skip(f"no process here can open more than {most} files")
     run_python(HIGH_DESCRIPTORS, database, str(lowest))
+
+
+@pytest.mark.parametrize("kind", ["blocking", "awaited"])
+@pytest.mark.parametrize("loaded", ["loaded", "not loaded"])
+@pytest.mark.parametrize("kept", [0.0, 0.0001, 0.5, 0.9999])
+def test_a_core_cut_short_on_disk_is_an_error_in_a_forked_child(
+    database: str, run_python: RunPython, tmp_path: Path, kept: float, loaded: str, kind: str
+) -> None:
+    """As a copy to a full disk leaves it; the kernel would end the child with SIGBUS."""
+    package = tmp_path / "hypern"
+    shutil.copytree(Path(hypern.__file__).parent, package)
+    done = run_python(CORE_CUT_SHORT, database, str(package), str(kept), loaded, kind)
+    assert "core cannot be loaded" in done.stdout
+    assert kept < 0.1 or "is cut short; reinstall hypern" in done.stdout

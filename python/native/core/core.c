@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #ifdef __linux__
+#include <elf.h>
 #include <sys/mman.h>
 #endif
 
@@ -24,6 +25,7 @@
 #endif
 
 #define CORE_FILE "libhypern_core.so"
+#define CUT_SHORT "%s is cut short; reinstall hypern"
 
 hn_exports hn_go;
 
@@ -100,6 +102,49 @@ int hn_core_locate(PyObject *module)
     return 0;
 }
 
+#if defined(__linux__) && defined(__LP64__)
+/* Whether all that the file says it holds is there: the kernel ends a process that reads a mapping beyond
+ * the end of its file. What is no such file at all is for dlopen to refuse. */
+static bool is_whole(int fd)
+{
+    Elf64_Ehdr head;
+    struct stat st;
+    if (fstat(fd, &st) != 0 || pread(fd, &head, sizeof head, 0) != (ssize_t)sizeof head ||
+        memcmp(head.e_ident, ELFMAG, SELFMAG) != 0)
+        return true;
+    uint64_t size = (uint64_t)st.st_size;
+    if (head.e_shoff > size || (uint64_t)head.e_shnum * head.e_shentsize > size - head.e_shoff)
+        return false;
+    for (uint64_t i = 0; i < head.e_phnum; i++) {
+        Elf64_Phdr part;
+        off_t at = (off_t)(head.e_phoff + i * head.e_phentsize);
+        if (pread(fd, &part, sizeof part, at) != (ssize_t)sizeof part ||
+            part.p_offset > size || part.p_filesz > size - part.p_offset)
+            return false;
+    }
+    return true;
+}
+#else
+static bool is_whole(int fd)
+{
+    (void)fd;
+    return true;
+}
+#endif
+
+static bool is_file_whole(const char *path, char *why, size_t size)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    bool whole = fd >= 0 && is_whole(fd);
+    if (fd < 0)
+        snprintf(why, size, "%s", strerror(errno));
+    else if (!whole)
+        snprintf(why, size, CUT_SHORT, path);
+    if (fd >= 0)
+        close(fd);
+    return whole;
+}
+
 #ifdef __linux__
 /* An open descriptor of a file without a name that can hold a copy, or -1 with errno. */
 static int nameless_file(bool in_memory)
@@ -156,6 +201,11 @@ static void *open_copy(bool in_memory, char *why, size_t size)
         return NULL;
     }
     close(from);
+    if (!is_whole(fd)) { /* it was being replaced */
+        snprintf(why, size, CUT_SHORT, core_path);
+        close(fd);
+        return NULL;
+    }
     /* dlopen takes a path it knows for the library it knows, and descriptor numbers come back:
      * an ancestor's copy may have had this one. Then another number is taken. */
     int spare[64];
@@ -186,6 +236,8 @@ static void *open_copy(bool in_memory, char *why, size_t size)
 
 static void *open_core(char *why, size_t size)
 {
+    if (!is_file_whole(core_path, why, size))
+        return NULL;
 #ifdef __linux__
     if (parent_loaded) {
         void *library = open_copy(true, why, size);
