@@ -58,7 +58,7 @@ def test_a_task_that_could_not_be_told_is_told_all_the_same(failing: int) -> Non
 
 @pytest.mark.parametrize("debug", [True, False])
 def test_tasks_that_could_not_be_scheduled_go_on(debug: bool) -> None:
-    """A long result takes several turns of the loop, and a queue for one session a call for each."""
+    """A long result takes several turns of the loop, a queue for one session a call for each."""
 
     async def long(n: int) -> int:
         return len(await adb(f"long {n}").query("SELECT generate_series(1, 100000)"))

@@ -311,7 +311,8 @@ def sockets():
             and os.readlink(f"/proc/self/fd/{fd}").startswith("socket:")}
 
 lowest = int(sys.argv[2])
-resource.setrlimit(resource.RLIMIT_NOFILE, (lowest + 100, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+resource.setrlimit(resource.RLIMIT_NOFILE, (lowest + 100, most))
 before = sockets()
 null = os.open("/dev/null", os.O_RDONLY)
 while os.dup(null) < lowest:

@@ -1,4 +1,4 @@
-"""A process without room for the core gets an error that says what to raise, not an abort of Go's."""
+"""A process without room for the core gets an error that says what to raise; Go would abort it."""
 
 from __future__ import annotations
 
