@@ -21,7 +21,9 @@ class ShortOfMemory(asyncio.SelectorEventLoop):
     failing = 0
     failed = 0
 
-    def call_soon(self, callback: Callable[..., Any], *args: Any, context: Any = None) -> Any:
+    def call_soon(  # type: ignore[override]
+        self, callback: Callable[..., Any], *args: Any, context: Any = None
+    ) -> Any:
         ours = type(callback).__module__ == "hypern._native" or (
             args and type(args[0]).__module__ == "hypern._native"
         )
