@@ -54,7 +54,8 @@ test/py: build ## run the Python tests (PYTEST_ARGS=... for a few of them)
 
 test/reliability: build ## try every fault, fork and leftover; keeps docs/reliability.md (10 minutes)
 	HYPERN_RELIABILITY=full $(PY) -m pytest $(PYTEST_ARGS) tests_py/reliability \
-	    tests_py/test_processes.py tests_py/test_async_cancel.py tests_py/test_async_tasks.py
+	    tests_py/test_memory.py tests_py/test_processes.py tests_py/test_async_cancel.py \
+	    tests_py/test_async_tasks.py
 	$(MAKE) --no-print-directory test/race test/asan
 
 test/servers: build ## load and kill each web server; keeps docs/web-servers.md (10 minutes)
@@ -69,7 +70,7 @@ test/race: build ## run the Go tests with the race detector
 
 # What test/race and test/asan compile, for a machine that has something else to do meanwhile.
 race: build
-	go test -race -count=1 -run='^$$' $(GO_CODE) >/dev/null
+	go test -race -count=1 -run='^$$' $(GO_CODE)
 
 asan: build
 	rm -rf build/asan && mkdir -p build/asan && cp -R python/hypern build/asan

@@ -173,7 +173,7 @@ def test_a_long_text_that_fails_takes_a_few_times_its_size(
     run_python: RunPython, configured: str, kind: str
 ) -> None:
     full = os.environ.get("HYPERN_RELIABILITY") == "full"
-    times = run_python(FAILS, configured, kind, "512" if full else "48").stdout
+    times = run_python(FAILS, configured, kind, "256" if full else "48").stdout
     assert float(times) < 5.5, f"{times} times the text's length at the peak"
 
 
