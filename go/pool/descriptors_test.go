@@ -30,12 +30,14 @@ func entered() int {
 	return n
 }
 
-// left is how many entries stay: pgconn closes some connections in the background.
+// left is how many entries stay: pgconn closes some connections in the background, and asks the server
+// to cancel over others.
 func left() int {
-	for deadline := time.Now().Add(5 * time.Second); entered() > 0 && time.Now().Before(deadline); {
+	n := entered()
+	for deadline := time.Now().Add(5 * time.Second); n > 0 && time.Now().Before(deadline); n = entered() {
 		time.Sleep(time.Millisecond)
 	}
-	return entered()
+	return n
 }
 
 // refusing is the directory of a server that answers everyone with this.
