@@ -27,14 +27,14 @@ GO_CODE := ./go/... ./tests/...
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer -g
 ASAN_TESTS := tests_py/codec tests_py/types tests_py/differential/test_random_values.py \
     $(addprefix tests_py/test_,$(addsuffix .py,\
-    async_cancel async_driven async_loops async_sessions async_spin async_tasks async_tls async_wake \
-    async_watched bad_input execute_many finalize late_looks observability open_sessions pool session \
-    stream transactions values))
+    async_cancel async_driven async_loops async_memory async_sessions async_spin async_tasks async_tls \
+    async_wake async_watched bad_input execute_many finalize late_looks observability open_sessions \
+    pool session stream transactions values))
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo build test test/go test/py test/reliability test/servers test/types \
-    test/asan test/versions soak bench lint lint/tools lint/go lint/py lint/c fmt verify clean
+.PHONY: help demo build test test/go test/py test/race test/reliability test/servers test/types \
+    test/asan test/versions race asan soak bench lint lint/tools lint/go lint/py lint/c fmt verify clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z\/]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -54,9 +54,9 @@ test/py: build ## run the Python tests (PYTEST_ARGS=... for a few of them)
 
 test/reliability: build ## try every fault, fork and leftover; keeps docs/reliability.md (10 minutes)
 	HYPERN_RELIABILITY=full $(PY) -m pytest $(PYTEST_ARGS) tests_py/reliability \
-	    tests_py/test_processes.py tests_py/test_async_cancel.py tests_py/test_async_tasks.py
-	$(PY) -m tools.with_postgres go test -race -count=1 -timeout=20m $(GO_CODE)
-	$(MAKE) --no-print-directory test/asan
+	    tests_py/test_memory.py tests_py/test_processes.py tests_py/test_async_cancel.py \
+	    tests_py/test_async_tasks.py
+	$(MAKE) --no-print-directory test/race test/asan
 
 test/servers: build ## load and kill each web server; keeps docs/web-servers.md (10 minutes)
 	HYPERN_RELIABILITY=full $(PY) -m pytest tests_py/web/test_servers.py
@@ -65,11 +65,20 @@ test/types: build ## compare every type with other drivers, fuzz the decoders; k
 	HYPERN_TYPES=full HYPERN_FUZZ_SECONDS=$${HYPERN_FUZZ_SECONDS:-60} $(PY) -m pytest \
 	    tests_py/codec tests_py/types tests_py/differential
 
-test/asan: build ## run the extension's tests under AddressSanitizer and UBSan (gcc)
+test/race: build ## run the Go tests with the race detector
+	$(PY) -m tools.with_postgres go test -race -count=1 -timeout=20m $(GO_CODE)
+
+# What test/race and test/asan compile, for a machine that has something else to do meanwhile.
+race: build
+	go test -race -count=1 -run='^$$' $(GO_CODE)
+
+asan: build
 	rm -rf build/asan && mkdir -p build/asan && cp -R python/hypern build/asan
 	rm build/asan/hypern/_native.*.so
 	CFLAGS="$(SANITIZE)" LDFLAGS="$(SANITIZE)" $(PY) setup.py --quiet build_ext \
 	    --build-lib build/asan --build-temp build/asan-temp
+
+test/asan: asan ## run the extension's tests under AddressSanitizer and UBSan (gcc)
 	$(PY) -m tools.with_postgres env PYTHONPATH=build/asan PYTHONMALLOC=malloc \
 	    LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" \
 	    ASAN_OPTIONS=detect_leaks=0:use_sigaltstack=0 UBSAN_OPTIONS=print_stacktrace=1 \

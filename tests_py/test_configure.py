@@ -274,3 +274,33 @@ def test_the_low_level_names_work_on_the_same_pools() -> None:
     pool.close_all()
     assert not pool.is_initialized()
     assert _hypern.get_db is db
+
+
+@pytest.mark.parametrize("name", ["alias", "url", "application_name", "password"])
+def test_what_cannot_be_sent_is_refused_at_once(name: str) -> None:
+    given = {"url": URL, name: URL + "\udcff" if name == "url" else "a\ud800"}
+    with pytest.raises(ConfigurationError, match=f"^{name} .* lone surrogate") as caught:
+        Database.configure(**given)  # type: ignore[arg-type]
+    assert "s3cret" not in str(caught.value)
+
+
+def test_one_pool_that_cannot_be_disconnected_does_not_keep_the_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    disconnected = []
+
+    class Pool:
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        def disconnect(self, seconds: float) -> None:
+            disconnected.append(self.name)
+            if self.name == "a":
+                raise ValueError(self.name)
+
+    configured = {n: _pools._Configured(None, Pool(n)) for n in "abc"}  # type: ignore[arg-type]
+    monkeypatch.setattr(_pools, "_configured", configured)
+    with pytest.raises(ValueError, match="a"):
+        _pools.disconnect(1)
+    assert disconnected == ["a", "b", "c"]
+    configured.clear()

@@ -249,3 +249,16 @@ def test_a_transaction_keeps_its_server(bounced: Bouncer) -> None:
         with pytest.raises(errors.DivisionByZero), db().transaction():
             db().query("SELECT 1 / 0")
         assert db().query_value("SELECT 1") == 1
+
+
+def test_a_copy_in_execute_many_costs_neither_connection_nor_transaction(bounced: Bouncer) -> None:
+    if bounced.mode == "statement":
+        pytest.skip("no transactions here, which execute_many is one of")
+    with scope():
+        for sql in ("COPY pg_am FROM STDIN", "COPY (SELECT 1) TO STDOUT"):
+            with db().transaction():
+                pid = db().query_value("SELECT pg_backend_pid()")
+                with pytest.raises(errors.NotSupportedError, match="COPY"):
+                    db().execute_many(sql, [[], []])
+                assert db().execute_many("SELECT 1", [[], [], []]) == 3
+                assert db().query_value("SELECT pg_backend_pid()") == pid

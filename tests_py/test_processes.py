@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import resource
+import shutil
+from pathlib import Path
+
 import pytest
 from support import RunPython
+
+import hypern
 
 IMPORT_LOADS_NOTHING = """
 import os, sys
@@ -210,6 +216,160 @@ result = interpreters.run_string(i, code)
 assert result is None, result
 """
 
+FORK_IN_A_SIGNALS_HANDLER = """
+import asyncio, os, signal, socket, sys, threading, time
+from hypern import errors
+from hypern.database import Database, adb, db, finalize_db, scope
+
+url, kind, what, ends = sys.argv[1:]
+Database.configure(url, max_size=1 if what == "a connection" else 2, acquire_timeout_secs=20)
+
+class Stop(Exception):
+    pass
+
+child = None
+pairs = []
+
+def handler(number, frame):
+    global child
+    child = os.fork()
+    if child == 0:
+        signal.alarm(15)  # one that hangs is killed
+        for _ in range(5):  # these have the numbers of the parent's connections
+            pairs.extend(socket.socketpair())
+        for end in pairs:
+            end.send(b"x")
+        if ends == "raises":
+            raise Stop
+
+signal.signal(signal.SIGUSR1, handler)
+
+def rows():
+    yield []
+    os.kill(os.getpid(), signal.SIGUSR1)
+    for _ in range(1000):
+        yield []
+
+def wait(session):
+    if what == "rows":
+        return session.execute_many("SELECT 1", rows())
+    if what == "an answer":
+        return session.query_value("SELECT 1 FROM pg_sleep(1)")
+    return session.query_value("SELECT 1")
+
+async def awaited():
+    return await wait(adb("waits"))
+
+def hold(name):
+    db(name).query_value("SELECT 1 FROM pg_sleep(1)")
+    if what == "a connection":
+        finalize_db(name)
+
+if what in ("a connection", "the session"):
+    name = "waits" if what == "the session" else "holds"
+    threading.Thread(target=hold, args=(name,), daemon=True).start()
+    time.sleep(0.2)
+else:
+    db("waits").query_value("SELECT 1")
+if what != "rows":
+    main = os.getpid()
+    threading.Timer(0.2, os.kill, (main, signal.SIGUSR1)).start()
+try:
+    # asyncio.run() would clean up in the child with the parent's selector.
+    loop = asyncio.new_event_loop()
+    outcome = loop.run_until_complete(awaited()) if kind == "awaited" else wait(db("waits"))
+except BaseException as error:
+    outcome = error
+if child == 0:
+    try:
+        expected = Stop if ends == "raises" else errors.InterfaceError
+        assert type(outcome) is expected, outcome
+        assert ends == "raises" or "fork" in str(outcome), outcome
+        assert [end.recv(2, socket.MSG_DONTWAIT) for end in pairs] == [b"x"] * 10
+        with scope():
+            assert db().query_value("SELECT 2") == 2
+    except BaseException:
+        import traceback
+        traceback.print_exc()
+        os._exit(1)
+    os._exit(0)
+assert child is not None
+assert outcome == (1001 if what == "rows" else 1), outcome
+assert os.waitpid(child, 0)[1] == 0
+finalize_db("waits")
+with scope():
+    assert db().query_value("SELECT 2") == 2
+"""
+
+HIGH_DESCRIPTORS = """
+import os, resource, sys
+from hypern.database import Database, db, scope
+Database.configure(sys.argv[1], max_size=1)
+
+def sockets():
+    return {fd for fd in os.listdir("/proc/self/fd") if os.path.exists(f"/proc/self/fd/{fd}")
+            and os.readlink(f"/proc/self/fd/{fd}").startswith("socket:")}
+
+lowest = int(sys.argv[2])
+most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+resource.setrlimit(resource.RLIMIT_NOFILE, (lowest + 100, most))
+before = sockets()
+null = os.open("/dev/null", os.O_RDONLY)
+while os.dup(null) < lowest:
+    pass
+with scope():
+    assert db().query_value("SELECT 1") == 1
+    ours = sockets() - before
+    assert ours and all(int(fd) > lowest for fd in ours), ours
+    pid = os.fork()
+    if pid == 0:
+        os._exit(1 if sockets() & ours else 0)
+    assert os.waitpid(pid, 0)[1] == 0
+    assert db().query_value("SELECT 2") == 2
+"""
+
+CORE_CUT_SHORT = """
+import asyncio, os, shutil, sys
+package, kept, loaded, kind = sys.argv[2], float(sys.argv[3]), sys.argv[4] == "loaded", sys.argv[5]
+sys.path.insert(0, os.path.dirname(package))
+import hypern
+assert os.path.dirname(hypern.__file__) == package
+from hypern import errors
+from hypern.database import Database, adb, db, scope
+
+async def awaited():
+    async with scope():
+        return await adb().query_value("SELECT 1")
+
+def ask():
+    if kind == "awaited":
+        return asyncio.run(awaited())
+    with scope():
+        return db().query_value("SELECT 1")
+
+Database.configure(sys.argv[1])
+if loaded:
+    assert ask() == 1
+core = os.path.join(package, "libhypern_core.so")
+os.rename(core, core + ".whole")
+size = os.stat(core + ".whole").st_size
+shutil.copy(core + ".whole", core)
+os.truncate(core, int(size * kept))
+pid = os.fork()
+if pid == 0:
+    status = 1
+    try:
+        ask()
+    except errors.CoreUnavailable as error:
+        print(error)
+        status = 0
+    sys.stdout.flush()
+    os._exit(status)
+assert os.waitpid(pid, 0)[1] == 0
+os.replace(core + ".whole", core)
+assert ask() == 1
+"""
+
 EXIT_WITH_STATEMENT_RUNNING = """
 import sys, threading, time
 from hypern.database import Database, db
@@ -245,3 +405,41 @@ def test_a_process(database: str, run_python: RunPython, script: str) -> None:
 @pytest.mark.parametrize("used", ["unused", "used"])
 def test_multiprocessing(database: str, run_python: RunPython, method: str, used: str) -> None:
     run_python(MULTIPROCESSING, method, database, used)
+
+
+@pytest.mark.parametrize("kind", ["blocking", "awaited"])
+@pytest.mark.parametrize("what", ["an answer", "a connection", "the session", "rows"])
+@pytest.mark.parametrize("ends", ["raises", "returns"])
+def test_a_fork_in_a_signals_handler(
+    database: str, run_python: RunPython, kind: str, what: str, ends: str
+) -> None:
+    """The child leaves the wait at once, with its handler's exception or one that says why."""
+    if kind == "awaited" and ends == "returns":
+        pytest.skip("the child would go on with the parent's event loop, which asyncio cannot do")
+    if kind == "awaited" and what == "rows":
+        pytest.skip("the rows of a task are encoded in the event loop's callback, which logs")
+    run_python(FORK_IN_A_SIGNALS_HANDLER, database, kind, what, ends, seconds=30)
+
+
+@pytest.mark.parametrize("lowest", [1000, 66_000])
+def test_descriptors_of_any_number_are_closed_in_a_child(
+    database: str, run_python: RunPython, lowest: int
+) -> None:
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    if most != resource.RLIM_INFINITY and most < lowest + 100:
+        pytest.skip(f"no process here can open more than {most} files")
+    run_python(HIGH_DESCRIPTORS, database, str(lowest))
+
+
+@pytest.mark.parametrize("kind", ["blocking", "awaited"])
+@pytest.mark.parametrize("loaded", ["loaded", "not loaded"])
+@pytest.mark.parametrize("kept", [0.0, 0.0001, 0.5, 0.9999])
+def test_a_core_cut_short_on_disk_is_an_error_in_a_forked_child(
+    database: str, run_python: RunPython, tmp_path: Path, kept: float, loaded: str, kind: str
+) -> None:
+    """As a copy to a full disk leaves it; the kernel would end the child with SIGBUS."""
+    package = tmp_path / "hypern"
+    shutil.copytree(Path(hypern.__file__).parent, package)
+    done = run_python(CORE_CUT_SHORT, database, str(package), str(kept), loaded, kind)
+    assert "core cannot be loaded" in done.stdout
+    assert kept < 0.1 or "is cut short; reinstall hypern" in done.stdout

@@ -13,6 +13,7 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
+	"time"
 	"unsafe"
 
 	"github.com/go-python/gopy/gopyh"
@@ -39,13 +40,16 @@ func hypern_abi() *C.char { return fingerprint }
 //export hypern_boot
 func hypern_boot(boot *C.hn_boot) C.int32_t {
 	fault := guard(func() *wire.Fault {
-		pool.UseTable(unsafe.Pointer(boot.fds), int(boot.nfds))
+		pool.UseTable(unsafe.Pointer(boot.fds), int(boot.nfds), (*uint64)(unsafe.Pointer(boot.used)))
 		if os.Getenv("GOGC") == "" {
 			debug.SetGCPercent(heapGrowth)
 		}
 		if runtime.GOMAXPROCS(0) < minProcs {
 			runtime.GOMAXPROCS(minProcs)
 		}
+		// A timer has the runtime open its poller's descriptors, now that there are known to be some: without
+		// them it would abort the process.
+		time.AfterFunc(time.Hour, func() {}).Stop()
 		return nil
 	})
 	if fault != nil {

@@ -1,6 +1,7 @@
 package pool
 
 import (
+	"fmt"
 	"sync/atomic"
 	"unsafe"
 
@@ -12,21 +13,32 @@ import (
 // asking Go. Without a table (Go tests) registration does nothing.
 var descriptors []uint64
 
+// descriptorsUsed is how many places of it the handler looks at.
+var descriptorsUsed *uint64
+
 // UseTable gives the fork table to the package, once, before anything connects.
-func UseTable(memory unsafe.Pointer, slots int) {
-	descriptors = unsafe.Slice((*uint64)(memory), slots)
+func UseTable(memory unsafe.Pointer, slots int, used *uint64) {
+	descriptors, descriptorsUsed = unsafe.Slice((*uint64)(memory), slots), used
 }
 
-// watch enters fd in the fork table and returns the inode it was entered with.
-func watch(fd int) uint64 {
+// watch enters fd in the fork table and returns the inode it was entered with. A descriptor that has no
+// place there must not be used: a forked child would keep it open.
+func watch(fd int) (uint64, error) {
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil {
-		return 0
+		return 0, err
 	}
-	if uint(fd) < uint(len(descriptors)) {
-		atomic.StoreUint64(&descriptors[fd], st.Ino)
+	if descriptors == nil {
+		return st.Ino, nil
 	}
-	return st.Ino
+	if uint(fd) >= uint(len(descriptors)) {
+		return 0, fmt.Errorf("descriptor %d: a process of so many open files could not be forked safely", fd)
+	}
+	for used := atomic.LoadUint64(descriptorsUsed); used <= uint64(fd); used = atomic.LoadUint64(descriptorsUsed) {
+		atomic.CompareAndSwapUint64(descriptorsUsed, used, uint64(fd)+1)
+	}
+	atomic.StoreUint64(&descriptors[fd], st.Ino)
+	return st.Ino, nil
 }
 
 // unwatch takes fd out of the table if it is still the descriptor entered with ino. A socket is
@@ -71,7 +83,12 @@ func OpenEvent() (*Event, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Event{FD: fd, ino: watch(fd), number: firstEvent + events.Add(1)}, nil
+	ino, err := watch(fd)
+	if err != nil {
+		_ = unix.Close(fd)
+		return nil, err
+	}
+	return &Event{FD: fd, ino: ino, number: firstEvent + events.Add(1)}, nil
 }
 
 // Set makes the descriptor readable.

@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -31,7 +32,7 @@ func (p *Pool) dialer(ctx context.Context, network, address string) (net.Conn, e
 	if keepalive == 0 {
 		keepalive = defaultKeepalive
 	}
-	fd, ino := -1, uint64(0)
+	var opened sockets
 	d := net.Dialer{
 		KeepAliveConfig: net.KeepAliveConfig{
 			Enable: true, Idle: keepalive, Interval: max(keepalive/keepaliveCount, time.Second), Count: keepaliveCount,
@@ -39,10 +40,11 @@ func (p *Pool) dialer(ctx context.Context, network, address string) (net.Conn, e
 		Control: func(network, _ string, rc syscall.RawConn) error {
 			var err error
 			cerr := rc.Control(func(n uintptr) {
-				fd = int(n)
-				ino = watch(fd)
+				if err = opened.watch(int(n)); err != nil {
+					return
+				}
 				if strings.HasPrefix(network, "tcp") {
-					err = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT,
+					err = unix.SetsockoptInt(int(n), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT,
 						int((keepalive + unacknowledgedTime).Milliseconds()))
 				}
 			})
@@ -51,12 +53,69 @@ func (p *Pool) dialer(ctx context.Context, network, address string) (net.Conn, e
 	}
 	nc, err := d.DialContext(ctx, network, address)
 	if err != nil {
-		if fd >= 0 {
-			unwatch(fd, ino)
-		}
+		opened.unwatch(-1)
 		return nil, err
 	}
-	return &Socket{Conn: nc, remote: nc.RemoteAddr(), ino: ino, FD: -1}, nil
+	s := &Socket{Conn: nc, remote: nc.RemoteAddr(), FD: -1}
+	if s.dialed, err = number(nc); err == nil {
+		s.ino = opened.unwatch(s.dialed)
+	}
+	if err != nil || s.ino == 0 {
+		opened.unwatch(-1)
+		_ = nc.Close()
+		return nil, errors.Join(errors.New("the dialed connection has no descriptor"), err)
+	}
+	return s, nil
+}
+
+// sockets are those that one dial has opened, one after the other or side by side, and their inodes.
+type sockets struct {
+	mu   sync.Mutex
+	inos map[int]uint64
+}
+
+func (s *sockets) watch(fd int) error {
+	ino, err := watch(fd)
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.inos == nil {
+		s.inos = make(map[int]uint64)
+	}
+	if before, again := s.inos[fd]; again && before != ino { // the one of that number was closed
+		unwatch(fd, before)
+	}
+	s.inos[fd] = ino
+	return nil
+}
+
+// unwatch takes all but one out of the fork table, and returns that one's inode. The others are closed.
+func (s *sockets) unwatch(but int) uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for fd, ino := range s.inos {
+		if fd != but {
+			unwatch(fd, ino)
+		}
+	}
+	return s.inos[but]
+}
+
+// number is the descriptor of a connection in Go's poller.
+func number(nc net.Conn) (int, error) {
+	raw, ok := nc.(syscall.Conn)
+	if !ok {
+		return -1, fmt.Errorf("unexpected connection %T", nc)
+	}
+	rc, err := raw.SyscallConn()
+	if err != nil {
+		return -1, err
+	}
+	fd := -1
+	err = rc.Control(func(n uintptr) { fd = int(n) })
+	return fd, err
 }
 
 // dial makes a connection. It blocks, on a goroutine of its own.

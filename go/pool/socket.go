@@ -36,7 +36,8 @@ func (again) Temporary() bool { return true }
 // poller; Detach takes it out for good, since the poller would wake a thread at every packet. From
 // then on C waits on the descriptor, and reads and writes here never block.
 type Socket struct {
-	net.Conn // nil once detached
+	net.Conn     // nil once detached
+	dialed   int // the descriptor it was dialed with, while Conn has it
 	remote   net.Addr
 	ino      uint64
 
@@ -60,26 +61,33 @@ func (s *Socket) detach() error {
 	if err != nil {
 		return err
 	}
-	was, fd, ino := -1, -1, uint64(0)
+	fd := -1
 	var dupErr error
 	err = rc.Control(func(old uintptr) {
 		if fd, dupErr = unix.FcntlInt(old, unix.F_DUPFD_CLOEXEC, 0); dupErr == nil {
-			was, ino = int(old), watch(fd)
+			if _, dupErr = watch(fd); dupErr != nil {
+				_ = unix.Close(fd)
+			}
 		}
 	})
 	if err = errors.Join(err, dupErr); err != nil {
 		return err
 	}
-	s.FD, s.ino = fd, ino
-	err = s.Conn.Close()
-	unwatch(was, ino)
-	if err != nil {
+	s.FD = fd
+	if err := s.closeDialed(); err != nil {
 		return err
 	}
 	s.Conn = nil
 	tv := unix.NsecToTimeval(receiveTimeout.Nanoseconds())
 	return errors.Join(unix.SetNonblock(fd, false),
 		unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &tv))
+}
+
+// closeDialed closes what was dialed, and takes it out of the fork table.
+func (s *Socket) closeDialed() error {
+	err := s.Conn.Close()
+	unwatch(s.dialed, s.ino)
+	return err
 }
 
 // RemoteAddr is the server's address; pgconn asks for it when it cancels.
@@ -169,7 +177,7 @@ func (s *Socket) Shutdown() {
 // Close closes the descriptor. Only the holder calls it, with no I/O under way.
 func (s *Socket) Close() error {
 	if s.Conn != nil {
-		return s.Conn.Close()
+		return s.closeDialed()
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -162,6 +162,8 @@ def _text(name: str, value: object) -> str:
         raise ConfigurationError(f"{name} must be a str, not {type(value).__name__}")
     if "\0" in value:
         raise ConfigurationError(f"{name} cannot contain a NUL character")
+    if any("\ud800" <= character <= "\udfff" for character in value):
+        raise ConfigurationError(f"{name} cannot be sent as UTF-8: it holds a lone surrogate")
     if name == "alias" and not value:
         raise ConfigurationError("alias must not be empty")
     return value

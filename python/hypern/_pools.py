@@ -111,12 +111,18 @@ def close(alias: str | None) -> None:
 
 
 def disconnect(seconds: float) -> None:
-    """Close every pool's connections, in so many seconds at most. The settings stay, so that the
-    next session connects again.
+    """Close every pool's connections, in so many seconds at most; then raise the first failure.
+    The settings stay, so that the next session connects again.
     """
     deadline = time.monotonic() + seconds
+    first: Exception | None = None
     for entry in list(_configured.values()):
-        entry.pool.disconnect(max(deadline - time.monotonic(), 0.0))
+        try:
+            entry.pool.disconnect(max(deadline - time.monotonic(), 0.0))
+        except Exception as error:
+            first = first or error
+    if first is not None:
+        raise first
 
 
 def largest() -> int:

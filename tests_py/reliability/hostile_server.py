@@ -63,9 +63,9 @@ ANSWER = BOUND + SEVEN + DONE + READY
 
 
 class HostileServer:
-    """Listens on 127.0.0.1:`port`, or on a socket in `directory`. What a client hears is, in order: `introduction` when it has
-    introduced itself, its process's number when it asks for that, `description` for its first Sync,
-    `answer` for its second and later ones."""
+    """Listens on 127.0.0.1:`port`, or on a unix socket in `directory`. What a client hears is, in
+    order: `introduction` when it has introduced itself, its process's number when it asks for that,
+    `description` for its first Sync, `answer` for its second and later ones."""
 
     def __init__(
         self,

@@ -165,15 +165,30 @@ def test_an_exception_is_a_500_with_the_request_id_and_details_only_in_debug(
 
 
 @pytest.mark.parametrize(
-    ("body", "status"), [(b"{", 400), (b"\xff", 400), (b"1", 200), (b"1" * 101, 413)]
+    ("body", "status"),
+    [
+        (b"{", 400),
+        (b"\xff", 400),
+        (b"1", 200),
+        (b"1" * 100_001, 413),
+        (b"[" * 50_000 + b"]" * 50_000, 400),
+        (b'{"a":' * 15_000, 400),
+    ],
+    ids=["cut short", "no UTF-8", "good", "too long", "nested too deep", "both"],
 )
-def test_a_body_that_cannot_be_used_is_the_clients_error(body: bytes, status: int) -> None:
-    app = Hypern(max_body_bytes=100)
+@pytest.mark.parametrize("kind", ["blocking", "awaited"])
+def test_a_body_that_cannot_be_used_is_the_clients_error(
+    body: bytes, status: int, kind: str
+) -> None:
+    app = Hypern(max_body_bytes=100_000)
 
-    @app.post("/")
     def handler(req: Request, res: Response, ctx: Context) -> None:
         res.json(req.json())
 
+    async def awaited(req: Request, res: Response, ctx: Context) -> None:
+        res.json(req.json())
+
+    app.post("/")(handler if kind == "blocking" else awaited)
     assert ask(app, "/", "POST", body).status == status
 
 

@@ -65,3 +65,5 @@ class Request:
             return _decode(self.body)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise HTTPException(400, f"the body is not JSON: {error}") from error
+        except RecursionError as error:
+            raise HTTPException(400, "the body is JSON that is nested too deep") from error

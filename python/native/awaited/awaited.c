@@ -3,6 +3,12 @@
 
 #include "session/session.h"
 
+/* Without references it is about to go: its deallocation may have been put off, and other code runs. */
+static bool has_awaited(const hn_session *session)
+{
+    return session->awaited != NULL && Py_REFCNT(session->awaited) > 0;
+}
+
 static PyObject *new_awaited(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
     PyObject *op;
@@ -11,13 +17,13 @@ static PyObject *new_awaited(PyTypeObject *type, PyObject *args, PyObject *kwarg
     if (!PyArg_ParseTuple(args, "O!:AsyncSession", hn_session_type, &op))
         return NULL;
     hn_session *session = (hn_session *)op;
-    if (session->awaited != NULL)
+    if (has_awaited(session))
         return Py_NewRef(session->awaited);
     hn_awaited *self = (hn_awaited *)type->tp_alloc(type, 0);
     if (self == NULL)
         return NULL;
     self->session = (hn_session *)Py_NewRef(op);
-    if (session->awaited == NULL) /* the allocation may have run Python code */
+    if (!has_awaited(session)) /* the allocation may have run Python code */
         session->awaited = (PyObject *)self;
     return (PyObject *)self;
 }

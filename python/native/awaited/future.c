@@ -37,14 +37,23 @@ bool hn_future_finish(hn_future *self)
     return self->callback != NULL;
 }
 
+bool hn_future_is_due(const hn_future *self)
+{
+    return self->state != HN_PENDING && self->callback != NULL;
+}
+
 int hn_future_tell_soon(hn_future *self)
 {
     PyObject *callback = self->callback, *context = self->context;
     self->callback = self->context = NULL;
-    int rc = hn_loop_soon_in(self->loop, callback, (PyObject *)self, context);
+    if (hn_loop_soon_in(self->loop, callback, (PyObject *)self, context) < 0) {
+        self->callback = callback;
+        self->context = context;
+        return -1;
+    }
     Py_DECREF(callback);
     Py_DECREF(context);
-    return rc;
+    return 0;
 }
 
 int hn_future_tell(hn_future *self)
@@ -76,6 +85,15 @@ void hn_futures_add(hn_futures *futures, hn_future *future)
     else
         futures->last->next = future;
     futures->last = future;
+}
+
+void hn_futures_put_back(hn_futures *futures, hn_future *future)
+{
+    Py_INCREF(future);
+    future->next = futures->first;
+    futures->first = future;
+    if (futures->last == NULL)
+        futures->last = future;
 }
 
 hn_future *hn_futures_take(hn_futures *futures)
@@ -131,8 +149,11 @@ static PyObject *add_done_callback(PyObject *op, PyObject *const *args, Py_ssize
         return NULL;
     self->context = context;
     self->callback = Py_NewRef(args[0]);
-    if (self->state != HN_PENDING && hn_future_tell_soon(self) < 0)
+    if (self->state != HN_PENDING && hn_future_tell_soon(self) < 0) {
+        Py_CLEAR(self->callback);
+        Py_CLEAR(self->context);
         return NULL;
+    }
     Py_RETURN_NONE;
 }
 
@@ -148,8 +169,10 @@ static PyObject *cancel(PyObject *op, PyObject *const *args, Py_ssize_t nargs, P
         Py_RETURN_FALSE;
     self->state = HN_CANCELLED;
     Py_XSETREF(self->message, message == Py_None ? NULL : Py_XNewRef(message));
-    if (self->callback != NULL && hn_future_tell_soon(self) < 0)
+    if (self->callback != NULL && hn_future_tell_soon(self) < 0) {
+        self->state = HN_PENDING; /* who cancels sees the exception; the task waits on */
         return NULL;
+    }
     Py_RETURN_TRUE;
 }
 

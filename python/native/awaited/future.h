@@ -27,11 +27,15 @@ hn_future *hn_future_new(PyObject *loop);
 bool hn_future_finish(hn_future *future);
 
 /* Tell him: in a turn of the loop's own, or at once. 0, or -1 with the exception: of the loop's, or
- * one that is to end it (KeyboardInterrupt, SystemExit). */
+ * one that is to end it (KeyboardInterrupt, SystemExit). Where the loop could not be asked (memory was
+ * short) the future is still due: he has not been told, and can be later. */
 int hn_future_tell_soon(hn_future *future);
 int hn_future_tell(hn_future *future);
 
+bool hn_future_is_due(const hn_future *future);
+
 void hn_futures_add(hn_futures *futures, hn_future *future);
+void hn_futures_put_back(hn_futures *futures, hn_future *future); /* the first to be taken again */
 hn_future *hn_futures_take(hn_futures *futures); /* a reference; NULL: none */
 int hn_futures_traverse(const hn_futures *futures, visitproc visit, void *arg);
 

@@ -208,7 +208,8 @@ bool hn_operation_begin(hn_operation *self)
 {
     self->inside = PyThread_get_thread_ident();
     if (self->request.op == HN_OP_FINALIZE) {
-        if (self->session->on_commit != NULL) /* only what waits for the commit needs to know */
+        /* Only what waits for the commit needs to know. */
+        if (self->session->on_commit != NULL && self->session->generation == hn_core_generation())
             self->before = hn_go.hypern_state(self->session->handle, HN_SET_NOTHING, 0);
         self->driver.limit = HN_NEVER;
     }
@@ -260,6 +261,10 @@ static void insist(hn_operation *self)
     if (self->driver.stage == HN_KILLED) {
         hn_raise("InterfaceError", "the session of request %R cannot be finalized: its statement "
                                    "does not end", self->session->request_id);
+        leave_queue(self);
+        return;
+    }
+    if (hn_session_check(self->session) < 0) { /* in a forked child */
         leave_queue(self);
         return;
     }

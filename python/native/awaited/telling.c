@@ -15,8 +15,16 @@ void hn_telling_add(hn_watcher *watcher, hn_future *future)
         return;
     if (watcher->is_called)
         hn_futures_add(&watcher->woken, future);
-    else if (hn_future_tell_soon(future) < 0)
+    else if (hn_future_tell_soon(future) == 0)
+        return;
+    else if (PyErr_ExceptionMatches(PyExc_MemoryError)) {
+        PyErr_Clear(); /* a task that is not told would wait for ever: once more, in the next callback */
+        hn_futures_add(&watcher->woken, future);
+        if (hn_watcher_again(watcher) < 0)
+            PyErr_WriteUnraisable((PyObject *)watcher);
+    } else {
         PyErr_WriteUnraisable((PyObject *)future);
+    }
 }
 
 PyObject *hn_telling_run(hn_watcher *watcher, hn_time budget)
@@ -34,6 +42,8 @@ PyObject *hn_telling_run(hn_watcher *watcher, hn_time budget)
         telling = watcher;
         if ((by_loop ? hn_future_tell_soon(future) : hn_future_tell(future)) < 0)
             exception = hn_exception_take();
+        if (exception != NULL && hn_future_is_due(future))
+            hn_futures_put_back(&watcher->woken, future);
         Py_DECREF(future);
     }
     if (telling == watcher)

@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "awaited/loop.h"
@@ -26,7 +27,8 @@ void hn_watcher_forget(void)
 {
     for (hn_watcher *w = watchers; w != NULL; w = w->next) {
         close(w->epoll);
-        w->epoll = -1;
+        close(w->bell);
+        w->epoll = w->bell = -1;
     }
 }
 
@@ -42,9 +44,14 @@ static hn_watcher *new_watcher(PyObject *loop)
     self->next = watchers;
     watchers = self;
     self->epoll = epoll_create1(EPOLL_CLOEXEC);
-    if (self->epoll < 0)
+    self->bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    struct epoll_event event = {.events = EPOLLIN, .data.fd = self->bell};
+    int rc = -1;
+    if (self->epoll < 0 || self->bell < 0 ||
+        epoll_ctl(self->epoll, EPOLL_CTL_ADD, self->bell, &event) < 0)
         PyErr_SetFromErrno(PyExc_OSError);
-    int rc = self->epoll < 0 ? -1 : hn_loop_watch(loop, self->epoll, (PyObject *)self);
+    else
+        rc = hn_loop_watch(loop, self->epoll, (PyObject *)self);
     Py_DECREF(self); /* the loop's callback has one */
     return rc < 0 ? NULL : self;
 }
@@ -210,8 +217,17 @@ static int schedule(hn_watcher *self)
     self->scheduled = true; /* first: the loop's thread may be there before the call returns */
     if (hn_loop_soon(self->loop, (PyObject *)self, here) == 0)
         return 0;
+    if (PyErr_ExceptionMatches(PyExc_MemoryError) && eventfd_write(self->bell, 1) == 0) {
+        PyErr_Clear();
+        return 0;
+    }
     self->scheduled = false;
     return -1;
+}
+
+int hn_watcher_again(hn_watcher *self)
+{
+    return schedule(self);
 }
 
 int hn_watcher_soon(hn_watcher *self, hn_operation *op)
@@ -247,6 +263,12 @@ static int collect(hn_watcher *self)
     struct epoll_event events[EVENTS_MAX];
     int n = epoll_wait(self->epoll, events, EVENTS_MAX, 0);
     for (int i = 0; i < n; i++) {
+        if (events[i].data.fd == self->bell) {
+            eventfd_t count;
+            eventfd_read(self->bell, &count);
+            self->scheduled = false;
+            continue;
+        }
         hn_operation *op = self->by_fd[events[i].data.fd].operation;
         if (op == NULL) {
             forget(self, events[i].data.fd);
@@ -360,6 +382,8 @@ static void dealloc(PyObject *op)
         Py_DECREF(f);
     if (self->epoll >= 0)
         close(self->epoll);
+    if (self->bell >= 0)
+        close(self->bell);
     PyMem_Free(self->by_fd);
     Py_CLEAR(self->loop);
     type->tp_free(op);

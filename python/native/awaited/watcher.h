@@ -32,6 +32,7 @@ typedef struct hn_watcher {
     PyObject_HEAD
     PyObject *loop; /* a reference */
     int epoll;
+    int bell; /* an eventfd in it, which has the loop call where it cannot be asked to: memory is short */
     unsigned long thread;        /* the loop's, as last seen */
     uint32_t generation;         /* of the core: an epoll inherited through a fork is the parent's */
     bool scheduled;              /* the loop will call soon */
@@ -65,6 +66,8 @@ void hn_watcher_remove(hn_watcher *watcher, hn_operation *operation);
 int hn_watcher_arm(hn_watcher *watcher, hn_operation *operation, int fd, short events,
                    uint64_t socket);
 int hn_watcher_soon(hn_watcher *watcher, hn_operation *operation);
+/* Have the watcher's callback called soon, in any case. 0, or -1 with an exception. */
+int hn_watcher_again(hn_watcher *watcher);
 /* No longer. */
 void hn_watcher_disarm(hn_watcher *watcher, hn_operation *operation);
 

@@ -13,9 +13,11 @@
 #include <unistd.h>
 
 #ifdef __linux__
+#include <elf.h>
 #include <sys/mman.h>
 #endif
 
+#include "core/room.h"
 #include "error.h"
 
 #ifndef HN_FINGERPRINT
@@ -23,6 +25,7 @@
 #endif
 
 #define CORE_FILE "libhypern_core.so"
+#define CUT_SHORT "%s is cut short; reinstall hypern"
 
 hn_exports hn_go;
 
@@ -46,6 +49,15 @@ bool hn_core_loaded(void)
 uint32_t hn_core_generation(void)
 {
     return generation;
+}
+
+int hn_core_check(uint32_t of_generation)
+{
+    if (of_generation == generation && loaded)
+        return 0;
+    return hn_raise("InterfaceError",
+                    "this session belongs to the process that opened it, before a fork; "
+                    "call db() in this process for one of its own");
 }
 
 bool hn_core_forget(void)
@@ -88,6 +100,49 @@ int hn_core_locate(PyObject *module)
     free(core_path);
     core_path = whole;
     return 0;
+}
+
+#if defined(__linux__) && defined(__LP64__)
+/* Whether all that the file says it holds is there: the kernel ends a process that reads a mapping beyond
+ * the end of its file. What is no such file at all is for dlopen to refuse. */
+static bool is_whole(int fd)
+{
+    Elf64_Ehdr head;
+    struct stat st;
+    if (fstat(fd, &st) != 0 || pread(fd, &head, sizeof head, 0) != (ssize_t)sizeof head ||
+        memcmp(head.e_ident, ELFMAG, SELFMAG) != 0)
+        return true;
+    uint64_t size = (uint64_t)st.st_size;
+    if (head.e_shoff > size || (uint64_t)head.e_shnum * head.e_shentsize > size - head.e_shoff)
+        return false;
+    for (uint64_t i = 0; i < head.e_phnum; i++) {
+        Elf64_Phdr part;
+        off_t at = (off_t)(head.e_phoff + i * head.e_phentsize);
+        if (pread(fd, &part, sizeof part, at) != (ssize_t)sizeof part ||
+            part.p_offset > size || part.p_filesz > size - part.p_offset)
+            return false;
+    }
+    return true;
+}
+#else
+static bool is_whole(int fd)
+{
+    (void)fd;
+    return true;
+}
+#endif
+
+static bool is_file_whole(const char *path, char *why, size_t size)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    bool whole = fd >= 0 && is_whole(fd);
+    if (fd < 0)
+        snprintf(why, size, "%s", strerror(errno));
+    else if (!whole)
+        snprintf(why, size, CUT_SHORT, path);
+    if (fd >= 0)
+        close(fd);
+    return whole;
 }
 
 #ifdef __linux__
@@ -146,6 +201,11 @@ static void *open_copy(bool in_memory, char *why, size_t size)
         return NULL;
     }
     close(from);
+    if (!is_whole(fd)) { /* it was being replaced */
+        snprintf(why, size, CUT_SHORT, core_path);
+        close(fd);
+        return NULL;
+    }
     /* dlopen takes a path it knows for the library it knows, and descriptor numbers come back:
      * an ancestor's copy may have had this one. Then another number is taken. */
     int spare[64];
@@ -176,6 +236,8 @@ static void *open_copy(bool in_memory, char *why, size_t size)
 
 static void *open_core(char *why, size_t size)
 {
+    if (!is_file_whole(core_path, why, size))
+        return NULL;
 #ifdef __linux__
     if (parent_loaded) {
         void *library = open_copy(true, why, size);
@@ -206,7 +268,7 @@ static const char *start_core(void *library)
     if (fingerprint == NULL || strcmp(fingerprint, HN_FINGERPRINT) != 0)
         return "it was built for another version of the extension (was hypern upgraded while this "
                "process ran?); restart the process, or reinstall hypern";
-    hn_boot boot = {.fds = hn_fork_table(), .nfds = HN_FD_SLOTS, .generation = generation};
+    hn_boot boot = {.fds = hn_fork_table(), .used = hn_fork_used(), .nfds = HN_FD_SLOTS, .generation = generation};
     if (found.hypern_boot(&boot) != 0)
         return "it did not start";
     hn_go = found;
@@ -237,7 +299,7 @@ int hn_core_load(void)
     pthread_sigmask(SIG_SETMASK, &all, &before);
     int slack = prctl(PR_GET_TIMERSLACK);
     prctl(PR_SET_TIMERSLACK, RUNTIME_TIMER_SLACK);
-    void *library = open_core(why, sizeof why);
+    void *library = hn_room_try(why, sizeof why) < 0 ? NULL : open_core(why, sizeof why);
     const char *wrong = library == NULL ? why : start_core(library);
     prctl(PR_SET_TIMERSLACK, (unsigned long)slack);
     pthread_sigmask(SIG_SETMASK, &before, NULL);

@@ -32,11 +32,15 @@ bool hn_core_loaded(void);
 uint32_t hn_core_generation(void);
 
 /* fork.c: the table of descriptors that a forked child must close, and the child's handler. */
-#define HN_FD_SLOTS 65536
+#define HN_FD_SLOTS (1u << 20) /* the kernel's own limit, unless fs.nr_open is raised */
 hn_fd *hn_fork_table(void); /* made on the first call, with the handler; NULL: no memory */
+uint64_t *hn_fork_used(void); /* behind it: how many of its places have ever been used */
 /* Have a descriptor closed in a forked child; no longer. The core is loaded. */
 void hn_fork_watch(int fd);
 void hn_fork_unwatch(int fd);
+
+/* 0 in the process and generation that made something; else -1 with InterfaceError: it is a parent's. */
+int hn_core_check(uint32_t of_generation);
 
 /* core.c, for the child's handler: forget the parent's core; whether there was one to forget.
  * Async-signal-safe. */

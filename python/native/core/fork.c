@@ -10,6 +10,7 @@
 #include "engine/queue.h"
 
 #include <pthread.h>
+#include <stdbool.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -18,9 +19,17 @@
  * kept through every generation. */
 static hn_fd *table;
 
+#define TABLE_SIZE (HN_FD_SLOTS * sizeof(hn_fd) + sizeof(uint64_t))
+
+uint64_t *hn_fork_used(void)
+{
+    return &table[HN_FD_SLOTS].ino;
+}
+
 static void close_inherited(void)
 {
-    for (size_t i = 0; i < HN_FD_SLOTS; i++) {
+    uint64_t used = __atomic_load_n(hn_fork_used(), __ATOMIC_ACQUIRE);
+    for (size_t i = 0; i < used; i++) {
         uint64_t ino = __atomic_load_n(&table[i].ino, __ATOMIC_ACQUIRE);
         if (ino == 0)
             continue;
@@ -45,13 +54,19 @@ static void in_child(void)
 void hn_fork_watch(int fd)
 {
     struct stat st;
-    if (fd < HN_FD_SLOTS && fstat(fd, &st) == 0)
-        __atomic_store_n(&table[fd].ino, (uint64_t)st.st_ino, __ATOMIC_RELEASE);
+    if (fd < 0 || (unsigned)fd >= HN_FD_SLOTS || fstat(fd, &st) != 0)
+        return;
+    uint64_t used = __atomic_load_n(hn_fork_used(), __ATOMIC_ACQUIRE);
+    while (used <= (uint64_t)fd &&
+           !__atomic_compare_exchange_n(hn_fork_used(), &used, (uint64_t)fd + 1, false,
+                                        __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+        continue;
+    __atomic_store_n(&table[fd].ino, (uint64_t)st.st_ino, __ATOMIC_RELEASE);
 }
 
 void hn_fork_unwatch(int fd)
 {
-    if (fd < HN_FD_SLOTS)
+    if (fd >= 0 && (unsigned)fd < HN_FD_SLOTS)
         __atomic_store_n(&table[fd].ino, 0, __ATOMIC_RELEASE);
 }
 
@@ -60,12 +75,12 @@ hn_fd *hn_fork_table(void)
     if (table != NULL)
         return table;
     /* Zero pages until used, and no lock of malloc behind them. */
-    void *pages = mmap(NULL, HN_FD_SLOTS * sizeof(hn_fd), PROT_READ | PROT_WRITE,
+    void *pages = mmap(NULL, TABLE_SIZE, PROT_READ | PROT_WRITE,
                        MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (pages == MAP_FAILED)
         return NULL;
     if (pthread_atfork(NULL, NULL, in_child) != 0) {
-        munmap(pages, HN_FD_SLOTS * sizeof(hn_fd));
+        munmap(pages, TABLE_SIZE);
         return NULL;
     }
     table = pages;

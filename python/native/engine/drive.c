@@ -112,7 +112,7 @@ static bool wait_for_core(hn_driver *d, hn_wake *wake)
         interrupt(d);
         return d->engine->call.want != HN_WANT_WAIT;
     }
-    if (ready == 1 || hn_ms_until(e->need_until, 1) == 0)
+    if (ready == 1 || hn_ms_until(e->need_until, 1) == 0 || hn_engine_is_parents(e))
         return true;
     if (!late)
         return false;

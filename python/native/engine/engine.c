@@ -229,9 +229,19 @@ void hn_engine_close_round(hn_engine *e, uint32_t in_flags)
     hn_engine_step(e, HN_OP_CONTINUE, in_flags);
 }
 
+bool hn_engine_is_parents(const hn_engine *e)
+{
+    return e->session->generation != hn_core_generation();
+}
+
 hn_pumped hn_engine_pump(hn_engine *e, int block_ms)
 {
     hn_pumped pumped;
+    if (hn_engine_is_parents(e)) {
+        /* The descriptor is closed here, and its number perhaps another file's. The next step raises. */
+        e->io.broken = true;
+        return HN_PUMPED_ALL;
+    }
     Py_BEGIN_ALLOW_THREADS
     pumped = hn_io_pump(&e->io, block_ms);
     Py_END_ALLOW_THREADS
@@ -369,7 +379,12 @@ void hn_engine_abandon(hn_engine *e)
 void hn_engine_cancel(hn_engine *e, int how)
 {
     e->cancelled = true;
-    hn_go.hypern_cancel(e->session->handle, how);
+    if (hn_session_check(e->session) == 0) {
+        hn_go.hypern_cancel(e->session->handle, how);
+    } else { /* in a forked child: there is nothing to wait for */
+        hn_engine_raise(e);
+        e->call.want = HN_WANT_FAIL;
+    }
 }
 
 /* One line in the log for each pool. */

@@ -118,6 +118,9 @@ void hn_engine_abandon(hn_engine *engine);
  * end. */
 void hn_engine_cancel(hn_engine *engine, int how);
 
+/* Whether a signal's handler or a callable has forked, and this is the child. */
+bool hn_engine_is_parents(const hn_engine *engine);
+
 /* The outcome, once: a new reference, or NULL with an exception. */
 PyObject *hn_engine_result(hn_engine *engine);
 

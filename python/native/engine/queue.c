@@ -92,7 +92,7 @@ int hn_queue_epoll(const hn_engine *e) { return e->is_queued ? e->epoll : -1; }
 
 void hn_queue_awake(hn_engine *e)
 {
-    if (e->watched != 0)
+    if (e->watched != 0 && is_prepared(e))
         epoll_ctl(e->epoll, EPOLL_CTL_DEL, e->watched, NULL);
     e->watched = 0;
 }

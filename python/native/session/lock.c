@@ -4,6 +4,7 @@
 #include <pythread.h>
 
 #include "awaited/operation.h"
+#include "core/core.h"
 #include "error.h"
 
 static void enqueue(hn_lock *lock, hn_waiter *self)
@@ -52,6 +53,7 @@ static void nap(hn_waiter *self, hn_time deadline)
 
 static hn_locked wait_turn(hn_lock *lock, hn_waiter *self, hn_time deadline)
 {
+    uint32_t generation = hn_core_generation();
     for (;;) {
         int failed = 0;
         if (lock->owner == HN_AWAITED && hn_operation_is_stranded(lock->awaited)) {
@@ -60,6 +62,8 @@ static hn_locked wait_turn(hn_lock *lock, hn_waiter *self, hn_time deadline)
             nap(self, deadline);
             failed = PyErr_CheckSignals();
         }
+        if (failed == 0) /* in a forked child the holder may be a thread that is not there */
+            failed = hn_core_check(generation);
         if (failed < 0 && self->granted)
             hn_lock_give(lock);
         if (failed < 0)

@@ -88,6 +88,8 @@ static int wrest(hn_session *self, hn_time until)
             return -1;
         if (locked == HN_LOCK_REENTRED)
             return lock(self, HN_NEVER);
+        if (hn_session_check(self) < 0)
+            return -1;
         hn_go.hypern_cancel(self->handle, how);
         until = hn_now() + INSIST;
     }
@@ -106,6 +108,10 @@ PyObject *hn_session_finalize(hn_session *self, hn_time until)
 {
     if (hn_session_check(self) < 0 || wrest(self, until) < 0)
         return NULL;
+    if (hn_session_check(self) < 0) { /* a signal's handler has forked, and this is the child */
+        hn_lock_give(&self->lock);
+        return NULL;
+    }
     /* Only what waits for the commit needs to know how things stood. */
     uint32_t before =
         self->on_commit == NULL ? 0 : hn_go.hypern_state(self->handle, HN_SET_NOTHING, 0);

@@ -20,11 +20,7 @@ static const char *const state_words[] = {
 
 int hn_session_check(const hn_session *self)
 {
-    if (self->generation == hn_core_generation() && hn_core_loaded())
-        return 0;
-    return hn_raise("InterfaceError",
-                    "this session belongs to the process that opened it, before a fork; "
-                    "call db() in this process for one of its own");
+    return hn_core_check(self->generation);
 }
 
 static hn_session *new_view(hn_pool *pool, PyObject *request_id)
