@@ -187,8 +187,9 @@ int hn_own_type(PyObject *value, uint32_t *oid);
 /* Whether the server takes a parameter for this type where nothing says what it is. */
 bool hn_is_open_type(const hn_type *type);
 
-/* The digits of an int, float or Decimal as a new str. */
-PyObject *hn_number_digits(PyObject *value);
+/* The digits of an int, float or Decimal as a new str. DataError for an int of more digits than
+ * str() takes, unless the type is numeric: its values are bounded. */
+PyObject *hn_number_digits(const hn_type *type, PyObject *value);
 
 /* DataError about bytes that are no value of the type; always NULL. */
 PyObject *hn_unreadable(const hn_type *type, const char *why);
