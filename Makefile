@@ -111,6 +111,7 @@ fmt: $(VENV)/.requirements ## format Go and Python
 verify: build ## check that what is generated is up to date, and that the sdist builds
 	go mod tidy -diff
 	$(PY) tools/gen_sqlstate.py --check
+	$(PY) tools/gen_saslprep.py --check
 	$(PY) -m tools.check_exports
 	$(PY) -m build --quiet --no-isolation --outdir build/dist
 

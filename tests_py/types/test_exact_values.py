@@ -30,7 +30,7 @@ class NaTType(datetime):
     def _nan(self) -> float:
         return float("nan")
 
-    year = month = day = hour = minute = second = microsecond = property(_nan)  # type: ignore[assignment]
+    year = month = day = hour = minute = second = microsecond = property(_nan)
 
     def __eq__(self, other: object) -> bool:
         return False
@@ -45,15 +45,15 @@ class NaTType(datetime):
 
 
 class NoDate(date):
-    month = property(lambda self: None)  # type: ignore[assignment]
+    month = property(lambda self: None)
 
 
 class NoTime(time):
-    hour = property(lambda self: 25)  # type: ignore[assignment]
+    hour = property(lambda self: 25)
 
 
 class NoDelta(timedelta):
-    days = property(lambda self: float("nan"))  # type: ignore[assignment]
+    days = property(lambda self: float("nan"))
 
 
 class Fixed(datetime):
