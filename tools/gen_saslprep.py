@@ -1,4 +1,4 @@
-"""Write go/pool/saslprep.go, the character tables of SASLprep (RFC 4013), from Python's `stringprep`.
+"""Write go/pool/saslprep.go, the tables of SASLprep (RFC 4013), from Python's module stringprep.
 
 With --check, only compare: the exit status is 1 if the file is not what would be written.
 """
