@@ -95,9 +95,20 @@ PyObject *hn_read_int_text(const hn_type *type, const uint8_t *data, size_t len)
     return parse_text(type, data, len, parse_int);
 }
 
-PyObject *hn_read_float_text(const hn_type *type, const uint8_t *data, size_t len)
+PyObject *hn_read_float8_text(const hn_type *type, const uint8_t *data, size_t len)
 {
     return parse_text(type, data, len, PyFloat_FromString);
+}
+
+/* The float4 that the text stands for, as its bytes would give it: 0.1 is 0.10000000149011612. */
+PyObject *hn_read_float4_text(const hn_type *type, const uint8_t *data, size_t len)
+{
+    PyObject *value = parse_text(type, data, len, PyFloat_FromString);
+    if (value == NULL)
+        return NULL;
+    float nearest = (float)PyFloat_AS_DOUBLE(value);
+    Py_DECREF(value);
+    return PyFloat_FromDouble((double)nearest);
 }
 
 int hn_write_bool(hn_encoder *encoder, const hn_type *type, PyObject *value, hn_buf *out)
