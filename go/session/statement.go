@@ -183,7 +183,7 @@ func (s *Session) execute(c *Call) {
 	if s.conn.Unreset {
 		c.Head, s.undoing = s.conn.AppendUndo(c.Head)
 	}
-	f, inside := format(c.Flags&formatFlags), s.tx.active()
+	f, inside := format(c.Flags&formatFlags), s.tx.active() || s.op.op == abi.OpStream
 	c.Head = s.beginFormat(c.Head, f, inside)
 	c.Head = s.sendOwed(c.Head)
 	portal := ""

@@ -42,12 +42,10 @@ func (s *Session) ofStream(c *Call) {
 	}
 	switch {
 	case open && s.op.op == abi.OpFetch:
-		f, inside := format(c.Flags&formatFlags), !s.stream.own // its own transaction has the format
-		if inside {
-			c.Head = s.beginFormat(c.Head, f, inside)
-		}
+		f := format(c.Flags & formatFlags)
+		c.Head = s.beginFormat(c.Head, f, true)
 		c.Head = wire.AppendExecuteChunk(c.Head, s.stream.portal(), s.op.chunk)
-		c.Head = wire.AppendSync(endFormat(c.Head, f, inside))
+		c.Head = wire.AppendSync(endFormat(c.Head, f, true))
 		s.beginIO(phaseExecute)
 		if f != 0 {
 			s.op.got.limit = 1
