@@ -265,11 +265,13 @@ def test_the_digits_of_ints_are_limited_where_python_limits_them() -> None:
     with scope():
         number = 10**4299
         assert db().query_value("SELECT $1::jsonb", [[number]]) == [number]
-        assert db().query_value("SELECT $1::text", [number]) == str(number)
+        assert db().query_value("SELECT $1::text[]", [[number]]) == [str(number)]
         with pytest.raises(errors.DataError, match="4301 digits"):
             db().query_value("SELECT ('1' || repeat('0', 4300))::jsonb")
         with pytest.raises(errors.DataError, match="set_int_max_str_digits"):
-            db().query_value("SELECT $1::text", [10**4300])
+            db().query_value("SELECT $1::text[]", [[10**4300]])
+        # A parameter that may be of any type is a numeric.
+        assert db().query_value("SELECT $1::text", [10**4300]) == "1" + "0" * 4300
         with str_digits(20_000):
             assert db().query_value("SELECT $1::jsonb", [[10**19_999]]) == [10**19_999]
 

@@ -7,11 +7,12 @@ which no setting changes: what they are is what they have to be.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
-from either import db, scope
+from either import db, finalize_db, scope
 from support import url_with
 
 from hypern import Range, errors
@@ -219,12 +220,44 @@ def test_what_the_statement_affects_is_counted(role_settings: list[str]) -> None
         assert session.query_value("SELECT count(mixed) FROM kept") == 0
 
 
+def test_a_reset_in_the_same_write_changes_nothing(database: str, kind: str) -> None:
+    """Where requests wait for connections, what undoes a request's settings travels with the next
+    statement.
+    """
+    Database.close()
+    Database.configure(database, max_size=1)
+    sql = f"SELECT ROW({parts('-3 days -4 hours', MOMENTS[0])}, 1.5::money, NULL)::mixed AS it"
+    with scope():
+        expected = repr(db().query_value(sql))
+    wrong: list[Any] = []
+
+    def work(name: str) -> None:
+        for n in range(40):
+            session = db(f"{name} {n}")
+            try:
+                wrong.extend(it for it in [repr(session.query_value(sql))] if it != expected)
+                style = session.query_value("SHOW datestyle")
+                wrong.extend([style] if style != "ISO, MDY" else [])
+                session.execute("SET datestyle = 'German'")
+                session.execute("SET extra_float_digits = -5")
+                wrong.extend(it for it in [repr(session.query_value(sql))] if it != expected)
+            finally:
+                finalize_db(f"{name} {n}")
+
+    with ThreadPoolExecutor(4) as threads:
+        for done in [threads.submit(work, f"worker {n}") for n in range(4)]:
+            done.result(timeout=60)
+    assert not wrong
+    Database.close()
+
+
 def test_dates_are_read_by_the_statement_as_before(configured: str) -> None:
     with scope():
         session = db()
         session.execute("SET datestyle = 'SQL, DMY'")
-        sql = "SELECT mixed, ROW(NULL,NULL,d,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,'1',NULL)::mixed"
-        sql += " AS made FROM kept, (SELECT concat('01/02/2024')::date AS d) AS t"
+        nulls = ", NULL" * 8
+        sql = f"""SELECT mixed, ROW(NULL, NULL, d{nulls}, '1', NULL)::mixed AS made
+          FROM kept, (SELECT concat('01/02/2024')::date AS d) AS t"""
         assert session.query_one(sql)["made"]["d"] == date(2024, 2, 1)
         assert session.query_value("SELECT current_setting('datestyle')") == "SQL, DMY"
 
