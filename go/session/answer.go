@@ -17,6 +17,7 @@ func isEOF(err error) bool { return errors.Is(err, io.EOF) || errors.Is(err, io.
 type answer struct {
 	fault     *wire.Fault
 	commands  int    // CommandComplete and EmptyQueryResponse frames: how far a pipeline came
+	limit     int    // the commands that count; those behind the statement do not. 0: all
 	binds     int    // BindComplete frames
 	rows      int64  // sum of the tags' numbers
 	last      string // the last tag's word
@@ -49,6 +50,9 @@ func (a *answer) read(ctl []byte, raw bool, st *pool.Statement, conn listener) e
 		ctl = rest
 		switch f.Kind {
 		case 'C':
+			if a.limit > 0 && a.commands >= a.limit {
+				continue
+			}
 			tag := wire.ParseTag(f.Body)
 			a.commands++
 			a.rows += tag.Rows

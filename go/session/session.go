@@ -77,6 +77,7 @@ type operation struct {
 	nested    bool   // execute_many inside a transaction
 	again     bool   // phaseStreamEnd: the statement was stale, run it anew
 	quiet     bool   // finalize rolled back over an error that the caller had been given
+	preset    bool   // the answer to beginFormat's command is still to come
 	unreset   bool   // finalize: COMMIT went without the reset, for whoever is next to send
 	sql       string // the statement's text; a view of C memory until a Statement owns it, or owned
 	owned     bool   // own has cloned it

@@ -200,6 +200,8 @@ func (s *Session) execute(c *Call) {
 	if s.conn.Unreset {
 		c.Head, s.undoing = s.conn.AppendUndo(c.Head)
 	}
+	f, inside := format(c.Flags&formatFlags), s.tx.active() || s.op.op == abi.OpStream
+	c.Head = s.beginFormat(c.Head, f, inside)
 	c.Head = s.sendOwed(c.Head)
 	portal := ""
 	if s.op.op == abi.OpStream {
@@ -214,8 +216,12 @@ func (s *Session) execute(c *Call) {
 	if st.Name == "" {
 		c.Tail = wire.AppendDescribe(c.Tail, 'P', portal)
 	}
-	c.Tail = wire.AppendSync(wire.AppendExecuteChunk(c.Tail, portal, s.op.chunk))
+	c.Tail = wire.AppendExecuteChunk(c.Tail, portal, s.op.chunk)
+	c.Tail = wire.AppendSync(endFormat(c.Tail, f, inside))
 	s.beginIO(phaseExecute)
+	if f != 0 {
+		s.op.got.limit = s.op.prefix + 1
+	}
 	c.io(abi.IOBody|abi.IORows, 1)
 }
 

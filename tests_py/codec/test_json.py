@@ -96,7 +96,7 @@ def test_what_we_write_is_read_by_python_as_the_same_value(value: Any) -> None:
         assert repr(json.loads(binary(JSONB, value)[1:])) == repr(value)
 
 
-def test_integers_of_any_size_are_exact() -> None:
-    for digits in (1, 9, 10, 18, 19, 20, 4_000, 20_000):
+def test_integers_of_as_many_digits_as_python_reads_are_exact() -> None:
+    for digits in (1, 9, 10, 18, 19, 20, 640, 4_299):
         for number in (10**digits, 10**digits - 1, -(10**digits)):
             assert decode(JSONB, binary(JSONB, [number])) == [number]

@@ -57,7 +57,12 @@ REASONS = [
         r"^refuses",
         "Python's `time` ends at 23:59:59.999999; `DataError` names the column.",
     ),
-    Reason("hypern", _of("interval"), r"^loses", "a `timedelta` has no months: one is 30 days."),
+    Reason(
+        "hypern",
+        _of("interval"),
+        r"^loses",
+        "a `timedelta` has no months: one is 30 days; its days and hours are sent with one sign.",
+    ),
     Reason(
         "hypern",
         _of("interval"),
@@ -102,7 +107,12 @@ REASONS = [
         r"^reads",
         "aware, in the session's time zone instead of UTC.",
     ),
-    Reason("psycopg 3", _of("interval"), r"^(reads|loses)", "a month is 30 days, a year 365."),
+    Reason(
+        "psycopg 3",
+        _of("interval"),
+        r"^(reads|loses)",
+        "a month is 30 days, a year 365; what is negative is sent as days before and hours after.",
+    ),
     Reason("psycopg 3", _of("box"), r"^arrays: cannot", "the delimiter of box[] is a semicolon."),
     Reason("psycopg 3", None, r"^arrays: loses `\[", "as here."),
     Reason("asyncpg", _of('"char"'), r"^reads", "a byte."),
@@ -124,7 +134,12 @@ REASONS = [
     ),
     Reason("asyncpg", _of("time", "timetz"), r"^refuses", "Python's `time` ends before 24:00."),
     Reason("asyncpg", _of("timetz"), r"^(reads|loses)", "the seconds of an offset are dropped."),
-    Reason("asyncpg", _of("interval"), r"^(reads|loses)", "a month is 30 days, a year 365."),
+    Reason(
+        "asyncpg",
+        _of("interval"),
+        r"^(reads|loses)",
+        "a month is 30 days, a year 365; what is negative is sent as days before and hours after.",
+    ),
     Reason(
         "asyncpg",
         None,
@@ -177,7 +192,10 @@ REASONS = [
     ),
     Reason("psqlpy", _of("time"), r"^loses", "24:00 becomes 00:00."),
     Reason(
-        "psqlpy", _of("interval"), r"^(loses|reads)", "days and hours are sent back as hours alone."
+        "psqlpy",
+        _of("interval"),
+        r"^(loses|reads)",
+        "a month is 30 days; days and hours are sent back as hours alone.",
     ),
     Reason("psqlpy", _of("inet"), r"^(reads|loses)", "the mask is dropped."),
     Reason(

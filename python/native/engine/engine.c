@@ -113,7 +113,7 @@ static void step(hn_engine *e, hn_op op, uint32_t in_flags)
 {
     hn_call *call = &e->call;
     call->op = op;
-    call->in_flags = in_flags;
+    call->in_flags = in_flags | (e->plan == NULL ? 0 : hn_plan_settings(e->plan));
     call->body_len = (int64_t)e->body.len;
     call->wait_left_ms = -1;
     call->out.len = 0;

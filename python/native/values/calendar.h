@@ -14,6 +14,7 @@ int hn_time_init(void);
 int hn_interval_init(void);
 int hn_plain_text_init(void);
 int hn_declare_init(void);
+int hn_fields_init(void);
 
 typedef struct hn_civil {
     int64_t year; /* astronomical: 0 is 1 BC */

@@ -81,6 +81,8 @@ void hn_plan_ref(hn_plan *plan);
 void hn_plan_unref(hn_plan *plan);
 uint16_t hn_plan_nparams(const hn_plan *plan);
 uint16_t hn_plan_ncolumns(const hn_plan *plan);
+/* HN_IN_ISO, HN_IN_DIGITS: which settings a result must be printed under to be read. */
+uint32_t hn_plan_settings(const hn_plan *plan);
 PyObject *hn_plan_timezone(const hn_plan *plan); /* borrowed str, or NULL */
 
 /* A sequence that is a statement's parameters, and not a str, bytes, dict or set. 0 or -1. */

@@ -130,6 +130,8 @@ int hn_write_date(hn_encoder *encoder, const hn_type *type, PyObject *value, hn_
         return HN_AS_TEXT;
     if (!PyDate_Check(value))
         return HN_NO_FIT;
+    if (hn_check_fields(type, value) < 0)
+        return -1;
     if (PyDateTime_Check(value) && microseconds_of_day(value) != 0 && !infinite(type, value))
         return hn_unfit(type, value, "it is not at midnight");
     int sign = infinite(type, value);
@@ -153,6 +155,8 @@ int hn_write_timestamp(hn_encoder *encoder, const hn_type *type, PyObject *value
         return HN_AS_TEXT;
     if (!PyDate_Check(value))
         return HN_NO_FIT;
+    if (hn_check_fields(type, value) < 0)
+        return -1;
     if (!PyDateTime_Check(value))
         return write_microseconds(type, value, days_of_date(value) * HN_DAY, out);
     int64_t offset;
@@ -178,6 +182,8 @@ int hn_write_timestamptz(hn_encoder *encoder, const hn_type *type, PyObject *val
         return HN_AS_TEXT;
     if (!PyDate_Check(value))
         return HN_NO_FIT;
+    if (hn_check_fields(type, value) < 0)
+        return -1;
     int sign = infinite(type, value);
     if (sign != 0)
         return hn_buf_u64(out, (uint64_t)(sign > 0 ? INT64_MAX : INT64_MIN));

@@ -56,6 +56,20 @@ static int put_interval(hn_buf *out, int64_t microseconds, int32_t days, int32_t
     return hn_buf_u32(out, (uint32_t)months);
 }
 
+/* A timedelta's days may be negative only: -12 hours are -1 day and 12 hours to it. To the server a
+ * day is not 24 hours where clocks change, so days and time go out with one sign, as in
+ * `- interval '12 hours'`. */
+int64_t hn_split_delta(PyObject *delta, int *days)
+{
+    int64_t microseconds = PyDateTime_DELTA_GET_SECONDS(delta) * HN_SECOND +
+                           PyDateTime_DELTA_GET_MICROSECONDS(delta);
+    *days = PyDateTime_DELTA_GET_DAYS(delta);
+    if (*days >= 0 || microseconds == 0)
+        return microseconds;
+    ++*days;
+    return microseconds - HN_DAY;
+}
+
 int hn_write_interval(hn_encoder *encoder, const hn_type *type, PyObject *value, hn_buf *out)
 {
     (void)encoder;
@@ -63,6 +77,8 @@ int hn_write_interval(hn_encoder *encoder, const hn_type *type, PyObject *value,
         return HN_AS_TEXT;
     if (!PyDelta_Check(value))
         return HN_NO_FIT;
+    if (hn_check_fields(type, value) < 0)
+        return -1;
     int days = PyDateTime_DELTA_GET_DAYS(value), seconds = PyDateTime_DELTA_GET_SECONDS(value);
     int micro = PyDateTime_DELTA_GET_MICROSECONDS(value);
     if (type->codec->infinity_minmax) {
@@ -71,5 +87,6 @@ int hn_write_interval(hn_encoder *encoder, const hn_type *type, PyObject *value,
         if (days == -MAX_DAYS && seconds == 0 && micro == 0)
             return put_interval(out, INT64_MIN, INT32_MIN, INT32_MIN);
     }
-    return put_interval(out, seconds * HN_SECOND + micro, days, 0);
+    int64_t microseconds = hn_split_delta(value, &days);
+    return put_interval(out, microseconds, days, 0);
 }

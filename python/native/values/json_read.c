@@ -185,24 +185,20 @@ static PyObject *slow_number(reader *r, const uint8_t *start, int is_float)
         double d = PyOS_string_to_double(text, NULL, NULL);
         if (d != -1.0 || !PyErr_Occurred())
             value = PyFloat_FromDouble(d);
-    } else if (len < 640) {
-        value = PyLong_FromString(text, NULL, 10);
     } else {
-        /* int() refuses thousands of digits and is quadratic in them; Decimal is neither. */
-        PyObject *str = PyUnicode_FromString(text);
-        PyObject *decimal = str == NULL ? NULL
-                                        : PyObject_CallOneArg(hn_python.create_decimal, str);
-        value = decimal == NULL ? NULL : PyNumber_Long(decimal);
-        Py_XDECREF(decimal);
-        Py_XDECREF(str);
+        value = PyLong_FromString(text, NULL, 10);
     }
     if (text != small)
         PyMem_Free(text);
-    if (value == NULL && PyErr_ExceptionMatches(PyExc_ValueError)) {
-        PyErr_Clear();
+    if (value != NULL || !PyErr_ExceptionMatches(PyExc_ValueError))
+        return value;
+    PyErr_Clear();
+    if (is_float)
         return malformed(r, "a number is wrong");
-    }
-    return value;
+    /* As json.loads does: to convert digits is quadratic, and nothing could interrupt it. */
+    return hn_beyond_python(r->type,
+                            "an int of %zu digits, more than sys.set_int_max_str_digits() allows",
+                            len - (*start == '-'));
 }
 
 static inline int is_digit(const reader *r)

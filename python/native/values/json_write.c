@@ -98,7 +98,7 @@ static PyObject *number_text(writer *w, PyObject *value)
         hn_unfit(w->type, value, "JSON has neither NaN nor infinities");
         return NULL;
     }
-    return hn_number_digits(value);
+    return hn_number_digits(w->type, value);
 }
 
 static int write_number(writer *w, PyObject *value)

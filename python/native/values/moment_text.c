@@ -1,5 +1,5 @@
-/* Dates, times and intervals from the server's text, as DateStyle ISO and IntervalStyle postgres,
- * the defaults, print them. They arrive as text only within something that must. */
+/* Dates and times from the server's text, as DateStyle ISO prints them. They arrive as text only
+ * within something that must, and the core then sees to that style. */
 #include "values/types.h"
 
 #include "values/calendar.h"
@@ -9,7 +9,7 @@
 
 static PyObject *not_iso(const hn_type *type)
 {
-    return hn_unreadable(type, "not in DateStyle ISO or IntervalStyle postgres");
+    return hn_unreadable(type, "not in DateStyle ISO");
 }
 
 /* Up to `max` digits. 0, or -1 if there is none. */
@@ -156,49 +156,4 @@ PyObject *hn_read_timetz_text(const hn_type *type, const uint8_t *data, size_t l
     PyObject *value = tz == NULL ? NULL : hn_make_time(type, time, tz);
     Py_XDECREF(tz);
     return value;
-}
-
-/* `-3 days`, `1 year`, `2 mons`: a number and its unit. */
-static int take_unit(hn_cursor *c, int negative, int64_t *months, int64_t *days)
-{
-    int64_t number;
-    if (take_number(c, 10, &number) < 0 || !hn_skip(c, ' '))
-        return -1;
-    number = negative ? -number : number;
-    if (take_word(c, "year"))
-        *months += 12 * number;
-    else if (take_word(c, "mon"))
-        *months += number;
-    else if (take_word(c, "day"))
-        *days += number;
-    else
-        return -1;
-    hn_skip(c, 's');
-    return 0;
-}
-
-PyObject *hn_read_interval_text(const hn_type *type, const uint8_t *data, size_t len)
-{
-    hn_cursor c = {data, data + len};
-    int64_t months = 0, days = 0, time = 0;
-    int sign = take_infinity(&c);
-    if (sign != 0)
-        return hn_infinite_interval(type, sign > 0);
-    while (c.at < c.end) {
-        int negative = hn_skip(&c, '-');
-        if (!negative)
-            hn_skip(&c, '+');
-        hn_cursor ahead = c;
-        if (take_unit(&c, negative, &months, &days) < 0) {
-            c = ahead;
-            if (take_time(&c, &time) < 0)
-                return not_iso(type);
-            /* The shortest interval's time has no positive twin, so it is negated unsigned. */
-            time = negative ? (int64_t)(0 - (uint64_t)time) : time;
-        }
-        hn_skip(&c, ' ');
-    }
-    if (months < INT32_MIN || months > INT32_MAX || days < INT32_MIN || days > INT32_MAX)
-        return not_iso(type);
-    return hn_make_interval(type, (int32_t)months, (int32_t)days, time);
 }

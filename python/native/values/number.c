@@ -95,9 +95,20 @@ PyObject *hn_read_int_text(const hn_type *type, const uint8_t *data, size_t len)
     return parse_text(type, data, len, parse_int);
 }
 
-PyObject *hn_read_float_text(const hn_type *type, const uint8_t *data, size_t len)
+PyObject *hn_read_float8_text(const hn_type *type, const uint8_t *data, size_t len)
 {
     return parse_text(type, data, len, PyFloat_FromString);
+}
+
+/* The float4 that the text stands for, as its bytes would give it: 0.1 is 0.10000000149011612. */
+PyObject *hn_read_float4_text(const hn_type *type, const uint8_t *data, size_t len)
+{
+    PyObject *value = parse_text(type, data, len, PyFloat_FromString);
+    if (value == NULL)
+        return NULL;
+    float nearest = (float)PyFloat_AS_DOUBLE(value);
+    Py_DECREF(value);
+    return PyFloat_FromDouble((double)nearest);
 }
 
 int hn_write_bool(hn_encoder *encoder, const hn_type *type, PyObject *value, hn_buf *out)
@@ -233,14 +244,53 @@ int hn_write_xid8(hn_encoder *encoder, const hn_type *type, PyObject *value, hn_
     return hn_out_of_range(type, value);
 }
 
+/* An int, or an object that converts itself to one, as numpy's do. */
+static int is_whole(PyObject *value)
+{
+    return PyLong_Check(value) ||
+           (PyIndex_Check(value) && !PyFloat_Check(value) && !hn_is_decimal(value));
+}
+
+static int rounded(const hn_type *type, PyObject *value)
+{
+    return hn_unfit(type, value,
+                    "it cannot be held exactly; send float(value) to have it rounded");
+}
+
+/* An int as the double that equals it. */
+static int double_of_int(const hn_type *type, PyObject *value, double *into)
+{
+    PyObject *whole = PyNumber_Index(value);
+    if (whole == NULL)
+        return -1;
+    int answer = HN_WRITTEN;
+    *into = PyLong_AsDouble(whole);
+    if (*into == -1.0 && PyErr_Occurred()) {
+        answer = -1;
+        if (PyErr_ExceptionMatches(PyExc_OverflowError)) {
+            PyErr_Clear();
+            answer = hn_out_of_range(type, value);
+        }
+    } else if (fabs(*into) >= 9007199254740992.0) { /* 2**53: below, every int is a double */
+        PyObject *back = PyLong_FromDouble(*into);
+        int same = back == NULL ? -1 : PyObject_RichCompareBool(back, whole, Py_EQ);
+        Py_XDECREF(back);
+        if (same <= 0)
+            answer = same < 0 ? -1 : rounded(type, value);
+    }
+    Py_DECREF(whole);
+    return answer;
+}
+
 static int double_of(const hn_type *type, PyObject *value, double *into)
 {
     if (PyUnicode_Check(value))
         return HN_AS_TEXT;
     if (PyBool_Check(value))
         return HN_NO_FIT;
-    if (!PyFloat_Check(value) && !PyLong_Check(value) && !hn_is_decimal(value) &&
-        !PyIndex_Check(value))
+    if (is_whole(value))
+        return double_of_int(type, value, into);
+    if (!PyFloat_Check(value) && !hn_is_decimal(value))
         return HN_NO_FIT;
     *into = PyFloat_AsDouble(value);
     if (*into != -1.0 || !PyErr_Occurred())
@@ -296,6 +346,8 @@ int hn_write_float4(hn_encoder *encoder, const hn_type *type, PyObject *value, h
     /* As the server does for the same text: neither to infinity nor to zero in silence. */
     if ((isinf(f) && !isinf(d)) || (f == 0.0f && d != 0.0))
         return hn_out_of_range(type, value);
+    if ((double)f != d && is_whole(value))
+        return rounded(type, value);
     uint32_t bits;
     memcpy(&bits, &f, sizeof bits);
     return hn_buf_u32(out, bits);

@@ -212,8 +212,31 @@ static int write_ascii(const hn_type *type, PyObject *value, const char *text, h
     return write_special(*text == '-' ? MINUS_INFINITE : INFINITE, out);
 }
 
-/* An int may have any size: str() refuses long ones, Decimal does not. */
-PyObject *hn_number_digits(PyObject *value)
+/* An int beyond 64 bits. str() refuses long ones, for it is quadratic in their digits; Decimal is
+ * too, but numeric has no more than 131,072 of them. */
+static PyObject *long_digits(const hn_type *type, PyObject *value)
+{
+    PyObject *plain = PyNumber_Index(value);
+    if (plain == NULL)
+        return NULL;
+    PyObject *digits = NULL;
+    if (type->family == HN_FAMILY_NUMERIC) {
+        PyObject *decimal = PyObject_CallOneArg(hn_python.create_decimal, plain);
+        digits = decimal == NULL ? NULL : PyObject_Str(decimal);
+        Py_XDECREF(decimal);
+    } else {
+        digits = PyLong_Type.tp_repr(plain);
+        if (digits == NULL && PyErr_ExceptionMatches(PyExc_ValueError)) {
+            PyErr_Clear();
+            hn_unfit(type, value,
+                     "it has more digits than sys.set_int_max_str_digits() allows");
+        }
+    }
+    Py_DECREF(plain);
+    return digits;
+}
+
+PyObject *hn_number_digits(const hn_type *type, PyObject *value)
 {
     if (PyFloat_Check(value))
         return PyFloat_Type.tp_repr(value);
@@ -223,13 +246,24 @@ PyObject *hn_number_digits(PyObject *value)
     long long small = PyLong_AsLongLongAndOverflow(value, &overflow);
     if (overflow == 0)
         return small == -1 && PyErr_Occurred() ? NULL : PyUnicode_FromFormat("%lld", small);
-    PyObject *plain = PyNumber_Index(value);
-    PyObject *decimal = plain == NULL ? NULL
-                                      : PyObject_CallOneArg(hn_python.create_decimal, plain);
-    PyObject *digits = decimal == NULL ? NULL : PyObject_Str(decimal);
-    Py_XDECREF(decimal);
-    Py_XDECREF(plain);
-    return digits;
+    return long_digits(type, value);
+}
+
+/* Whether an int has more digits than numeric holds: 131,072, which 435,412 bits may exceed. 1, 0 or
+ * -1. What is between is for write_groups to refuse. */
+static int is_huge_int(PyObject *number)
+{
+    enum { MAX_BITS = 435412 };
+    if (!PyLong_Check(number))
+        return 0;
+    int overflow;
+    (void)PyLong_AsLongLongAndOverflow(number, &overflow);
+    if (overflow == 0)
+        return 0;
+    PyObject *length = PyObject_CallMethod(number, "bit_length", NULL);
+    long long bits = length == NULL ? -1 : PyLong_AsLongLong(length);
+    Py_XDECREF(length);
+    return PyErr_Occurred() ? -1 : bits > MAX_BITS;
 }
 
 int hn_write_numeric(hn_encoder *encoder, const hn_type *type, PyObject *value, hn_buf *out)
@@ -246,7 +280,10 @@ int hn_write_numeric(hn_encoder *encoder, const hn_type *type, PyObject *value, 
         number = PyNumber_Index(value);
     else
         return HN_NO_FIT;
-    PyObject *digits = number == NULL ? NULL : hn_number_digits(number);
+    int is_huge = number == NULL ? -1 : is_huge_int(number);
+    if (is_huge > 0)
+        hn_out_of_range(type, value);
+    PyObject *digits = is_huge != 0 ? NULL : hn_number_digits(type, number);
     Py_XDECREF(number);
     const char *text = digits == NULL ? NULL : PyUnicode_AsUTF8(digits);
     int answer = text == NULL ? -1 : write_ascii(type, value, text, out);

@@ -4,6 +4,7 @@
 #include <datetime.h>
 
 #include "values/calendar.h"
+#include "values/moment.h"
 #include "values/python_types.h"
 
 int hn_plain_text_init(void)
@@ -16,11 +17,13 @@ int hn_plain_text_init(void)
  * sql_standard the server takes the sign of the first for any that has none. */
 static PyObject *interval_text(PyObject *delta)
 {
-    int seconds = PyDateTime_DELTA_GET_SECONDS(delta);
+    int days;
+    int64_t microseconds = hn_split_delta(delta, &days);
+    int64_t size = microseconds < 0 ? -microseconds : microseconds, seconds = size / HN_SECOND;
     char text[64];
-    snprintf(text, sizeof text, "%d days +%02d:%02d:%02d.%06d", PyDateTime_DELTA_GET_DAYS(delta),
-             seconds / 3600, seconds / 60 % 60, seconds % 60,
-             PyDateTime_DELTA_GET_MICROSECONDS(delta));
+    snprintf(text, sizeof text, "%d days %c%02d:%02d:%02d.%06d", days,
+             microseconds < 0 ? '-' : '+', (int)(seconds / 3600), (int)(seconds / 60 % 60),
+             (int)(seconds % 60), (int)(size % HN_SECOND));
     return PyUnicode_FromString(text);
 }
 
@@ -35,27 +38,30 @@ static int is_address(PyObject *value)
 }
 
 /* A new str; NULL without an exception when no text stands for this Python type. */
-static PyObject *plain_text(PyObject *value)
+static PyObject *plain_text(const hn_type *type, PyObject *value)
 {
     if (PyBool_Check(value))
         return PyUnicode_FromString(value == Py_True ? "true" : "false");
     if (PyFloat_Check(value) || PyLong_Check(value) || hn_is_decimal(value))
-        return hn_number_digits(value);
-    if (PyDelta_Check(value))
-        return interval_text(value);
-    if (PyDateTime_Check(value))
-        return PyObject_CallMethod(value, "isoformat", "s", " ");
-    if (PyDate_Check(value) || PyTime_Check(value))
+        return hn_number_digits(type, value);
+    if (PyDelta_Check(value) || PyDate_Check(value) || PyTime_Check(value)) {
+        if (hn_check_fields(type, value) < 0)
+            return NULL;
+        if (PyDelta_Check(value))
+            return interval_text(value);
+        if (PyDateTime_Check(value))
+            return PyObject_CallMethod(value, "isoformat", "s", " ");
         return PyObject_CallMethod(value, "isoformat", NULL);
+    }
     if (PyObject_TypeCheck(value, (PyTypeObject *)hn_python.UUID) || is_address(value))
         return PyObject_Str(value);
-    return PyIndex_Check(value) ? hn_number_digits(value) : NULL;
+    return PyIndex_Check(value) ? hn_number_digits(type, value) : NULL;
 }
 
 int hn_write_plain_text(hn_encoder *encoder, const hn_type *type, PyObject *value, hn_buf *out)
 {
     (void)encoder;
-    PyObject *text = plain_text(value);
+    PyObject *text = plain_text(type, value);
     if (text == NULL)
         return PyErr_Occurred() ? -1 : HN_NO_FIT;
     int answer = hn_write_str(type, text, out);

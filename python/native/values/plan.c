@@ -199,6 +199,7 @@ int hn_plan_is_stale(const hn_plan *plan)
 int hn_plan_resolve(hn_plan *plan)
 {
     plan->generation = plan->codec->generation;
+    plan->settings = 0;
     for (uint16_t i = 0; i < plan->nparams; i++) {
         hn_param *param = &plan->params[i];
         if ((param->type = hn_type_linked(plan->codec, param->oid)) == NULL)
@@ -210,6 +211,8 @@ int hn_plan_resolve(hn_plan *plan)
         if ((column->type = hn_type_linked(plan->codec, column->oid)) == NULL)
             return -1;
         column->read = column->type->read;
+        if (!column->type->binary && column->type->loads == NULL)
+            plan->settings |= column->type->settings;
         column->family = column->type->binary ? column->type->family : HN_FAMILY_SERVER_TEXT;
     }
     hn_type_set_unref(plan->codec, plan->types);
@@ -264,6 +267,11 @@ uint16_t hn_plan_nparams(const hn_plan *plan)
 uint16_t hn_plan_ncolumns(const hn_plan *plan)
 {
     return plan->ncolumns;
+}
+
+uint32_t hn_plan_settings(const hn_plan *plan)
+{
+    return plan->settings;
 }
 
 PyObject *hn_plan_timezone(const hn_plan *plan)

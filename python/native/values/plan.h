@@ -32,6 +32,7 @@ struct hn_plan {
     hn_buf result_formats;
     hn_declared declared;
     uint16_t nparams, ncolumns;
+    uint16_t settings; /* HN_IN_ISO, HN_IN_DIGITS: what the columns read as text depend on */
     uint8_t has_duplicates; /* two columns of one name: the last wins, NULL or not */
 };
 

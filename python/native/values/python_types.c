@@ -95,7 +95,7 @@ int hn_codec_init(void)
         return 0;
     if (import_names() < 0 || make_create_decimal() < 0 || find_uuid_slots() < 0 ||
         hn_date_init() < 0 || hn_time_init() < 0 || hn_interval_init() < 0 ||
-        hn_plain_text_init() < 0 || hn_declare_init() < 0)
+        hn_plain_text_init() < 0 || hn_declare_init() < 0 || hn_fields_init() < 0)
         return -1;
     hn_python.str_int = PyUnicode_InternFromString("int");
     hn_python.str_utcoffset = PyUnicode_InternFromString("utcoffset");

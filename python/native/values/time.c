@@ -53,6 +53,20 @@ static int64_t microseconds_of(PyObject *time)
     return seconds * HN_SECOND + PyDateTime_TIME_GET_MICROSECOND(time);
 }
 
+/* Whether a time is aware, and its offset. A zone whose offset depends on the date gives a time
+ * none: Python takes that for naive, but it is not meant in the session's time zone. 1, 0 or -1. */
+static int offset_of(const hn_type *type, PyObject *value, int64_t *offset)
+{
+    if (hn_check_fields(type, value) < 0)
+        return -1;
+    int aware = hn_utc_offset(value, offset);
+    if (aware == 0 && PyDateTime_TIME_GET_TZINFO(value) != Py_None)
+        return hn_unfit(type, value,
+                        "its time zone has no offset without a date; give it a fixed one, as "
+                        "datetime.timezone has");
+    return aware;
+}
+
 int hn_write_time(hn_encoder *encoder, const hn_type *type, PyObject *value, hn_buf *out)
 {
     (void)encoder;
@@ -61,7 +75,7 @@ int hn_write_time(hn_encoder *encoder, const hn_type *type, PyObject *value, hn_
     if (!PyTime_Check(value))
         return HN_NO_FIT;
     int64_t offset;
-    int aware = hn_utc_offset(value, &offset);
+    int aware = offset_of(type, value, &offset);
     if (aware < 0)
         return -1;
     if (aware)
@@ -77,7 +91,7 @@ int hn_write_timetz(hn_encoder *encoder, const hn_type *type, PyObject *value, h
     if (!PyTime_Check(value))
         return HN_NO_FIT;
     int64_t offset;
-    int aware = hn_utc_offset(value, &offset);
+    int aware = offset_of(type, value, &offset);
     if (aware < 0)
         return -1;
     if (!aware)

@@ -159,8 +159,25 @@ static int make_room(hn_codec *codec)
     return 0;
 }
 
+/* Settings that the text readers depend on. They read intervals of any IntervalStyle. */
+static uint16_t settings_of(hn_family family)
+{
+    switch (family) {
+    case HN_FAMILY_DATE:
+    case HN_FAMILY_TIMESTAMP:
+    case HN_FAMILY_TIMESTAMPTZ:
+        return HN_IN_ISO;
+    case HN_FAMILY_FLOAT4:
+    case HN_FAMILY_FLOAT8:
+        return HN_IN_DIGITS;
+    default:
+        return 0;
+    }
+}
+
 void hn_type_set_family(hn_type *type, hn_family family)
 {
+    type->settings = settings_of(family);
     type->family = family;
     type->binary = type->sends_binary = families[family].binary;
     type->read_text = families[family].read_text;
@@ -220,6 +237,8 @@ static void take_part(hn_type *type, const hn_type *part)
 {
     type->binary = type->binary && part->binary;
     type->sends_binary = type->sends_binary && part->sends_binary;
+    if (part->loads == NULL) /* the user's converter gets what the server prints */
+        type->settings |= part->settings;
 }
 
 /* Point to what the type is made of; it travels in binary only if all of that does. A type that

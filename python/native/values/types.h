@@ -37,8 +37,10 @@ enum {
     X(INT8, int8, 1, hn_read_int8, hn_read_int_text, hn_write_int8, hn_write_plain_text)           \
     X(OID, oid, 1, hn_read_oid, hn_read_int_text, hn_write_oid, hn_write_plain_text)               \
     X(XID8, xid8, 1, hn_read_xid8, hn_read_int_text, hn_write_xid8, hn_write_plain_text)           \
-    X(FLOAT4, float4, 1, hn_read_float4, hn_read_float_text, hn_write_float4, hn_write_plain_text) \
-    X(FLOAT8, float8, 1, hn_read_float8, hn_read_float_text, hn_write_float8, hn_write_plain_text) \
+    X(FLOAT4, float4, 1, hn_read_float4, hn_read_float4_text, hn_write_float4,                     \
+      hn_write_plain_text)                                                                         \
+    X(FLOAT8, float8, 1, hn_read_float8, hn_read_float8_text, hn_write_float8,                     \
+      hn_write_plain_text)                                                                         \
     X(NUMERIC, numeric, 1, hn_read_numeric, hn_read_numeric_text, hn_write_numeric,                \
       hn_write_plain_text)                                                                         \
     X(MONEY, money, 0, hn_read_text, hn_read_text, hn_write_money, hn_write_plain_text)            \
@@ -106,6 +108,7 @@ struct hn_type {
     uint8_t linking;      /* guards against a type that a lying server makes contain itself */
     uint8_t binary;       /* results of this type come in binary format, parts included */
     uint8_t sends_binary; /* the server takes this type in binary format, parts included */
+    uint16_t settings;    /* HN_IN_ISO, HN_IN_DIGITS: what its text depends on, parts included */
     PyObject *name;  /* str */
     hn_reader read, read_text;
     hn_writer write, write_text;
@@ -187,8 +190,9 @@ int hn_own_type(PyObject *value, uint32_t *oid);
 /* Whether the server takes a parameter for this type where nothing says what it is. */
 bool hn_is_open_type(const hn_type *type);
 
-/* The digits of an int, float or Decimal as a new str. */
-PyObject *hn_number_digits(PyObject *value);
+/* The digits of an int, float or Decimal as a new str. DataError for an int of more digits than
+ * str() takes, unless the type is numeric: its values are bounded. */
+PyObject *hn_number_digits(const hn_type *type, PyObject *value);
 
 /* DataError about bytes that are no value of the type; always NULL. */
 PyObject *hn_unreadable(const hn_type *type, const char *why);
