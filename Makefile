@@ -55,7 +55,7 @@ test/py: build ## run the Python tests (PYTEST_ARGS=... for a few of them)
 test/reliability: build ## try every fault, fork and leftover; keeps docs/reliability.md (10 minutes)
 	HYPERN_RELIABILITY=full $(PY) -m pytest $(PYTEST_ARGS) tests_py/reliability \
 	    tests_py/test_processes.py tests_py/test_async_cancel.py tests_py/test_async_tasks.py
-	$(PY) -m tools.with_postgres go test -race -count=1 -timeout=20m $(GO_CODE)
+	HYPERN_RELIABILITY=full $(PY) -m tools.with_postgres go test -race -count=1 -timeout=20m $(GO_CODE)
 	$(MAKE) --no-print-directory test/asan
 
 test/servers: build ## load and kill each web server; keeps docs/web-servers.md (10 minutes)

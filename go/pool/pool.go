@@ -19,6 +19,8 @@ type Pool struct {
 	pgconn *pgconn.Config
 	plans  plans
 	pooler pooler
+	// refusals outlive connections: they are the server's word on the role.
+	refusals refusals
 
 	mu       sync.Mutex // guards all below; no I/O and no Holder is called under it
 	all      map[*Conn]struct{}
@@ -29,6 +31,7 @@ type Pool struct {
 	lastErr  string
 	outage   outage
 	deferral deferral
+	growth   growth
 	closed   bool
 	stop     context.CancelFunc // ends dials under way
 	ctx      context.Context
@@ -158,8 +161,10 @@ func (p *Pool) serve() {
 		p.idle = p.idle[:n]
 		p.give(c, Now())
 	}
-	for p.dialing < len(p.queue) && p.mayDial() {
-		p.startDial()
+	if p.dialing < len(p.queue) && p.mayDial() {
+		for wanted := p.dialsWanted(); p.dialing < wanted && p.mayDial(); {
+			p.startDial()
+		}
 	}
 	if p.dialing == 0 && p.holdsBack() {
 		p.tellWaiters()
@@ -208,6 +213,7 @@ func (p *Pool) popWaiter() *Waiter {
 // startDial: called with mu held.
 func (p *Pool) startDial() {
 	p.dialing++
+	began := Now()
 	Go(func() {
 		c, err := p.dial(p.ctx)
 		p.mu.Lock()
@@ -227,6 +233,7 @@ func (p *Pool) startDial() {
 		default:
 			p.all[c] = struct{}{}
 			c.idleSince = Now()
+			p.growth.took(c.idleSince.Sub(began))
 			p.idle = append(p.idle, c)
 			p.lastErr = ""
 			p.outage.end(true)
@@ -252,6 +259,7 @@ func (p *Pool) Close(done func()) {
 	if p.deferral.timer != nil {
 		p.deferral.timer.Stop()
 	}
+	p.growth.end()
 	for len(p.queue) > 0 {
 		p.popWaiter().finish(why)
 	}

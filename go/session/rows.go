@@ -12,31 +12,19 @@ const manySavepoint = savepointWord + "hypern_many"
 // between a savepoint and its release: all rows or none.
 func (s *Session) rows(c *Call) {
 	st := s.op.statement
-	c.Out = s.sendOwed(c.Out)
+	c.Out = s.sendOwed(c.Out, false)
 	if !s.op.more {
 		s.op.nested = s.tx.active()
 	}
-	switch {
-	case s.op.nested:
-		if !s.op.more {
-			c.Out = s.appendCommand(c.Out, manySavepoint)
-			s.op.prefix++
-		}
-		c.Tail = s.appendCommand(c.Tail, "RELEASE "+manySavepoint)
-	default:
-		// COMMIT is prepared ahead of the rows: after a failing row it would never be parsed, though
-		// the cache says so.
-		var commit string
-		c.Out, commit = s.prepareCommand(c.Out, "COMMIT")
-		if !s.op.more {
-			c.Out = s.appendCommand(c.Out, "BEGIN")
-			s.op.prefix++
-		}
-		if commit == "" {
-			c.Tail = wire.AppendParse(c.Tail, "", "COMMIT", nil)
-		}
-		c.Tail = wire.AppendExecute(wire.AppendBindNothing(c.Tail, commit))
+	begin, end := "BEGIN", "COMMIT"
+	if s.op.nested {
+		begin, end = manySavepoint, "RELEASE "+manySavepoint
 	}
+	if !s.op.more {
+		c.Out = appendCommand(c.Out, begin)
+		s.op.prefix++
+	}
+	c.Tail = appendCommand(c.Tail, end)
 	c.Count = ^int64(s.op.prefix) // abi.RowsGoOn where no command precedes the rows
 	if !s.op.more && !s.op.fresh && !s.op.inside && !s.op.retried {
 		c.Count = int64(s.op.prefix) // should the first row be refused, the statement may be stale
@@ -56,6 +44,7 @@ func (s *Session) rowsRan(c *Call) {
 	if s.op.nested || got.status == 'I' { // a transaction of its own is no state of the session's
 		s.tx = s.tx.transition(evReady, got.status)
 	}
+	s.forgetStatements(got)
 	switch {
 	case s.staleRows(c):
 		s.rowsAnew(c)
@@ -102,12 +91,10 @@ func (s *Session) undoRows(c *Call, fault *wire.Fault) {
 	fault.SQL = s.op.sql
 	s.op.undo = fault
 	if s.op.nested {
-		c.Head = s.appendCommand(c.Head, "ROLLBACK TO "+manySavepoint)
-		c.Head = s.appendCommand(c.Head, "RELEASE "+manySavepoint)
+		c.Head = wire.AppendQuery(c.Head, "ROLLBACK TO "+manySavepoint+";RELEASE "+manySavepoint)
 	} else {
-		c.Head = s.appendCommand(c.Head, "ROLLBACK")
+		c.Head = wire.AppendQuery(c.Head, "ROLLBACK")
 	}
-	c.Head = wire.AppendSync(c.Head)
 	s.beginIO(phaseUndo)
 	c.io(0, 1)
 }
@@ -123,14 +110,14 @@ func (s *Session) staleRows(c *Call) bool {
 	if s.op.fresh || !refused {
 		return false
 	}
+	if got.fault != nil && got.fault.SQLState == wire.StateUndefinedStatement {
+		s.conn.Statements.ForgetAll() // DEALLOCATE ALL ran unseen
+	}
 	s.conn.Statements.Forget(s.op.statement) // in any case its next run is to find it new
 	if s.op.retried || s.op.inside || !c.has(abi.InKept) {
 		return false
 	}
 	s.op.retried = true
-	if got.fault != nil && got.commands < s.op.prefix {
-		s.conn.Statements.Clear() // our own BEGIN was not known any more
-	}
 	return true
 }
 
@@ -144,7 +131,7 @@ func (s *Session) rowsAnew(c *Call) {
 		s.describe(c)
 	default:
 		s.op.undo = nil
-		c.Head = wire.AppendSync(s.appendCommand(c.Head, "ROLLBACK"))
+		c.Head = wire.AppendQuery(c.Head, "ROLLBACK")
 		s.beginIO(phaseUndo)
 		c.io(0, 1)
 	}
