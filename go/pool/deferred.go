@@ -49,7 +49,7 @@ func (p *Pool) PassOn(c *Conn, home uint64) (passed bool, woke int) {
 		return false, -1
 	}
 	c.Statements.reset(p.refusals.steps.Load()) // it precedes whatever is sent next
-	if !c.Unreset {      // else those who have passed it on since have sent nothing
+	if !c.Unreset {                             // else those who have passed it on since have sent nothing
 		c.leftAt = now
 	}
 	c.Unreset, c.Fresh = true, false

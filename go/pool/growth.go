@@ -5,10 +5,13 @@ import "time"
 // growth decides how many connections are dialed for those who wait. While connections are in use, one of
 // them may come back sooner than a dial takes: a burst of short requests would otherwise leave the pool
 // with connections that nobody needed. So one is dialed at a time, and one for each waiter that has
-// waited for longer than a dial usually takes. Guarded by the pool's mu.
+// waited for longer than a dial usually takes, less those that will be served in that time if connections
+// keep coming back as they do. Guarded by the pool's mu.
 type growth struct {
 	usual time.Duration // how long a dial takes, the latest ones above all; 0 before the first
 	timer *time.Timer   // runs while a waiter has no dial because of this
+
+	granted int // connections that waiters were given so far
 }
 
 // dialsWanted is how many dials there may be for those who wait. Called with mu held.
@@ -29,6 +32,10 @@ func (p *Pool) dialsWanted() int {
 	if overdue < len(p.queue) && p.growth.timer == nil {
 		left := p.growth.usual - now.Sub(p.queue[overdue].since)
 		p.growth.timer = time.AfterFunc(left, func() { Go(p.grow) })
+	}
+	if first := p.queue[0]; overdue > 0 {
+		came := float64(p.growth.granted - first.granted) // while the first one waited
+		overdue -= int(came * float64(p.growth.usual) / float64(now.Sub(first.since)))
 	}
 	return max(overdue, 1)
 }

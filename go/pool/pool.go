@@ -106,7 +106,7 @@ func (p *Pool) Acquire(holder Holder, home uint64) (*Conn, *Waiter, *wire.Fault)
 	if err != nil {
 		return nil, nil, &wire.Fault{Kind: wire.KindOperational, Message: "no descriptor to wait on: " + err.Error(), SafeToRetry: true}
 	}
-	w := &Waiter{pool: p, holder: holder, home: home, event: event, since: Now()}
+	w := &Waiter{pool: p, holder: holder, home: home, event: event, since: Now(), granted: p.growth.granted}
 	p.queue = append(p.queue, w)
 	p.serve()
 	return nil, w, nil
@@ -146,6 +146,7 @@ func (p *Pool) grant(c *Conn, now Moment) *Waiter {
 	c.holder, c.heldSince, c.waiter = w.holder, now, w
 	p.deferral.brisk = !c.Fresh
 	w.conn, w.over = c, true
+	p.growth.granted++
 	return w
 }
 
