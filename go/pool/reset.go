@@ -27,7 +27,7 @@ const (
 	lookSQL    = "SELECT FROM pg_catalog.pg_prepared_statements WHERE from_sql"
 )
 
-// resetSteps are the commands that a server may refuse; Pool.refused has a bit for each.
+// resetSteps are the commands that a server may refuse; refusals.steps has a bit for each.
 var resetSteps = [...]string{"RESET ROLE", "RESET ALL", unlockSQL, "CLOSE ALL", "UNLISTEN *", "DISCARD TEMP", "DISCARD SEQUENCES"}
 
 // environmentSteps are those that take settings and temporary tables back, which statements are parsed
@@ -202,7 +202,7 @@ func (c *Conn) Repair() bool {
 		return false
 	}
 	if c.refusal.SQLState == wire.StateUndefinedStatement {
-		c.Prepared = true // DEALLOCATE ALL ran unseen, or some of our names are gone
+		c.Prepared = true // DEALLOCATE ALL ran unseen, or some names are gone
 	}
 	if c.reset != nil {
 		c.Prepared = c.Prepared || c.reset.forgets || c.reset.looks
