@@ -43,10 +43,17 @@ def plain(own_server: OwnServer) -> Iterator[str]:
         "GRANT ALL ON kept TO plain",
         "CREATE FUNCTION run(what text) RETURNS int LANGUAGE plpgsql AS"
         " 'BEGIN EXECUTE what; RETURN 1; END'",
+        "CREATE PROCEDURE call(what text) LANGUAGE plpgsql AS 'BEGIN EXECUTE what; END'",
     )
     yield own_server.admin.replace("postgres@", "plain@")
     close("plain")
-    _admin("DROP FUNCTION run", "DROP TABLE kept", "DROP OWNED BY plain", "DROP ROLE plain")
+    _admin(
+        "DROP FUNCTION run",
+        "DROP PROCEDURE call",
+        "DROP TABLE kept",
+        "DROP OWNED BY plain",
+        "DROP ROLE plain",
+    )
 
 
 @pytest.fixture
@@ -106,6 +113,28 @@ def test_statements_deallocated_unseen(one: None, how: str, once: bool, tally: T
 
     _requests(work)
     tally.add("statements deallocated unseen: requests", _REQUESTS, "no error; healed at once")
+
+
+_PREPARE = {
+    "DO": lambda s: s.execute("DO $$ BEGIN EXECUTE 'PREPARE left_one AS SELECT 1'; END $$"),
+    "a procedure": lambda s: s.execute("CALL call('PREPARE left_one AS SELECT 1')"),
+    "execute_many": lambda s: s.execute_many("PREPARE left_one AS SELECT 1", [[]]),
+}
+
+
+@pytest.mark.parametrize("how", _PREPARE)
+def test_statements_prepared_unseen(one: None, how: str, tally: Tally) -> None:
+    left = "SELECT count(*) FROM pg_prepared_statements WHERE from_sql"
+    pids = set()
+    for _ in range(5):
+        with scope():
+            session = db(alias="plain")
+            assert session.query_value(left) == 0
+            pids.add(session.query_value(_PID))
+            _PREPARE[how](session)
+            assert session.query_value(left) == 1
+    assert len(pids) == 1
+    tally.add("statements prepared unseen: requests", 5, "the next request sees none")
 
 
 def test_a_role_that_may_not_unlock_is_reset_by_the_rest(
