@@ -56,7 +56,8 @@ test/reliability: build ## try every fault, fork and leftover; keeps docs/reliab
 	HYPERN_RELIABILITY=full $(PY) -m pytest $(PYTEST_ARGS) tests_py/reliability \
 	    tests_py/test_memory.py tests_py/test_processes.py tests_py/test_async_cancel.py \
 	    tests_py/test_async_tasks.py
-	$(MAKE) --no-print-directory test/race test/asan
+	HYPERN_RELIABILITY=full $(MAKE) --no-print-directory test/race
+	$(MAKE) --no-print-directory test/asan
 
 test/servers: build ## load and kill each web server; keeps docs/web-servers.md (10 minutes)
 	HYPERN_RELIABILITY=full $(PY) -m pytest tests_py/web/test_servers.py

@@ -65,7 +65,7 @@ func TestAStatementBehindADeferredResetRunsElsewhereIfTheServerHasSaidGoodbye(t 
 		s := brisk(d)
 		pid := s.Value(pidSQL)
 		kinds := ""
-		amid := func(m pgtest.Message) bool { // in the reset; one sent by itself is BEQ
+		amid := func(m pgtest.Message) bool { // in the reset; one sent by itself is Q
 			kinds += string(m.Kind)
 			return kinds == "BEB"
 		}
@@ -200,5 +200,5 @@ func TestNoResetIsDeferredWhereConnectionsAreTestedOnAcquire(t *testing.T) {
 	rule := proxy.Add(&pgtest.Rule{Direction: pgtest.ToServer, When: pgtest.Kind('Q')})
 	s.Finalize()
 	<-rule.Fired()
-	require.Equal(t, "BEQ", proxy.Kinds(pgtest.ToServer))
+	require.Equal(t, "Q", proxy.Kinds(pgtest.ToServer))
 }

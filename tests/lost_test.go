@@ -61,6 +61,7 @@ func TestAStatementOfWhichNotAByteWasSentIsSafeToRetryOutsideATransaction(t *tes
 
 	s.Hook = nil
 	s.Begin()
+	requireUsable(t, s)
 	s.Hook = at(beforeIO, 0, pgtest.HangUp)
 	r = s.Try("SELECT 'usable'")
 	requireKind(t, r, wire.KindConnectionLost)

@@ -320,3 +320,41 @@ def test_values_within_text_are_right_whatever_the_database_sets(
                 assert db().query_value("SHOW datestyle") == style
             assert [row["n"] for row in db().stream(sql, [1], chunk_rows=1)] == [1]
             assert db().query_value("SHOW extra_float_digits") == "-5"
+
+
+def test_a_stream_read_to_its_end_lets_go_of_its_table(bounced: Bouncer) -> None:
+    if bounced.mode == "statement":
+        pytest.skip("no transactions here")
+    with scope():
+        session = db()
+        session.execute("DROP TABLE IF EXISTS streamed")
+        session.execute("CREATE TABLE streamed AS SELECT generate_series(1, 6) AS n")
+        for change in (
+            "TRUNCATE streamed",
+            "ALTER TABLE streamed ADD m int",
+            "DROP TABLE streamed",
+        ):
+            with session.transaction():
+                assert len(list(session.stream("SELECT n FROM streamed", chunk_rows=2))) in (0, 6)
+                session.execute(change)
+
+
+def test_statements_deallocated_unseen_are_healed(bounced: Bouncer) -> None:
+    if bounced.mode == "statement":
+        pytest.skip("no transactions here")
+    Database.close()
+    Database.configure(bounced.url, max_size=1, acquire_timeout_secs=20)
+    for n in range(12):
+        with scope():
+            session = db()
+            session.begin()
+            assert session.query_value("SELECT $1::int", [n]) == n
+            session.commit()
+            if n == 6:
+                session.execute("DO $$ BEGIN EXECUTE 'DEALLOCATE ALL'; END $$")
+            if n == 8:
+                session.execute("DO $$ BEGIN EXECUTE 'PREPARE left_by_do AS SELECT 1'; END $$")
+    if bounced.mode == "session":
+        with scope():
+            sql = "SELECT count(*) FROM pg_prepared_statements WHERE name = 'left_by_do'"
+            assert db().query_value(sql) == 0

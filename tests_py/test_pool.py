@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 
 import pytest
 from either import close, db, finalize_db, scope
-from support import wait_until
+from support import in_threads, wait_until
 
 from hypern import errors
-from hypern.database import Database, DbSession, PoolStatus
+from hypern.database import Database, DbSession, PoolStatus, adb
+from hypern.database import scope as own_scope
 
 pytestmark = pytest.mark.usefixtures("kind")
 
@@ -283,3 +285,30 @@ def test_a_callable_password_that_fails_is_raised(password_server: str) -> None:
         db("r", alias="secured").query("SELECT 1")
     finalize_db("r")
     close("secured")
+
+
+def test_a_burst_of_short_requests_does_not_fill_the_pool(database: str, kind: str) -> None:
+    Database.close("burst")
+    Database.configure(database, alias="burst", max_size=32)
+    before: set[int] = set()
+
+    def hold(seconds: float) -> None:
+        with scope():
+            sql = "SELECT pg_backend_pid(), pg_sleep($1)"
+            before.add(db(alias="burst").query_one(sql, [seconds])["pg_backend_pid"])
+
+    async def ask() -> None:
+        async with own_scope():
+            await adb(alias="burst").query("SELECT 1")
+
+    async def ask_all() -> None:
+        await asyncio.gather(*(ask() for _ in range(32)))
+
+    in_threads(5, lambda _: hold(0.3))
+    assert Database.status("burst").size == len(before) == 5
+    if kind == "awaited":
+        asyncio.run(ask_all())
+    else:
+        in_threads(32, lambda _: hold(0))
+    assert Database.status("burst").size <= 5 + 8, "one was dialed for each that had to wait"
+    Database.close("burst")

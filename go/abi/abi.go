@@ -141,6 +141,7 @@ const (
 	FlagAutoCommit    = C.HN_FLAG_AUTO_COMMIT
 	FlagError         = C.HN_FLAG_ERROR
 	FlagShared        = C.HN_FLAG_SHARED
+	FlagIncomplete    = C.HN_FLAG_INCOMPLETE
 )
 
 // What hypern_pool does.

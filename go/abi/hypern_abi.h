@@ -111,7 +111,8 @@ enum {
     HN_FLAG_IN_TRANSACTION = 256,
     HN_FLAG_AUTO_COMMIT = 512,
     HN_FLAG_ERROR = 1024,
-    HN_FLAG_SHARED = 2048 /* the connection leads to a pooler that shares its servers */
+    HN_FLAG_SHARED = 2048, /* the connection leads to a pooler that shares its servers */
+    HN_FLAG_INCOMPLETE = 4096 /* the server refuses a step of the reset: `refused` of STATUS names it */
 };
 
 enum { HN_AGAIN = 'r' };

@@ -32,6 +32,8 @@ type Rule struct {
 	Delay time.Duration
 	// Hold, when set, is waited for before anything is done: the test closes it.
 	Hold chan struct{}
+	// Replace, when set, gives what passes in place of the message.
+	Replace func(Message) []byte
 	// Append is written right behind the message, in one piece with it.
 	Append []byte
 	// Again keeps the rule after its first use.
@@ -91,6 +93,9 @@ func (r *Rule) act(l *link, to net.Conn, m Message) bool {
 		}
 	}
 	part := m.Bytes
+	if r.Replace != nil {
+		part = r.Replace(m)
+	}
 	if r.Do != Pass {
 		part = part[:r.cutAt(m)]
 	}

@@ -36,6 +36,9 @@ type Conn struct {
 	Tx byte
 	// Prepared is true once a PREPARE by SQL ran: the next reset drops all prepared statements.
 	Prepared bool
+	// Unseen is true once something ran whose tag does not tell whether it has run PREPARE: DO, CALL, or
+	// what has failed. The next reset looks.
+	Unseen bool
 	// Unreset is true between PassOn and the next write: what the request before has set is still
 	// there. It is the pool's while nobody holds the connection, or its waiter has not come.
 	Unreset bool
@@ -50,6 +53,11 @@ type Conn struct {
 	local   bool   // the server is reached by a unix socket
 	foreign bool   // client_encoding is not UTF8
 	inbuf   []byte // bytes received and not yet read as frames; empty while C does the I/O
+
+	reset    *resetScript // the last one sent by itself, or nil
+	resetRan int          // how many of its commands the server has completed
+	refusal  *wire.Fault  // why a reset failed: Repair sends another
+	repairs  int          // in a row
 
 	broken  bool
 	killed  atomic.Pointer[wire.Fault] // why someone else shut it down
@@ -181,7 +189,7 @@ func (c *Conn) Break() { c.broken = true }
 
 // Usable tells whether statements can be sent: the answers owed are in and nothing went wrong.
 func (c *Conn) Usable() bool {
-	return !c.broken && c.Owed == 0 && c.Tx == 'I' && c.killed.Load() == nil
+	return !c.broken && c.Owed == 0 && c.Tx == 'I' && c.refusal == nil && c.killed.Load() == nil
 }
 
 // Killed is the reason someone else has ended this connection for, or nil.
@@ -189,7 +197,8 @@ func (c *Conn) Killed() *wire.Fault { return c.killed.Load() }
 
 // Settle looks at the socket without blocking, collects the answers still owed and whatever the
 // server said on its own. done is false while an answer is outstanding: wait for FD to become
-// readable and call again. A connection that has ended or refused what was owed comes back broken.
+// readable and call again. A connection that has ended comes back broken. A reset that was refused is
+// repaired, and its answer is owed again.
 func (c *Conn) Settle() (done bool) {
 	heard := 0
 	for looked := false; !c.broken; {
@@ -198,9 +207,14 @@ func (c *Conn) Settle() (done bool) {
 			c.broken = true
 			break
 		}
-		// What the server says on its own can be its last word: then it takes another look.
-		if looked && last == 'Z' && c.Owed == 0 && len(c.inbuf) == 0 {
-			return true
+		if c.Refused() {
+			c.Repair()
+			continue
+		}
+		// What the server says on its own can be its last word, and it may have gone since it answered:
+		// then it takes another look.
+		if looked && last == 'Z' && c.Owed == 0 && len(c.inbuf) == 0 && Now().Sub(c.idleSince) < warmTime {
+			break
 		}
 		if len(c.inbuf) == cap(c.inbuf) {
 			c.inbuf = slices.Grow(c.inbuf, inbufSize)
@@ -227,8 +241,11 @@ const warmTime = 100 * time.Microsecond
 
 // Warm tells whether the connection comes straight from its last use, its reset still to be sent.
 func (c *Conn) Warm() bool {
-	return c.Unreset && c.Usable() && len(c.inbuf) == 0 && c.heldSince.Sub(c.leftAt) < warmTime
+	return c.Unreset && c.Usable() && len(c.inbuf) == 0 && Now().Sub(c.leftAt) < warmTime
 }
+
+// Rested tells whether its holder has had the connection for so long that it may have ended meanwhile.
+func (c *Conn) Rested() bool { return c.Held() >= warmTime }
 
 // dueTime is how long an answer owed may keep the next holder from looking at the connection.
 const dueTime = 100 * time.Millisecond
@@ -236,11 +253,11 @@ const dueTime = 100 * time.Millisecond
 // Quiet tells whether the answers owed are all that is missing, none of it having arrived: then what
 // is sent next can be answered behind them. One that is overdue may never come, and is waited for.
 func (c *Conn) Quiet() bool {
-	return !c.broken && c.heldSince.Sub(c.idleSince) < dueTime && c.Owed > 0 && len(c.inbuf) == 0 && !c.Rezoned() && c.killed.Load() == nil
+	return !c.broken && c.refusal == nil && Now().Sub(c.idleSince) < dueTime && c.Owed > 0 && len(c.inbuf) == 0 && !c.Rezoned() && c.killed.Load() == nil
 }
 
 // Collect takes the frames of n answers owed off the front of ctl. It returns the rest and how many
-// answers are still missing; ok is false when one of them was an error.
+// answers are still missing; ok is false when the connection is of no more use. See Refused.
 func (c *Conn) Collect(ctl []byte, n int) (rest []byte, missing int, ok bool) {
 	for last := c.Owed - n; c.Owed > last && !c.broken; {
 		f, after, whole, err := wire.Next(ctl)
@@ -256,9 +273,10 @@ func (c *Conn) Collect(ctl []byte, n int) (rest []byte, missing int, ok bool) {
 	return ctl, n, !c.broken
 }
 
-// CollectCommands is Collect for n commands that no ReadyForQuery of their own follows.
+// CollectCommands is Collect for n commands of AppendUndo, which no ReadyForQuery of their own follows.
+// Where one has failed the server has skipped the rest, up to the ReadyForQuery of the statement.
 func (c *Conn) CollectCommands(ctl []byte, n int) (rest []byte, missing int, ok bool) {
-	for n > 0 && !c.broken {
+	for (n > 0 || c.refusal != nil && c.Owed > 0) && !c.broken {
 		f, after, whole, err := wire.Next(ctl)
 		if err != nil {
 			c.broken = true
@@ -266,13 +284,24 @@ func (c *Conn) CollectCommands(ctl []byte, n int) (rest []byte, missing int, ok 
 		if !whole {
 			break
 		}
-		if f.Kind == 'C' {
+		switch {
+		case f.Kind == 'C':
 			n--
+		case f.Kind == 'E' && c.refusal == nil:
+			if fault := wire.ParseError(f.Body); !fault.Fatal() {
+				c.Owed++
+				commands := c.Statements.undoCommands
+				c.noteRefusal(fault, commands[len(commands)-n])
+				n = 0
+			}
 		}
 		c.takeFrame(f)
 		ctl = after
 	}
-	return ctl, n, !c.broken
+	if c.refusal != nil && c.Owed > 0 { // it has ended behind the error
+		c.broken, n = true, 1
+	}
+	return ctl, n, !c.broken && c.refusal == nil
 }
 
 // readFrames takes the whole frames off inbuf, and tells the kind of the last one; false if they are
@@ -293,12 +322,27 @@ func (c *Conn) readFrames() (last byte, ok bool) {
 	}
 }
 
-// takeFrame reads one frame outside a statement. An error here is one of a reset or a rollback, or
-// the server's goodbye: in each case the connection's state is unknown.
+// takeFrame reads one frame outside a statement. An error here is one of a reset, which can be repaired,
+// or the server's goodbye.
 func (c *Conn) takeFrame(f wire.Frame) {
 	switch f.Kind {
+	case 'C':
+		if c.Owed == 0 || c.reset == nil {
+			break
+		}
+		if c.resetRan++; c.reset.looks && c.resetRan == len(c.reset.commands) && wire.ParseTag(f.Body).Rows > 0 {
+			c.refusal = &wire.Fault{Message: "prepared statements are left"}
+		}
 	case 'E':
-		c.broken = true
+		fault := wire.ParseError(f.Body)
+		switch {
+		case fault.Fatal() || c.Owed == 0:
+			c.broken = true
+		case c.refusal == nil && c.reset != nil && c.resetRan < len(c.reset.commands):
+			c.noteRefusal(fault, c.reset.commands[c.resetRan])
+		default:
+			c.noteRefusal(fault, "")
+		}
 	case 'S':
 		c.TakeParameter(f.Body)
 	case 'Z':
@@ -307,6 +351,9 @@ func (c *Conn) takeFrame(f wire.Frame) {
 		}
 		if c.Owed--; c.Owed < 0 || len(f.Body) != 1 {
 			c.broken = true
+		}
+		if c.refusal == nil && c.Owed == 0 {
+			c.repairs = 0
 		}
 	}
 }

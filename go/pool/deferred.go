@@ -48,8 +48,8 @@ func (p *Pool) PassOn(c *Conn, home uint64) (passed bool, woke int) {
 	if !p.defers(c, now) {
 		return false, -1
 	}
-	c.Statements.reset() // it precedes whatever is sent next
-	if !c.Unreset {      // else those who have passed it on since have sent nothing
+	c.Statements.reset(p.refusals.steps.Load()) // it precedes whatever is sent next
+	if !c.Unreset {                             // else those who have passed it on since have sent nothing
 		c.leftAt = now
 	}
 	c.Unreset, c.Fresh = true, false

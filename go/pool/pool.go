@@ -19,6 +19,8 @@ type Pool struct {
 	pgconn *pgconn.Config
 	plans  plans
 	pooler pooler
+	// refusals outlive connections: they are the server's word on the role.
+	refusals refusals
 
 	mu       sync.Mutex // guards all below; no I/O and no Holder is called under it
 	all      map[*Conn]struct{}
@@ -29,6 +31,7 @@ type Pool struct {
 	lastErr  string
 	outage   outage
 	deferral deferral
+	growth   growth
 	closed   bool
 	stop     context.CancelFunc // ends dials under way
 	ctx      context.Context
@@ -103,7 +106,7 @@ func (p *Pool) Acquire(holder Holder, home uint64) (*Conn, *Waiter, *wire.Fault)
 	if err != nil {
 		return nil, nil, &wire.Fault{Kind: wire.KindOperational, Message: "no descriptor to wait on: " + err.Error(), SafeToRetry: true}
 	}
-	w := &Waiter{pool: p, holder: holder, home: home, event: event, since: Now()}
+	w := &Waiter{pool: p, holder: holder, home: home, event: event, since: Now(), granted: p.growth.granted}
 	p.queue = append(p.queue, w)
 	p.serve()
 	return nil, w, nil
@@ -143,6 +146,7 @@ func (p *Pool) grant(c *Conn, now Moment) *Waiter {
 	c.holder, c.heldSince, c.waiter = w.holder, now, w
 	p.deferral.brisk = !c.Fresh
 	w.conn, w.over = c, true
+	p.growth.granted++
 	return w
 }
 
@@ -158,8 +162,10 @@ func (p *Pool) serve() {
 		p.idle = p.idle[:n]
 		p.give(c, Now())
 	}
-	for p.dialing < len(p.queue) && p.mayDial() {
-		p.startDial()
+	if p.dialing < len(p.queue) && p.mayDial() {
+		for wanted := p.dialsWanted(); p.dialing < wanted && p.mayDial(); {
+			p.startDial()
+		}
 	}
 	if p.dialing == 0 && p.holdsBack() {
 		p.tellWaiters()
@@ -208,6 +214,7 @@ func (p *Pool) popWaiter() *Waiter {
 // startDial: called with mu held.
 func (p *Pool) startDial() {
 	p.dialing++
+	began := Now()
 	Go(func() {
 		c, err := p.dial(p.ctx)
 		p.mu.Lock()
@@ -227,6 +234,7 @@ func (p *Pool) startDial() {
 		default:
 			p.all[c] = struct{}{}
 			c.idleSince = Now()
+			p.growth.took(c.idleSince.Sub(began))
 			p.idle = append(p.idle, c)
 			p.lastErr = ""
 			p.outage.end(true)
@@ -252,6 +260,7 @@ func (p *Pool) Close(done func()) {
 	if p.deferral.timer != nil {
 		p.deferral.timer.Stop()
 	}
+	p.growth.end()
 	for len(p.queue) > 0 {
 		p.popWaiter().finish(why)
 	}

@@ -26,20 +26,35 @@ type pooler struct {
 	refuses bool // statement_timeout as a startup parameter
 }
 
-// isDirect tells whether the server process that answers is the one whose key the startup handed
-// over. A pooler hands over a key of its own.
-func isDirect(ctx context.Context, pg *pgconn.PgConn) (bool, error) {
-	pid, err := backendPID(ctx, pg)
-	return pid == fmt.Sprint(pg.PID()), err
+// errUnknownPID is what a server process gives that does not let the role know its number.
+var errUnknownPID = errors.New("the server process does not tell its number")
+
+// backendPID is the number of the server process that answers. It is the one whose key the startup
+// handed over, unless a pooler is in between, which hands over a key of its own.
+//
+// A role may lack the right to call pg_backend_pid(). Then the process is found by its own query, which
+// holds a number that no other has.
+func backendPID(ctx context.Context, pg *pgconn.PgConn) (string, error) {
+	pid, err := queryPID(ctx, pg, "select pg_catalog.pg_backend_pid()")
+	var refusal *pgconn.PgError
+	if !errors.As(err, &refusal) || refusal.Severity == "FATAL" {
+		return pid, err
+	}
+	pid, err = queryPID(ctx, pg, fmt.Sprintf("select pid from pg_catalog.pg_stat_activity "+
+		"where query operator(pg_catalog.~~) '%%%016x%%'::pg_catalog.text", rand.Uint64()))
+	if errors.As(err, &refusal) && refusal.Severity != "FATAL" {
+		err = errUnknownPID
+	}
+	return pid, err
 }
 
-func backendPID(ctx context.Context, pg *pgconn.PgConn) (string, error) {
-	results, err := pg.Exec(ctx, "select pg_catalog.pg_backend_pid()").ReadAll()
+func queryPID(ctx context.Context, pg *pgconn.PgConn, sql string) (string, error) {
+	results, err := pg.Exec(ctx, sql).ReadAll()
 	if err != nil {
 		return "", err
 	}
 	if len(results) != 1 || len(results[0].Rows) != 1 {
-		return "", errors.New("pg_backend_pid() returned no row")
+		return "", errUnknownPID
 	}
 	return string(results[0].Rows[0][0]), nil
 }
@@ -113,11 +128,18 @@ func (p *Pool) connect(ctx context.Context, config *pgconn.Config) (*pgconn.PgCo
 func (c *Conn) adapt(ctx context.Context, config *pgconn.Config) error {
 	settings := c.pool.config
 	c.Cache, c.Reset = settings.StatementCache, settings.Reset
-	direct, err := isDirect(ctx, c.pg)
-	if err != nil {
+	pid, err := backendPID(ctx, c.pg)
+	switch {
+	case errors.Is(err, errUnknownPID):
+		// There may be a pooler or not: what follows is right for both. A reset that reaches another
+		// server than the one it is meant for does no harm there.
+		c.Timeout = millis(settings.StatementMS)
+		if c.Cache == CacheAuto {
+			c.Cache = CacheDescribe
+		}
+	case err != nil:
 		return err
-	}
-	if !direct {
+	case pid != fmt.Sprint(c.pg.PID()):
 		c.Timeout = millis(settings.StatementMS) // the pooler may have dropped the startup parameter
 		// Should a pooler share its servers in spite of all: no statement of another's has such a name.
 		c.Statements.prefix += fmt.Sprintf("%08x_", rand.Uint32())

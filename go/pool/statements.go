@@ -53,7 +53,11 @@ func (st *Statement) Columns() []byte {
 type Statements struct {
 	// Undo runs what resets the connection, by statements that are prepared and never evicted; nil
 	// before they are.
-	Undo []byte
+	Undo         []byte
+	undoBegin    int      // how many bytes of it run the BEGIN it starts with
+	undoCommands []string // what it runs
+	undoWithout  uint32   // the steps it leaves out
+	look         []byte   // asks for prepared statements that SQL has made; nil before it is prepared
 
 	env    Environment
 	maxAge time.Duration // how long a statement is reused after it was parsed; 0: no limit
@@ -190,12 +194,12 @@ func (s *Statements) ForgetAll() {
 	for s.root.older != &s.root {
 		s.Forget(s.root.older)
 	}
-	s.Undo = nil
+	s.Undo, s.look = nil, nil
 }
 
 // Clear forgets everything: the server has dropped all prepared statements.
 func (s *Statements) Clear() {
-	s.Undo = nil
+	s.Undo, s.look = nil, nil
 	for st := s.root.older; st != &s.root; {
 		older := st.older
 		st.newer, st.older, st.next = nil, nil, nil
@@ -237,8 +241,13 @@ func (s *Statements) rolledBack() {
 	s.move()
 }
 
-func (s *Statements) reset() {
+// reset follows a reset of the connection. refused: the steps that it leaves out.
+func (s *Statements) reset(refused uint32) {
 	s.env.reset()
+	if refused&environmentSteps != 0 {
+		s.env.blur()
+		s.env.reshape()
+	}
 	s.move()
 }
 

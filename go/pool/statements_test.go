@@ -223,7 +223,7 @@ func TestAStatementIsFoundOnlyInTheEnvironmentItWasParsedIn(t *testing.T) {
 		t.Fatal("it was parsed under other settings")
 	}
 	parse("a")
-	s.reset()
+	s.reset(0)
 	if found() != "base" {
 		t.Fatal("a reset brings back what was parsed before")
 	}
@@ -235,7 +235,7 @@ func TestAStatementIsFoundOnlyInTheEnvironmentItWasParsedIn(t *testing.T) {
 	if found() != "" || !slices.Equal(s.TakeDropped(), []string{"a"}) {
 		t.Fatal("the schema has changed since")
 	}
-	s.reset()
+	s.reset(0)
 	if found() != "" || s.count != 0 || len(s.rooms) != 1 {
 		t.Fatalf("nothing is left: %d, %v", s.count, s.rooms)
 	}

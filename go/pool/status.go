@@ -10,6 +10,7 @@ type Status struct {
 	InUse     int          `json:"in_use"`
 	Waiting   int          `json:"waiting"`
 	LastError string       `json:"last_error,omitempty"`
+	Refused   []string     `json:"refused,omitempty"` // steps of the reset, each with the server's reason
 	Holders   []HolderInfo `json:"holders"`
 }
 
@@ -32,6 +33,7 @@ func (p *Pool) Status() Status {
 		}
 	}
 	p.mu.Unlock()
+	st.Refused = p.refusals.list()
 	st.Holders = make([]HolderInfo, 0, len(list))
 	for _, h := range list {
 		info := h.holder.Describe()

@@ -29,9 +29,12 @@ func (p *Pool) tend() {
 	p.fill()
 }
 
-// fill dials up to min_idle idle connections. Called with mu held.
+// fill dials up to min_idle idle connections, besides those for who waits. Called with mu held.
 func (p *Pool) fill() {
-	for len(p.idle)+p.dialing-len(p.queue) < p.config.MinIdle && p.mayDial() {
+	if p.config.MinIdle == 0 {
+		return
+	}
+	for wanted := p.dialsWanted(); len(p.idle)+p.dialing-wanted < p.config.MinIdle && p.mayDial(); {
 		p.startDial()
 	}
 }

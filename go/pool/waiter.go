@@ -16,9 +16,11 @@ type Waiter struct {
 	home   uint64 // see Pool.PassOn
 	event  *Event
 	since  Moment
-	conn   *Conn
-	fault  *wire.Fault
-	over   bool
+	// granted is growth.granted at that time.
+	granted int
+	conn    *Conn
+	fault   *wire.Fault
+	over    bool
 }
 
 // FD is the descriptor to poll.

@@ -29,6 +29,7 @@ type answer struct {
 	columns   []byte // body of RowDescription; nil after NoData
 	copying   byte   // 'G', 'H' or 'W': the server wants or sends copy data
 	prepared  bool   // PREPARE by SQL
+	unseen    bool   // DO or CALL, whose tags do not tell what they have run
 	discarded bool   // all prepared statements are gone
 	data      [][]string
 }
@@ -61,6 +62,8 @@ func (a *answer) read(ctl []byte, raw bool, st *pool.Statement, conn listener) e
 			switch tag.Word {
 			case "PREPARE":
 				a.prepared = true
+			case "DO", "CALL":
+				a.unseen = true
 			case "DEALLOCATE ALL", "DISCARD ALL":
 				a.discarded = true
 			}

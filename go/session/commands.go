@@ -2,6 +2,7 @@ package session
 
 import (
 	"slices"
+	"strings"
 
 	"hypern/go/abi"
 	"hypern/go/wire"
@@ -111,10 +112,14 @@ func (s *Session) rollback(c *Call) {
 
 // sendCommands sends commands of our own and waits for the last one's verdict.
 func (s *Session) sendCommands(c *Call, commands ...string) {
-	for _, sql := range commands {
-		c.Head = s.appendCommand(c.Head, sql)
+	if len(commands) == 1 && !strings.Contains(commands[0], savepointWord) {
+		c.Head = wire.AppendQuery(c.Head, commands[0])
+	} else { // a savepoint's name is not the core's own
+		for _, sql := range commands {
+			c.Head = appendCommand(c.Head, sql)
+		}
+		c.Head = wire.AppendSync(c.Head)
 	}
-	c.Head = wire.AppendSync(c.Head)
 	s.op.sql = commands[0]
 	s.beginIO(phaseVerdict)
 	c.io(0, 1)
@@ -139,8 +144,8 @@ func (s *Session) verdict(c *Call) {
 	}
 	if s.op.op == abi.OpFinalize {
 		s.op.failed = fault
-		if s.op.unreset {
-			s.part(c, false, true)
+		if open := got.status != 'I'; s.op.unreset || open && s.conn.Owed == 0 { // open: COMMIT was cancelled before it began
+			s.part(c, open, s.op.unreset)
 		} else {
 			s.leave(c)
 		}

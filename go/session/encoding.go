@@ -35,7 +35,7 @@ func (s *Session) restoresEncoding(c *Call) bool {
 		s.stream = nil
 	}
 	s.op.outcome = outcome{abi.WantFail, 0, fault}
-	c.Head = wire.AppendSync(s.appendCommand(c.Head[:0], "SET client_encoding TO 'UTF8'"))
+	c.Head = wire.AppendQuery(c.Head[:0], "SET client_encoding TO 'UTF8'")
 	s.op.prefix = 0
 	s.beginIO(phaseEncoding)
 	c.io(0, 1)

@@ -39,6 +39,7 @@ func (s *Session) Step(c *Call) {
 	}
 	if c.Want == abi.WantIO || c.Want == abi.WantRows {
 		c.FD, c.Socket = s.conn.FD, s.conn.Socket()
+		s.unused = !s.used
 		s.used = true
 		if c.ZS > 0 {
 			c.ZS += s.behind
@@ -150,7 +151,7 @@ func (s *Session) lostFault() *wire.Fault {
 
 // acquire sees to it that the session has a usable connection, then goes on with the operation.
 func (s *Session) acquire(c *Call) {
-	if s.conn != nil && (s.behind > 0 && (!s.tx.owed || s.op.op != abi.OpStatement) || s.mustReset(c, s.conn)) { // as in settle
+	if s.conn != nil && (s.behind > 0 && !s.mayFollow() || s.mustReset(c, s.conn) || !s.used && s.conn.Rested()) {
 		conn := s.conn
 		s.conn, s.behind = nil, 0
 		if !s.settle(c, conn) {
@@ -216,6 +217,11 @@ func (s *Session) travels(c *Call, conn *pool.Conn) bool {
 	return st != nil && st.Plan == s.op.guess
 }
 
+// mayFollow tells whether what comes next may be sent before a reset is answered.
+func (s *Session) mayFollow() bool {
+	return s.op.op == abi.OpBegin || s.op.op == abi.OpStatement && s.tx.owed
+}
+
 // mustReset tells whether a connection that was passed on unreset needs its reset by itself: what comes
 // next cannot travel behind it. A BEGIN is not sent until a statement is.
 func (s *Session) mustReset(c *Call, conn *pool.Conn) bool {
@@ -245,10 +251,10 @@ func (s *Session) settle(c *Call, conn *pool.Conn) bool {
 	case done:
 		s.drop(conn)
 		return true
-	case s.op.op == abi.OpBegin && conn.Quiet():
+	case s.mayFollow() && conn.Quiet():
 		// The transaction's first statement can travel behind the reset and be answered behind it.
-		// Should the reset have failed, the connection is dropped before anything is committed;
-		// outside a transaction that would be too late.
+		// Should the reset have failed, the statement is rolled back and runs once more; outside a
+		// transaction it would be too late.
 		s.take(conn)
 		s.behind = conn.Owed
 		return true

@@ -27,7 +27,7 @@ func (s *Session) finalize(c *Call) {
 		s.part(c, open, clean)
 		return
 	}
-	c.Head = wire.AppendSync(s.appendCommand(c.Head, "COMMIT"))
+	c.Head = wire.AppendQuery(c.Head, "COMMIT")
 	s.op.sql = "COMMIT"
 	s.op.unreset = clean && s.pool.Defers(s.conn)
 	if clean && !s.op.unreset {
@@ -61,13 +61,23 @@ func (s *Session) part(c *Call, rollback, clean bool) {
 	s.leave(c)
 }
 
-// elsewhere runs a statement on another connection, since the reset ahead of it has failed and it was
-// skipped.
+// elsewhere runs a statement anew, since the reset ahead of it has failed: the server has skipped it, or
+// it has run in a transaction that is rolled back. Where the server has refused the reset, the connection
+// is repaired and used; else another one is.
 func (s *Session) elsewhere(c *Call) {
-	s.conn.Break()
-	s.release()
+	conn := s.conn
 	s.owed = append(s.owed, s.sent...) // BEGIN among them
 	s.op.sql, s.op.statement, s.op.phase = s.op.statement.SQL, nil, phaseNone
+	s.op.fresh, s.op.got = false, answer{}
+	if conn.Refused() && conn.Repair() {
+		s.parted()
+		if !s.settle(c, conn) {
+			return
+		}
+	} else {
+		conn.Break()
+		s.release()
+	}
 	s.acquire(c)
 }
 

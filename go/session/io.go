@@ -20,7 +20,7 @@ func (s *Session) resumeIO(c *Call) {
 			s.leave(c)
 			return
 		}
-		if s.undoing > 0 && why == notUndone {
+		if why == notUndone || s.notBegun(c) {
 			s.elsewhere(c)
 			return
 		}
@@ -103,6 +103,9 @@ func (s *Session) receive(c *Call, raw bool) string {
 	err := got.read(ctl, raw, s.running(), s.conn)
 	if got.status != 0 {
 		s.conn.Ready(got.status)
+		if s.conn.Refused() { // the reset that preceded it; nothing of it is committed
+			return notUndone
+		}
 	}
 	switch {
 	case err != nil:
@@ -173,6 +176,22 @@ func (s *Session) brokenIO(c *Call, why string) {
 		s.close()
 	}
 	c.fail(fault)
+}
+
+// notBegun tells whether the connection had ended before the session's first use of it, so that another
+// one serves the statement as well: that is tried once.
+func (s *Session) notBegun(c *Call) bool {
+	nothing := c.Sent == 0 || s.saidGoodbye()
+	switch s.op.phase {
+	case phaseDescribe, phaseExecute:
+	default:
+		return false
+	}
+	if !s.unused || !nothing || s.op.moved || s.op.cancelled || s.conn.Killed() != nil || s.op.event != nil {
+		return false
+	}
+	s.op.moved = true
+	return true
 }
 
 // saidGoodbye tells whether the server ended the connection before it came to the statement: it

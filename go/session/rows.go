@@ -13,7 +13,7 @@ const manySavepoint = savepointWord + "hypern_many"
 // between a savepoint and its release: all rows or none.
 func (s *Session) rows(c *Call) {
 	st := s.op.statement
-	c.Out = s.sendOwed(c.Out)
+	c.Out = s.sendOwed(c.Out, false)
 	if !s.op.more {
 		s.op.nested = s.tx.active()
 	}
@@ -23,21 +23,12 @@ func (s *Session) rows(c *Call) {
 	}
 	// What may change client_encoding is not committed before it is known that it has not.
 	s.op.checks = st.Effect.Settings != sqltext.Unchanged
-	var name string
-	if !s.op.checks {
-		// The end is prepared ahead of the rows: after a failing row it would never be parsed, though
-		// the cache says so.
-		c.Out, name = s.prepareCommand(c.Out, end)
-	}
 	if !s.op.more {
-		c.Out = s.appendCommand(c.Out, begin)
+		c.Out = appendCommand(c.Out, begin)
 		s.op.prefix++
 	}
 	if !s.op.checks {
-		if name == "" {
-			c.Tail = wire.AppendParse(c.Tail, "", end, nil)
-		}
-		c.Tail = wire.AppendExecute(wire.AppendBindNothing(c.Tail, name))
+		c.Tail = appendCommand(c.Tail, end)
 	}
 	c.Count = ^int64(s.op.prefix) // abi.RowsGoOn where no command precedes the rows
 	if !s.op.more && !s.op.fresh && !s.op.inside && !s.op.retried {
@@ -58,6 +49,7 @@ func (s *Session) rowsRan(c *Call) {
 	if s.op.nested || got.status == 'I' { // a transaction of its own is no state of the session's
 		s.tx = s.tx.transition(evReady, got.status)
 	}
+	s.forgetStatements(got)
 	switch {
 	case s.staleRows(c):
 		s.rowsAnew(c)
@@ -113,7 +105,7 @@ func (s *Session) checkRows(c *Call) {
 		end = "RELEASE " + manySavepoint
 	}
 	s.op.total += s.op.got.rows
-	c.Head = wire.AppendSync(s.appendCommand(c.Head, end))
+	c.Head = wire.AppendQuery(c.Head, end)
 	s.op.prefix = 0
 	s.beginIO(phaseRowsEnd)
 	c.io(0, 1)
@@ -139,12 +131,10 @@ func (s *Session) undoRows(c *Call, fault *wire.Fault) {
 	fault.SQL = s.op.sql
 	s.op.undo = fault
 	if s.op.nested {
-		c.Head = s.appendCommand(c.Head, "ROLLBACK TO "+manySavepoint)
-		c.Head = s.appendCommand(c.Head, "RELEASE "+manySavepoint)
+		c.Head = wire.AppendQuery(c.Head, "ROLLBACK TO "+manySavepoint+";RELEASE "+manySavepoint)
 	} else {
-		c.Head = s.appendCommand(c.Head, "ROLLBACK")
+		c.Head = wire.AppendQuery(c.Head, "ROLLBACK")
 	}
-	c.Head = wire.AppendSync(c.Head)
 	s.beginIO(phaseUndo)
 	c.io(0, 1)
 }
@@ -160,14 +150,14 @@ func (s *Session) staleRows(c *Call) bool {
 	if s.op.fresh || !refused {
 		return false
 	}
+	if got.fault != nil && got.fault.SQLState == wire.StateUndefinedStatement {
+		s.conn.Statements.ForgetAll() // DEALLOCATE ALL ran unseen
+	}
 	s.conn.Statements.ForgetText(s.op.statement.SQL) // in any case its next run is to find it new
 	if s.op.retried || s.op.inside || !c.has(abi.InKept) {
 		return false
 	}
 	s.op.retried = true
-	if got.fault != nil && got.commands < s.op.prefix {
-		s.conn.Statements.Clear() // our own BEGIN was not known any more
-	}
 	return true
 }
 
@@ -182,7 +172,7 @@ func (s *Session) rowsAnew(c *Call) {
 		s.describe(c)
 	default:
 		s.op.undo = nil
-		c.Head = wire.AppendSync(s.appendCommand(c.Head, "ROLLBACK"))
+		c.Head = wire.AppendQuery(c.Head, "ROLLBACK")
 		s.beginIO(phaseUndo)
 		c.io(0, 1)
 	}

@@ -28,6 +28,7 @@ type Session struct {
 	owed       []string // commands to send before the next statement: BEGIN, SAVEPOINT, RELEASE
 	sent       []string // the commands sent before the last statement
 	used       bool     // something was sent on conn, so that it needs a reset
+	unused     bool     // the I/O under way is the first on conn
 	undoing    int      // commands of a reset that precede the next I/O's own
 	behind     int      // answers to an earlier reset that precede the next I/O's own
 	stream     *stream  // the open one, or nil
@@ -69,6 +70,7 @@ type operation struct {
 	phase     phase
 	fresh     bool // described in this operation, so that an error is no sign of staleness
 	retried   bool
+	moved     bool // to another connection, since the first had ended before it was used
 	inside    bool // a transaction was open on the server when the operation began
 	reparse   bool
 	cancelled bool   // Cancel was called; nothing more is to be started
@@ -137,6 +139,9 @@ func (s *Session) packed() uint32 {
 	}
 	if s.conn != nil && s.conn.Shared {
 		v |= abi.FlagShared
+	}
+	if s.conn != nil && s.conn.Incomplete() {
+		v |= abi.FlagIncomplete
 	}
 	return v
 }

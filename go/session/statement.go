@@ -26,7 +26,7 @@ func (s *Session) statement(c *Call) {
 // known is the operation's statement as conn has it in its cache, nil if the server has to parse it.
 func (s *Session) known(conn *pool.Conn) *pool.Statement {
 	st := conn.Statements.Get(s.op.sql, s.op.declared)
-	if st == nil || st.Plan == 0 { // Plan 0: a command of our own, never described
+	if st == nil {
 		return nil
 	}
 	if s.op.now == 0 {
@@ -82,7 +82,7 @@ func (s *Session) describe(c *Call) {
 	}
 	s.conn.Statements.Parsing(st, pool.Now())
 	s.op.sql, s.op.statement, s.op.fresh = sql, st, true
-	c.Head = s.sendOwed(c.Head)
+	c.Head = s.sendOwed(c.Head, false)
 	c.Head = wire.AppendParse(c.Head, st.Name, sql, st.Declared)
 	c.Head = wire.AppendDescribe(c.Head, 'S', st.Name)
 	c.Head = wire.AppendSync(c.Head)
@@ -96,7 +96,8 @@ func (s *Session) beginIO(p phase) {
 }
 
 // sendOwed appends what precedes the next statement: closes of evicted statements, BEGIN, SAVEPOINT.
-func (s *Session) sendOwed(dst []byte) []byte {
+// kept: BEGIN may go by a prepared name, since the statement is run anew if that is gone (stale).
+func (s *Session) sendOwed(dst []byte, kept bool) []byte {
 	for _, name := range s.conn.Statements.TakeDropped() {
 		dst = wire.AppendClose(dst, 'S', name)
 	}
@@ -106,28 +107,22 @@ func (s *Session) sendOwed(dst []byte) []byte {
 	s.portals = s.portals[:0]
 	s.op.prefix = len(s.owed)
 	for _, sql := range s.owed {
-		dst = s.appendCommand(dst, sql)
+		named := false
+		if kept && sql == "BEGIN" {
+			dst, named = s.conn.AppendBegin(dst)
+		}
+		if !named {
+			dst = appendCommand(dst, sql)
+		}
 	}
 	s.sent, s.owed = s.owed, s.sent[:0]
 	return dst
 }
 
-// appendCommand appends a command of the core's own. It takes the extended protocol, so that the
-// server answers once for it and what follows; on a connection that keeps statements it is parsed once.
-func (s *Session) appendCommand(dst []byte, sql string) []byte {
-	dst, name := s.prepareCommand(dst, sql)
-	if name == "" {
-		dst = wire.AppendParse(dst, "", sql, nil)
-	}
-	return wire.AppendExecute(wire.AppendBindNothing(dst, name))
-}
-
-// prepareCommand is Conn.Prepare for a command that is worth it: a savepoint's name comes once.
-func (s *Session) prepareCommand(dst []byte, sql string) ([]byte, string) {
-	if strings.Contains(sql, savepointWord) {
-		return dst, ""
-	}
-	return s.conn.Prepare(dst, sql)
+// appendCommand appends a command that shares a unit with what follows: if it fails, the server skips
+// that. It has no name, so that it cannot fail for the lack of one.
+func appendCommand(dst []byte, sql string) []byte {
+	return wire.AppendExecute(wire.AppendBindNothing(wire.AppendParse(dst, "", sql, nil), ""))
 }
 
 // declare has the statement described for the types that its values want declared.
@@ -202,7 +197,7 @@ func (s *Session) execute(c *Call) {
 	}
 	f, inside := format(c.Flags&formatFlags), s.tx.active() || s.op.op == abi.OpStream
 	c.Head = s.beginFormat(c.Head, f, inside)
-	c.Head = s.sendOwed(c.Head)
+	c.Head = s.sendOwed(c.Head, st.Name != "")
 	portal := ""
 	if s.op.op == abi.OpStream {
 		c.Head, portal = s.openStream(c.Head)
@@ -252,8 +247,11 @@ func emptyFault(sql string) *wire.Fault {
 	return &wire.Fault{Kind: wire.KindProgramming, SQL: sql, Message: "the SQL text holds no statement"}
 }
 
-// forgetStatements follows PREPARE, DEALLOCATE ALL and DISCARD ALL by SQL.
+// forgetStatements follows PREPARE, DEALLOCATE ALL and DISCARD ALL by SQL, as far as the tags tell.
 func (s *Session) forgetStatements(got *answer) {
+	if got.unseen || got.fault != nil {
+		s.conn.Unseen = true
+	}
 	if got.discarded {
 		s.conn.Statements.Clear()
 	}
@@ -295,6 +293,7 @@ func (s *Session) statementFailed(c *Call) {
 		s.describe(c)
 		return
 	}
+	s.forgetStatements(got)
 	if got.commands < s.op.prefix && got.status == 'I' {
 		s.first = got.fault // BEGIN itself failed
 	}
@@ -328,9 +327,6 @@ func (s *Session) stale() bool {
 		return false
 	}
 	s.op.retried = true
-	if got.commands < s.op.prefix {
-		s.conn.Statements.Clear() // our own BEGIN was not known any more
-	}
 	return true
 }
 

@@ -28,7 +28,7 @@ func (s *Session) openStream(dst []byte) ([]byte, string) {
 	s.streams++
 	s.stream = &stream{number: s.streams, statement: s.op.statement, own: !s.tx.active()}
 	if s.stream.own {
-		dst = s.appendCommand(dst, "BEGIN")
+		dst = appendCommand(dst, "BEGIN")
 		s.op.prefix++
 	}
 	return dst, s.stream.portal()
@@ -77,7 +77,7 @@ func (s *Session) endStream(c *Call) bool {
 
 // endTransaction ends the transaction of a stream's own.
 func (s *Session) endTransaction(c *Call, command string) {
-	c.Head = wire.AppendSync(s.appendCommand(c.Head, command))
+	c.Head = wire.AppendQuery(c.Head, command)
 	s.beginIO(phaseStreamEnd)
 	c.io(0, 1)
 }
@@ -105,9 +105,8 @@ func (s *Session) streamed(c *Call) {
 		s.statementFailed(c)
 		return
 	case !st.own:
-		if got.suspended {
-			s.portals = append(s.portals, st.portal())
-		}
+		// Even one that has given its last row keeps its tables from being dropped or altered.
+		s.portals = append(s.portals, st.portal())
 		c.done(got.tagRows)
 		return
 	}
@@ -132,6 +131,9 @@ func (s *Session) streamEnded(c *Call) {
 		fault = got.fault
 	}
 	switch {
+	case got.status == 'E' && got.fault != nil && s.op.undo == nil: // the COMMIT was cancelled before it began
+		s.op.undo = got.fault
+		s.endTransaction(c, "ROLLBACK")
 	case got.status != 'I':
 		c.fail(s.lose("a stream's transaction did not end", true))
 	case s.op.again:

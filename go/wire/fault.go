@@ -32,6 +32,10 @@ const (
 	StateSavepoint           = "3B001"
 	StateFeatureNotSupported = "0A000"
 	StateUndefinedStatement  = "26000"
+
+	StateInsufficientPrivilege = "42501"
+	StateUndefinedFunction     = "42883"
+	StateSyntaxError           = "42601"
 )
 
 // Fault is an error as data: the fields of a server's ErrorResponse, or one of the core's own kinds.

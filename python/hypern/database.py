@@ -96,8 +96,8 @@ class Database:
         statement_cache: "named": prepared once per connection; "describe": only their descriptions
             are kept, as a pooler in transaction mode needs; "off"; "auto": named, or describe where
             a pooler is noticed
-        reset: what is undone when a connection is given back. "full": all that a session can set;
-            "transaction" and "off": an open transaction only
+        reset: what is undone when a connection is given back. "full": what DISCARD ALL undoes (see
+            docs/reliability.md); "transaction" and "off": an open transaction only
         password: str, or a callable without arguments that returns one, called before a connect
         infinity: "error": a date or timestamp that is infinite raises DataError; "minmax": it is
             datetime's least or greatest

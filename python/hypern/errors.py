@@ -175,6 +175,19 @@ def pooler_found(alias: str) -> None:
     )
 
 
+def reset_incomplete(alias: str, status: bytes | None) -> None:
+    """Log, once for a pool, which steps of the reset between requests its role may not run.
+
+    status: the pool's, as the core has it; None if it has been closed meanwhile.
+    """
+    refused: list[str] = json.loads(status or b"{}").get("refused", [])
+    _log.warning(
+        'the server of alias "%s" refuses a part of the reset between requests, which is left out: %s',
+        alias,
+        "; ".join(refused),
+    )
+
+
 def duplicate_columns(sql: str, names: list[str]) -> None:
     """Log that a statement returns several columns of one name, of which a dict keeps the last.
 

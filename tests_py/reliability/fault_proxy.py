@@ -22,6 +22,8 @@ from reliability.messages import TO_CLIENT, TO_SERVER, Framing, Message
 
 CUT, RESET, HALF_CLOSE, BLACK_HOLE, SLOW = "cut", "reset", "half-close", "black hole", "slow"
 FAULTS = (CUT, RESET, HALF_CLOSE, BLACK_HOLE, SLOW)
+# A message that the server answers with an error takes the place of the client's; of these kinds.
+REFUSED, REFUSABLE = "refused", "PBDEQ"
 
 # A black hole ends as TCP's own patience would end it, only sooner.
 HOLE_SECONDS = 3.0
@@ -41,6 +43,8 @@ class Fault:
     def meets(self, message: Message) -> bool:
         """Whether this is the message, in a conversation that need not repeat to the byte."""
         mine = self.message
+        if self.what == REFUSED and message.kind not in REFUSABLE:
+            return False
         return (message.connection, message.direction, message.index) == (
             mine.connection,
             mine.direction,
@@ -101,6 +105,17 @@ class FaultProxy:
     def close(self) -> None:
         """Cut every connection and stop listening."""
         _run(self._close())
+
+    def hang_up(self) -> None:
+        """End every connection in order, without a goodbye, as a load balancer does."""
+        _run(self._hang_up())
+
+    async def _hang_up(self) -> None:
+        for link in self._links:
+            link.hole = True  # the server's goodbye to the proxy is not passed on
+            if not link.client.writer.is_closing():
+                link.client.writer.close()
+        await asyncio.sleep(0.01)  # a transport closes its socket a turn later
 
     async def _listen(self) -> asyncio.Server:
         return await asyncio.start_server(self._accept, "127.0.0.1", 0)
@@ -164,6 +179,9 @@ class FaultProxy:
             self.fired.set()
 
     async def _break(self, link: _Link, fault: Fault, data: bytes, sink: _Stream) -> bool:
+        if fault.what == REFUSED:
+            sink.writer.write(_refusable(data))
+            return True
         sink.writer.write(data[: fault.offset])
         if fault.what == SLOW:
             await asyncio.sleep(SLOW_SECONDS)
@@ -178,6 +196,19 @@ class FaultProxy:
         else:
             link.abort(reset=fault.what == RESET)
         return False
+
+
+def _refusable(data: bytes) -> bytes:
+    """A message of the same kind as a client's that asks for what is not there."""
+    nothing = b"no such name\0"
+    body = {
+        b"P": data[5:].split(b"\0")[0] + b"\0no such statement\0\0\0",
+        b"B": b"\0" + nothing + bytes(6),
+        b"D": b"S" + nothing,
+        b"E": nothing + bytes(4),
+        b"Q": b"SELECT 1 / 0\0",
+    }[data[:1]]
+    return data[:1] + struct.pack("!I", len(body) + 4) + body
 
 
 _loop: asyncio.AbstractEventLoop | None = None

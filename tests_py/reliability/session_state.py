@@ -28,13 +28,16 @@ SELECT current_user AS role, session_user AS login,
     (SELECT count(*) FROM left_rows) AS rows
 """
 
-SCHEMA = """
-CREATE TABLE left_rows (n int);
-CREATE SEQUENCE left_sequence;
-CREATE ROLE left_role;
-CREATE SCHEMA left_schema;
-GRANT ALL ON left_rows TO left_role;
-"""
+SCHEMA = (
+    "CREATE TABLE left_rows (n int)",
+    "CREATE SEQUENCE left_sequence",
+    "CREATE ROLE left_role",
+    "CREATE SCHEMA left_schema",
+    "GRANT ALL ON left_rows TO left_role",
+    "CREATE PROCEDURE left_procedure(run text) LANGUAGE plpgsql AS 'BEGIN EXECUTE run; END'",
+    "CREATE FUNCTION left_function(run text) RETURNS int LANGUAGE plpgsql AS "
+    "'BEGIN EXECUTE run; RETURN 1; END'",
+)
 
 
 def _run(*statements: str) -> Callable[[DbSession], None]:
@@ -71,6 +74,20 @@ def _many(session: DbSession) -> None:
     session.execute_many("INSERT INTO left_rows VALUES ($1::text::int)", [["1"], ["x"]])
 
 
+def _prepare_many(session: DbSession) -> None:
+    session.execute_many("PREPARE left_by_many AS SELECT 1", [[]])
+
+
+def _deallocate_many(session: DbSession) -> None:
+    session.execute_many("DEALLOCATE ALL", [[], []])
+
+
+def _prepare_and_fail(session: DbSession) -> None:
+    session.execute(
+        "DO $$ BEGIN EXECUTE 'PREPARE left_by_failure AS SELECT 1'; RAISE 'left'; END $$"
+    )
+
+
 # Any of these may be followed by any other, in a transaction or outside; some then fail, as they
 # may. What matters is what the next request sees.
 LITTER: dict[str, Callable[[DbSession], Any]] = {
@@ -94,7 +111,15 @@ LITTER: dict[str, Callable[[DbSession], Any]] = {
     "cursor": _run("DECLARE left_cursor CURSOR FOR SELECT 1"),
     "cursor WITH HOLD": _run("DECLARE left_held CURSOR WITH HOLD FOR SELECT 1"),
     "PREPARE": _run("PREPARE left_statement AS SELECT 1"),
+    "PREPARE in DO": _run("DO $$ BEGIN EXECUTE 'PREPARE left_in_do AS SELECT 1'; END $$"),
+    "PREPARE in a DO that fails": _prepare_and_fail,
+    "PREPARE in a procedure": _run("CALL left_procedure('PREPARE left_in_procedure AS SELECT 1')"),
+    "PREPARE by execute_many": _prepare_many,
     "DEALLOCATE ALL": _run("DEALLOCATE ALL"),
+    "DEALLOCATE ALL in DO": _run("DO $$ BEGIN EXECUTE 'DEALLOCATE ALL'; END $$"),
+    "DEALLOCATE ALL in a procedure": _run("CALL left_procedure('DEALLOCATE ALL')"),
+    "DEALLOCATE ALL in a function": _run("SELECT left_function('DEALLOCATE ALL')"),
+    "DEALLOCATE ALL by execute_many": _deallocate_many,
     "DISCARD ALL": _run("DISCARD ALL"),
     "DISCARD PLANS": _run("DISCARD PLANS"),
     "LISTEN": _run("LISTEN left_channel"),

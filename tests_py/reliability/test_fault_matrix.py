@@ -16,6 +16,8 @@ from reliability.fault_proxy import (
     CUT,
     FAULTS,
     HALF_CLOSE,
+    REFUSABLE,
+    REFUSED,
     RESET,
     SLOW,
     Fault,
@@ -172,18 +174,41 @@ def test_no_fault_makes_a_wrong_answer_or_leaves_anything_behind(
         pytest.skip("make test/reliability tries it")
     if not full:
         faults = faults[3 :: len(faults) // 4]
+    met = _try_all(own_server, faults, f"{what} {direction} {way}", way)
+    tally.add(f"{what}, {direction}, before and within each message, {way}", met.total(), _RESULT)
+    for where, times in sorted(met.items()):
+        tally.add(f"any of these at {where}", times, _RESULT)
+
+
+def _try_all(server: OwnServer, faults: list[Fault], name: str, way: str) -> Counter[str]:
+    """Try each of the faults; what they met."""
     before = _sockets() - Database.status("admin").size
-    with ThreadPoolExecutor(24 if what == BLACK_HOLE else 8) as executor:
+    with ThreadPoolExecutor(24 if faults[0].what == BLACK_HOLE else 8) as executor:
         runs = [
-            executor.submit(_try, own_server, fault, f"{what} {direction} {way} {n}", way)
+            executor.submit(_try, server, fault, f"{name} {n}", way)
             for n, fault in enumerate(faults)
         ]
         met = Counter(where for run in runs if (where := run.result()) is not None)
     wait_until(lambda: _sockets() - Database.status("admin").size == before)
     assert met.total() >= 0.8 * len(faults), "the conversation did not repeat itself"
-    tally.add(f"{what}, {direction}, before and within each message, {way}", met.total(), _RESULT)
-    for where, times in sorted(met.items()):
-        tally.add(f"any of these at {where}", times, _RESULT)
+    return met
+
+
+@pytest.mark.timeout(900)
+def test_no_step_depends_on_one_that_the_server_refuses(
+    own_server: OwnServer, conversation: list[Message], full: bool, tally: Tally, way: str
+) -> None:
+    if way == _TLS:
+        pytest.skip("TLS does not let the messages be told apart")
+    faults = [
+        Fault(REFUSED, m, 0)
+        for m in conversation
+        if m.direction == TO_SERVER and m.kind in REFUSABLE
+    ]
+    if not full:
+        faults = faults[1 :: len(faults) // 12]
+    met = _try_all(own_server, faults, f"{REFUSED} {way}", way)
+    tally.add(f"{REFUSED} by the server, each message, {way}", met.total(), _RESULT)
 
 
 @pytest.mark.parametrize("what", [CUT, RESET, HALF_CLOSE])

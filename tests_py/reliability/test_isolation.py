@@ -25,13 +25,19 @@ def one_connection(own_server: OwnServer) -> Iterator[None]:
     """The alias "one": a single connection, so that each request follows on the one before."""
     with scope():
         db(alias="admin").execute("DROP SCHEMA IF EXISTS left_schema")
-        for statement in filter(str.strip, SCHEMA.split(";")):
+        for statement in SCHEMA:
             db(alias="admin").execute(statement)
     Database.configure(own_server.admin, alias="one", max_size=1, acquire_timeout_secs=10)
     yield
     Database.close("one")
     with scope():
-        for what in ("TABLE left_rows", "SEQUENCE left_sequence", "SCHEMA left_schema"):
+        for what in (
+            "TABLE left_rows",
+            "SEQUENCE left_sequence",
+            "SCHEMA left_schema",
+            "PROCEDURE left_procedure",
+            "FUNCTION left_function",
+        ):
             db(alias="admin").execute(f"DROP {what}")
         db(alias="admin").execute("DROP ROLE left_role")
 

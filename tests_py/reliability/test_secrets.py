@@ -25,7 +25,9 @@ _WRONG = "swordfish-73"  # a password that opens nothing
 _VALUE = "value-of-a-parameter-91"
 _CONSTANTS = {
     "select pg_catalog.pg_backend_pid()",
+    "COMMIT",
     "ROLLBACK",
+    "SET LOCAL statement_timeout = 0",
     "RESET ROLE",
     "RESET ALL",
     "CLOSE ALL",

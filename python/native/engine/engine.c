@@ -387,8 +387,8 @@ void hn_engine_cancel(hn_engine *e, int how)
     }
 }
 
-/* One line in the log for each pool. */
-static void tell_shared(hn_pool *pool)
+/* Each of these two writes one line to the log for each pool. */
+static void log_shared(hn_pool *pool)
 {
     pool->told_shared = true;
     PyObject *module = hn_errors_module();
@@ -399,10 +399,27 @@ static void tell_shared(hn_pool *pool)
     Py_XDECREF(none);
 }
 
+static void log_incomplete(hn_pool *pool)
+{
+    pool->told_incomplete = true;
+    PyObject *module = hn_errors_module();
+    PyObject *status =
+        module == NULL ? NULL : PyObject_CallMethod((PyObject *)pool, "status", NULL);
+    PyObject *none = status == NULL ? NULL
+                                    : PyObject_CallMethod(module, "reset_incomplete", "OO",
+                                                          pool->alias, status);
+    if (none == NULL)
+        PyErr_WriteUnraisable(pool->alias);
+    Py_XDECREF(none);
+    Py_XDECREF(status);
+}
+
 PyObject *hn_engine_result(hn_engine *e)
 {
     if ((e->call.state & HN_FLAG_SHARED) != 0 && !e->session->pool->told_shared)
-        tell_shared(e->session->pool);
+        log_shared(e->session->pool);
+    if ((e->call.state & HN_FLAG_INCOMPLETE) != 0 && !e->session->pool->told_incomplete)
+        log_incomplete(e->session->pool);
     if (e->raised != NULL) {
         hn_exception_raise(e->raised);
         e->raised = NULL;

@@ -18,6 +18,7 @@ struct hn_pool {
     bool configured;        /* the core of `generation` has the settings */
     uint32_t generation;
     bool told_shared;       /* the log has the line about a pooler */
+    bool told_incomplete;   /* the log has the line about the reset */
 };
 
 extern PyTypeObject *hn_pool_type;
