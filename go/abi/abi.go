@@ -95,6 +95,7 @@ const (
 	InGuess     = C.HN_IN_GUESS
 	InKept      = C.HN_IN_KEPT
 	InDeclared  = C.HN_IN_DECLARED
+	InLate      = C.HN_IN_LATE
 
 	Again    = C.HN_AGAIN
 	RowsGoOn = C.HN_ROWS_GO_ON
@@ -127,6 +128,7 @@ const (
 const (
 	CancelRequest = C.HN_CANCEL_REQUEST
 	CancelKill    = C.HN_CANCEL_KILL
+	CancelLate    = C.HN_CANCEL_LATE
 )
 
 // What hypern_state changes, and the flags of its answer.

@@ -113,10 +113,12 @@ func (p *Pool) connect(ctx context.Context, config *pgconn.Config) (*pgconn.PgCo
 func (c *Conn) adapt(ctx context.Context, config *pgconn.Config) error {
 	settings := c.pool.config
 	c.Cache, c.Reset = settings.StatementCache, settings.Reset
+	began := Now()
 	direct, err := isDirect(ctx, c.pg)
 	if err != nil {
 		return err
 	}
+	c.GraceMS = grace(Now().Sub(began))
 	if !direct {
 		c.Timeout = millis(settings.StatementMS) // the pooler may have dropped the startup parameter
 		// Should a pooler share its servers in spite of all: no statement of another's has such a name.

@@ -80,6 +80,8 @@ type operation struct {
 	owned     bool   // own has cloned it
 	name      string // a savepoint's name
 	waiter    *pool.Waiter
+	cause     cause
+	timeout   float64     // the caller's timeout= in seconds; below 0: none
 	event     *pool.Event // phaseCancel: set when the request to cancel is over
 	statement *pool.Statement
 	declared  []uint32 // the types declared for the parameters; nil: the server infers all
@@ -156,11 +158,14 @@ func (s *Session) Set(what int32, value bool) uint32 {
 func (s *Session) Cancel(how int32) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.cancel(how)
+	return s.cancel(how, causeOf(how))
 }
 
 // cancel: called with mu held.
-func (s *Session) cancel(how int32) bool {
+func (s *Session) cancel(how int32, why cause) bool {
+	if s.op.cause == causeNone {
+		s.op.cause = why
+	}
 	if s.op.phase == phaseQueue {
 		s.op.waiter.Fail(cancelledFault("while waiting for a connection"))
 		return true

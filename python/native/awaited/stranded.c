@@ -57,9 +57,9 @@ int hn_operation_drive(hn_operation *self, hn_time until)
             break;
         if (waits && !late && hn_ms_until(until, 1) == 0)
             break; /* not ready: no advance */
-        wake = late ? HN_WAKE_TIMEOUT : HN_WAKE_READY;
         hn_time next = until < d->limit ? until : d->limit;
         bool overdue = hn_ms_until(d->limit, 1) == 0; /* else it has not been looked at since */
+        wake = !late ? HN_WAKE_READY : overdue ? HN_WAKE_LATE : HN_WAKE_TIMEOUT;
         if (hn_operation_advance(self, wake, hn_ms_until(next, HN_TICK_MS))) {
             hn_operation_conclude(self);
             is_begun = false;
@@ -69,7 +69,12 @@ int hn_operation_drive(hn_operation *self, hn_time until)
         if (!waits && (rc = PyErr_CheckSignals()) < 0)
             break;
         if (overdue)
-            hn_driver_escalate(d);
+            hn_driver_limit(d);
+        if (d->engine->call.want == HN_WANT_FAIL) {
+            hn_operation_conclude(self);
+            is_begun = false;
+            break;
+        }
         if (hn_ms_until(until, 1) == 0)
             break;
     }

@@ -219,12 +219,8 @@ static void stop(hn_engine *e)
 
 static void send_more(hn_engine *e)
 {
-    if (e->cancelled && e->raised == NULL && !e->io.erred) {
-        /* The server may be waiting for us, with nothing to cancel: then this is the outcome. */
-        hn_raise("QueryCanceled", "execute_many was cancelled after %zd rows", e->row);
-        hn_engine_raise(e);
-    }
-    if (e->io.erred || e->raised != NULL) {
+    /* Cancelled, the server may be waiting for us, with nothing to cancel: the core says so. */
+    if (e->io.erred || e->raised != NULL || e->cancelled) {
         stop(e);
         return;
     }

@@ -144,11 +144,13 @@ void hn_lock_give(hn_lock *lock)
     wake(next);
 }
 
-int hn_lock_raise(hn_locked outcome)
+int hn_lock_raise(hn_locked outcome, double seconds)
 {
+    char limit[32];
+    snprintf(limit, sizeof limit, "%.6g", seconds);
     if (outcome == HN_LOCK_LATE)
-        return hn_raise("QueryCanceled", "the statement was not begun: its time ran out while "
-                                         "another thread or task used the session");
+        return hn_raise("QueryCanceled", "the statement was not begun: timeout=%s s passed while "
+                                         "another thread or task used the session", limit);
     return hn_raise("InterfaceError", "the session is in the middle of a statement of this very "
                                       "thread (in a parameter, an iterable or a callable); use "
                                       "another session there");

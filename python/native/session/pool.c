@@ -96,7 +96,7 @@ static PyObject *shut(hn_pool *self, hn_pool_op what, PyObject *timeout)
     hn_time until;
     int64_t len;
     const char *alias = text_of(self->alias, &len);
-    if (alias == NULL || hn_deadline(timeout, &until) < 0)
+    if (alias == NULL || hn_deadline(timeout, &until, NULL) < 0)
         return NULL;
     if (!is_configured(self))
         Py_RETURN_NONE;

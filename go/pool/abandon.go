@@ -1,0 +1,81 @@
+package pool
+
+import (
+	"context"
+	"time"
+)
+
+const (
+	// graceMin and graceMax bound how late a caller with a deadline may have the outcome; in between it
+	// is graceTrips round trips, which is what connecting, cancelling and the answer take.
+	graceMin   = 250 * time.Millisecond
+	graceMax   = time.Second
+	graceTrips = 8
+	// abandonTime bounds how long an abandoned connection stays open, and with it its place in the pool.
+	abandonTime = cancelTimeout
+	abandonLook = 20 * time.Millisecond
+	// drainMax is how much is read in one look, so that a stream without an end keeps no goroutine busy.
+	drainMax = 4 << 20
+)
+
+// grace is what a connection with this round trip has, in milliseconds, to answer a request to cancel
+// that follows a deadline. A fifth of the time is left for what the caller does with the outcome.
+func grace(trip time.Duration) int32 {
+	total := min(max(graceTrips*trip, graceMin), graceMax)
+	return int32((total * 4 / 5).Milliseconds())
+}
+
+// abandon closes a connection in the background that was given up while a request to cancel it is under
+// way: a pooler forwards the request as long as its client is connected, and the server needs someone who
+// reads what it sends to notice it. Until the server has let go of the connection, or abandonTime is
+// over, it counts as one of the pool's. Called with mu held; c has no holder.
+func (p *Pool) abandon(c *Conn) {
+	c.broken, c.abandoned, c.Unreset, c.passedAt = true, true, false, 0
+	p.abandoned++
+	p.winding.Add(1)
+	Go(func() {
+		defer p.winding.Done()
+		c.windUp(p.ctx)
+		p.mu.Lock()
+		p.abandoned--
+		p.forget(c)
+		if !p.closed {
+			p.serve()
+		}
+		p.mu.Unlock()
+		c.close()
+	})
+}
+
+// windUp waits until the request to cancel has ended, says that nothing more will be sent, and waits for
+// the server to do the same; what comes meanwhile is dropped. ctx ends with the pool.
+func (c *Conn) windUp(ctx context.Context) {
+	ctx, stop := context.WithTimeout(ctx, abandonTime)
+	defer stop()
+	ticker := time.NewTicker(abandonLook)
+	defer ticker.Stop()
+	buffer := make([]byte, 64<<10)
+	for hasEnded := false; !c.drain(buffer); {
+		if !hasEnded && !c.Cancelling() {
+			hasEnded = true
+			c.socket.EndWriting()
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+	}
+}
+
+// drain drops what has arrived, and tells whether that was the last of it.
+func (c *Conn) drain(buffer []byte) bool {
+	for total := 0; total < drainMax; {
+		n, err := c.socket.Read(buffer)
+		if err != nil {
+			return !IsAgain(err)
+		}
+		total += n
+	}
+	return false
+}
