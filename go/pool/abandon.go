@@ -11,8 +11,10 @@ const (
 	graceMin   = 250 * time.Millisecond
 	graceMax   = time.Second
 	graceTrips = 8
-	// abandonTime bounds how long an abandoned connection stays open, and with it its place in the pool.
-	abandonTime = cancelTimeout
+	// abandonTime bounds how long an abandoned connection stays open, and with it its place in the pool:
+	// a server that can be reached has cancelled its statement by then, and one that cannot must not keep
+	// the next caller from another connection.
+	abandonTime = 750 * time.Millisecond
 	abandonLook = 20 * time.Millisecond
 	// drainMax is how much is read in one look, so that a stream without an end keeps no goroutine busy.
 	drainMax = 4 << 20
@@ -25,10 +27,14 @@ func grace(trip time.Duration) int32 {
 	return int32((total * 4 / 5).Milliseconds())
 }
 
-// abandon closes a connection in the background that was given up while a request to cancel it is under
-// way: a pooler forwards the request as long as its client is connected, and the server needs someone who
-// reads what it sends to notice it. Until the server has let go of the connection, or abandonTime is
-// over, it counts as one of the pool's. Called with mu held; c has no holder.
+// Abandon marks the connection as one whose statement may still be running: Release then closes it in
+// the background, when the server has let go of it.
+func (c *Conn) Abandon() { c.broken, c.running = true, true }
+
+// abandon closes a connection in the background whose statement, or whose request to cancel, is still
+// under way: a pooler forwards the request as long as its client is connected, and the server needs
+// someone who reads what it sends to notice it. Until the server has let go of the connection, or
+// abandonTime is over, it counts as one of the pool's. Called with mu held; c has no holder.
 func (p *Pool) abandon(c *Conn) {
 	c.broken, c.abandoned, c.Unreset, c.passedAt = true, true, false, 0
 	p.abandoned++

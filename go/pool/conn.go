@@ -54,6 +54,7 @@ type Conn struct {
 	inbuf   []byte // bytes received and not yet read as frames; empty while C does the I/O
 
 	broken  bool
+	running bool                       // Abandon was called
 	killed  atomic.Pointer[wire.Fault] // why someone else shut it down
 	cancels atomic.Int32               // requests to cancel under way
 

@@ -126,7 +126,7 @@ func (p *Pool) Release(c *Conn) {
 		p.mu.Unlock()
 		return
 	}
-	if c.Cancelling() && !p.closed {
+	if (c.running || c.Cancelling()) && !p.closed {
 		p.abandon(c)
 		p.mu.Unlock()
 		return

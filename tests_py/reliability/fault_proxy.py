@@ -84,7 +84,7 @@ class FaultProxy:
         self._server_port = port
         self._links: list[_Link] = []
         self._tasks: set[asyncio.Task[None]] = set()
-        self._listener = _run(self._listen())
+        self._listener = run(self._listen())
         self.port: int = self._listener.sockets[0].getsockname()[1]
 
     def __enter__(self) -> FaultProxy:
@@ -100,7 +100,7 @@ class FaultProxy:
 
     def close(self) -> None:
         """Cut every connection and stop listening."""
-        _run(self._close())
+        run(self._close())
 
     async def _listen(self) -> asyncio.Server:
         return await asyncio.start_server(self._accept, "127.0.0.1", 0)
@@ -202,7 +202,7 @@ def longest_delay(since: float) -> float:
     return max((late for due, late in tuple(_delays) if due >= since), default=0.0)
 
 
-def _run(coroutine: Coroutine[Any, Any, _T]) -> _T:
+def run(coroutine: Coroutine[Any, Any, _T]) -> _T:
     """Run something on the proxies' loop, which starts with the first of them."""
     global _loop
     with _starting:
