@@ -48,7 +48,7 @@ static int append_row(hn_engine *e, PyObject *params)
 {
     hn_buf *batch = &e->body;
     size_t start = batch->len;
-    if (hn_check_params(params) < 0 || hn_buf_u8(batch, 'B') < 0)
+    if (hn_check_params(params, e->row) < 0 || hn_buf_u8(batch, 'B') < 0)
         return -1;
     size_t at = batch->len;
     if (hn_buf_u32(batch, 0) < 0 ||
@@ -105,7 +105,7 @@ int hn_many_look(hn_engine *e)
     PyObject *row = look_at_next(e);
     if (row == NULL)
         return PyErr_Occurred() ? -1 : 0;
-    if (hn_check_params(row) < 0) { /* which is said when the row is sent */
+    if (hn_check_params(row, -1) < 0) { /* which is said when the row is sent */
         PyErr_Clear();
         return 0;
     }

@@ -69,7 +69,7 @@ static PyObject *open_stream(PyObject *self, PyObject *args)
         return NULL;
     if (params == Py_None)
         params = NULL;
-    else if (hn_check_params(params) < 0)
+    else if (hn_check_params(params, -1) < 0)
         return NULL;
     PyObject *sql = hn_session_check_sql(text);
     if (sql == NULL)

@@ -93,7 +93,7 @@ static PyObject *run_statement(const char *method, hn_mode mode, PyObject *self,
     if (read_arguments(method, "params", false, args, nargs, kwnames, &a) < 0)
         return NULL;
     PyObject *result = NULL;
-    if (a.second == NULL || hn_check_params(a.second) == 0) {
+    if (a.second == NULL || hn_check_params(a.second, -1) == 0) {
         hn_request request = {
             .op = HN_OP_STATEMENT, .sql = a.sql, .params = a.second, .mode = mode};
         request.method = method;

@@ -293,14 +293,17 @@ int hn_encode(hn_plan *plan, PyObject *params, PyObject *timezone, Py_ssize_t ro
     return answer;
 }
 
-int hn_check_params(PyObject *params)
+int hn_check_params(PyObject *params, Py_ssize_t row)
 {
     if (params == NULL || params == Py_None)
         return 0;
     if (PyList_Check(params) || PyTuple_Check(params)) {
         /* Here, not against the description: the protocol counts in 16 bits, and so would wrap. */
         Py_ssize_t given = PySequence_Fast_GET_SIZE(params);
-        return given > UINT16_MAX ? too_many(given) : 0;
+        if (given <= UINT16_MAX)
+            return 0;
+        too_many(given);
+        return name_row(row);
     }
     int refused = PyUnicode_Check(params) || PyBytes_Check(params) || PyByteArray_Check(params) ||
                   PyMemoryView_Check(params) || PyDict_Check(params) || PyAnySet_Check(params) ||
@@ -311,5 +314,5 @@ int hn_check_params(PyObject *params)
                  "params must be a sequence such as a list or a tuple, one value per placeholder, "
                  "not %.100s",
                  Py_TYPE(params)->tp_name);
-    return -1;
+    return name_row(row);
 }
