@@ -51,6 +51,14 @@ int hn_wait_fd(int fd, short events, hn_time until)
     return n > 0 ? 1 : 0;
 }
 
+int (*hn_driver_may_queue)(hn_engine *engine);
+
+int hn_driver_check_queue(hn_engine *e)
+{
+    bool is_queued = e->need == HN_NEED_WAIT && e->call.socket != 0;
+    return is_queued && hn_driver_may_queue != NULL ? hn_driver_may_queue(e) : 0;
+}
+
 void hn_driver_escalate(hn_driver *d)
 {
     switch (d->stage) {
@@ -127,7 +135,7 @@ static bool wait_for_core(hn_driver *d, hn_wake *wake)
     hn_engine *e = d->engine;
     bool late = hn_ms_until(d->limit, 1) == 0;
     hn_time until = e->need_until < d->limit ? e->need_until : d->limit;
-    int ready = sleep_for_core(e, until);
+    int ready = hn_driver_check_queue(e) < 0 ? -1 : sleep_for_core(e, until);
     *wake = ready == 1 ? HN_WAKE_READY : HN_WAKE_TIMEOUT;
     if (ready < 0) {
         interrupt(d);

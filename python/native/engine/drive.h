@@ -33,6 +33,12 @@ void hn_driver_limit(hn_driver *driver);
  * ValueError (negative, NaN) or TypeError. seconds may be NULL. */
 int hn_deadline(PyObject *timeout, hn_time *deadline, double *seconds);
 
+/* Whether a thread may wait in the pool's queue for this operation: 0, or -1 with an exception. Set by
+ * the sessions' room, which knows who holds the connections; NULL until then. Asked at each tick. */
+extern int (*hn_driver_may_queue)(hn_engine *engine);
+/* Asks it, if the operation is in the queue. */
+int hn_driver_check_queue(hn_engine *engine);
+
 /* Drive an operation that has been started. A new reference, or NULL with an exception. */
 PyObject *hn_drive(hn_engine *engine, hn_time deadline);
 

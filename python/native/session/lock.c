@@ -75,7 +75,7 @@ hn_locked hn_lock_take(hn_lock *lock, hn_time deadline)
 {
     unsigned long me = PyThread_get_thread_ident();
     if (lock->owner == 0) {
-        lock->owner = me;
+        lock->owner = lock->user = me;
         return HN_LOCKED;
     }
     if (hn_lock_is_mine(lock))
@@ -98,6 +98,7 @@ hn_locked hn_lock_await(hn_lock *lock, hn_waiter *turn)
 {
     if (lock->owner == 0) {
         lock->owner = HN_AWAITED;
+        lock->user = turn->thread;
         lock->awaited = turn->operation;
         return HN_LOCKED;
     }
@@ -136,6 +137,7 @@ void hn_lock_give(hn_lock *lock)
     if (lock->first == NULL)
         lock->last = NULL;
     next->granted = true;
+    lock->user = next->thread;
     if (next->operation != NULL) {
         grant_awaited(lock, next);
         return;

@@ -20,6 +20,7 @@ typedef struct hn_lock {
     unsigned long owner;   /* PyThread_get_thread_ident() of the holder, HN_AWAITED; 0: free */
     hn_operation *awaited; /* the holder, for HN_AWAITED: borrowed, it gives the lock first */
     hn_waiter *first, *last;
+    unsigned long user; /* the thread that held it last; an operation's is its loop's */
 } hn_lock;
 
 #define HN_AWAITED ((unsigned long)-1)

@@ -6,6 +6,7 @@
 #include "engine/queue.h"
 #include "error.h"
 #include "session/settle.h"
+#include "session/standstill.h"
 
 #define INSIST (2000 * HN_MS) /* how long finalize waits for a statement that it has cancelled */
 
@@ -62,6 +63,8 @@ PyObject *hn_session_run(hn_session *self, const hn_request *request, hn_time de
 {
     bool observed = self->pool->observer != NULL && hn_settle_is_observed(request);
     hn_time began = observed ? hn_now() : 0;
+    if (hn_standstill_patched && hn_standstill_refuse_hub() < 0)
+        return NULL;
     if (hn_session_check(self) < 0 || lock(self, deadline, request->timeout) < 0)
         return NULL;
     bool was_open = (self->last_state & HN_FLAG_IN_TRANSACTION) != 0;

@@ -6,9 +6,11 @@
 #include "awaited/awaited.h"
 #include "awaited/operation.h"
 #include "core/core.h"
+#include "engine/drive.h"
 #include "engine/stream.h"
 #include "error.h"
 #include "session/index.h"
+#include "session/standstill.h"
 
 PyTypeObject *hn_session_type;
 
@@ -211,6 +213,12 @@ static void dealloc(PyObject *op)
     Py_DECREF(type);
 }
 
+static PyObject *get_thread(PyObject *op, void *unused)
+{
+    (void)unused;
+    return PyLong_FromUnsignedLong(((hn_session *)op)->lock.user);
+}
+
 static PyMemberDef members[] = {
     {"request_id", T_OBJECT, offsetof(hn_session, request_id), READONLY,
      "The id of the request that the session belongs to."},
@@ -219,6 +227,7 @@ static PyMemberDef members[] = {
 
 static PyGetSetDef getters[] = {
     {"alias", get_alias, NULL, "The alias of the session's database.", NULL},
+    {"_thread", get_thread, NULL, NULL, NULL},
     {"state", get_state, NULL,
      "idle, connected, in_transaction, committed, rolled_back or closed.", NULL},
     {"is_in_transaction", get_flag, NULL, "Whether a transaction is open, an aborted one included.",
@@ -286,6 +295,7 @@ int hn_session_ready(PyObject *module)
         hn_session_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &spec, NULL);
         if (hn_session_type == NULL || hn_index_ready() < 0)
             return -1;
+        hn_driver_may_queue = hn_standstill_refuse_wait;
     }
     return PyModule_AddType(module, hn_session_type);
 }
