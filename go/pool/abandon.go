@@ -16,6 +16,7 @@ const (
 	// the next caller from another connection.
 	abandonTime = 750 * time.Millisecond
 	abandonLook = 20 * time.Millisecond
+	cancelLooks = 15 // until a request to cancel that had no effect is repeated
 	// drainMax is how much is read in one look, so that a stream without an end keeps no goroutine busy.
 	drainMax = 4 << 20
 )
@@ -27,8 +28,8 @@ func grace(trip time.Duration) int32 {
 	return int32((total * 4 / 5).Milliseconds())
 }
 
-// Abandon marks the connection as one whose statement may still be running: Release then closes it in
-// the background, when the server has let go of it.
+// Abandon marks the connection as one whose cancelled statement may not have ended yet: Release then
+// closes it in the background, when the server has let go of it.
 func (c *Conn) Abandon() { c.broken, c.running = true, true }
 
 // abandon closes a connection in the background whose statement, or whose request to cancel, is still
@@ -54,17 +55,22 @@ func (p *Pool) abandon(c *Conn) {
 }
 
 // windUp waits until the request to cancel has ended, says that nothing more will be sent, and waits for
-// the server to do the same; what comes meanwhile is dropped. ctx ends with the pool.
+// the server to do the same; what comes meanwhile is dropped. A request that arrived ahead of the statement
+// had no effect, so it is repeated. ctx ends with the pool.
 func (c *Conn) windUp(ctx context.Context) {
 	ctx, stop := context.WithTimeout(ctx, abandonTime)
 	defer stop()
 	ticker := time.NewTicker(abandonLook)
 	defer ticker.Stop()
 	buffer := make([]byte, 64<<10)
-	for hasEnded := false; !c.drain(buffer); {
-		if !hasEnded && !c.Cancelling() {
-			hasEnded = true
-			c.socket.EndWriting()
+	for looks := 0; !c.drain(buffer); {
+		if !c.Cancelling() {
+			if looks == 0 {
+				c.socket.EndWriting()
+			}
+			if looks++; looks%cancelLooks == 0 && c.running {
+				c.Cancel(func() {})
+			}
 		}
 		select {
 		case <-ctx.Done():

@@ -413,7 +413,9 @@ func (s *Session) abandon(c *Call) {
 			_ = s.lose("its operation was given up", true) // fault below says it
 		}
 	default:
-		s.conn.Abandon()
+		if s.op.event != nil {
+			s.conn.Abandon()
+		}
 		fault = s.lose("its operation was given up", s.mayHaveRun(c))
 		s.told = true
 	}

@@ -31,7 +31,7 @@ def refuse_wait(session: _native.Session, status: bytes) -> None:
     held by another thread's request or that is being closed ends the wait.
     """
     pool = PoolStatus.from_core(status)
-    if pool.in_use < pool.max_size or len(pool.holders) < pool.in_use:
+    if pool.in_use < pool.max_size:
         return
     here = threading.get_ident()
     for holder in pool.holders:

@@ -13,13 +13,12 @@ class StallingProxy:
     """Passes connections on to 127.0.0.1:`port`, each piece `delay` seconds late.
 
     stall() silences the connections there are: nothing is passed on and nothing read any more, so
-    that a sender's window closes. `is_deaf`: new connections are accepted and left alone, as a
-    request to cancel that is lost. resume() ends both.
+    that a sender's window closes. `is_deaf`: new connections are accepted and left alone for now, as
+    a request to cancel that is delayed. resume() ends both.
     """
 
     def __init__(self, port: int, delay: float = 0.0) -> None:
         self.is_deaf = False
-        self.accepted = 0
         self.delay = delay
         self._server_port = port
         self._tasks: set[asyncio.Task[None]] = set()
@@ -67,10 +66,9 @@ class StallingProxy:
             writer.transport.abort()
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.accepted += 1
         self._writers.add(writer)
-        if self.is_deaf:
-            return
+        while self.is_deaf:
+            await asyncio.sleep(0.01)
         try:
             server = await asyncio.open_connection("127.0.0.1", self._server_port, limit=4096)
         except OSError:

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 import either
 import pytest
 from either import db, finalize_db, scope
+from reliability.fault_proxy import longest_delay
 from reliability.own_server import PASSWORD, OwnServer
 from reliability.stalling_proxy import StallingProxy
 from reliability.tally import Tally
@@ -26,6 +27,7 @@ pytestmark = pytest.mark.usefixtures("kind")
 
 _TIMEOUT = 0.3
 _GRACE = 0.25  # what the outcome may come later, on a short way
+_LARGE = "x" * 20_000_000  # more than the buffers of the sockets take
 
 
 @pytest.fixture
@@ -51,11 +53,14 @@ def _configure(server: OwnServer, proxy: StallingProxy, sslmode: str = "disable"
 
 @contextlib.contextmanager
 def _in_time(timeout: float = _TIMEOUT, grace: float = _GRACE) -> Iterator[None]:
-    """The block takes `timeout` seconds, and no longer than the grace more."""
+    """The block takes `timeout` seconds, and no longer than the grace more.
+
+    On a busy machine it may have to wait for the processor as long as the proxies' thread did.
+    """
     began = time.monotonic()
     yield
     took = time.monotonic() - began
-    assert timeout <= took < timeout + grace, took
+    assert timeout <= took < timeout + grace + longest_delay(began), took
 
 
 def _session() -> DbSession:
@@ -83,7 +88,7 @@ def test_silence_in_place_of_an_answer(proxy: StallingProxy, tally: Tally, is_de
         session.query_value("SELECT 1", timeout=_TIMEOUT)
     assert not caught.value.safe_to_retry
     status = Database.status("far")
-    assert (status.size, status.in_use) == (1, 1)  # it is being closed
+    assert (status.size, status.in_use, status.available) == (1, 0, 0)  # it is being closed
     proxy.resume()
     assert session.query_value("SELECT 3") == 3  # on another connection
     _ends_clean(proxy)
@@ -136,7 +141,7 @@ def test_a_window_that_stays_shut(proxy: StallingProxy, tally: Tally) -> None:
     session.query_value("SELECT length($1)", ["x"])
     proxy.stall()
     with _in_time(), pytest.raises(errors.ConnectionLost):
-        session.query_value("SELECT length($1)", ["x" * 30_000_000], timeout=_TIMEOUT)
+        session.query_value("SELECT length($1)", [_LARGE], timeout=_TIMEOUT)
     proxy.resume()
     assert session.query_value("SELECT length($1)", ["x"]) == 1
     proxy.stall()
@@ -194,7 +199,7 @@ def test_behind_tls(tls_stalled: StallingProxy, tally: Tally) -> None:
     assert session.query_value("SELECT length($1)", ["x"]) == 1
     tls_stalled.stall()
     with _in_time(), pytest.raises(errors.ConnectionLost):
-        session.query_value("SELECT length($1)", ["x" * 30_000_000], timeout=_TIMEOUT)
+        session.query_value("SELECT length($1)", [_LARGE], timeout=_TIMEOUT)
     _ends_clean(tls_stalled)
     tally.add("silence over TLS, with `timeout=`", 2, "ConnectionLost in time")
 
@@ -306,12 +311,11 @@ def test_the_pool_never_has_more_than_it_may(proxy: StallingProxy) -> None:
     for session in sessions:
         with pytest.raises(errors.ConnectionLost):
             session.query_value("SELECT 1", timeout=0.1)
-    accepted = proxy.accepted
     status = Database.status("far")
-    assert (status.size, status.in_use, status.available) == (2, 2, 0)
-    with pytest.raises(errors.PoolTimeout, match="2 being closed"):
+    assert (status.size, status.in_use, status.available) == (2, 0, 0)
+    with pytest.raises(errors.PoolTimeout, match="2 being closed") as caught:
         db("c", alias="far").query_value("SELECT 1", timeout=0.1)
-    assert proxy.accepted - accepted <= 2  # requests to cancel, sent again; no dial
+    assert "being connected" not in str(caught.value)
     proxy.resume()
     with _in_time(0, 3):
         assert db("d", alias="far").query_value("SELECT 1") == 1
