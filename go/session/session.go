@@ -185,18 +185,21 @@ func (s *Session) cancel(how int32, why cause) bool {
 			return false
 		}
 		s.op.event = event
-		s.askToCancel(event)
+		s.askToCancel(event, cancelAgain)
 	}
 	return true
 }
 
-// cancelAgain is how long a cancelled statement may take to end before the server is asked again: a
-// request that arrives ahead of the statement has no effect.
-const cancelAgain = 300 * time.Millisecond
+// How long a cancelled statement may take to end before the request is repeated, first and at most: one
+// that arrives ahead of the statement has no effect.
+const (
+	cancelAgain    = 50 * time.Millisecond
+	cancelAgainMax = 400 * time.Millisecond
+)
 
-// askToCancel sends a request to cancel, and again until the operation of this event has ended.
-// Called with mu held.
-func (s *Session) askToCancel(event *pool.Event) {
+// askToCancel sends a request to cancel, and again, each time after twice the time, until the operation
+// of this event has ended. Called with mu held.
+func (s *Session) askToCancel(event *pool.Event, again time.Duration) {
 	s.conn.Cancel(func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
@@ -204,12 +207,12 @@ func (s *Session) askToCancel(event *pool.Event) {
 			event.Set()
 			return
 		}
-		time.AfterFunc(cancelAgain, func() {
+		time.AfterFunc(again, func() {
 			pool.Go(func() {
 				s.mu.Lock()
 				defer s.mu.Unlock()
 				if s.op.event == event && s.op.phase != phaseCancel && s.conn != nil {
-					s.askToCancel(event)
+					s.askToCancel(event, min(2*again, cancelAgainMax))
 				}
 			})
 		})

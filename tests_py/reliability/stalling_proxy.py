@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from types import TracebackType
+from typing import Any
 
 from reliability.fault_proxy import run
 
@@ -21,7 +22,7 @@ class StallingProxy:
         self.is_deaf = False
         self.delay = delay
         self._server_port = port
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
         self._writers: set[asyncio.StreamWriter] = set()
         self._passing: set[asyncio.Event] = set()  # one for each connection
         self._listener = run(self._listen())
@@ -64,9 +65,13 @@ class StallingProxy:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         for writer in self._writers:
             writer.transport.abort()
+        await asyncio.sleep(0.001)  # an aborted transport closes its socket a turn later
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._writers.add(writer)
+        me = asyncio.current_task()
+        assert me is not None
+        self._tasks.add(me)
         while self.is_deaf:
             await asyncio.sleep(0.01)
         try:

@@ -163,6 +163,32 @@ def test_a_stream(proxy: StallingProxy) -> None:
     _ends_clean(proxy)
 
 
+def test_rows_that_never_end(proxy: StallingProxy) -> None:
+    session = _session()
+    pid = session.query_value("SELECT pg_backend_pid()")
+    for sql in (
+        "SELECT generate_series(1, 1e12)",
+        "SELECT repeat('x', 3000) FROM generate_series(1, 1e9)",
+    ):
+        with _in_time(), pytest.raises(errors.QueryCanceled):
+            session.execute(sql, timeout=_TIMEOUT)
+    assert session.query_value("SELECT pg_backend_pid()") == pid
+    proxy.is_deaf = True
+    with _in_time(), pytest.raises(errors.ConnectionLost):
+        session.execute("SELECT generate_series(1, 1e12)", timeout=_TIMEOUT)
+    _ends_clean(proxy)
+
+
+def test_a_request_to_cancel_that_comes_ahead_of_the_statement(proxy: StallingProxy) -> None:
+    """It has no effect, and is repeated in time."""
+    session = _session()
+    pid = session.query_value("SELECT pg_backend_pid()")
+    for n in range(20):
+        with _in_time(0), pytest.raises(errors.QueryCanceled):
+            session.query(f"SELECT pg_sleep(5), {n}", timeout=0)
+    assert session.query_value("SELECT pg_backend_pid()") == pid
+
+
 def test_the_answer_to_a_reset(proxy: StallingProxy, tally: Tally) -> None:
     """Half of the time is left for another connection; with none to be had, it ends in time."""
     _session()
