@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from types import TracebackType
-from typing import Any
 
 from reliability.fault_proxy import run
 
@@ -22,7 +21,8 @@ class StallingProxy:
         self.is_deaf = False
         self.delay = delay
         self._server_port = port
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._is_closed = False
+        self._tasks: set[asyncio.Task[None]] = set()
         self._writers: set[asyncio.StreamWriter] = set()
         self._passing: set[asyncio.Event] = set()  # one for each connection
         self._listener = run(self._listen())
@@ -60,20 +60,22 @@ class StallingProxy:
 
     async def _close(self) -> None:
         self._listener.close()
+        self._is_closed, self.is_deaf = True, False
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         for writer in self._writers:
             writer.transport.abort()
-        await asyncio.sleep(0.001)  # an aborted transport closes its socket a turn later
+        # Who waits with a deaf ear looks; an aborted transport closes its socket a turn later.
+        await asyncio.sleep(0.02)
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._writers.add(writer)
-        me = asyncio.current_task()
-        assert me is not None
-        self._tasks.add(me)
         while self.is_deaf:
             await asyncio.sleep(0.01)
+        if self._is_closed:
+            writer.transport.abort()
+            return
         try:
             server = await asyncio.open_connection("127.0.0.1", self._server_port, limit=4096)
         except OSError:
