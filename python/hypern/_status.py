@@ -27,7 +27,8 @@ class PoolStatus:
 
     size counts open connections, available those of them that are free (a connection whose state
     is still being reset is), in_use those that `holders` have; one that was given up at a deadline
-    and is being closed is neither. waiting counts the callers that wait for one; last_error is the text of the latest failure to connect, until a connect succeeds.
+    and is being closed is neither. waiting counts the callers that wait for one; last_error is
+    the text of the latest failure to connect, until a connect succeeds.
     """
 
     size: int

@@ -13,8 +13,8 @@ class StallingProxy:
     """Passes connections on to 127.0.0.1:`port`, each piece `delay` seconds late.
 
     stall() silences the connections there are: nothing is passed on and nothing read any more, so
-    that a sender's window closes. `is_deaf`: new connections are accepted and left alone for now, as
-    a request to cancel that is delayed. resume() ends both.
+    that a sender's window closes. `is_deaf`: new connections are accepted and left alone for now,
+    as a request to cancel that is delayed. resume() ends both.
     """
 
     def __init__(self, port: int, delay: float = 0.0) -> None:

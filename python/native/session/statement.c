@@ -190,7 +190,9 @@ static PyObject *finalize(PyObject *self, PyObject *grace)
 }
 
 #define TIMEOUT                                                                                    \
-    "\n\ntimeout: seconds for waiting and running; then the statement is cancelled (QueryCanceled)."
+    "\n\ntimeout: seconds for waiting and running; then the statement is cancelled (QueryCanceled).\n"  \
+    "If the server does not confirm that in time, its connection is closed (ConnectionLost). If no\n"    \
+    "connection came free, it is PoolTimeout."
 #define PARAMS " with $1, $2, ... from params. "
 PyDoc_STRVAR(query_doc, "query($self, sql, params=None, *, timeout=None)\n--\n\n"
                         "Run a statement" PARAMS "All rows, as a list of dicts." TIMEOUT);
