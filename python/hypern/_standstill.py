@@ -37,8 +37,9 @@ def refuse_wait(session: _native.Session, status: bytes) -> None:
     for holder in pool.holders:
         if (holder.request_id, holder.alias) == (session.request_id, session.alias):
             return  # it was granted just now
-        threads = {held._thread for held in _native.sessions(holder.request_id, holder.alias)}
-        if here not in threads and _scope.thread_of(holder.request_id) != here:
+        sessions = _native.sessions(holder.request_id, holder.alias)
+        used_here = here in map(_native.thread_of, sessions)
+        if not used_here and _scope.thread_of(holder.request_id) != here:
             return
     raise InterfaceError(
         f'a blocking call on the thread of a running event loop waits for a connection of "'

@@ -213,12 +213,6 @@ static void dealloc(PyObject *op)
     Py_DECREF(type);
 }
 
-static PyObject *get_thread(PyObject *op, void *unused)
-{
-    (void)unused;
-    return PyLong_FromUnsignedLong(((hn_session *)op)->lock.user);
-}
-
 static PyMemberDef members[] = {
     {"request_id", T_OBJECT, offsetof(hn_session, request_id), READONLY,
      "The id of the request that the session belongs to."},
@@ -227,7 +221,6 @@ static PyMemberDef members[] = {
 
 static PyGetSetDef getters[] = {
     {"alias", get_alias, NULL, "The alias of the session's database.", NULL},
-    {"_thread", get_thread, NULL, NULL, NULL},
     {"state", get_state, NULL,
      "idle, connected, in_transaction, committed, rolled_back or closed.", NULL},
     {"is_in_transaction", get_flag, NULL, "Whether a transaction is open, an aborted one included.",
