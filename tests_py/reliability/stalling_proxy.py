@@ -22,6 +22,7 @@ class StallingProxy:
         self.delay = delay
         self._server_port = port
         self._is_closed = False
+        self._accepting = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._writers: set[asyncio.StreamWriter] = set()
         self._passing: set[asyncio.Event] = set()  # one for each connection
@@ -61,21 +62,27 @@ class StallingProxy:
     async def _close(self) -> None:
         self._listener.close()
         self._is_closed, self.is_deaf = True, False
+        while self._accepting:
+            await asyncio.sleep(0.01)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         for writer in self._writers:
             writer.transport.abort()
-        # Who waits with a deaf ear looks; an aborted transport closes its socket a turn later.
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(0.001)  # an aborted transport closes its socket a turn later
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._writers.add(writer)
-        while self.is_deaf:
-            await asyncio.sleep(0.01)
-        if self._is_closed:
-            writer.transport.abort()
-            return
+        self._accepting += 1
+        try:
+            while self.is_deaf:
+                await asyncio.sleep(0.01)
+            if not self._is_closed:
+                await self._connect(reader, writer)
+        finally:
+            self._accepting -= 1
+
+    async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             server = await asyncio.open_connection("127.0.0.1", self._server_port, limit=4096)
         except OSError:
