@@ -7,7 +7,6 @@ import contextlib
 import os
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 
@@ -27,7 +26,7 @@ pytestmark = pytest.mark.usefixtures("kind")
 
 _TIMEOUT = 0.3
 _GRACE = 0.25  # what the outcome may come later, on a short way
-_LARGE = "x" * 20_000_000  # more than the buffers of the sockets take
+_LARGE = "x" * 8_000_000  # more than the buffers of the sockets take
 
 
 @pytest.fixture
@@ -348,45 +347,3 @@ def test_the_pool_never_has_more_than_it_may(proxy: StallingProxy) -> None:
     for name in requests:
         finalize_db(name)
     wait_until(lambda: Database.status("far").in_use == 0)
-
-
-def _cancelled_by_another(session: DbSession) -> str:
-    pid = session.query_value("SELECT pg_backend_pid()")
-
-    def cancel() -> None:
-        admin = db("admin", alias="admin")
-        wait_until(
-            lambda: admin.query_value(
-                "SELECT wait_event = 'PgSleep' FROM pg_stat_activity WHERE pid = $1", [pid]
-            )
-        )
-        admin.query_value("SELECT pg_cancel_backend($1)", [pid])
-        finalize_db("admin")
-
-    thread = threading.Thread(target=cancel)
-    thread.start()
-    with pytest.raises(errors.QueryCanceled) as caught:
-        session.query("SELECT pg_sleep(20)")
-    thread.join()
-    return str(caught.value)
-
-
-def test_the_error_names_what_ended_the_statement(proxy: StallingProxy) -> None:
-    session = _session()
-    with pytest.raises(errors.QueryCanceled) as caught:
-        session.query("SELECT pg_sleep(20)", timeout=0.25)
-    assert caught.value.args == ("canceling statement due to timeout=0.25 s",)
-    assert (caught.value.sqlstate, caught.value.severity) == ("57014", "ERROR")
-    with scope():
-        db(alias="far").query("SET statement_timeout = 100")
-        with pytest.raises(errors.QueryCanceled, match="setting statement_timeout"):
-            db(alias="far").query("SELECT pg_sleep(20)", timeout=5)
-    assert "by another session" in _cancelled_by_another(session)
-    with pytest.raises(errors.QueryCanceled, match=r"timeout=0\.2 s"):
-        session.execute_many("SELECT pg_sleep($1)", [[0], [20]], timeout=0.2)
-    session.begin()
-    with pytest.raises(errors.QueryCanceled):
-        session.query("SELECT pg_sleep(20)", timeout=0.2)
-    with pytest.raises(errors.TransactionAborted) as aborted:
-        session.commit()
-    assert "timeout=0.2 s" in str(aborted.value.__cause__)
