@@ -379,7 +379,7 @@ func TestAnIOTellsWhetherItsSocketIsLocal(t *testing.T) {
 	for d, local := range map[*pgtest.Driver]bool{direct: unix, proxied: false} {
 		s := d.Open("request", mainAlias)
 		s.Query("SELECT 1") // there is a connection now
-		call := session.Call{Op: abi.OpStatement, SQL: "SELECT 1"}
+		call := session.Call{Op: abi.OpStatement, SQL: "SELECT 1", Timeout: -1}
 		s.Core.Step(&call)
 		require.Equal(t, abi.WantEncode, call.Want)
 		call = session.Call{Op: abi.OpContinue}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -40,6 +41,26 @@ def test_execute_many_is_all_or_nothing_and_names_the_row(session: DbSession) ->
     assert session.query_value("SELECT count(*) FROM users") == 0
     with pytest.raises(TypeError, match=r"\$2"):
         session.execute_many(sql, [["a", 1], ["b", object()]])
+    assert session.query_value("SELECT count(*) FROM users") == 0
+
+
+@pytest.mark.parametrize(
+    ("row", "raises", "words"),
+    [
+        ([], errors.ProgrammingError, "row 1: the statement has 2 placeholders, 0 parameters were"),
+        (["b", 2, 3], errors.ProgrammingError, "row 1: .* 3 parameters were given"),
+        ("no", TypeError, "row 1: params must be a sequence"),
+        ([0] * 70_000, errors.ProgrammingError, "row 1: 70000 parameters given"),
+        (["b", object()], TypeError, r"row 1, parameter \$2"),
+    ],
+)
+def test_a_row_that_does_not_fit_is_named_in_the_text_and_as_row(
+    session: DbSession, row: Any, raises: type[Exception], words: str
+) -> None:
+    sql = "INSERT INTO users (name, age) VALUES ($1, $2)"
+    with pytest.raises(raises, match=words) as caught:
+        session.execute_many(sql, [["a", 1], row, ["c", 3]])
+    assert getattr(caught.value, "row", None) == 1
     assert session.query_value("SELECT count(*) FROM users") == 0
 
 

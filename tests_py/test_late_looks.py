@@ -26,9 +26,9 @@ EXCEPTION WHEN query_canceled THEN
     RAISE;
 END $$
 """
-# Longer than a cancelled statement's end is waited for (2 s), from before that end on; a busy
-# machine takes a while to hand on a request to cancel.
-_AWAY_AFTER, _AWAY = 0.5, 4.0
+# Longer than a cancelled statement's end is waited for, from between the request to cancel (after
+# 0.05 s) and the end of that wait (0.2 s later) on.
+_AWAY_AFTER, _AWAY = 0.15, 4.0
 
 _OPERATIONS = 36  # an event loop takes in 32 at one time
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 import threading
@@ -45,6 +46,7 @@ class Bouncer:
     mode: str
     url: str
     log: Path
+    pid: int
 
 
 @pytest.fixture(scope="module", params=["session", "transaction", "statement"])
@@ -70,9 +72,8 @@ def bouncer(request: pytest.FixtureRequest, database: str) -> Iterator[Bouncer]:
         ) as process:
             try:
                 wait_until((room / ".s.PGSQL.6432").exists)
-                yield Bouncer(
-                    request.param, f"postgresql://app@/bounced?host={room}&port=6432", room / "log"
-                )
+                url = f"postgresql://app@/bounced?host={room}&port=6432"
+                yield Bouncer(request.param, url, room / "log", process.pid)
             finally:
                 Database.close()
                 process.terminate()
@@ -186,7 +187,7 @@ def test_statement_timeout_is_kept_by_the_clients_clock(bounced: Bouncer) -> Non
     with scope():
         assert db().query_value("SELECT 1") == 1
         began = time.monotonic()
-        with pytest.raises(errors.QueryCanceled):
+        with pytest.raises(errors.QueryCanceled, match=r"statement_timeout_secs=0\.3 s"):
             db().query_value("SELECT pg_sleep(30)")
         assert time.monotonic() - began < 5
         assert db().query_value("SELECT 1") == 1
@@ -195,6 +196,31 @@ def test_statement_timeout_is_kept_by_the_clients_clock(bounced: Bouncer) -> Non
             assert db().query_value("SELECT 1") == 1
             time.sleep(0.5)  # it limits statements, not transactions
             assert db().query_value("SELECT 2") == 2
+
+
+def test_a_timeout_cancels_and_keeps_the_connection(bounced: Bouncer) -> None:
+    with scope():
+        assert db().query_value("SELECT 1") == 1
+        for _ in range(3):
+            with pytest.raises(errors.QueryCanceled, match=r"timeout=0\.2 s"):
+                db().query_value("SELECT pg_sleep(30)", timeout=0.2)
+            assert Database.status().size == 1
+        assert db().query_value("SELECT 2") == 2
+
+
+def test_a_pooler_that_stands_still_keeps_nobody_past_a_deadline(bounced: Bouncer) -> None:
+    with scope():
+        assert db().query_value("SELECT 1") == 1
+        os.kill(bounced.pid, signal.SIGSTOP)
+        try:
+            began = time.monotonic()
+            with pytest.raises(errors.ConnectionLost, match=r"timeout=0\.3 s"):
+                db().query_value("SELECT 1", timeout=0.3)
+            assert time.monotonic() - began < 1.3
+        finally:
+            os.kill(bounced.pid, signal.SIGCONT)
+        assert db().query_value("SELECT 2") == 2
+    wait_until(lambda: Database.status().size == 1)
 
 
 def test_a_result_of_another_shape_is_never_given_wrong_values(bounced: Bouncer) -> None:

@@ -97,6 +97,7 @@ const (
 	InDeclared  = C.HN_IN_DECLARED
 	InISO       = C.HN_IN_ISO
 	InDigits    = C.HN_IN_DIGITS
+	InLate      = C.HN_IN_LATE
 
 	Again    = C.HN_AGAIN
 	RowsGoOn = C.HN_ROWS_GO_ON
@@ -129,6 +130,7 @@ const (
 const (
 	CancelRequest = C.HN_CANCEL_REQUEST
 	CancelKill    = C.HN_CANCEL_KILL
+	CancelLate    = C.HN_CANCEL_LATE
 )
 
 // What hypern_state changes, and the flags of its answer.

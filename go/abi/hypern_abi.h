@@ -82,7 +82,8 @@ enum {
     /* STATEMENT, STREAM, FETCH: the result has values within text (a composite that holds money), so
      * the server must print them as C reads them: */
     HN_IN_ISO = 128,   /* dates, in DateStyle ISO */
-    HN_IN_DIGITS = 256 /* floats, with all their digits */
+    HN_IN_DIGITS = 256, /* floats, with all their digits */
+    HN_IN_LATE = 512 /* with TIMEOUT, or ABANDON: it is the caller's timeout= that has passed */
 };
 
 /* hn_call.io_flags, with HN_WANT_IO */
@@ -100,7 +101,8 @@ enum { HN_HOME_NONE = 0, HN_HOME_THREADS = 1 };
 /* hypern_cancel */
 enum {
     HN_CANCEL_REQUEST = 0, /* ask the server to cancel; the operation goes on until its answer */
-    HN_CANCEL_KILL = 1     /* shut the connection down: the operation's I/O ends at once */
+    HN_CANCEL_KILL = 1,    /* shut the connection down: the operation's I/O ends at once */
+    HN_CANCEL_LATE = 2     /* as REQUEST, because the caller's timeout= has passed */
 };
 
 /* hypern_state: what to change before the answer */
@@ -178,7 +180,7 @@ typedef struct hn_call {
     int64_t binds; /* ROWS: BindComplete frames, which ctl leaves out */
     int64_t sent; /* bytes of this I/O that the kernel has taken */
     int32_t io_errno;
-    int32_t wait_left_ms; /* the caller's own time limit for what is to come; -1: none */
+    double timeout;       /* the caller's timeout= in seconds, with the op that starts; below 0: none */
     int64_t chunk;        /* STREAM, FETCH: most rows to receive */
     uint64_t home;        /* who can be told without a descriptor: HN_HOME_*, or an event loop's number,
                            * in whose thread this step is made */
@@ -200,6 +202,7 @@ typedef struct hn_call {
     uint32_t events; /* WAIT: POLLIN and/or POLLOUT */
     int32_t wait_ms; /* WAIT: longest wait from now; -1: no limit */
     int32_t zs;      /* IO: number of ReadyForQuery frames to receive */
+    int32_t grace_ms; /* IO, ROWS: how long after CANCEL_LATE the answer is waited for before ABANDON */
     int64_t count;   /* DONE: rows affected, or returned, as the command tag says. FINALIZE: 1 if the
                       * transaction to be committed had been aborted, -1 if there was no session left */
     uint32_t state;  /* as hypern_state answers */

@@ -114,6 +114,7 @@ func step(s *session.Session, call *C.hn_call) {
 		Declared: unsafe.Slice((*uint32)(unsafe.Pointer(call.declared)), int(call.ndeclared)),
 		Stream:   uint64(call.stream),
 		Home:     uint64(call.home),
+		Timeout:  float64(call.timeout),
 		Head:     empty(&call.head),
 		Tail:     empty(&call.tail),
 		Out:      empty(&call.out),
@@ -133,6 +134,7 @@ func step(s *session.Session, call *C.hn_call) {
 	call.wait_ms = C.int32_t(min(c.WaitMS, 1<<31-1))
 	call.woke = C.int32_t(c.Woke)
 	call.zs = C.int32_t(c.ZS)
+	call.grace_ms = C.int32_t(c.GraceMS)
 	call.count = C.int64_t(c.Count)
 	call.plan = C.uint64_t(c.Plan)
 	call.stream = C.uint64_t(c.Stream)

@@ -171,7 +171,7 @@ func (s *Session) run(o *operation, op abi.Op, flags uint32) Result {
 	s.t.Helper()
 	s.in, o.stop = nil, func() {}
 	defer func() { o.stop() }()
-	start := session.Call{Op: op, Flags: flags, SQL: o.sql, Chunk: o.chunk, Stream: o.stream}
+	start := session.Call{Op: op, Flags: flags, SQL: o.sql, Chunk: o.chunk, Stream: o.stream, Timeout: -1}
 	if p := s.driver.plan(s.alias, o.sql); p != nil && (op == abi.OpStatement || op == abi.OpStream) && !s.NoGuess && flags == 0 {
 		if body, err := p.encode(o.params); err == nil {
 			o.body, start.Plan = body, p.number

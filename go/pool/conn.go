@@ -30,6 +30,8 @@ type Conn struct {
 	Shared bool
 	// Timeout is how long a statement may run by the client's clock; 0 leaves it to the server.
 	Timeout time.Duration
+	// GraceMS is how long after a caller's deadline the answer to a request to cancel is waited for.
+	GraceMS int32
 	// Fresh is true until the first acquire after dialing: nothing to test, nothing to collect.
 	Fresh bool
 	// Tx is the status of the last ReadyForQuery: 'I', 'T' or 'E'.
@@ -60,6 +62,7 @@ type Conn struct {
 	repairs  int          // in a row
 
 	broken  bool
+	running bool                       // Abandon was called
 	killed  atomic.Pointer[wire.Fault] // why someone else shut it down
 	cancels atomic.Int32               // requests to cancel under way
 
@@ -69,6 +72,7 @@ type Conn struct {
 	passedAt         Moment  // the pool's: when it was last passed on, until the pool has seen to its reset; else 0
 	holder           Holder  // the pool's
 	heldSince        Moment  // the pool's
+	abandoned        bool    // the pool's: it is being closed in the background
 	waiter           *Waiter // the pool's: whom it was granted to and who has not taken it yet
 }
 
@@ -247,13 +251,13 @@ func (c *Conn) Warm() bool {
 // Rested tells whether its holder has had the connection for so long that it may have ended meanwhile.
 func (c *Conn) Rested() bool { return c.Held() >= warmTime }
 
-// dueTime is how long an answer owed may keep the next holder from looking at the connection.
-const dueTime = 100 * time.Millisecond
+// DueTime is how long an answer owed may keep the next holder from looking at the connection.
+const DueTime = 100 * time.Millisecond
 
 // Quiet tells whether the answers owed are all that is missing, none of it having arrived: then what
 // is sent next can be answered behind them. One that is overdue may never come, and is waited for.
 func (c *Conn) Quiet() bool {
-	return !c.broken && c.refusal == nil && Now().Sub(c.idleSince) < dueTime && c.Owed > 0 && len(c.inbuf) == 0 && !c.Rezoned() && c.killed.Load() == nil
+	return !c.broken && c.refusal == nil && Now().Sub(c.idleSince) < DueTime && c.Owed > 0 && len(c.inbuf) == 0 && !c.Rezoned() && c.killed.Load() == nil
 }
 
 // Collect takes the frames of n answers owed off the front of ctl. It returns the rest and how many

@@ -22,20 +22,24 @@ type Pool struct {
 	// refusals outlive connections: they are the server's word on the role.
 	refusals refusals
 
-	mu       sync.Mutex // guards all below; no I/O and no Holder is called under it
-	all      map[*Conn]struct{}
-	idle     []*Conn // last in, first out: the warmest connection serves
-	queue    []*Waiter
-	dialing  int
-	password string // the callable's latest answer
-	lastErr  string
-	outage   outage
-	deferral deferral
-	growth   growth
-	closed   bool
-	stop     context.CancelFunc // ends dials under way
-	ctx      context.Context
-	reaper   *time.Timer
+	mu      sync.Mutex // guards all below; no I/O and no Holder is called under it
+	all     map[*Conn]struct{}
+	idle    []*Conn // last in, first out: the warmest connection serves
+	queue   []*Waiter
+	dialing int
+	// abandoned counts the connections among all that are being closed in the background, and winding
+	// waits for them.
+	abandoned int
+	winding   sync.WaitGroup
+	password  string // the callable's latest answer
+	lastErr   string
+	outage    outage
+	deferral  deferral
+	growth    growth
+	closed    bool
+	stop      context.CancelFunc // ends dials under way
+	ctx       context.Context
+	reaper    *time.Timer
 }
 
 // New checks the settings and makes a pool without connections.
@@ -122,6 +126,11 @@ func (p *Pool) Release(c *Conn) {
 		c.idleSince = now
 		p.idle = append(p.idle, c)
 		p.serve()
+		p.mu.Unlock()
+		return
+	}
+	if (c.running || c.Cancelling()) && !p.closed {
+		p.abandon(c)
 		p.mu.Unlock()
 		return
 	}
@@ -271,7 +280,9 @@ func (p *Pool) Close(done func()) {
 	}
 	held := make([]*Conn, 0, len(p.all))
 	for c := range p.all {
-		held = append(held, c)
+		if !c.abandoned {
+			held = append(held, c)
+		}
 	}
 	p.mu.Unlock()
 	for _, c := range idle {
@@ -292,5 +303,6 @@ func (p *Pool) Close(done func()) {
 			})
 		}
 		_ = group.Wait() // the functions return no error
+		p.winding.Wait()
 	})
 }

@@ -128,7 +128,9 @@ func (p *Pool) connect(ctx context.Context, config *pgconn.Config) (*pgconn.PgCo
 func (c *Conn) adapt(ctx context.Context, config *pgconn.Config) error {
 	settings := c.pool.config
 	c.Cache, c.Reset = settings.StatementCache, settings.Reset
+	began := Now()
 	pid, err := backendPID(ctx, c.pg)
+	c.GraceMS = grace(Now().Sub(began))
 	switch {
 	case errors.Is(err, errUnknownPID):
 		// There may be a pooler or not: what follows is right for both. A reset that reaches another

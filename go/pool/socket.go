@@ -174,6 +174,9 @@ func (s *Socket) Shutdown() {
 	}
 }
 
+// EndWriting tells the peer that nothing more will be sent. Only the holder calls it.
+func (s *Socket) EndWriting() { _ = unix.Shutdown(s.FD, unix.SHUT_WR) } // the peer may have gone first
+
 // Close closes the descriptor. Only the holder calls it, with no I/O under way.
 func (s *Socket) Close() error {
 	if s.Conn != nil {

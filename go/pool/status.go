@@ -4,7 +4,7 @@ import "time"
 
 // Status is a pool's state at one moment.
 type Status struct {
-	Size      int          `json:"size"`      // connections, idle and in use
+	Size      int          `json:"size"`      // connections: idle, in use, and being closed in the background
 	Available int          `json:"available"` // idle, a reset under way among them
 	MaxSize   int          `json:"max_size"`
 	InUse     int          `json:"in_use"`
@@ -20,7 +20,7 @@ func (p *Pool) Status() Status {
 	p.mu.Lock()
 	st := Status{
 		Size: len(p.all), Available: len(p.idle), MaxSize: p.config.MaxSize,
-		InUse: len(p.all) - len(p.idle), Waiting: len(p.queue), LastError: p.lastErr,
+		InUse: len(p.all) - len(p.idle) - p.abandoned, Waiting: len(p.queue), LastError: p.lastErr,
 	}
 	type held struct {
 		holder Holder

@@ -90,15 +90,23 @@ func (p *Pool) dequeue(w *Waiter) {
 }
 
 // TimeoutFault is the PoolTimeout for a wait that ran out, with the list of who holds connections.
-func (w *Waiter) TimeoutFault() *wire.Fault {
+// limit names the setting that bounded the wait; empty: acquire_timeout_secs.
+func (w *Waiter) TimeoutFault(limit string) *wire.Fault {
 	p := w.pool
-	waited := Now().Sub(w.since).Round(10 * time.Millisecond)
+	within := limit
+	if limit == "" {
+		within = Now().Sub(w.since).Round(10 * time.Millisecond).String()
+	}
 	st := p.Status()
 	var b strings.Builder
-	fmt.Fprintf(&b, "no free connection for alias %q within %v: %d of %d in use, %d waiting",
-		p.config.Alias, waited, st.InUse, st.MaxSize, st.Waiting)
-	if n := p.dials(); n > 0 {
-		fmt.Fprintf(&b, ", %d being connected without an answer", n)
+	fmt.Fprintf(&b, "no free connection for alias %q within %s: %d of %d in use, %d waiting",
+		p.config.Alias, within, st.InUse, st.MaxSize, st.Waiting)
+	dialing, abandoned := p.inBackground()
+	if dialing > 0 {
+		fmt.Fprintf(&b, ", %d being connected without an answer", dialing)
+	}
+	if abandoned > 0 {
+		fmt.Fprintf(&b, ", %d being closed", abandoned)
 	}
 	if st.LastError != "" {
 		fmt.Fprintf(&b, "; last connection error: %s", st.LastError)
@@ -116,10 +124,11 @@ func (w *Waiter) TimeoutFault() *wire.Fault {
 	return &wire.Fault{Kind: wire.KindPoolTimeout, Message: b.String(), SafeToRetry: true}
 }
 
-func (p *Pool) dials() int {
+// inBackground counts the connections that are being made, and those that are being closed.
+func (p *Pool) inBackground() (dialing, abandoned int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.dialing
+	return p.dialing, p.abandoned
 }
 
 func shorten(sql string, n int) string {

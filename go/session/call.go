@@ -22,6 +22,7 @@ type Call struct {
 	Declared []uint32 // a view, to be cloned if kept
 	Stream   uint64   // the open stream's number, in and out
 	Home     uint64   // who drives the operation, as hn_call has it
+	Timeout  float64  // the caller's timeout= in seconds, with the op that starts; below 0: none
 
 	Want    abi.Want
 	IOFlags uint32
@@ -30,6 +31,7 @@ type Call struct {
 	WaitMS  int64
 	Woke    int // the descriptor of a waiter whom C is to tell, see pool.PassOn; -1: none
 	ZS      int
+	GraceMS int32
 	Count   int64
 	Head    []byte
 	Tail    []byte

@@ -19,7 +19,7 @@ func (s *Session) watch() {
 			s.mu.Lock()
 			defer s.mu.Unlock()
 			if s.op.clock == clock {
-				s.cancel(abi.CancelRequest)
+				s.cancel(abi.CancelRequest, causeClock)
 			}
 		})
 	})

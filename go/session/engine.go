@@ -38,7 +38,7 @@ func (s *Session) Step(c *Call) {
 		over = false
 	}
 	if c.Want == abi.WantIO || c.Want == abi.WantRows {
-		c.FD, c.Socket = s.conn.FD, s.conn.Socket()
+		c.FD, c.Socket, c.GraceMS = s.conn.FD, s.conn.Socket(), s.conn.GraceMS
 		s.unused = !s.used
 		s.used = true
 		if c.ZS > 0 {
@@ -62,6 +62,7 @@ func (s *Session) Step(c *Call) {
 // still hit whatever this connection runs next.
 func (s *Session) end(c *Call) {
 	s.unwatch()
+	s.nameLimit(c.Fault)
 	if event := s.op.event; event != nil {
 		if s.conn != nil && s.conn.Cancelling() {
 			s.op.outcome = outcome{c.Want, c.Count, c.Fault}
@@ -93,7 +94,7 @@ func (s *Session) closedFault() *wire.Fault {
 }
 
 func (s *Session) start(c *Call) {
-	s.op = operation{op: c.Op, sql: c.SQL, guess: 0, reparse: c.has(abi.InReparse), chunk: chunk(c.Chunk)}
+	s.op = operation{op: c.Op, sql: c.SQL, reparse: c.has(abi.InReparse), chunk: chunk(c.Chunk), timeout: c.Timeout}
 	if len(c.Declared) > 0 {
 		s.op.declared = slices.Clone(c.Declared)
 	}
@@ -263,9 +264,9 @@ func (s *Session) settle(c *Call, conn *pool.Conn) bool {
 	s.own()
 	s.op.phase = phaseSettle
 	// A connection that has gone silent must not use up the time that another one takes to make.
-	left := s.acquireLeft()
+	left := s.settleLeft()
 	if left > 0 && s.op.settled == 0 {
-		s.op.settled = pool.Now().Add(time.Duration(left) * time.Millisecond / 2)
+		s.op.settled = pool.Now().Add(max(time.Duration(left)*time.Millisecond/2, pool.DueTime))
 	}
 	if left > 0 {
 		left = max(0, s.op.settled.Sub(pool.Now()).Milliseconds())
@@ -312,10 +313,13 @@ func (s *Session) resume(c *Call) {
 	case phaseSettle:
 		conn := s.conn
 		s.conn = nil
-		if c.has(abi.InTimeout) {
+		switch {
+		case c.has(abi.InLate):
+			s.unsettled(c, conn)
+		case c.has(abi.InTimeout):
 			s.drop(conn)
 			s.acquire(c)
-		} else if s.settle(c, conn) {
+		case s.settle(c, conn):
 			s.acquire(c)
 		}
 	case phaseProbe:
@@ -374,7 +378,11 @@ func (s *Session) resumeQueue(c *Call) {
 		// It leaves first: a holder is described under its session's lock, which this one has.
 		w.Leave()
 		s.op.waiter = nil
-		c.fail(w.TimeoutFault())
+		limit := ""
+		if c.has(abi.InLate) {
+			limit = s.timeoutText()
+		}
+		c.fail(w.TimeoutFault(limit))
 		return
 	case !over:
 		s.queue(c, w)
@@ -413,8 +421,14 @@ func (s *Session) abandon(c *Call) {
 			_ = s.lose("its operation was given up", true) // fault below says it
 		}
 	default:
-		fault = s.lose("its operation was given up", true)
+		if s.op.event != nil {
+			s.conn.Abandon()
+		}
+		fault = s.lose("its operation was given up", s.mayHaveRun(c))
 		s.told = true
+	}
+	if c.has(abi.InLate) {
+		s.explainLate(fault)
 	}
 	s.unwatch()
 	if s.op.event != nil {

@@ -160,10 +160,7 @@ func (s *Session) refuseCopy(c *Call) {
 
 // brokenIO ends an operation whose connection is lost.
 func (s *Session) brokenIO(c *Call, why string) {
-	// A statement is only described or its types looked up in these phases: it cannot have run.
-	ran := c.Sent > 0 && s.op.phase != phaseDescribe && s.op.phase != phaseTypes ||
-		s.op.op == abi.OpFetch || s.op.phase == phaseStreamEnd // a stream runs from its first chunk on
-	ran = ran && !s.saidGoodbye()
+	ran := s.mayHaveRun(c) && !s.saidGoodbye()
 	s.op.phase = phaseNone
 	said := s.op.got.fault
 	fault := s.lose(why, ran)
@@ -192,6 +189,17 @@ func (s *Session) notBegun(c *Call) bool {
 	}
 	s.op.moved = true
 	return true
+}
+
+// mayHaveRun tells whether the server may have run the statement, or some of it.
+func (s *Session) mayHaveRun(c *Call) bool {
+	switch s.op.phase {
+	case phaseProbe, phaseDescribe, phaseTypes: // it is looked at, or its types are
+		return s.op.op == abi.OpFetch
+	case phaseStreamEnd:
+		return true
+	}
+	return c.Sent > 0 || s.op.op == abi.OpFetch // a stream runs from its first chunk on
 }
 
 // saidGoodbye tells whether the server ended the connection before it came to the statement: it

@@ -72,7 +72,7 @@ func (s *Session) rowsRan(c *Call) {
 		fault = copyFault(s.op.sql)
 	}
 	if fault == nil && c.has(abi.InCancelled) {
-		fault = &wire.Fault{Kind: wire.KindOperational, Message: "the rows were not completed"}
+		fault = s.incompleteFault()
 	}
 	switch {
 	case got.empty && fault == nil:

@@ -85,6 +85,8 @@ type operation struct {
 	owned     bool   // own has cloned it
 	name      string // a savepoint's name
 	waiter    *pool.Waiter
+	cause     cause
+	timeout   float64     // the caller's timeout= in seconds; below 0: none
 	event     *pool.Event // phaseCancel: set when the request to cancel is over
 	statement *pool.Statement
 	declared  []uint32 // the types declared for the parameters; nil: the server infers all
@@ -164,11 +166,14 @@ func (s *Session) Set(what int32, value bool) uint32 {
 func (s *Session) Cancel(how int32) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.cancel(how)
+	return s.cancel(how, causeOf(how))
 }
 
 // cancel: called with mu held.
-func (s *Session) cancel(how int32) bool {
+func (s *Session) cancel(how int32, why cause) bool {
+	if s.op.cause == causeNone {
+		s.op.cause = why
+	}
 	if s.op.phase == phaseQueue {
 		s.op.waiter.Fail(cancelledFault("while waiting for a connection"))
 		return true
@@ -188,18 +193,21 @@ func (s *Session) cancel(how int32) bool {
 			return false
 		}
 		s.op.event = event
-		s.askToCancel(event)
+		s.askToCancel(event, cancelAgain)
 	}
 	return true
 }
 
-// cancelAgain is how long a cancelled statement may take to end before the server is asked again: a
-// request that arrives ahead of the statement has no effect.
-const cancelAgain = 300 * time.Millisecond
+// How long a cancelled statement may take to end before the request is repeated, first and at most: one
+// that arrives ahead of the statement has no effect.
+const (
+	cancelAgain    = 50 * time.Millisecond
+	cancelAgainMax = 400 * time.Millisecond
+)
 
-// askToCancel sends a request to cancel, and again until the operation of this event has ended.
-// Called with mu held.
-func (s *Session) askToCancel(event *pool.Event) {
+// askToCancel sends a request to cancel, and again, each time after twice the time, until the operation
+// of this event has ended. Called with mu held.
+func (s *Session) askToCancel(event *pool.Event, again time.Duration) {
 	s.conn.Cancel(func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
@@ -207,12 +215,12 @@ func (s *Session) askToCancel(event *pool.Event) {
 			event.Set()
 			return
 		}
-		time.AfterFunc(cancelAgain, func() {
+		time.AfterFunc(again, func() {
 			pool.Go(func() {
 				s.mu.Lock()
 				defer s.mu.Unlock()
 				if s.op.event == event && s.op.phase != phaseCancel && s.conn != nil {
-					s.askToCancel(event)
+					s.askToCancel(event, min(2*again, cancelAgainMax))
 				}
 			})
 		})

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 import os
+from _thread import get_ident
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Final
 
@@ -67,7 +68,7 @@ def scope(request_id: str | None = None) -> Scope:
 class Scope:
     """One request's scope; entered once. `request_id` (str) is its id."""
 
-    __slots__ = ("__weakref__", "_entered", "_outer", "_token", "ended", "request_id")
+    __slots__ = ("__weakref__", "_entered", "_outer", "_thread", "_token", "ended", "request_id")
 
     def __init__(self, request_id: str | None = None) -> None:
         if request_id is None:
@@ -80,6 +81,7 @@ class Scope:
         self.ended = False
         self._entered = False
         self._outer: Scope | None = None
+        self._thread = 0  # where it was opened
         self._token: Token[Scope | None] | None = None
 
     def __repr__(self) -> str:
@@ -133,6 +135,7 @@ class Scope:
 
     def _open(self) -> None:
         self._entered = True
+        self._thread = get_ident()
         if self.request_id.startswith(_GENERATED):
             _open_generated[self.request_id] = self
 
@@ -200,6 +203,12 @@ def identify(ctx_or_request_id: object) -> tuple[str, Scope | None]:
     if not owner._entered:
         raise InterfaceError(f"{owner!r} has not been entered; use it in a with statement")
     return owner.request_id, owner
+
+
+def thread_of(request_id: str) -> int:
+    """The identifier of the thread that opened the scope of a request; 0 where none is known."""
+    owner = _open_generated.get(request_id)
+    return 0 if owner is None else owner._thread
 
 
 def closed(request_id: str) -> SessionClosed:

@@ -26,8 +26,9 @@ class PoolStatus:
     """A pool at one moment.
 
     size counts open connections, available those of them that are free (a connection whose state
-    is still being reset is), in_use those that `holders` have, waiting the callers that wait for
-    one; last_error is the text of the latest failure to connect, until a connect succeeds.
+    is still being reset is), in_use those that `holders` have; one that was given up at a deadline
+    and is being closed is neither. waiting counts the callers that wait for one; last_error is
+    the text of the latest failure to connect, until a connect succeeds.
     """
 
     size: int

@@ -36,6 +36,16 @@ static PyObject *ask(hn_pool_op what, const char *absent)
     return result;
 }
 
+/* The thread that used a session last; an awaited statement's is its loop's. */
+static PyObject *thread_of(PyObject *module, PyObject *session)
+{
+    (void)module;
+    if (!PyObject_TypeCheck(session, hn_session_type))
+        return PyErr_Format(PyExc_TypeError, "thread_of() wants a Session, not %s",
+                            Py_TYPE(session)->tp_name);
+    return PyLong_FromUnsignedLong(((hn_session *)session)->lock.user);
+}
+
 static PyObject *core_loaded(PyObject *module, PyObject *unused)
 {
     (void)module;
@@ -72,6 +82,7 @@ static PyObject *panic_now(PyObject *module, PyObject *unused)
 
 static PyMethodDef functions[] = {
     {"sessions", (PyCFunction)(void (*)(void))sessions, METH_FASTCALL, NULL},
+    {"thread_of", thread_of, METH_O, NULL},
     {"core_loaded", core_loaded, METH_NOARGS, NULL},
     {"left_open", left_open, METH_NOARGS, NULL},
     {"debug", debug, METH_NOARGS, NULL},

@@ -88,7 +88,7 @@ class FaultProxy:
         self._server_port = port
         self._links: list[_Link] = []
         self._tasks: set[asyncio.Task[None]] = set()
-        self._listener = _run(self._listen())
+        self._listener = run(self._listen())
         self.port: int = self._listener.sockets[0].getsockname()[1]
 
     def __enter__(self) -> FaultProxy:
@@ -104,7 +104,7 @@ class FaultProxy:
 
     def close(self) -> None:
         """Cut every connection and stop listening."""
-        _run(self._close())
+        run(self._close())
 
     def hang_up(self) -> None:
         """End every connection in order, without a goodbye, as a load balancer does."""
@@ -233,7 +233,7 @@ def longest_delay(since: float) -> float:
     return max((late for due, late in tuple(_delays) if due >= since), default=0.0)
 
 
-def _run(coroutine: Coroutine[Any, Any, _T]) -> _T:
+def run(coroutine: Coroutine[Any, Any, _T]) -> _T:
     """Run something on the proxies' loop, which starts with the first of them."""
     global _loop
     with _starting:

@@ -50,6 +50,23 @@ PyObject *hn_loop_running(void)
     return NULL;
 }
 
+int hn_loop_runs_here(void)
+{
+    if (get_running_loop == NULL) {
+        PyObject *name = PyUnicode_FromString("asyncio");
+        PyObject *asyncio = name == NULL ? NULL : PyImport_GetModule(name);
+        Py_XDECREF(name);
+        if (asyncio == NULL)
+            return PyErr_Occurred() ? -1 : 0; /* nobody has imported it, so no loop runs */
+        Py_DECREF(asyncio);
+        if (import_asyncio() < 0)
+            return -1;
+    }
+    PyObject *loop = PyObject_CallNoArgs(get_running_loop);
+    Py_XDECREF(loop);
+    return loop == NULL ? -1 : loop != Py_None;
+}
+
 int hn_loop_watch(PyObject *loop, int fd, PyObject *callable)
 {
     PyObject *number = PyLong_FromLong(fd);

@@ -8,6 +8,8 @@ int hn_loop_ready(void);
 
 /* The loop that runs in this thread: a new reference, or NULL with an exception. */
 PyObject *hn_loop_running(void);
+/* Whether there is one: 1 or 0; -1 with an exception. */
+int hn_loop_runs_here(void);
 
 /* Have callable called whenever fd is readable. 0, or -1 with an exception: InterfaceError where
  * the loop cannot do that. */

@@ -110,7 +110,7 @@ static void give_up(hn_operation *self)
         }
     }
     if (self->driver.engine != NULL)
-        hn_engine_abandon(self->driver.engine);
+        hn_engine_abandon(self->driver.engine, 0);
     Py_XSETREF(self->exception, exception);
     finish(self);
 }
@@ -283,7 +283,7 @@ static void be_late(hn_operation *self)
         insist(self);
         return;
     }
-    hn_lock_raise(HN_LOCK_LATE);
+    hn_lock_raise(HN_LOCK_LATE, self->request.timeout);
     leave_queue(self);
 }
 
@@ -318,17 +318,15 @@ void hn_operation_late(hn_operation *self)
             return;
         waits = d->engine->need == HN_NEED_WAIT;
     }
-    if (waits && (hn_ms_until(d->engine->need_until, 1) == 0 ||
-                  (is_late && d->stage == HN_RUNNING))) {
-        go_on(self, HN_WAKE_TIMEOUT);
-    } else if (is_late && hn_operation_is_hungry(self)) {
-        hn_engine_cancel(d->engine, HN_CANCEL_REQUEST);
-        d->stage = HN_CANCELLING;
-        d->limit = hn_now() + HN_GRACE;
+    bool is_due = is_late && (d->stage == HN_RUNNING || d->late);
+    if (waits && (is_due || hn_ms_until(d->engine->need_until, 1) == 0)) {
+        go_on(self, is_due ? HN_WAKE_LATE : HN_WAKE_TIMEOUT);
+    } else if (is_late && d->stage == HN_RUNNING && hn_operation_is_hungry(self)) {
+        hn_driver_limit(d);
         go_on(self, HN_WAKE_READY);
         hn_inner_interrupt(self);
     } else if (is_late) {
-        hn_driver_escalate(d);
+        hn_driver_limit(d);
         hn_watcher_disarm(self->watcher, self);
         if (d->engine->call.want == HN_WANT_FAIL)
             hn_operation_conclude(self);
@@ -392,7 +390,7 @@ int hn_operation_start(hn_operation *self)
         return -1;
     case HN_LOCK_REENTRED:
     default:
-        return hn_lock_raise(HN_LOCK_REENTRED);
+        return hn_lock_raise(HN_LOCK_REENTRED, -1);
     }
 }
 

@@ -30,6 +30,8 @@ static int sleep_for(hn_operation *self, hn_time until, bool *late)
         return PyErr_CheckSignals();
     hn_time next = until < d->limit ? until : d->limit;
     next = e->need_until < next ? e->need_until : next;
+    if (hn_driver_check_queue(d->engine) < 0)
+        return -1;
     int ready = hn_wait_fd(e->need_fd, e->need_events, next);
     /* A tick that brings nothing is looked at all the same: see hn_watcher_told. */
     *late = ready == 0 && (hn_ms_until(e->need_until, 1) == 0 || hn_ms_until(d->limit, 1) == 0);
@@ -57,9 +59,9 @@ int hn_operation_drive(hn_operation *self, hn_time until)
             break;
         if (waits && !late && hn_ms_until(until, 1) == 0)
             break; /* not ready: no advance */
-        wake = late ? HN_WAKE_TIMEOUT : HN_WAKE_READY;
         hn_time next = until < d->limit ? until : d->limit;
         bool overdue = hn_ms_until(d->limit, 1) == 0; /* else it has not been looked at since */
+        wake = !late ? HN_WAKE_READY : overdue ? HN_WAKE_LATE : HN_WAKE_TIMEOUT;
         if (hn_operation_advance(self, wake, hn_ms_until(next, HN_TICK_MS))) {
             hn_operation_conclude(self);
             is_begun = false;
@@ -69,7 +71,12 @@ int hn_operation_drive(hn_operation *self, hn_time until)
         if (!waits && (rc = PyErr_CheckSignals()) < 0)
             break;
         if (overdue)
-            hn_driver_escalate(d);
+            hn_driver_limit(d);
+        if (d->engine->call.want == HN_WANT_FAIL) {
+            hn_operation_conclude(self);
+            is_begun = false;
+            break;
+        }
         if (hn_ms_until(until, 1) == 0)
             break;
     }

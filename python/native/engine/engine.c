@@ -115,7 +115,6 @@ static void step(hn_engine *e, hn_op op, uint32_t in_flags)
     call->op = op;
     call->in_flags = in_flags | (e->plan == NULL ? 0 : hn_plan_settings(e->plan));
     call->body_len = (int64_t)e->body.len;
-    call->wait_left_ms = -1;
     call->out.len = 0;
     call->declared = e->declared.oids;
     call->ndeclared = (int64_t)e->declared.n;
@@ -159,6 +158,8 @@ int hn_engine_start(hn_engine *e, const hn_request *request)
     Py_XINCREF(e->request.params);
     uint32_t flags = 0;
     e->call.state = e->session->last_state; /* in case the core fails before it answers */
+    e->call.timeout = request->timeout;
+    e->call.grace_ms = 0;
     e->call.chunk = request->chunk;
     e->call.stream = request->stream;
     if (request->op == HN_OP_STATEMENT || request->op == HN_OP_STREAM) {
@@ -338,8 +339,10 @@ hn_progress hn_engine_advance(hn_engine *e, hn_wake wake, int block_ms)
     bool waited = e->call.want == HN_WANT_WAIT && e->need == HN_NEED_WAIT;
     hn_progress progress = HN_ON;
     e->need = HN_NEED_LOOK_UP;
-    if (waited)
-        hn_engine_step(e, HN_OP_CONTINUE, wake == HN_WAKE_TIMEOUT ? HN_IN_TIMEOUT : 0);
+    if (waited) {
+        uint32_t late = wake == HN_WAKE_LATE ? HN_IN_LATE : 0;
+        hn_engine_step(e, HN_OP_CONTINUE, late | (wake == HN_WAKE_READY ? 0 : HN_IN_TIMEOUT));
+    }
     while (progress == HN_ON) {
         switch ((hn_want)e->call.want) {
         case HN_WANT_WAIT:
@@ -368,11 +371,13 @@ hn_progress hn_engine_advance(hn_engine *e, hn_wake wake, int block_ms)
     return progress;
 }
 
-void hn_engine_abandon(hn_engine *e)
+void hn_engine_abandon(hn_engine *e, uint32_t in_flags)
 {
     if (e->call.want == HN_WANT_DONE || e->call.want == HN_WANT_FAIL)
         return;
-    hn_engine_step(e, HN_OP_ABANDON, HN_IN_CANCELLED);
+    if (e->round_open)
+        e->call.sent = e->io.sent;
+    hn_engine_step(e, HN_OP_ABANDON, HN_IN_CANCELLED | in_flags);
     e->call.want = HN_WANT_FAIL;
 }
 

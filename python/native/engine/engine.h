@@ -32,6 +32,7 @@ typedef struct hn_request {
     bool is_fed;      /* MANY: whoever drives it iterates, and gives it the rows in lists */
     hn_mode mode;
     const char *method; /* its name, for Python */
+    double timeout;     /* the caller's limit in seconds, for texts; below 0: none */
     int64_t chunk;   /* STREAM, FETCH: most rows */
     uint64_t stream; /* FETCH, STREAM_END: which */
 } hn_request;
@@ -50,7 +51,11 @@ typedef enum hn_need {
 } hn_need;
 
 /* How a wait ended. */
-typedef enum hn_wake { HN_WAKE_READY, HN_WAKE_TIMEOUT } hn_wake;
+typedef enum hn_wake {
+    HN_WAKE_READY,
+    HN_WAKE_TIMEOUT, /* need_until has passed */
+    HN_WAKE_LATE     /* the caller's deadline has */
+} hn_wake;
 
 struct hn_engine {
     hn_session *session; /* a reference */
@@ -111,8 +116,8 @@ hn_progress hn_engine_advance(hn_engine *engine, hn_wake wake, int block_ms);
  * on as far as that may, without Python: whether the statement has been sent, and its answer is next. */
 bool hn_engine_told(hn_engine *engine);
 
-/* Give the operation up, in whatever state it is. */
-void hn_engine_abandon(hn_engine *engine);
+/* Give the operation up, in whatever state it is. in_flags: HN_IN_LATE where its deadline has passed. */
+void hn_engine_abandon(hn_engine *engine, uint32_t in_flags);
 
 /* Ask the server to cancel, or shut the connection down (HN_CANCEL_*); the operation goes on to its
  * end. */

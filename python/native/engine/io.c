@@ -372,13 +372,13 @@ static bool await(hn_io *io, int block_ms)
 }
 
 /* A stream that never pauses must not keep signals and deadlines waiting, nor an event loop its
- * other work: true once a tick. The clock is not asked in the first turn, which is the only one of a
+ * other work: true once a tick, or after block_ms. The clock is not asked in the first turn, which is the only one of a
  * short answer. */
 static bool tick_passed(int turn, hn_time *began, int block_ms)
 {
     if (turn == 1)
         *began = hn_now();
-    return turn > 1 && hn_now() - *began > (block_ms == 0 ? LOOP_TICK : HN_TICK_MS * HN_MS);
+    return turn > 1 && hn_now() - *began > (block_ms == 0 ? LOOP_TICK : block_ms * HN_MS);
 }
 
 static hn_pumped look_up(hn_io *io)

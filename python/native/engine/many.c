@@ -99,7 +99,7 @@ int hn_many_look(hn_engine *e)
     if (e->row_held == NULL && (e->row_held = next_row(e)) == NULL)
         return PyErr_Occurred() ? -1 : 0;
     hn_declared described = e->declared;
-    if (hn_check_params(e->row_held) < 0) { /* which is said when the row is sent */
+    if (hn_check_params(e->row_held, -1) < 0) { /* which is said when the row is sent */
         PyErr_Clear();
         return 0;
     }
@@ -205,7 +205,7 @@ static bool can_switch(const hn_variant *from, const hn_variant *to)
 static int take_row(hn_engine *e, PyObject *row)
 {
     hn_variant *variant;
-    if (hn_check_params(row) < 0)
+    if (hn_check_params(row, e->row) < 0)
         return -1;
     int rc = resolve(e, row, &variant);
     if (rc < 0)
@@ -254,12 +254,8 @@ static void stop(hn_engine *e)
 
 static void send_more(hn_engine *e)
 {
-    if (e->cancelled && e->raised == NULL && !e->io.erred) {
-        /* The server may be waiting for us, with nothing to cancel: then this is the outcome. */
-        hn_raise("QueryCanceled", "execute_many was cancelled after %zd rows", e->row);
-        hn_engine_raise(e);
-    }
-    if (e->io.erred || e->raised != NULL) {
+    /* Cancelled, the server may be waiting for us, with nothing to cancel: the core says so. */
+    if (e->io.erred || e->raised != NULL || e->cancelled) {
         stop(e);
         return;
     }

@@ -56,7 +56,8 @@ static PyObject *run(PyObject *self, hn_request *request, PyObject *chunk_rows, 
     hn_time deadline;
     request->mode = HN_MODE_CHUNK;
     request->chunk = PyLong_AsLongLong(chunk_rows);
-    if ((request->chunk == -1 && PyErr_Occurred()) || hn_deadline(timeout, &deadline) < 0)
+    if ((request->chunk == -1 && PyErr_Occurred()) || 
+        hn_deadline(timeout, &deadline, &request->timeout) < 0)
         return NULL;
     return hn_session_do(self, request, deadline, false);
 }
@@ -68,7 +69,7 @@ static PyObject *open_stream(PyObject *self, PyObject *args)
         return NULL;
     if (params == Py_None)
         params = NULL;
-    else if (hn_check_params(params) < 0)
+    else if (hn_check_params(params, -1) < 0)
         return NULL;
     PyObject *sql = hn_session_check_sql(text);
     if (sql == NULL)
@@ -101,7 +102,7 @@ static PyObject *fetch(PyObject *op, PyObject *args)
 static PyObject *close_stream(PyObject *op, PyObject *number)
 {
     const hn_session *self = hn_session_of(op);
-    hn_request request = {.op = HN_OP_STREAM_END, .mode = HN_MODE_NOTHING};
+    hn_request request = {.op = HN_OP_STREAM_END, .mode = HN_MODE_NOTHING, .timeout = -1};
     request.method = "_stream_close";
     request.stream = PyLong_AsUnsignedLongLong(number);
     if (PyErr_Occurred())

@@ -79,7 +79,7 @@ hn_locked hn_lock_take(hn_lock *lock, hn_time deadline)
 {
     unsigned long me = PyThread_get_thread_ident();
     if (lock->owner == 0) {
-        lock->owner = me;
+        lock->owner = lock->user = me;
         return HN_LOCKED;
     }
     if (hn_lock_is_mine(lock))
@@ -102,6 +102,7 @@ hn_locked hn_lock_await(hn_lock *lock, hn_waiter *turn)
 {
     if (lock->owner == 0) {
         lock->owner = HN_AWAITED;
+        lock->user = turn->thread;
         lock->awaited = turn->operation;
         return HN_LOCKED;
     }
@@ -140,6 +141,7 @@ void hn_lock_give(hn_lock *lock)
     if (lock->first == NULL)
         lock->last = NULL;
     next->granted = true;
+    lock->user = next->thread;
     if (next->operation != NULL) {
         grant_awaited(lock, next);
         return;
@@ -148,11 +150,13 @@ void hn_lock_give(hn_lock *lock)
     wake(next);
 }
 
-int hn_lock_raise(hn_locked outcome)
+int hn_lock_raise(hn_locked outcome, double seconds)
 {
+    char limit[32];
+    snprintf(limit, sizeof limit, "%.6g", seconds);
     if (outcome == HN_LOCK_LATE)
-        return hn_raise("QueryCanceled", "the statement was not begun: its time ran out while "
-                                         "another thread or task used the session");
+        return hn_raise("QueryCanceled", "the statement was not begun: timeout=%s s passed while "
+                                         "another thread or task used the session", limit);
     return hn_raise("InterfaceError", "the session is in the middle of a statement of this very "
                                       "thread (in a parameter, an iterable or a callable); use "
                                       "another session there");

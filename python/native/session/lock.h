@@ -20,6 +20,7 @@ typedef struct hn_lock {
     unsigned long owner;   /* PyThread_get_thread_ident() of the holder, HN_AWAITED; 0: free */
     hn_operation *awaited; /* the holder, for HN_AWAITED: borrowed, it gives the lock first */
     hn_waiter *first, *last;
+    unsigned long user; /* the thread that held it last; an operation's is its loop's */
 } hn_lock;
 
 #define HN_AWAITED ((unsigned long)-1)
@@ -44,8 +45,8 @@ typedef enum hn_locked {
 
 /* For a blocking call. */
 hn_locked hn_lock_take(hn_lock *lock, hn_time deadline);
-/* The exception for HN_LOCK_LATE and HN_LOCK_REENTRED. Always -1. */
-int hn_lock_raise(hn_locked outcome);
+/* The exception for HN_LOCK_LATE, after so many seconds, and HN_LOCK_REENTRED. Always -1. */
+int hn_lock_raise(hn_locked outcome, double seconds);
 
 /* For an awaited operation: hn_operation_granted() is called when a turn that was queued comes. */
 hn_locked hn_lock_await(hn_lock *lock, hn_waiter *turn);

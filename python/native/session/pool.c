@@ -10,6 +10,7 @@
 #include "engine/drive.h"
 #include "error.h"
 #include "session/session.h"
+#include "session/standstill.h"
 
 PyTypeObject *hn_pool_type;
 
@@ -67,13 +68,13 @@ static PyObject *open_session(PyObject *op, PyObject *request_id)
     if (!PyUnicode_Check(request_id))
         return PyErr_Format(PyExc_TypeError, "a request id is a str, not %s",
                             Py_TYPE(request_id)->tp_name);
+    if (!is_configured((hn_pool *)op) && hn_standstill_look() < 0)
+        return NULL;
     return hn_session_open((hn_pool *)op, request_id);
 }
 
-static PyObject *status(PyObject *op, PyObject *unused)
+PyObject *hn_pool_status(hn_pool *self)
 {
-    (void)unused;
-    hn_pool *self = (hn_pool *)op;
     if (!is_configured(self))
         Py_RETURN_NONE;
     int64_t len;
@@ -90,13 +91,19 @@ static PyObject *status(PyObject *op, PyObject *unused)
     return result;
 }
 
+static PyObject *status(PyObject *self, PyObject *unused)
+{
+    (void)unused;
+    return hn_pool_status((hn_pool *)self);
+}
+
 /* Close the core's pool and wait for the end of it, as long as the caller wants to. */
 static PyObject *shut(hn_pool *self, hn_pool_op what, PyObject *timeout)
 {
     hn_time until;
     int64_t len;
     const char *alias = text_of(self->alias, &len);
-    if (alias == NULL || hn_deadline(timeout, &until) < 0)
+    if (alias == NULL || hn_deadline(timeout, &until, NULL) < 0)
         return NULL;
     if (!is_configured(self))
         Py_RETURN_NONE;

@@ -27,4 +27,7 @@ int hn_pool_ready(PyObject *module);
 /* A new session of the core's; its handle, or -1 with an exception. Runs no Python code but for that. */
 int64_t hn_pool_open(hn_pool *pool, PyObject *request_id);
 
+/* Its status as JSON, bytes; None where the core does not know it. A new reference. */
+PyObject *hn_pool_status(hn_pool *pool);
+
 #endif

@@ -6,6 +6,7 @@
 #include "engine/queue.h"
 #include "error.h"
 #include "session/settle.h"
+#include "session/standstill.h"
 
 #define INSIST (2000 * HN_MS) /* how long finalize waits for a statement that it has cancelled */
 
@@ -15,12 +16,13 @@ typedef struct outcome {
     uint32_t state;
 } outcome;
 
-static int lock(hn_session *self, hn_time deadline)
+/* seconds: the timeout= that deadline stems from. */
+static int lock(hn_session *self, hn_time deadline, double seconds)
 {
     hn_locked locked = hn_lock_take(&self->lock, deadline);
     if (locked == HN_LOCKED)
         return 0;
-    return locked == HN_LOCK_ERROR ? -1 : hn_lock_raise(locked);
+    return locked == HN_LOCK_ERROR ? -1 : hn_lock_raise(locked, seconds);
 }
 
 /* The session's lock is held. */
@@ -61,7 +63,9 @@ PyObject *hn_session_run(hn_session *self, const hn_request *request, hn_time de
 {
     bool observed = self->pool->observer != NULL && hn_settle_is_observed(request);
     hn_time began = observed ? hn_now() : 0;
-    if (hn_session_check(self) < 0 || lock(self, deadline) < 0)
+    if (hn_standstill_patched && hn_standstill_refuse_hub() < 0)
+        return NULL;
+    if (hn_session_check(self) < 0 || lock(self, deadline, request->timeout) < 0)
         return NULL;
     bool was_open = (self->last_state & HN_FLAG_IN_TRANSACTION) != 0;
     outcome o = run_locked(self, request, deadline);
@@ -87,7 +91,7 @@ static int wrest(hn_session *self, hn_time until)
         if (locked == HN_LOCK_ERROR)
             return -1;
         if (locked == HN_LOCK_REENTRED)
-            return lock(self, HN_NEVER);
+            return lock(self, HN_NEVER, -1);
         if (hn_session_check(self) < 0)
             return -1;
         hn_go.hypern_cancel(self->handle, how);
@@ -115,7 +119,7 @@ PyObject *hn_session_finalize(hn_session *self, hn_time until)
     /* Only what waits for the commit needs to know how things stood. */
     uint32_t before =
         self->on_commit == NULL ? 0 : hn_go.hypern_state(self->handle, HN_SET_NOTHING, 0);
-    hn_request request = {.op = HN_OP_FINALIZE, .mode = HN_MODE_NOTHING};
+    hn_request request = {.op = HN_OP_FINALIZE, .mode = HN_MODE_NOTHING, .timeout = -1};
     outcome o = run_locked(self, &request, HN_NEVER);
     PyObject *hooks = hn_settle_finalized(self, before, o.state, o.result != NULL, o.count);
     hn_lock_give(&self->lock);

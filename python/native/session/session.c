@@ -6,9 +6,11 @@
 #include "awaited/awaited.h"
 #include "awaited/operation.h"
 #include "core/core.h"
+#include "engine/drive.h"
 #include "engine/stream.h"
 #include "error.h"
 #include "session/index.h"
+#include "session/standstill.h"
 
 PyTypeObject *hn_session_type;
 
@@ -282,6 +284,7 @@ int hn_session_ready(PyObject *module)
         hn_session_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &spec, NULL);
         if (hn_session_type == NULL || hn_index_ready() < 0)
             return -1;
+        hn_driver_may_queue = hn_standstill_refuse_wait;
     }
     return PyModule_AddType(module, hn_session_type);
 }

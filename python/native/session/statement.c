@@ -12,6 +12,7 @@ typedef struct arguments {
     PyObject *sql;
     PyObject *second;
     hn_time deadline;
+    double timeout; /* in seconds; below 0: none */
 } arguments;
 
 static int place(const char *method, const char *second, PyObject *name, PyObject *value,
@@ -79,7 +80,7 @@ static int read_arguments(const char *method, const char *second, bool second_re
         return -1;
     }
     a->second = slot[1] == Py_None && !second_required ? NULL : slot[1];
-    if (hn_deadline(slot[2], &a->deadline) < 0)
+    if (hn_deadline(slot[2], &a->deadline, &a->timeout) < 0)
         return -1;
     a->sql = hn_session_check_sql(slot[0]);
     return a->sql == NULL ? -1 : 0;
@@ -92,10 +93,11 @@ static PyObject *run_statement(const char *method, hn_mode mode, PyObject *self,
     if (read_arguments(method, "params", false, args, nargs, kwnames, &a) < 0)
         return NULL;
     PyObject *result = NULL;
-    if (a.second == NULL || hn_check_params(a.second) == 0) {
+    if (a.second == NULL || hn_check_params(a.second, -1) == 0) {
         hn_request request = {
             .op = HN_OP_STATEMENT, .sql = a.sql, .params = a.second, .mode = mode};
         request.method = method;
+        request.timeout = a.timeout;
         result = hn_session_do(self, &request, a.deadline, false);
     }
     Py_DECREF(a.sql);
@@ -126,6 +128,7 @@ static PyObject *execute_many(PyObject *self, PyObject *const *args, Py_ssize_t 
     const PyAsyncMethods *async = Py_TYPE(a.second)->tp_as_async;
     request.is_fed = !hn_session_is_blocking(self) && async != NULL && async->am_aiter != NULL;
     request.method = "execute_many";
+    request.timeout = a.timeout;
     PyObject *result = hn_session_do(self, &request, a.deadline, false);
     Py_DECREF(a.sql);
     return result;
@@ -138,6 +141,7 @@ static PyObject *command(PyObject *self, hn_op op, const char *method, PyObject 
     if (text != NULL && sql == NULL)
         return NULL;
     hn_request request = {.op = op, .sql = sql, .mode = HN_MODE_NOTHING, .method = method};
+    request.timeout = -1;
     PyObject *result = hn_session_do(self, &request, HN_NEVER, chained);
     Py_XDECREF(sql);
     return result;
@@ -178,14 +182,17 @@ static PyObject *rollback_to(PyObject *self, PyObject *name)
 static PyObject *finalize(PyObject *self, PyObject *grace)
 {
     hn_time until;
-    if (hn_deadline(grace, &until) < 0)
+    if (hn_deadline(grace, &until, NULL) < 0)
         return NULL;
     hn_request request = {.op = HN_OP_FINALIZE, .mode = HN_MODE_NOTHING, .method = "_finalize"};
+    request.timeout = -1;
     return hn_session_do(self, &request, until, false);
 }
 
 #define TIMEOUT                                                                                    \
-    "\n\ntimeout: seconds for waiting and running; then the statement is cancelled (QueryCanceled)."
+    "\n\ntimeout: seconds for waiting and running; then the statement is cancelled (QueryCanceled).\n"  \
+    "If the server does not confirm that in time, its connection is closed (ConnectionLost). If no\n"    \
+    "connection came free, it is PoolTimeout."
 #define PARAMS " with $1, $2, ... from params. "
 PyDoc_STRVAR(query_doc, "query($self, sql, params=None, *, timeout=None)\n--\n\n"
                         "Run a statement" PARAMS "All rows, as a list of dicts." TIMEOUT);

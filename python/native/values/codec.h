@@ -85,8 +85,9 @@ uint16_t hn_plan_ncolumns(const hn_plan *plan);
 uint32_t hn_plan_settings(const hn_plan *plan);
 PyObject *hn_plan_timezone(const hn_plan *plan); /* borrowed str, or NULL */
 
-/* A sequence that is a statement's parameters, and not a str, bytes, dict or set. 0 or -1. */
-int hn_check_params(PyObject *params);
+/* A sequence that is a statement's parameters, and not a str, bytes, dict or set. row: as in hn_encode.
+ * 0 or -1. */
+int hn_check_params(PyObject *params, Py_ssize_t row);
 
 /* Append one Bind body (hypern_abi.h: "The body of a Bind"). params: NULL, None or a sequence that
  * hn_check_params accepted. 0; -1 with an exception and body->len as it was; HN_NEED_TZ when an

@@ -82,7 +82,7 @@ static PyObject *encode_body(PyObject *module, PyObject *args)
     (void)module;
     PyObject *oids, *params;
     if (!PyArg_ParseTuple(args, "O!O", &PyList_Type, &oids, &params) ||
-        hn_check_params(params) < 0)
+        hn_check_params(params, -1) < 0)
         return NULL;
     hn_plan *plan = plan_for_oids(oids);
     if (plan == NULL)

@@ -167,6 +167,14 @@ static int write_parameter(hn_encoder *encoder, const hn_type *type, PyObject *v
     return answer == HN_WRITTEN ? hn_buf_close32(body, at) : answer;
 }
 
+/* Add the row to the exception that is set, to its text and as `row`. Always -1. */
+static int name_row(Py_ssize_t row)
+{
+    if (row >= 0)
+        hn_raise_with_place(hn_exception_take(), PyUnicode_FromFormat("row %zd", row), row);
+    return -1;
+}
+
 static int too_many(Py_ssize_t given)
 {
     return hn_raise("ProgrammingError", "%zd parameters given; a statement takes %d at most", given,
@@ -176,14 +184,12 @@ static int too_many(Py_ssize_t given)
 static int wrong_count(const hn_plan *plan, Py_ssize_t given, Py_ssize_t row)
 {
     if (given > UINT16_MAX)
-        return too_many(given);
-    PyObject *where = row < 0 ? PyUnicode_FromString("") : PyUnicode_FromFormat("row %zd: ", row);
-    if (where != NULL)
-        hn_raise("ProgrammingError", "%Uthe statement has %d placeholder%s, %zd parameter%s given",
-                 where, plan->nparams, plan->nparams == 1 ? "" : "s", given,
+        too_many(given);
+    else
+        hn_raise("ProgrammingError", "the statement has %d placeholder%s, %zd parameter%s given",
+                 plan->nparams, plan->nparams == 1 ? "" : "s", given,
                  given == 1 ? " was" : "s were");
-    Py_XDECREF(where);
-    return -1;
+    return name_row(row);
 }
 
 static int too_long(void)
@@ -287,14 +293,17 @@ int hn_encode(hn_plan *plan, PyObject *params, PyObject *timezone, Py_ssize_t ro
     return answer;
 }
 
-int hn_check_params(PyObject *params)
+int hn_check_params(PyObject *params, Py_ssize_t row)
 {
     if (params == NULL || params == Py_None)
         return 0;
     if (PyList_Check(params) || PyTuple_Check(params)) {
         /* Here, not against the description: the protocol counts in 16 bits, and so would wrap. */
         Py_ssize_t given = PySequence_Fast_GET_SIZE(params);
-        return given > UINT16_MAX ? too_many(given) : 0;
+        if (given <= UINT16_MAX)
+            return 0;
+        too_many(given);
+        return name_row(row);
     }
     int refused = PyUnicode_Check(params) || PyBytes_Check(params) || PyByteArray_Check(params) ||
                   PyMemoryView_Check(params) || PyDict_Check(params) || PyAnySet_Check(params) ||
@@ -305,5 +314,5 @@ int hn_check_params(PyObject *params)
                  "params must be a sequence such as a list or a tuple, one value per placeholder, "
                  "not %.100s",
                  Py_TYPE(params)->tp_name);
-    return -1;
+    return name_row(row);
 }

@@ -1,0 +1,116 @@
+package session
+
+import (
+	"fmt"
+	"strconv"
+
+	"hypern/go/abi"
+	"hypern/go/pool"
+	"hypern/go/wire"
+)
+
+// cause is why an operation was cancelled: the first reason counts.
+type cause uint8
+
+const (
+	causeNone    cause = iota
+	causeCaller        // an interrupt, a cancelled task, or finalize in another thread
+	causeTimeout       // the caller's timeout=
+	causeClock         // statement_timeout_secs by the client's clock
+)
+
+func causeOf(how int32) cause {
+	if how == abi.CancelLate {
+		return causeTimeout
+	}
+	return causeCaller
+}
+
+// What the server says where the language of its messages is English.
+const (
+	serverCancelled = "canceling statement due to user request"
+	serverTimeout   = "canceling statement due to statement timeout"
+)
+
+// timeoutText names the caller's limit, as in timeout=0.5 s.
+func (s *Session) timeoutText() string { return "timeout=" + seconds(s.op.timeout) }
+
+func seconds(n float64) string { return strconv.FormatFloat(n, 'g', 6, 64) + " s" }
+
+// nameLimit adds to the error of a cancelled statement what ended it: to the server each request to
+// cancel is a user's. The outcome that a wait at the end of the operation has kept is named already.
+func (s *Session) nameLimit(fault *wire.Fault) {
+	if fault == nil || fault.Kind != "" || fault.SQLState != wire.StateQueryCanceled ||
+		s.op.phase == phaseCancel || s.op.phase == phaseTrail {
+		return
+	}
+	limit := ""
+	switch s.op.cause {
+	case causeTimeout:
+		limit = s.timeoutText()
+	case causeClock:
+		limit = fmt.Sprintf("statement_timeout_secs=%s, kept by the client's clock", seconds(float64(s.pool.Config().StatementMS)/1000))
+	}
+	switch {
+	case fault.Message == serverTimeout:
+		fault.Message += " (the setting statement_timeout)"
+	case limit == "" && fault.Message != serverCancelled:
+	case limit == "" && s.op.cause == causeNone:
+		fault.Message += " (by another session, as with pg_cancel_backend)"
+	case limit == "":
+		fault.Message += " (an interrupt, a cancelled task, or finalize_db() in another thread)"
+	case fault.Message == serverCancelled:
+		fault.Message = "canceling statement due to " + limit
+	default:
+		fault.Message += " (" + limit + ")"
+	}
+}
+
+// explainLate completes the fault of an operation that was abandoned because the caller's timeout= had
+// passed and the server did not answer the request to cancel.
+func (s *Session) explainLate(fault *wire.Fault) {
+	if fault.Kind != wire.KindConnectionLost {
+		return
+	}
+	fault.Message = fmt.Sprintf("the connection to the server was lost: the statement did not end within %s, "+
+		"nor when it was cancelled then, so its connection was closed", s.timeoutText())
+	if s.tx.lost {
+		fault.Message += "; the transaction is lost with it"
+	}
+}
+
+// incompleteFault is for execute_many that stopped before its last row, though the server reported no
+// error.
+func (s *Session) incompleteFault() *wire.Fault {
+	if s.op.cancelled {
+		return &wire.Fault{SQLState: wire.StateQueryCanceled, Severity: "ERROR", Message: "execute_many was cancelled before its last row"}
+	}
+	return &wire.Fault{Kind: wire.KindOperational, Message: "the rows were not completed"}
+}
+
+// settleLeft is how long the operation may wait for its connection, in milliseconds, -1 for no limit: a
+// connection that has gone silent may use up half of it.
+func (s *Session) settleLeft() int64 {
+	left := s.acquireLeft()
+	if s.op.timeout >= 0 {
+		own := int64(min(s.op.timeout, 1e9) * 1000)
+		if left < 0 || own < left {
+			return own
+		}
+	}
+	return left
+}
+
+// unsettled ends an operation whose time is up while its connection owes an answer. One that could have
+// answered by now is closed.
+func (s *Session) unsettled(c *Call, conn *pool.Conn) {
+	s.op.phase = phaseNone
+	if conn.Held() < pool.DueTime {
+		s.pool.Release(conn) // what it owes is collected at its next acquire
+	} else {
+		s.drop(conn)
+	}
+	c.fail(&wire.Fault{Kind: wire.KindPoolTimeout, SafeToRetry: true, Message: fmt.Sprintf(
+		"no usable connection for alias %q within %s: the one at hand has not answered the reset of the request before",
+		s.key.alias, s.timeoutText())})
+}

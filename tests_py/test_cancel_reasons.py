@@ -1,0 +1,72 @@
+"""The error of a cancelled statement names what ended it."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+from either import db, finalize_db
+from support import wait_until
+
+from hypern import errors
+from hypern.database import DbSession
+
+pytestmark = pytest.mark.usefixtures("kind")
+
+
+def test_a_timeout(session: DbSession) -> None:
+    with pytest.raises(errors.QueryCanceled) as caught:
+        session.query("SELECT pg_sleep(20)", timeout=0.25)
+    assert caught.value.args == ("canceling statement due to timeout=0.25 s",)
+    assert (caught.value.sqlstate, caught.value.severity) == ("57014", "ERROR")
+    with pytest.raises(errors.QueryCanceled, match=r"timeout=0\.2 s"):
+        session.execute_many("SELECT pg_sleep($1)", [[0], [20]], timeout=0.2)
+
+
+def test_a_timeout_behind_an_aborted_transaction(session: DbSession) -> None:
+    session.begin()
+    with pytest.raises(errors.QueryCanceled):
+        session.query("SELECT pg_sleep(20)", timeout=0.2)
+    with pytest.raises(errors.TransactionAborted) as aborted:
+        session.commit()
+    assert "timeout=0.2 s" in str(aborted.value.__cause__)
+
+
+def test_a_timeout_in_a_turn_that_never_came(session: DbSession) -> None:
+    began = threading.Event()
+
+    def hold() -> None:
+        began.set()
+        session.query("SELECT pg_sleep(1)")
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    began.wait(10)
+    time.sleep(0.3)
+    with pytest.raises(errors.QueryCanceled, match=r"timeout=0\.2 s passed"):
+        session.query("SELECT 1", timeout=0.2)
+    thread.join()
+
+
+def test_the_servers_own_limit(session: DbSession) -> None:
+    session.execute("SET statement_timeout = 100")
+    with pytest.raises(errors.QueryCanceled, match="setting statement_timeout"):
+        session.query("SELECT pg_sleep(20)", timeout=5)
+
+
+def test_another_session(session: DbSession) -> None:
+    pid = session.query_value("SELECT pg_backend_pid()")
+
+    def cancel() -> None:
+        other = db("other")
+        sleeps = "SELECT wait_event = 'PgSleep' FROM pg_stat_activity WHERE pid = $1"
+        wait_until(lambda: bool(other.query_value(sleeps, [pid])))
+        other.query_value("SELECT pg_cancel_backend($1)", [pid])
+        finalize_db("other")
+
+    thread = threading.Thread(target=cancel)
+    thread.start()
+    with pytest.raises(errors.QueryCanceled, match="by another session"):
+        session.query("SELECT pg_sleep(20)")
+    thread.join()
