@@ -95,8 +95,10 @@ const (
 	InGuess     = C.HN_IN_GUESS
 	InKept      = C.HN_IN_KEPT
 	InDeclared  = C.HN_IN_DECLARED
+	InColumns   = C.HN_IN_COLUMNS
 
 	Again    = C.HN_AGAIN
+	Guarded  = C.HN_GUARDED
 	RowsGoOn = C.HN_ROWS_GO_ON
 
 	TextMax = C.HN_TEXT_MAX

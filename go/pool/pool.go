@@ -15,10 +15,11 @@ import (
 
 // Pool keeps the connections of one alias.
 type Pool struct {
-	config *Config
-	pgconn *pgconn.Config
-	plans  plans
-	pooler pooler
+	config  *Config
+	pgconn  *pgconn.Config
+	plans   plans
+	servers servers
+	pooler  pooler
 
 	mu       sync.Mutex // guards all below; no I/O and no Holder is called under it
 	all      map[*Conn]struct{}

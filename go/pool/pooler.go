@@ -26,22 +26,12 @@ type pooler struct {
 	refuses bool // statement_timeout as a startup parameter
 }
 
-// isDirect tells whether the server process that answers is the one whose key the startup handed
-// over. A pooler hands over a key of its own.
-func isDirect(ctx context.Context, pg *pgconn.PgConn) (bool, error) {
-	pid, err := backendPID(ctx, pg)
-	return pid == fmt.Sprint(pg.PID()), err
-}
-
 func backendPID(ctx context.Context, pg *pgconn.PgConn) (string, error) {
-	results, err := pg.Exec(ctx, "select pg_catalog.pg_backend_pid()").ReadAll()
+	row, err := oneRow(ctx, pg, pidSQL)
 	if err != nil {
 		return "", err
 	}
-	if len(results) != 1 || len(results[0].Rows) != 1 {
-		return "", errors.New("pg_backend_pid() returned no row")
-	}
-	return string(results[0].Rows[0][0]), nil
+	return row[0], nil
 }
 
 // keepsSession tells whether the pooler behind pg is in session mode. It is asked once, for all
@@ -113,7 +103,8 @@ func (p *Pool) connect(ctx context.Context, config *pgconn.Config) (*pgconn.PgCo
 func (c *Conn) adapt(ctx context.Context, config *pgconn.Config) error {
 	settings := c.pool.config
 	c.Cache, c.Reset = settings.StatementCache, settings.Reset
-	direct, err := isDirect(ctx, c.pg)
+	// A pooler hands over a key of its own at startup, not that of the process that answers.
+	direct, err := c.identify(ctx)
 	if err != nil {
 		return err
 	}

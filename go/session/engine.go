@@ -213,7 +213,8 @@ func (s *Session) travels(c *Call, conn *pool.Conn) bool {
 		return false
 	}
 	st := s.known(conn)
-	return st != nil && st.Plan == s.op.guess
+	return st != nil && st.Plan == s.op.guess && st.Catalog == conn.Catalog() && st.Shape != nil && st.Shape.Current() &&
+		len(conn.MissingGuards(st.Shape)) == 0
 }
 
 // mustReset tells whether a connection that was passed on unreset needs its reset by itself: what comes
@@ -326,6 +327,8 @@ func (s *Session) resume(c *Call) {
 		case c.has(abi.InDeclared):
 			s.declare(c)
 		default:
+			s.op.looking = s.op.looking || c.has(abi.InReparse)
+			s.op.refused = c.has(abi.InReparse)
 			s.execute(c)
 		}
 	case phaseCancel:
@@ -340,7 +343,7 @@ func (s *Session) resume(c *Call) {
 			return
 		}
 		c.Want, c.Count, c.Fault = s.op.outcome.want, s.op.outcome.count, s.op.outcome.fault
-	case phaseDescribe, phaseTypes, phaseExecute, phaseRows, phaseUndo, phaseStreamEnd,
+	case phaseDescribe, phaseTypes, phaseGuard, phaseLook, phaseReshape, phaseExecute, phaseRows, phaseUndo, phaseStreamEnd,
 		phaseVerdict, phaseFarewell, phaseEncoding:
 		s.resumeIO(c)
 	default:

@@ -13,7 +13,7 @@ const notUndone = "what the request before had set could not be reset"
 
 // resumeIO takes in what an I/O brought and continues the phase it belongs to.
 func (s *Session) resumeIO(c *Call) {
-	raw := s.op.phase == phaseTypes
+	raw := s.op.phase == phaseTypes || s.op.phase == phaseReshape
 	if why := s.receive(c, raw); why != "" {
 		if s.op.phase == phaseFarewell {
 			s.conn.Break() // a rollback and a reset are done by the server when the connection ends
@@ -33,6 +33,9 @@ func (s *Session) resumeIO(c *Call) {
 	}
 	if s.op.got.status == 0 && s.op.phase != phaseFarewell {
 		s.checkColumns()
+		if s.op.got.columns != nil {
+			s.op.guards = 0 // they have held: the result's columns are described behind them
+		}
 		c.io(s.rowsFlag(), 1) // a RowDescription ended the I/O early: go on receiving
 		return
 	}
@@ -41,6 +44,12 @@ func (s *Session) resumeIO(c *Call) {
 		s.described(c)
 	case phaseTypes:
 		s.typesDescribed(c)
+	case phaseGuard:
+		s.guardsPrepared(c)
+	case phaseLook:
+		s.looked(c)
+	case phaseReshape:
+		s.reshaped(c)
 	case phaseExecute:
 		s.executed(c)
 	case phaseRows:
@@ -155,7 +164,7 @@ func (s *Session) refuseCopy(c *Call) {
 // brokenIO ends an operation whose connection is lost.
 func (s *Session) brokenIO(c *Call, why string) {
 	// A statement is only described or its types looked up in these phases: it cannot have run.
-	ran := c.Sent > 0 && s.op.phase != phaseDescribe && s.op.phase != phaseTypes ||
+	ran := c.Sent > 0 && !s.op.phase.describes() ||
 		s.op.op == abi.OpFetch || s.op.phase == phaseStreamEnd // a stream runs from its first chunk on
 	ran = ran && !s.saidGoodbye()
 	s.op.phase = phaseNone

@@ -20,6 +20,7 @@ func (s *Session) statement(c *Call) {
 		return
 	}
 	s.op.statement, s.op.sql = st, st.SQL
+	s.refresh(st)
 	s.encodeOrExecute(c)
 }
 
@@ -44,8 +45,13 @@ func (s *Session) encodeOrExecute(c *Call) {
 		s.execute(c)
 		return
 	}
-	s.op.phase = phaseEncode
-	c.Want, c.Plan = abi.WantEncode, s.op.statement.Plan
+	s.encodeFor(c)
+}
+
+// encodeFor asks C for the parameters.
+func (s *Session) encodeFor(c *Call) {
+	s.op.phase, s.op.refused = phaseEncode, false
+	c.Want, c.Plan, c.Catalog = abi.WantEncode, s.op.statement.Plan, s.op.statement.Catalog.Number
 	c.Out = append(c.Out, s.op.statement.Description...)
 	zone := s.conn.Parameter("TimeZone")
 	c.Out = binary.NativeEndian.AppendUint32(c.Out, uint32(len(zone)))
@@ -104,19 +110,19 @@ func (s *Session) sendOwed(dst []byte) []byte {
 // appendCommand appends a command of the core's own. It takes the extended protocol, so that the
 // server answers once for it and what follows; on a connection that keeps statements it is parsed once.
 func (s *Session) appendCommand(dst []byte, sql string) []byte {
-	dst, name := s.prepareCommand(dst, sql)
+	if strings.Contains(sql, savepointWord) { // its name comes once
+		return wire.AppendExecute(wire.AppendBindNothing(wire.AppendParse(dst, "", sql, nil), ""))
+	}
+	return s.appendPrepared(dst, sql)
+}
+
+// appendPrepared is appendCommand for a text that comes again.
+func (s *Session) appendPrepared(dst []byte, sql string) []byte {
+	dst, name := s.conn.Prepare(dst, sql)
 	if name == "" {
 		dst = wire.AppendParse(dst, "", sql, nil)
 	}
 	return wire.AppendExecute(wire.AppendBindNothing(dst, name))
-}
-
-// prepareCommand is Conn.Prepare for a command that is worth it: a savepoint's name comes once.
-func (s *Session) prepareCommand(dst []byte, sql string) ([]byte, string) {
-	if strings.Contains(sql, savepointWord) {
-		return dst, ""
-	}
-	return s.conn.Prepare(dst, sql)
 }
 
 // declare has the statement described for the types that its values want declared.
@@ -153,7 +159,7 @@ func (s *Session) described(c *Call) {
 	d = append(d, got.params...)
 	d = binary.NativeEndian.AppendUint32(d, uint32(len(got.columns)))
 	st.Description = append(d, got.columns...)
-	st.Plan = s.pool.PlanID(st)
+	s.refresh(st)
 	if s.conn.Cache != pool.CacheOff {
 		s.conn.Statements.Put(st)
 	}
@@ -175,6 +181,17 @@ func (s *Session) execute(c *Call) {
 		c.fail(&wire.Fault{Kind: wire.KindProgramming, SQL: st.SQL, Message: "the parameters take more than 1 GiB"})
 		return
 	}
+	guarded := s.guarded(st)
+	switch {
+	case guarded && !s.prepareGuards(c, st):
+		return
+	case guarded && s.op.looking:
+		s.look(c, st)
+		return
+	case s.op.refused:
+		s.encodeFor(c)
+		return
+	}
 	if s.op.op == abi.OpMany {
 		s.rows(c)
 		return
@@ -184,6 +201,11 @@ func (s *Session) execute(c *Call) {
 		c.Head, s.undoing = s.conn.AppendUndo(c.Head)
 	}
 	c.Head = s.sendOwed(c.Head)
+	s.op.guards = 0
+	s.op.saved = guarded && s.tx.server == 'T'
+	if s.op.saved {
+		c.Head = s.appendShapeSavepoint(c.Head)
+	}
 	portal := ""
 	if s.op.op == abi.OpStream {
 		c.Head, portal = s.openStream(c.Head)
@@ -194,6 +216,13 @@ func (s *Session) execute(c *Call) {
 		c.Head = wire.AppendParse(c.Head, "", st.SQL, st.OIDs)
 	}
 	c.Head = wire.AppendBindHead(c.Head, portal, st.Name, c.BodyLen)
+	if guarded {
+		c.Tail, _ = s.appendGuards(c.Tail, st)
+		c.Guards = int(s.op.guards)
+		if s.op.saved {
+			c.Tail = s.appendRelease(c.Tail)
+		}
+	}
 	if st.Name == "" {
 		c.Tail = wire.AppendDescribe(c.Tail, 'P', portal)
 	}
@@ -249,6 +278,9 @@ func (s *Session) ready(got *answer) {
 		was = 'T' // our BEGIN went first
 	}
 	s.tx = s.tx.transition(evReady, got.status)
+	if got.status == 'I' {
+		s.conn.ShareCatalog()
+	}
 	if got.status == 'I' && (was == 'T' || was == 'E') {
 		if e, ok := verdictOf(got.last); ok && got.fault == nil {
 			s.tx = s.tx.transition(e, 0)
@@ -265,6 +297,10 @@ func (s *Session) ready(got *answer) {
 // statement that was cached: the schema may have changed since it was parsed.
 func (s *Session) statementFailed(c *Call) {
 	got := &s.op.got
+	if s.altered(c) {
+		s.reshape(c)
+		return
+	}
 	if s.stale() {
 		if s.op.prefix > 0 {
 			s.retrace()

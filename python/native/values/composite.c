@@ -59,6 +59,7 @@ static PyObject *read_field(const hn_type *record, uint32_t oid, const uint8_t *
     if (size < 0)
         return Py_NewRef(Py_None);
     uint32_t unknown;
+    hn_codec_new_walk(record->codec);
     if (hn_type_unknown(record->codec, oid, &unknown, 0, 1) > 0)
         return hn_beyond_python(record,
                                 "a field is of a type that is not built in (OID %lu); cast it, or "
