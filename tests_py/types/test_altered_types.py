@@ -1,4 +1,4 @@
-"""Composite types and tables that are altered between statements: values stay under the server's names."""
+"""Composite types and tables that are altered: values stay under the server's names."""
 
 from __future__ import annotations
 

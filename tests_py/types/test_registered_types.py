@@ -117,7 +117,7 @@ def test_a_name_with_its_schema_counts_for_more_than_one_without(
 
 @pytest.fixture
 def domains(session: DbSession) -> Iterator[None]:
-    """Domains over text, jsonb and a domain; a table, a view and a composite type that have them."""
+    """Domains over text, jsonb and a domain; a table, a view and a composite type of them."""
     for statement in (
         "CREATE DOMAIN slug AS text",
         "CREATE DOMAIN subslug AS slug",
