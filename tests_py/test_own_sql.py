@@ -340,7 +340,7 @@ def _squeezed(text: str) -> str:
 
 @pooled
 def test_no_text_in_the_sources_escapes_the_check(texts: set[str]) -> None:
-    """What is not sent as it stands, a part of a text or one for another occasion, is parsed here."""
+    """What is not sent as it stands, or only on another occasion, is parsed here."""
     sent = _squeezed("\n".join(texts))
     seen = 0
     for path, literal in _literals():

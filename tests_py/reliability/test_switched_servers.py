@@ -25,7 +25,7 @@ VALUES = ("x", {"a": 1, "b": 2})
 
 
 def _create(server: OwnServer, statement: str, oid: int) -> None:
-    """Create a type under this OID: a large object takes the next one, a type some for its parts."""
+    """Create a type under this OID: a large object takes the next, a type some for its parts."""
     name = statement.split()[2]
     server.psql(
         f"""DO $$ DECLARE ahead oid; BEGIN
@@ -139,8 +139,8 @@ def bouncer(address: Address, request: pytest.FixtureRequest) -> Iterator[str]:
     with tempfile.TemporaryDirectory(prefix="hypern-pgb-", ignore_cleanup_errors=True) as directory:
         room = Path(directory)
         (room / "pgbouncer.ini").write_text(
-            f"[databases]\nbounced = host={address.directory} port=5432 dbname=postgres user=postgres"
-            f" pool_size=4\n[pgbouncer]\npool_mode = {request.param}\nunix_socket_dir = {room}\n"
+            f"[databases]\nbounced = host={address.directory} port=5432 dbname=postgres"
+            f" user=postgres pool_size=4\n[pgbouncer]\npool_mode = {request.param}\nunix_socket_dir = {room}\n"
             f"listen_port = 6432\nauth_type = any\nlogfile = {room}/log\nserver_login_retry = 1\n"
         )
         user = address.first.directory.stat().st_uid
