@@ -140,7 +140,8 @@ def bouncer(address: Address, request: pytest.FixtureRequest) -> Iterator[str]:
         room = Path(directory)
         (room / "pgbouncer.ini").write_text(
             f"[databases]\nbounced = host={address.directory} port=5432 dbname=postgres"
-            f" user=postgres pool_size=4\n[pgbouncer]\npool_mode = {request.param}\nunix_socket_dir = {room}\n"
+            f" user=postgres pool_size=4\n[pgbouncer]\npool_mode = {request.param}\n"
+            f"unix_socket_dir = {room}\n"
             f"listen_port = 6432\nauth_type = any\nlogfile = {room}/log\nserver_login_retry = 1\n"
         )
         user = address.first.directory.stat().st_uid
