@@ -143,7 +143,7 @@ func (s *Session) alteredRows(c *Call) bool {
 // and then came an error that is none of COMMIT's, nor that of a row which Bind refused.
 func (s *Session) alteredMeanwhile(c *Call) bool {
 	got := &s.op.got
-	return s.passed(c) >= s.op.ahead && s.passed(c) < s.op.guards && got.commands >= got.binds && got.fault.SQLState == s.guardState()
+	return s.passed(c) >= s.op.ahead && s.passed(c) < s.op.guards && got.commands >= got.binds && s.guardFailure(got.fault.SQLState)
 }
 
 // staleRows tells whether to run the rows anew, once, and forgets the statement if it may be stale:

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -118,13 +119,23 @@ func (s *Session) appendGuards(dst []byte, st *pool.Statement) ([]byte, int) {
 		s.op.guards += uint16(len(shape.Composites))
 		return s.conn.AppendGuards(dst, shape), 0
 	}
-	sql, oids, values := inlineGuard(shape, s.movable(), s.conn.Instance())
-	s.op.guards++
-	dst = wire.AppendParse(dst, "", sql, oids)
-	dst = wire.AppendBindValues(dst, guardPortal, "", values)
-	dst = wire.AppendExecuteChunk(dst, guardPortal, 0)
-	dst = wire.AppendClose(dst, 'P', guardPortal)
-	return wire.AppendDescribe(dst, 'S', ""), 1 // the description tells that the guard was passed
+	commands := 0
+	if s.movable() {
+		instance := s.conn.Instance()
+		dst = wire.AppendParse(dst, "", instanceGuardSQL, nil)
+		dst = wire.AppendBindValues(dst, guardPortal, "", []*string{&instance})
+		dst = wire.AppendExecuteChunk(dst, guardPortal, 0)
+		dst = wire.AppendClose(dst, 'P', guardPortal)
+		dst = wire.AppendDescribe(dst, 'S', "") // its answer tells that the guard was passed
+		s.op.guards++
+		commands++
+	}
+	for _, oid := range shape.Composites {
+		dst = wire.AppendParse(dst, "", namesGuard(shape.Catalog.Names(oid)), []uint32{oid})
+		dst = wire.AppendDescribe(dst, 'S', "")
+		s.op.guards++
+	}
+	return dst, commands
 }
 
 // appendGuardsAround appends the guards of execute_many: before the rows, while they can be encoded anew;
@@ -142,47 +153,38 @@ func (s *Session) appendGuardsAround(c *Call, guarded bool) {
 	c.Tail, _ = s.appendGuards(c.Tail, s.op.statement)
 }
 
-const textArrayOID = 1009
+// instanceGuardSQL divides by zero if a pooler has gone over to another server; else it has no row.
+const instanceGuardSQL = "select 1 where pg_catalog.int4div(1::pg_catalog.int4, ((" + pool.InstanceSQL +
+	") OPERATOR(pg_catalog.=) $1::pg_catalog.text)::pg_catalog.int4) OPERATOR(pg_catalog.=) 0::pg_catalog.int4"
 
-// inlineGuard is a statement without rows that divides by zero if the shape is not as it was: for
-// connections on which nothing stays prepared. A row's keys come in the order of its attributes.
-func inlineGuard(shape *pool.Shape, movable bool, instance string) (sql string, oids []uint32, values []*string) {
-	const textOID = 25
-	var text strings.Builder
-	text.WriteString("select 1 where false")
-	check := func(condition string) {
-		text.WriteString(" or pg_catalog.int4div(1::pg_catalog.int4, (" + condition +
-			")::pg_catalog.int4) OPERATOR(pg_catalog.=) 0::pg_catalog.int4")
+// namesGuard is a statement that cannot be parsed if a composite type's attributes do not have these names,
+// in this order: for connections on which nothing stays prepared. It is not planned, which takes longer.
+// The n-th name is looked for among all columns but the first n-1, which have other names there: if each is
+// found, and there are as many, then each is in its place.
+func namesGuard(names []string) string {
+	other := "x"
+	for slices.ContainsFunc(names, func(name string) bool { return strings.HasPrefix(name, other) }) {
+		other += "x"
 	}
-	parameter := func(oid uint32, value *string) string {
-		oids, values = append(oids, oid), append(values, value)
-		return "$" + strconv.Itoa(len(oids))
-	}
-	if movable {
-		check("(" + pool.InstanceSQL + ") OPERATOR(pg_catalog.=) " + parameter(textOID, &instance))
-	}
-	for _, oid := range shape.Composites {
-		names := textArray(shape.Catalog.Names(oid))
-		check("array(select pg_catalog.json_object_keys(pg_catalog.row_to_json(q.*)) from (select (" +
-			parameter(oid, nil) + ").*) q) OPERATOR(pg_catalog.=) " + parameter(textArrayOID, &names))
-	}
-	return text.String(), oids, values
-}
-
-var arrayQuote = strings.NewReplacer(`"`, `\"`, `\`, `\\`)
-
-// textArray is an array's text.
-func textArray(items []string) string {
-	var text strings.Builder
-	text.WriteByte('{')
-	for i, item := range items {
-		if i > 0 {
-			text.WriteByte(',')
+	var columns, rows, others strings.Builder
+	for n, name := range names {
+		row := "q" + strconv.Itoa(n)
+		if n > 0 {
+			columns.WriteString(", ")
+			rows.WriteString(", ")
 		}
-		text.WriteString(`"` + arrayQuote.Replace(item) + `"`)
+		columns.WriteString(row + `."` + strings.ReplaceAll(name, `"`, `""`) + `"`)
+		rows.WriteString("(select ($1).*) " + row)
+		if n > 0 {
+			rows.WriteString("(" + others.String() + ")")
+			others.WriteString(", ")
+		}
+		others.WriteString(other + strconv.Itoa(n))
 	}
-	text.WriteByte('}')
-	return text.String()
+	if len(names) == 0 {
+		return "select ($1).* union all select"
+	}
+	return "select ($1).* union all select " + columns.String() + " from " + rows.String()
 }
 
 // appendShapeSavepoint begins the savepoint of the guards. What ends it is prepared ahead, since nothing
@@ -257,12 +259,12 @@ func broken(state string) bool {
 	return true
 }
 
-// guardState is what a guard fails with once a type has been altered.
-func (s *Session) guardState() string {
+// guardFailure tells whether an error is what a guard fails with once a type has been altered.
+func (s *Session) guardFailure(state string) bool {
 	if s.conn.Cache == pool.CacheNamed {
-		return wire.StateFeatureNotSupported
+		return state == wire.StateFeatureNotSupported
 	}
-	return wire.StateDivisionByZero
+	return slices.Contains([]string{wire.StateDivisionByZero, "42703", "42601", "42P10", "42809"}, state) // Bind has none of these
 }
 
 // look has the server look at the guards alone: a value does not fit the types as C knows them.
