@@ -98,8 +98,10 @@ const (
 	InISO       = C.HN_IN_ISO
 	InDigits    = C.HN_IN_DIGITS
 	InLate      = C.HN_IN_LATE
+	InColumns   = C.HN_IN_COLUMNS
 
 	Again    = C.HN_AGAIN
+	Guarded  = C.HN_GUARDED
 	RowsGoOn = C.HN_ROWS_GO_ON
 
 	TextMax = C.HN_TEXT_MAX

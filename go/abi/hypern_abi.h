@@ -83,7 +83,8 @@ enum {
      * the server must print them as C reads them: */
     HN_IN_ISO = 128,   /* dates, in DateStyle ISO */
     HN_IN_DIGITS = 256, /* floats, with all their digits */
-    HN_IN_LATE = 512 /* with TIMEOUT, or ABANDON: it is the caller's timeout= that has passed */
+    HN_IN_LATE = 512, /* with TIMEOUT, or ABANDON: it is the caller's timeout= that has passed */
+    HN_IN_COLUMNS = 1024 /* TYPES: sql holds the OIDs of tables, whose columns of a domain are asked for */
 };
 
 /* hn_call.io_flags, with HN_WANT_IO */
@@ -117,7 +118,7 @@ enum {
     HN_FLAG_INCOMPLETE = 4096 /* the server refuses a step of the reset: `refused` of STATUS names it */
 };
 
-enum { HN_AGAIN = 'r' };
+enum { HN_AGAIN = 'r', HN_GUARDED = 'g' };
 
 /* hn_call.count of a WANT_ROWS that is not the first, which has no commands in out. */
 enum { HN_ROWS_GO_ON = -1 };
@@ -194,6 +195,10 @@ typedef struct hn_call {
      * DONE of STREAM and FETCH, 0 after the last row */
     uint64_t stream;
     /* out */
+    uint64_t catalog; /* ENCODE: the number of what is known of the server's own types. Types learned
+                       * for another number are another server's, or were altered since */
+    int32_t guards;   /* IO, ROWS: so many RowDescriptions come ahead of the result's own: they end
+                       * nothing, and an empty frame of kind HN_GUARDED stands for each in ctl */
     uint32_t want;
     uint32_t io_flags;
     uint64_t socket; /* IO, WAIT: which socket or event fd is, so that one is not taken for another
@@ -226,6 +231,8 @@ typedef struct hn_call {
  * UTF-8: uint32 oid, uint8 typtype, uint8 typcategory, uint8 delimiter, uint8 is a true array,
  * uint32 related (element, base type, range subtype, multirange's range), string name, string
  * schema, uint16 number of fields, then per field uint32 oid and string name.
+ *
+ * After HN_IN_COLUMNS it is a row per column of a domain, three uint32 each: table, number, domain.
  *
  * With WANT_ROWS C sends out first, then per row Bind ('B', length, head, body) and Execute ('E',
  * length 9, empty portal, no limit), receives meanwhile, and sends tail after the last row. When an

@@ -137,6 +137,8 @@ func step(s *session.Session, call *C.hn_call) {
 	call.grace_ms = C.int32_t(c.GraceMS)
 	call.count = C.int64_t(c.Count)
 	call.plan = C.uint64_t(c.Plan)
+	call.catalog = C.uint64_t(c.Catalog)
+	call.guards = C.int32_t(c.Guards)
 	call.stream = C.uint64_t(c.Stream)
 	store(&call.head, c.Head)
 	store(&call.tail, c.Tail)

@@ -47,14 +47,16 @@ type Conn struct {
 	// Owed counts ReadyForQuery frames still to come from what was sent and not waited for.
 	Owed int
 
-	pool    *Pool
-	pg      *pgconn.PgConn
-	socket  *Socket
-	tls     *tls.Conn // nil on a plain connection
-	params  map[string]string
-	local   bool   // the server is reached by a unix socket
-	foreign bool   // client_encoding is not UTF8
-	inbuf   []byte // bytes received and not yet read as frames; empty while C does the I/O
+	pool       *Pool
+	pg         *pgconn.PgConn
+	server     *server
+	ownCatalog *Catalog // instead of the server's while a transaction is open, or nil
+	socket     *Socket
+	tls        *tls.Conn // nil on a plain connection
+	params     map[string]string
+	local      bool   // the server is reached by a unix socket
+	foreign    bool   // client_encoding is not UTF8
+	inbuf      []byte // bytes received and not yet read as frames; empty while C does the I/O
 
 	reset    *resetScript // the last one sent by itself, or nil
 	resetRan int          // how many of its commands the server has completed

@@ -30,11 +30,15 @@ type plans struct {
 // a number of that one must not mean something in its successor.
 var lastPlan atomic.Uint64
 
-type planKey struct{ sql, declared, description string }
+type planKey struct {
+	sql, declared, description string
+	catalog                    uint64
+}
 
 func (k planKey) bytes() int { return len(k.sql) + len(k.declared) + len(k.description) + planOverhead }
 
-// PlanID is the number of a statement's text, declared types and description.
+// PlanID is the number of a statement's text, declared types and description, whose types are as its
+// catalog says.
 func (p *Pool) PlanID(st *Statement) uint64 {
 	if len(st.SQL)+len(st.Description) > planBytes {
 		return lastPlan.Add(1)
@@ -43,7 +47,10 @@ func (p *Pool) PlanID(st *Statement) uint64 {
 	for _, oid := range st.Declared {
 		declared = binary.NativeEndian.AppendUint32(declared, oid)
 	}
-	key := planKey{st.SQL, string(declared), string(st.Description)}
+	key := planKey{st.SQL, string(declared), string(st.Description), 0}
+	if st.Catalog != nil {
+		key.catalog = st.Catalog.Number
+	}
 	p.plans.mu.Lock()
 	defer p.plans.mu.Unlock()
 	return p.plans.number(key)

@@ -15,10 +15,11 @@ import (
 
 // Pool keeps the connections of one alias.
 type Pool struct {
-	config *Config
-	pgconn *pgconn.Config
-	plans  plans
-	pooler pooler
+	config  *Config
+	pgconn  *pgconn.Config
+	plans   plans
+	servers servers
+	pooler  pooler
 	// refusals outlive connections: they are the server's word on the role.
 	refusals refusals
 

@@ -35,7 +35,7 @@ var errUnknownPID = errors.New("the server process does not tell its number")
 // A role may lack the right to call pg_backend_pid(). Then the process is found by its own query, which
 // holds a number that no other has.
 func backendPID(ctx context.Context, pg *pgconn.PgConn) (string, error) {
-	pid, err := queryPID(ctx, pg, "select pg_catalog.pg_backend_pid()")
+	pid, err := queryPID(ctx, pg, pidSQL)
 	var refusal *pgconn.PgError
 	if !errors.As(err, &refusal) || refusal.Severity == "FATAL" {
 		return pid, err
@@ -49,14 +49,11 @@ func backendPID(ctx context.Context, pg *pgconn.PgConn) (string, error) {
 }
 
 func queryPID(ctx context.Context, pg *pgconn.PgConn, sql string) (string, error) {
-	results, err := pg.Exec(ctx, sql).ReadAll()
+	row, err := oneRow(ctx, pg, sql)
 	if err != nil {
 		return "", err
 	}
-	if len(results) != 1 || len(results[0].Rows) != 1 {
-		return "", errUnknownPID
-	}
-	return string(results[0].Rows[0][0]), nil
+	return row[0], nil
 }
 
 // keepsSession tells whether the pooler behind pg is in session mode. It is asked once, for all
@@ -128,9 +125,8 @@ func (p *Pool) connect(ctx context.Context, config *pgconn.Config) (*pgconn.PgCo
 func (c *Conn) adapt(ctx context.Context, config *pgconn.Config) error {
 	settings := c.pool.config
 	c.Cache, c.Reset = settings.StatementCache, settings.Reset
-	began := Now()
-	pid, err := backendPID(ctx, c.pg)
-	c.GraceMS = grace(Now().Sub(began))
+	// A pooler hands over a key of its own at startup, not that of the process that answers.
+	pid, err := c.identify(ctx)
 	switch {
 	case errors.Is(err, errUnknownPID):
 		// There may be a pooler or not: what follows is right for both. A reset that reaches another

@@ -34,6 +34,12 @@ type Statement struct {
 	place  place
 	schema uint32
 
+	// Catalog is what Plan and Shape were made with.
+	Catalog *Catalog
+	// Shape is what has to be looked at when the statement runs; nil: nothing, or its types are not
+	// known yet.
+	Shape *Shape
+
 	newer, older *Statement
 	next         *Statement // of the same text and place, for other declared types
 }
@@ -70,11 +76,12 @@ type Statements struct {
 	root   Statement // root.older is the newest, root.newer the oldest
 	prefix string    // of the names
 	next   int
-	drop   []string // names evicted, to be closed on the server with the next write
+	drop   []string          // names evicted, to be closed on the server with the next write
+	guards map[uint32]*guard // by the OID of a composite type
 }
 
 func newStatements(maxAge time.Duration) *Statements {
-	s := &Statements{prefix: "hypern_", maxAge: maxAge}
+	s := &Statements{prefix: "hypern_", maxAge: maxAge, guards: make(map[uint32]*guard)}
 	s.empty()
 	return s
 }
@@ -194,6 +201,10 @@ func (s *Statements) ForgetAll() {
 	for s.root.older != &s.root {
 		s.Forget(s.root.older)
 	}
+	for _, g := range s.guards {
+		s.drop = append(s.drop, g.name)
+	}
+	clear(s.guards)
 	s.Undo, s.look = nil, nil
 }
 
@@ -206,6 +217,7 @@ func (s *Statements) Clear() {
 		st = older
 	}
 	s.empty()
+	clear(s.guards)
 	s.drop = s.drop[:0]
 }
 

@@ -20,6 +20,8 @@ type Call struct {
 	Chunk    int64 // most rows of a stream to receive
 	Plan     uint64
 	Declared []uint32 // a view, to be cloned if kept
+	Catalog  uint64   // ENCODE: the number of what is known of the server's types
+	Guards   int      // IO, ROWS: RowDescriptions ahead of the result's own, which end nothing
 	Stream   uint64   // the open stream's number, in and out
 	Home     uint64   // who drives the operation, as hn_call has it
 	Timeout  float64  // the caller's timeout= in seconds, with the op that starts; below 0: none

@@ -215,7 +215,8 @@ func (s *Session) travels(c *Call, conn *pool.Conn) bool {
 		return false
 	}
 	st := s.known(conn)
-	return st != nil && st.Plan == s.op.guess
+	return st != nil && st.Plan == s.op.guess && st.Catalog == conn.Catalog() && st.Shape != nil && st.Shape.Current() &&
+		len(conn.MissingGuards(st.Shape)) == 0
 }
 
 // mayFollow tells whether what comes next may be sent before a reset is answered.
@@ -338,6 +339,8 @@ func (s *Session) resume(c *Call) {
 		case c.has(abi.InDeclared):
 			s.declare(c)
 		default:
+			s.op.looking = s.op.looking || c.has(abi.InReparse)
+			s.op.refused = c.has(abi.InReparse)
 			s.execute(c)
 		}
 	case phaseCancel:
@@ -352,7 +355,7 @@ func (s *Session) resume(c *Call) {
 			return
 		}
 		c.Want, c.Count, c.Fault = s.op.outcome.want, s.op.outcome.count, s.op.outcome.fault
-	case phaseDescribe, phaseTypes, phaseExecute, phaseRows, phaseRowsEnd, phaseUndo, phaseStreamEnd,
+	case phaseDescribe, phaseTypes, phaseGuard, phaseLook, phaseReshape, phaseExecute, phaseRows, phaseRowsEnd, phaseUndo, phaseStreamEnd,
 		phaseVerdict, phaseFarewell, phaseEncoding:
 		s.resumeIO(c)
 	default:

@@ -13,7 +13,7 @@ const notUndone = "what the request before had set could not be reset"
 
 // resumeIO takes in what an I/O brought and continues the phase it belongs to.
 func (s *Session) resumeIO(c *Call) {
-	raw := s.op.phase == phaseTypes
+	raw := s.op.phase == phaseTypes || s.op.phase == phaseReshape
 	if why := s.receive(c, raw); why != "" {
 		if s.op.phase == phaseFarewell {
 			s.conn.Break() // a rollback and a reset are done by the server when the connection ends
@@ -33,6 +33,9 @@ func (s *Session) resumeIO(c *Call) {
 	}
 	if s.op.got.status == 0 && s.op.phase != phaseFarewell {
 		s.checkColumns()
+		if s.op.got.columns != nil {
+			s.op.guards = 0 // they have held: the result's columns are described behind them
+		}
 		c.io(s.rowsFlag(), 1) // a RowDescription ended the I/O early: go on receiving
 		return
 	}
@@ -41,6 +44,12 @@ func (s *Session) resumeIO(c *Call) {
 		s.described(c)
 	case phaseTypes:
 		s.typesDescribed(c)
+	case phaseGuard:
+		s.guardsPrepared(c)
+	case phaseLook:
+		s.looked(c)
+	case phaseReshape:
+		s.reshaped(c)
 	case phaseExecute:
 		s.executed(c)
 	case phaseRows:
@@ -193,10 +202,10 @@ func (s *Session) notBegun(c *Call) bool {
 
 // mayHaveRun tells whether the server may have run the statement, or some of it.
 func (s *Session) mayHaveRun(c *Call) bool {
-	switch s.op.phase {
-	case phaseProbe, phaseDescribe, phaseTypes: // it is looked at, or its types are
+	switch {
+	case s.op.phase == phaseProbe, s.op.phase.describes():
 		return s.op.op == abi.OpFetch
-	case phaseStreamEnd:
+	case s.op.phase == phaseStreamEnd:
 		return true
 	}
 	return c.Sent > 0 || s.op.op == abi.OpFetch // a stream runs from its first chunk on

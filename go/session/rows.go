@@ -13,9 +13,10 @@ const manySavepoint = savepointWord + "hypern_many"
 // between a savepoint and its release: all rows or none.
 func (s *Session) rows(c *Call) {
 	st := s.op.statement
+	guarded := s.guarded(st)
 	c.Out = s.sendOwed(c.Out, false)
-	if !s.op.more {
-		s.op.nested = s.tx.active()
+	if s.op.guards = 0; !s.op.more {
+		s.op.nested, s.op.saved = s.tx.active(), s.tx.server == 'T'
 	}
 	begin, end := "BEGIN", "COMMIT"
 	if s.op.nested {
@@ -27,11 +28,12 @@ func (s *Session) rows(c *Call) {
 		c.Out = appendCommand(c.Out, begin)
 		s.op.prefix++
 	}
+	s.appendGuardsAround(c, guarded)
 	if !s.op.checks {
 		c.Tail = appendCommand(c.Tail, end)
 	}
 	c.Count = ^int64(s.op.prefix) // abi.RowsGoOn where no command precedes the rows
-	if !s.op.more && !s.op.fresh && !s.op.inside && !s.op.retried {
+	if !s.op.more && (!s.op.fresh && !s.op.inside && !s.op.retried || guarded && s.op.reshapes < reshapesMax) {
 		c.Count = int64(s.op.prefix) // should the first row be refused, the statement may be stale
 	}
 	c.Tail = wire.AppendSync(c.Tail)
@@ -39,6 +41,7 @@ func (s *Session) rows(c *Call) {
 		c.Out = wire.AppendParse(c.Out, "", st.SQL, st.OIDs)
 	}
 	c.Head = wire.AppendBindNames(c.Head, "", st.Name)
+	c.Guards = int(s.op.guards)
 	s.beginIO(phaseRows)
 	c.Want = abi.WantRows
 }
@@ -51,6 +54,10 @@ func (s *Session) rowsRan(c *Call) {
 	}
 	s.forgetStatements(got)
 	switch {
+	case s.alteredRows(c):
+		s.outdated()
+		s.rowsAnew(c)
+		return
 	case s.staleRows(c):
 		s.rowsAnew(c)
 		return
@@ -67,6 +74,9 @@ func (s *Session) rowsRan(c *Call) {
 			fault.Row = &row
 		}
 		fault.SQL = s.op.sql
+	}
+	if fault != nil && s.alteredMeanwhile(c) {
+		fault = s.alteredFault()
 	}
 	if fault == nil && got.copying != 0 {
 		fault = copyFault(s.op.sql)
@@ -139,6 +149,28 @@ func (s *Session) undoRows(c *Call, fault *wire.Fault) {
 	c.io(0, 1)
 }
 
+// alteredRows tells whether types were found altered before any row was accepted, and C can encode anew.
+func (s *Session) alteredRows(c *Call) bool {
+	got := &s.op.got
+	if s.op.guards == 0 || s.op.reshapes >= reshapesMax || !c.has(abi.InKept) || got.fault != nil && got.commands+1 < s.op.prefix {
+		return false
+	}
+	switch {
+	case got.fault == nil:
+		return false // a row does not fit the description: the statement may be stale, too
+	case s.passed(c) < s.op.ahead:
+		return broken(got.fault.SQLState)
+	}
+	return got.binds <= s.op.prefix && s.misfits(got.fault.SQLState) && s.op.reshapes == 0
+}
+
+// alteredMeanwhile tells whether the guards behind the rows have failed: all rows were bound and executed,
+// and then came an error that is none of COMMIT's, nor that of a row which Bind refused.
+func (s *Session) alteredMeanwhile(c *Call) bool {
+	got := &s.op.got
+	return s.passed(c) >= s.op.ahead && s.passed(c) < s.op.guards && got.commands >= got.binds && s.guardFailure(got.fault.SQLState)
+}
+
 // staleRows tells whether to run the rows anew, once, and forgets the statement if it may be stale:
 // the server refused it before the first row, or a row did not fit its description.
 func (s *Session) staleRows(c *Call) bool {
@@ -165,11 +197,17 @@ func (s *Session) staleRows(c *Call) bool {
 func (s *Session) rowsAnew(c *Call) {
 	s.op.declared = nil
 	switch {
+	case s.op.nested && s.op.saved: // only its own savepoint is undone
+		s.op.undo = nil
+		c.Head = appendCommand(c.Head, "ROLLBACK TO "+manySavepoint)
+		c.Head = wire.AppendSync(appendCommand(c.Head, "RELEASE "+manySavepoint))
+		s.beginIO(phaseUndo)
+		c.io(0, 1)
 	case s.op.nested:
 		s.retrace()
-		s.describe(c)
+		s.relearn(c)
 	case s.op.got.status == 'I':
-		s.describe(c)
+		s.relearn(c)
 	default:
 		s.op.undo = nil
 		c.Head = wire.AppendQuery(c.Head, "ROLLBACK")
@@ -184,7 +222,8 @@ func (s *Session) undone(c *Call) {
 	s.tx = s.tx.transition(evReady, got.status)
 	switch {
 	case s.op.undo == nil && got.fault == nil:
-		s.describe(c)
+		s.first = nil
+		s.relearn(c)
 		return
 	case s.op.undo == nil:
 		s.op.undo = got.fault

@@ -50,6 +50,9 @@ const (
 	phaseDescribe        // the server is parsing and describing
 	phaseEncode          // C is encoding for the description
 	phaseTypes           // the server is describing types
+	phaseGuard           // the server is preparing guards
+	phaseLook            // the server is looking at the guards alone
+	phaseReshape         // a failed guard is being undone
 	phaseExecute         // the statement is running
 	phaseRows            // the rows of execute_many are running
 	phaseRowsEnd         // execute_many's transaction or savepoint is being ended
@@ -61,6 +64,15 @@ const (
 	phaseCancel          // over, but a request to cancel is still under way
 	phaseTrail           // over, but the server is in the middle of a message of its own accord
 )
+
+// describes tells whether the server is asked about a statement, and runs nothing of the caller's.
+func (p phase) describes() bool {
+	switch p {
+	case phaseDescribe, phaseTypes, phaseGuard, phaseLook, phaseReshape:
+		return true
+	}
+	return false
+}
 
 // operation is the one under way. It is cleared twice for each, and part of every session, so the small
 // fields stand together.
@@ -77,7 +89,14 @@ type operation struct {
 	checks    bool   // execute_many: client_encoding is looked at before the rows are committed
 	more      bool   // execute_many: rows before these have been sent, for other declared types
 	nested    bool   // execute_many inside a transaction
-	again     bool   // phaseStreamEnd: the statement was stale, run it anew
+	saved     bool   // guards run in a savepoint, or rows do, of a transaction that was open before
+	looking   bool   // a value did not fit: the guards are to be looked at ahead of anything else
+	refused   bool   // C has encoded nothing, since a value did not fit
+	columns   bool   // phaseTypes: the columns of tables were asked for
+	reshapes  uint8  // how often types were found altered
+	guards    uint16 // guards sent with the statement in this I/O
+	ahead     uint16 // MANY: those of them ahead of the rows
+	again     bool   // phaseStreamEnd: the statement was stale, run it anew. phaseReshape: BEGIN is to be sent again
 	quiet     bool   // finalize rolled back over an error that the caller had been given
 	preset    bool   // the answer to beginFormat's command is still to come
 	unreset   bool   // finalize: COMMIT went without the reset, for whoever is next to send
@@ -262,6 +281,7 @@ func (s *Session) Transport(writing bool, p []byte) int64 {
 // take makes c the session's connection.
 func (s *Session) take(c *pool.Conn) {
 	s.conn, s.used, s.behind, s.undoing = c, false, 0, 0
+	c.ShareCatalog()
 	s.tx = s.tx.transition(evAcquired, 0)
 }
 

@@ -20,6 +20,7 @@ func (s *Session) statement(c *Call) {
 		return
 	}
 	s.op.statement, s.op.sql = st, st.SQL
+	s.refresh(st)
 	s.encodeOrExecute(c)
 }
 
@@ -47,8 +48,13 @@ func (s *Session) encodeOrExecute(c *Call) {
 		s.execute(c)
 		return
 	}
-	s.op.phase = phaseEncode
-	c.Want, c.Plan = abi.WantEncode, s.op.statement.Plan
+	s.encodeFor(c)
+}
+
+// encodeFor asks C for the parameters.
+func (s *Session) encodeFor(c *Call) {
+	s.op.phase, s.op.refused = phaseEncode, false
+	c.Want, c.Plan, c.Catalog = abi.WantEncode, s.op.statement.Plan, s.op.statement.Catalog.Number
 	c.Out = append(c.Out, s.op.statement.Description...)
 	zone := s.conn.Parameter("TimeZone")
 	c.Out = binary.NativeEndian.AppendUint32(c.Out, uint32(len(zone)))
@@ -165,7 +171,7 @@ func (s *Session) described(c *Call) {
 	d = append(d, got.params...)
 	d = binary.NativeEndian.AppendUint32(d, uint32(len(got.columns)))
 	st.Description = append(d, got.columns...)
-	st.Plan = s.pool.PlanID(st)
+	s.refresh(st)
 	if s.conn.Cache != pool.CacheOff {
 		s.conn.Statements.Put(st)
 	}
@@ -187,6 +193,17 @@ func (s *Session) execute(c *Call) {
 		c.fail(&wire.Fault{Kind: wire.KindProgramming, SQL: st.SQL, Message: "the parameters take more than 1 GiB"})
 		return
 	}
+	guarded := s.guarded(st)
+	switch {
+	case guarded && !s.prepareGuards(c, st):
+		return
+	case guarded && s.op.looking:
+		s.look(c, st)
+		return
+	case s.op.refused:
+		s.encodeFor(c)
+		return
+	}
 	if s.op.op == abi.OpMany {
 		s.rows(c)
 		return
@@ -198,6 +215,11 @@ func (s *Session) execute(c *Call) {
 	f, inside := format(c.Flags&formatFlags), s.tx.active() || s.op.op == abi.OpStream
 	c.Head = s.beginFormat(c.Head, f, inside)
 	c.Head = s.sendOwed(c.Head, st.Name != "")
+	s.op.guards = 0
+	s.op.saved = guarded && s.tx.server == 'T'
+	if s.op.saved {
+		c.Head = s.appendShapeSavepoint(c.Head)
+	}
 	portal := ""
 	if s.op.op == abi.OpStream {
 		c.Head, portal = s.openStream(c.Head)
@@ -208,6 +230,13 @@ func (s *Session) execute(c *Call) {
 		c.Head = wire.AppendParse(c.Head, "", st.SQL, st.OIDs)
 	}
 	c.Head = wire.AppendBindHead(c.Head, portal, st.Name, c.BodyLen)
+	if guarded {
+		c.Tail, _ = s.appendGuards(c.Tail, st)
+		c.Guards = int(s.op.guards)
+		if s.op.saved {
+			c.Tail = appendRelease(c.Tail)
+		}
+	}
 	if st.Name == "" {
 		c.Tail = wire.AppendDescribe(c.Tail, 'P', portal)
 	}
@@ -216,6 +245,9 @@ func (s *Session) execute(c *Call) {
 	s.beginIO(phaseExecute)
 	if f != 0 {
 		s.op.got.limit = s.op.prefix + 1
+		if s.op.saved {
+			s.op.got.limit++ // the savepoint's release
+		}
 	}
 	c.io(abi.IOBody|abi.IORows, 1)
 }
@@ -270,6 +302,9 @@ func (s *Session) ready(got *answer) {
 		was = 'T' // our BEGIN went first
 	}
 	s.tx = s.tx.transition(evReady, got.status)
+	if got.status == 'I' {
+		s.conn.ShareCatalog()
+	}
 	if got.status == 'I' && (was == 'T' || was == 'E') {
 		if e, ok := verdictOf(got.last); ok && got.fault == nil {
 			s.tx = s.tx.transition(e, 0)
@@ -286,6 +321,10 @@ func (s *Session) ready(got *answer) {
 // statement that was cached: the schema may have changed since it was parsed.
 func (s *Session) statementFailed(c *Call) {
 	got := &s.op.got
+	if s.altered(c) {
+		s.reshape(c)
+		return
+	}
 	if s.stale() {
 		if s.op.prefix > 0 {
 			s.retrace()

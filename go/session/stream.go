@@ -111,7 +111,11 @@ func (s *Session) streamed(c *Call) {
 		return
 	}
 	s.op.ended, s.op.undo, s.op.rows = st, got.fault, got.tagRows
-	s.op.again = got.fault != nil && s.stale()
+	if s.op.again = s.altered(c); s.op.again {
+		s.outdated()
+	} else {
+		s.op.again = got.fault != nil && s.stale()
+	}
 	switch {
 	case got.status == 'I': // BEGIN failed, or the statement has ended the transaction
 		got.fault = nil
@@ -138,7 +142,7 @@ func (s *Session) streamEnded(c *Call) {
 		c.fail(s.lose("a stream's transaction did not end", true))
 	case s.op.again:
 		s.op.again, s.op.undo = false, nil
-		s.describe(c)
+		s.relearn(c)
 	case fault != nil:
 		fault.SQL = s.op.ended.statement.SQL
 		s.told = true

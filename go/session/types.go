@@ -3,29 +3,45 @@ package session
 import (
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"strconv"
 	"strings"
 	"unsafe"
 
 	"hypern/go/abi"
+	"hypern/go/pool"
 	"hypern/go/wire"
 )
 
-// typesSQL describes types by OID. Every name is qualified: search_path is the application's.
+// typesSQL describes types by OID. search_path is the application's, and others may create in its schemas:
+// not only names, each operator is qualified, and each constant is of the type that its operator takes.
 const typesSQL = `select t.oid, t.typtype, t.typcategory, t.typdelim,
- (t.typelem <> 0 and t.typlen = -1 and t.typcategory = 'A')::int4,
- case t.typtype when 'd' then t.typbasetype
-  when 'r' then (select r.rngsubtype from pg_catalog.pg_range r where r.rngtypid = t.oid)
-  when 'm' then (select r.rngtypid from pg_catalog.pg_range r where r.rngmultitypid = t.oid)
+ (t.typelem OPERATOR(pg_catalog.<>) 0::pg_catalog.oid and t.typlen OPERATOR(pg_catalog.=) (-1)::pg_catalog.int2
+  and t.typcategory OPERATOR(pg_catalog.=) 'A'::pg_catalog."char")::pg_catalog.int4,
+ case when t.typtype OPERATOR(pg_catalog.=) 'd'::pg_catalog."char" then t.typbasetype
+  when t.typtype OPERATOR(pg_catalog.=) 'r'::pg_catalog."char"
+   then (select r.rngsubtype from pg_catalog.pg_range r where r.rngtypid OPERATOR(pg_catalog.=) t.oid)
+  when t.typtype OPERATOR(pg_catalog.=) 'm'::pg_catalog."char"
+   then (select r.rngtypid from pg_catalog.pg_range r where r.rngmultitypid OPERATOR(pg_catalog.=) t.oid)
   else t.typelem end,
- t.typname, n.nspname,
- (select pg_catalog.json_agg(pg_catalog.json_build_array(a.atttypid::int8, a.attname) order by a.attnum)
+ t.typname, n.nspname, t.typrelid,
+ (select pg_catalog.json_agg(pg_catalog.json_build_array(a.atttypid::pg_catalog.int8, a.attname) order by a.attnum)
   from pg_catalog.pg_attribute a
-  where t.typtype = 'c' and a.attrelid = t.typrelid and a.attnum > 0 and not a.attisdropped)
-from pg_catalog.pg_type t join pg_catalog.pg_namespace n on n.oid = t.typnamespace
-where t.oid = any ($1::pg_catalog.oid[])`
+  where t.typtype OPERATOR(pg_catalog.=) 'c'::pg_catalog."char" and a.attrelid OPERATOR(pg_catalog.=) t.typrelid
+   and a.attnum OPERATOR(pg_catalog.>) 0::pg_catalog.int2 and not a.attisdropped)
+from pg_catalog.pg_type t join pg_catalog.pg_namespace n on n.oid OPERATOR(pg_catalog.=) t.typnamespace
+where t.oid OPERATOR(pg_catalog.=) any ($1::pg_catalog.oid[])`
 
-// describeTypes asks the server for the types whose OIDs the step carries.
+// typesOnAnySQL also names the server, where a pooler may have answered the question before from another.
+const typesOnAnySQL = "select q.*, (" + pool.InstanceSQL + ") from (" + typesSQL + ") q"
+
+// columnsSQL finds the columns of tables that are of a domain: a result's description names its base.
+const columnsSQL = `select a.attrelid, a.attnum, a.atttypid
+from pg_catalog.pg_attribute a join pg_catalog.pg_type t on t.oid OPERATOR(pg_catalog.=) a.atttypid
+where a.attrelid OPERATOR(pg_catalog.=) any ($1::pg_catalog.oid[]) and not a.attisdropped
+ and t.typtype OPERATOR(pg_catalog.=) 'd'::pg_catalog."char"`
+
+// describeTypes asks the server for the types, or the columns of the tables, whose OIDs the step carries.
 func (s *Session) describeTypes(c *Call) {
 	var list strings.Builder
 	list.WriteByte('{')
@@ -37,7 +53,14 @@ func (s *Session) describeTypes(c *Call) {
 		list.WriteString(strconv.FormatUint(uint64(binary.NativeEndian.Uint32(raw[i:])), 10))
 	}
 	list.WriteByte('}')
-	c.Head = wire.AppendParse(c.Head, "", typesSQL, nil)
+	sql := typesSQL
+	if s.movable() {
+		sql = typesOnAnySQL
+	}
+	if s.op.columns = c.has(abi.InColumns); s.op.columns {
+		sql = columnsSQL
+	}
+	c.Head = wire.AppendParse(c.Head, "", sql, nil)
 	c.Head = wire.AppendBindText(c.Head, "", list.String())
 	c.Head = wire.AppendSync(wire.AppendExecute(c.Head))
 	s.op.prefix = 0
@@ -55,21 +78,55 @@ func (s *Session) typesDescribed(c *Call) {
 		return
 	}
 	for _, row := range got.data {
-		out, err := appendType(c.Out, row)
+		err := error(nil)
+		if s.op.columns {
+			c.Out, err = appendColumn(c.Out, row)
+		} else {
+			c.Out, err = s.takeType(c.Out, row)
+		}
 		if err != nil {
 			c.fail(&wire.Fault{Kind: wire.KindOperational, Message: "the server described a type in an unknown way: " + err.Error()})
 			return
 		}
-		c.Out = out
 	}
 	s.op.phase = phaseEncode
 	c.Want = abi.WantTypes
 }
 
-func appendType(dst []byte, row []string) ([]byte, error) {
-	if len(row) != 9 {
+// takeType keeps a type in the connection's catalog and appends it for C's.
+func (s *Session) takeType(dst []byte, row []string) ([]byte, error) {
+	if len(row) < typeColumns {
 		return nil, wire.ErrProtocol
 	}
+	if len(row) > typeColumns && row[typeColumns] != s.conn.Instance() {
+		s.conn.MoveTo(row[typeColumns])
+		return nil, errMoved
+	}
+	dst, oid, t, err := appendType(dst, row)
+	if err == nil {
+		s.op.statement.Catalog.Add(oid, t)
+	}
+	return dst, err
+}
+
+var errMoved = errors.New("it is another server than the one before; run the statement again")
+
+// appendColumn appends a row of columnsSQL.
+func appendColumn(dst []byte, row []string) ([]byte, error) {
+	for _, text := range row {
+		n, err := strconv.ParseUint(text, 10, 32)
+		if err != nil {
+			return nil, err
+		}
+		dst = binary.NativeEndian.AppendUint32(dst, uint32(n))
+	}
+	return dst, nil
+}
+
+// typeColumns is the number of columns of typesSQL.
+const typeColumns = 10
+
+func appendType(dst []byte, row []string) ([]byte, uint32, pool.Type, error) {
 	number := func(text string) (uint32, error) {
 		if text == "" {
 			return 0, nil
@@ -87,28 +144,28 @@ func appendType(dst []byte, row []string) ([]byte, error) {
 		return text[0]
 	}
 	oid, err := number(row[0])
-	if err != nil {
-		return nil, err
+	related, errRelated := number(row[5])
+	relation, errRelation := number(row[8])
+	if err := errors.Join(err, errRelated, errRelation); err != nil {
+		return nil, 0, pool.Type{}, err
 	}
-	related, err := number(row[5])
-	if err != nil {
-		return nil, err
-	}
+	t := pool.Type{Kind: letter(row[1]), Related: related, Relation: relation}
 	dst = binary.NativeEndian.AppendUint32(dst, oid)
-	dst = append(dst, letter(row[1]), letter(row[2]), letter(row[3]), letter(row[4])-'0')
+	dst = append(dst, t.Kind, letter(row[2]), letter(row[3]), letter(row[4])-'0')
 	dst = binary.NativeEndian.AppendUint32(dst, related)
 	dst = str(str(dst, row[6]), row[7])
 	var fields [][2]any
-	if row[8] != "" {
-		if err := json.Unmarshal([]byte(row[8]), &fields); err != nil {
-			return nil, err
+	if row[9] != "" {
+		if err := json.Unmarshal([]byte(row[9]), &fields); err != nil {
+			return nil, 0, pool.Type{}, err
 		}
 	}
 	dst = binary.NativeEndian.AppendUint16(dst, uint16(len(fields)))
 	for _, f := range fields {
 		fieldOID, _ := f[0].(float64)
 		name, _ := f[1].(string)
+		t.Fields = append(t.Fields, pool.Field{Name: name, OID: uint32(fieldOID)})
 		dst = str(binary.NativeEndian.AppendUint32(dst, uint32(fieldOID)), name)
 	}
-	return dst, nil
+	return dst, oid, t, nil
 }

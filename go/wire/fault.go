@@ -24,14 +24,18 @@ const (
 
 // SQLSTATEs that the core itself reports or looks at.
 const (
-	StateActiveTransaction   = "25001"
-	StateNoActiveTransaction = "25P01"
-	StateAborted             = "25P02"
-	StateQueryCanceled       = "57014"
-	StateAdminShutdown       = "57P01"
-	StateSavepoint           = "3B001"
-	StateFeatureNotSupported = "0A000"
-	StateUndefinedStatement  = "26000"
+	StateActiveTransaction    = "25001"
+	StateNoActiveTransaction  = "25P01"
+	StateAborted              = "25P02"
+	StateQueryCanceled        = "57014"
+	StateAdminShutdown        = "57P01"
+	StateSavepoint            = "3B001"
+	StateDivisionByZero       = "22012"
+	StateFeatureNotSupported  = "0A000"
+	StateDatatypeMismatch     = "42804"
+	StateInvalidText          = "22P02"
+	StateUndefinedStatement   = "26000"
+	StateSerializationFailure = "40001"
 
 	StateInsufficientPrivilege = "42501"
 	StateUndefinedFunction     = "42883"

@@ -121,6 +121,26 @@ func SameColumns(a, b []byte) bool {
 	return true
 }
 
+// Columns reads the names and the types of the columns in the body of a RowDescription message.
+func Columns(body []byte) (names []string, types []uint32, ok bool) {
+	if len(body) < 2 {
+		return nil, nil, false
+	}
+	const fixed, typeAt = 18, 6 // as in SameColumns
+	n := binary.BigEndian.Uint16(body)
+	body = body[2:]
+	for range n {
+		name, rest, ok := CString(body)
+		if !ok || len(rest) < fixed {
+			return nil, nil, false
+		}
+		names = append(names, name)
+		types = append(types, binary.BigEndian.Uint32(rest[typeAt:]))
+		body = rest[fixed:]
+	}
+	return names, types, len(body) == 0
+}
+
 // TextRow reads the body of a DataRow message whose columns are in text format; NULL is "".
 func TextRow(body []byte) ([]string, error) {
 	if len(body) < 2 {

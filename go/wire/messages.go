@@ -4,6 +4,7 @@ package wire
 
 import (
 	"encoding/binary"
+	"math"
 	"slices"
 )
 
@@ -75,6 +76,24 @@ func AppendBindText(dst []byte, statement string, params ...string) []byte {
 	for _, p := range params {
 		dst = binary.BigEndian.AppendUint32(dst, uint32(len(p)))
 		dst = append(dst, p...)
+	}
+	return end(binary.BigEndian.AppendUint16(dst, 0), at)
+}
+
+// AppendBindValues appends a Bind message with text parameters, of which some may be NULL, and text
+// results.
+func AppendBindValues(dst []byte, portal, statement string, params []*string) []byte {
+	dst, at := begin(dst, 'B')
+	dst = AppendBindNames(dst, portal, statement)
+	dst = binary.BigEndian.AppendUint16(dst, 0)
+	dst = binary.BigEndian.AppendUint16(dst, uint16(len(params)))
+	for _, p := range params {
+		if p == nil {
+			dst = binary.BigEndian.AppendUint32(dst, math.MaxUint32)
+			continue
+		}
+		dst = binary.BigEndian.AppendUint32(dst, uint32(len(*p)))
+		dst = append(dst, *p...)
 	}
 	return end(binary.BigEndian.AppendUint16(dst, 0), at)
 }

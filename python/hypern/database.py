@@ -238,8 +238,11 @@ def register_type(
 ) -> None:
     """Say how values of one of the database's own types are read and written, as text.
 
-    name: str, the type's name in PostgreSQL. loads: called with the server's text (str), returns
-    the Python value; None: the text itself. dumps: called with a parameter, returns the text (str);
-    None: parameters are str. alias: str. Raises ConfigurationError for an unknown alias.
+    name: str, the type's name in PostgreSQL, with its schema (`schema.name`) or without; the former
+    counts for more. loads: called with the server's text (str), returns the Python value; None: the
+    text itself. dumps: called with a parameter, returns the text (str); None: parameters are str.
+    A domain's serve parameters, arrays, composites and columns of tables and views, and one that is
+    None is its base's; of a domain in an expression (`x::slug`) the server names the base only.
+    alias: str. Raises ConfigurationError for an unknown alias.
     """
     _pools.register_type(alias, name, loads, dumps)

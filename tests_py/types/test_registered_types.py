@@ -87,3 +87,88 @@ def test_it_is_of_one_alias_and_ends_with_its_pool(configured: str) -> None:
     Database.close("other")
     with pytest.raises(ConfigurationError, match="other"):
         register_type("mood", alias="other")
+
+
+@pytest.fixture
+def two_schemas(session: DbSession) -> Iterator[None]:
+    """An enum `sort` in two schemas."""
+    session.execute("CREATE SCHEMA other")
+    for schema in ("public", "other"):
+        session.execute(f"CREATE TYPE {schema}.sort AS ENUM ('ok')")
+    yield
+    session.execute("DROP SCHEMA other CASCADE")
+    session.execute("DROP TYPE public.sort")
+
+
+@pytest.mark.parametrize("qualified_first", [False, True])
+def test_a_name_with_its_schema_counts_for_more_than_one_without(
+    session: DbSession, two_schemas: None, qualified_first: bool
+) -> None:
+    kinds = {"sort": str.upper, "other.sort": str.title}
+    for name in sorted(kinds, reverse=not qualified_first):
+        register_type(name, loads=kinds[name])
+    row = session.query_one(
+        "SELECT 'ok'::sort AS p, 'ok'::other.sort AS o, '{ok}'::other.sort[] AS l"
+    )
+    assert row == {"p": "OK", "o": "Ok", "l": ["Ok"]}
+    register_type("other.sort", loads=len)
+    assert session.query_value("SELECT 'ok'::other.sort") == 2
+
+
+@pytest.fixture
+def domains(session: DbSession) -> Iterator[None]:
+    """Domains over text, jsonb and a domain; a table, a view and a composite type of them."""
+    for statement in (
+        "CREATE DOMAIN slug AS text",
+        "CREATE DOMAIN subslug AS slug",
+        "CREATE DOMAIN notes AS jsonb",
+        "CREATE TYPE page AS (s slug, n int)",
+        "CREATE TABLE pages (id int, s slug, plain text, t subslug, l slug[], d notes, p page)",
+        "CREATE VIEW viewed AS SELECT s AS v, plain AS s FROM pages",
+    ):
+        session.execute(statement)
+    yield
+    for statement in (
+        "DROP VIEW viewed",
+        "DROP TABLE pages",
+        "DROP TYPE page",
+        "DROP DOMAIN notes",
+        "DROP DOMAIN subslug",
+        "DROP DOMAIN slug",
+    ):
+        session.execute(statement)
+
+
+def _insert(session: DbSession) -> None:
+    session.execute(
+        "INSERT INTO pages VALUES (1, $1, $2, $3, $4, $5, $6)",
+        ["A", "B", "C", ["D", None], {"k": 1}, {"s": "E", "n": 2}],
+    )
+
+
+def test_values_of_a_domain_go_through_its_converters(session: DbSession, domains: None) -> None:
+    _insert(session)  # before any converter is known
+    session.execute("DELETE FROM pages")
+    register_type("slug", loads=lambda text: f"<{text}>", dumps=lambda value: value.lower())
+    _insert(session)
+    assert session.query_value("SELECT pages::text FROM pages").startswith("(1,a,B,c,")
+    read = {"id": 1, "s": "<a>", "plain": "B", "t": "<c>", "l": ["<d>", None]}
+    whole = {"d": {"k": 1}, "p": {"s": "<e>", "n": 2}}
+    for _ in range(2):
+        assert session.query("SELECT * FROM pages") == [{**read, **whole}]
+        assert list(session.stream("SELECT s FROM pages")) == [{"s": "<a>"}]
+        assert session.query("SELECT * FROM viewed") == [{"v": "<a>", "s": "B"}]
+    assert session.query_value("SELECT pages FROM pages") == {**read, **whole}
+    assert session.query_value("UPDATE pages SET s = $1 RETURNING s", ["ZZ"]) == "<zz>"
+    session.execute_many("UPDATE pages SET s = $1", [["YY"]])
+    assert session.query_value("SELECT s::text FROM pages") == "yy"
+
+
+def test_what_no_converter_is_registered_for_is_as_the_base_has_it(
+    session: DbSession, domains: None
+) -> None:
+    _insert(session)
+    register_type("notes", dumps=lambda value: f'{{"n": {value}}}')
+    assert session.query_value("UPDATE pages SET d = $1 RETURNING d", [7]) == {"n": 7}
+    register_type("notes", loads=len)
+    assert session.query_value("UPDATE pages SET d = $1 RETURNING d", [{"a": 1}]) == len('{"a": 1}')

@@ -108,14 +108,31 @@ static int encode(hn_engine *e)
     return rc;
 }
 
-/* The plan is complete. */
+/* Asks the core about the OIDs in `asked`. */
+static void ask(hn_engine *e, uint32_t in_flags)
+{
+    e->asked_columns = (in_flags & HN_IN_COLUMNS) != 0;
+    e->call.sql = (const char *)e->asked;
+    e->call.sql_len = (int64_t)(e->asked_count * sizeof e->asked[0]);
+    hn_engine_step(e, HN_OP_TYPES, in_flags);
+}
+
+/* The plan is complete. A composite that is refused may fit the type as it is by now: the core looks, and
+ * wants another encoding if it has been altered. */
 static void use(hn_engine *e)
 {
     int rc = encode(e);
+    if (rc < 0 && e->refused == NULL && PyErr_ExceptionMatches(PyExc_Exception) &&
+        hn_plan_takes_rows(e->plan)) {
+        e->refused = hn_exception_take();
+        hn_engine_step(e, HN_OP_CONTINUE, HN_IN_REPARSE);
+        return;
+    }
     if (rc < 0) {
         withdraw(e);
         return;
     }
+    Py_CLEAR(e->refused);
     e->call.plan = e->plan_id;
     hn_engine_step(e, HN_OP_CONTINUE, rc == HN_NEED_DECLARED ? HN_IN_DECLARED : 0);
 }
@@ -126,9 +143,7 @@ static void proceed(hn_engine *e)
     size_t max = sizeof e->asked / sizeof e->asked[0];
     e->asked_count = hn_plan_unknown(e->plan, e->asked, max);
     if (e->asked_count > 0) {
-        e->call.sql = (const char *)e->asked;
-        e->call.sql_len = (int64_t)(e->asked_count * sizeof e->asked[0]);
-        hn_engine_step(e, HN_OP_TYPES, 0);
+        ask(e, 0);
         return;
     }
     hn_plans *plans = &e->session->pool->plans;
@@ -149,25 +164,44 @@ void hn_describe_encode(hn_engine *e)
         use_plan(e, hn_plans_find(&e->session->pool->plans, e->request.sql, &e->declared,
                                   &e->plan_id));
     if (e->plan != NULL && e->plan_id == e->call.plan) {
-        use(e);
+        if (e->refused != NULL) { /* the types are as they were */
+            hn_exception_raise(e->refused);
+            e->refused = NULL;
+            withdraw(e);
+        } else {
+            use(e);
+        }
         return;
     }
+    Py_CLEAR(e->refused);
     use_plan(e, NULL);
     e->plan_id = e->call.plan;
+    hn_codec *codec = NULL;
     if (!PyErr_Occurred())
-        e->plan = hn_plan_new(e->session->pool->codec, e->call.out.data, e->call.out.len,
-                              &e->declared, e->request.sql);
-    if (e->plan == NULL)
+        codec = hn_catalogs_get(&e->session->pool->catalogs, e->call.catalog);
+    if (codec != NULL)
+        e->plan = hn_plan_new(codec, e->call.out.data, e->call.out.len, &e->declared,
+                              e->request.sql);
+    if (e->plan == NULL) {
         withdraw(e);
+        return;
+    }
+    e->asked_count = hn_plan_tables(e->plan, e->asked, sizeof e->asked / sizeof e->asked[0]);
+    if (e->asked_count > 0)
+        ask(e, HN_IN_COLUMNS);
     else
         proceed(e);
 }
 
 void hn_describe_learn(hn_engine *e)
 {
-    if (hn_codec_add_types(e->session->pool->codec, e->call.out.data, e->call.out.len, e->asked,
-                           e->asked_count) < 0)
+    const hn_buf *out = &e->call.out;
+    if (e->asked_columns)
+        hn_plan_set_domains(e->plan, out->data, out->len);
+    else if (hn_codec_add_types(hn_plan_codec(e->plan), out->data, out->len, e->asked,
+                                e->asked_count) < 0) {
         withdraw(e);
-    else
-        proceed(e);
+        return;
+    }
+    proceed(e);
 }

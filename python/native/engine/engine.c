@@ -58,6 +58,7 @@ void hn_engine_free(hn_engine *e)
     Py_CLEAR(e->request.params);
     Py_CLEAR(e->result);
     Py_CLEAR(e->raised);
+    Py_CLEAR(e->refused);
     Py_CLEAR(e->timezone);
     Py_CLEAR(e->rows_left);
     Py_CLEAR(e->rows_kept);
@@ -200,6 +201,7 @@ void hn_engine_open_round(hn_engine *e)
     io->local = (call->io_flags & HN_IO_LOCAL) != 0;
     io->raw = (call->io_flags & HN_IO_RAW) != 0;
     io->result = (call->io_flags & HN_IO_ROWS) != 0;
+    io->guards = call->guards;
     io->keep = io->result && wants_rows(e);
     if (io->result && e->request.mode == HN_MODE_CHUNK)
         io->rows_max = e->request.chunk;

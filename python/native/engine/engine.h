@@ -71,6 +71,8 @@ struct hn_engine {
 
     hn_declared declared; /* the types that the values want declared */
     unsigned redeclared;  /* how often, since the last values that were encoded */
+    PyObject *refused; /* what encoding for `plan` has raised, while its types are looked at */
+    bool asked_columns; /* the core has been asked for the domains of columns, not for types */
     hn_plan *plan; /* a reference: what body was encoded for and rows are decoded by */
     uint64_t plan_id;
     PyObject *timezone;  /* the session's, once the core has described */

@@ -43,6 +43,7 @@ void hn_io_begin(hn_io *io, int64_t handle, int fd, bool tls, int zs)
     io->rows_max = INT64_MAX;
     io->frames_max = FRAMES_MAX;
     io->zs_left = zs;
+    io->guards = 0;
     io->stopped = io->erred = io->broken = false;
     io->error = 0;
     io->events = 0;
@@ -264,6 +265,12 @@ static void take_frame(hn_io *io, const uint8_t *frame, size_t total)
         io->erred = true;
         break;
     case 'T':
+        if (io->guards > 0) {
+            static const uint8_t marker[FRAME_HEAD] = {HN_GUARDED, 0, 0, 0, FRAME_HEAD - 1};
+            io->guards--; /* not the result's */
+            collect(io, marker, sizeof marker);
+            return;
+        }
         io->stopped = io->result;
         break;
     case 'G':

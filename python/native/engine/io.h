@@ -56,6 +56,7 @@ typedef struct hn_io {
     hn_spin *spin; /* may be spun for its answer, by an event loop's thread; NULL: not */
 
     int zs_left;  /* ReadyForQuery frames still to come */
+    int guards;  /* RowDescriptions that come ahead of the result's own */
     bool stopped; /* 'T', or 'G', 'H' or 'W' (copy), has ended the round early */
     bool erred;   /* an ErrorResponse has come */
     bool broken;  /* end of file, or `error` says why */

@@ -35,6 +35,7 @@ static int configure(hn_pool *self)
     if (is_configured(self))
         return 0;
     hn_plans_clear(&self->plans);
+    hn_catalogs_clear(&self->catalogs);
     hn_buf out = {NULL, 0, 0};
     int rc = hn_go.hypern_configure(PyBytes_AS_STRING(self->settings),
                                     PyBytes_GET_SIZE(self->settings), &out);
@@ -116,7 +117,7 @@ static PyObject *shut(hn_pool *self, hn_pool_op what, PyObject *timeout)
         return NULL;
     self->configured = false; /* the next use hands the settings over again */
     hn_plans_clear(&self->plans);
-    hn_codec_forget_types(self->codec);
+    hn_catalogs_clear(&self->catalogs);
     int ready = 0;
     while (ready == 0 && hn_ms_until(until, 1) > 0)
         ready = hn_wait_fd(fd, 1, until);
@@ -142,7 +143,7 @@ static PyObject *register_type(PyObject *op, PyObject *args)
     const char *name;
     PyObject *loads, *dumps;
     if (!PyArg_ParseTuple(args, "sOO:register_type", &name, &loads, &dumps) ||
-        hn_codec_register(self->codec, name, loads, dumps) < 0)
+        hn_catalogs_register(&self->catalogs, name, loads, dumps) < 0)
         return NULL;
     hn_plans_clear(&self->plans); /* their converters were chosen without it */
     Py_RETURN_NONE;
@@ -202,8 +203,8 @@ static PyObject *new_pool(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     self->settings = Py_NewRef(settings);
     self->session_type = Py_NewRef(session_type);
     self->password = Py_XNewRef(password);
-    self->codec = hn_codec_new(loads, dumps, minmax);
-    if (self->codec == NULL || hn_plans_init(&self->plans) < 0)
+    hn_catalogs_init(&self->catalogs, hn_codec_new(loads, dumps, minmax));
+    if (self->catalogs.hooks == NULL || hn_plans_init(&self->plans) < 0)
         Py_CLEAR(self);
     return (PyObject *)self;
 }
@@ -216,7 +217,7 @@ static int traverse(PyObject *op, visitproc visit, void *arg)
     Py_VISIT(self->password);
     Py_VISIT(self->observer);
     Py_VISIT(self->plans.by_sql);
-    return self->codec == NULL ? 0 : hn_codec_traverse(self->codec, visit, arg);
+    return hn_catalogs_traverse(&self->catalogs, visit, arg);
 }
 
 static int clear(PyObject *op)
@@ -225,8 +226,7 @@ static int clear(PyObject *op)
     Py_CLEAR(self->password);
     Py_CLEAR(self->observer);
     hn_plans_clear(&self->plans);
-    if (self->codec != NULL)
-        hn_codec_clear(self->codec);
+    hn_catalogs_drop_hooks(&self->catalogs);
     return 0;
 }
 
@@ -239,9 +239,8 @@ static void dealloc(PyObject *op)
     Py_CLEAR(self->alias);
     Py_CLEAR(self->settings);
     Py_CLEAR(self->session_type);
-    hn_plans_free(&self->plans); /* before the codec they were made with */
-    if (self->codec != NULL)
-        hn_codec_free(self->codec);
+    hn_plans_free(&self->plans);
+    hn_catalogs_free(&self->catalogs);
     type->tp_free(op);
     Py_DECREF(type);
 }

@@ -3,8 +3,8 @@
 #define HN_POOL_H
 
 #include "native.h"
+#include "session/catalogs.h"
 #include "session/plans.h"
-#include "values/codec.h"
 
 struct hn_pool {
     PyObject_HEAD
@@ -13,7 +13,7 @@ struct hn_pool {
     PyObject *session_type; /* a subclass of Session */
     PyObject *password;     /* callable, or NULL */
     PyObject *observer;     /* callable, or NULL */
-    hn_codec *codec;        /* types and hooks; survives a fork */
+    hn_catalogs catalogs;   /* types, of `generation` only, and hooks */
     hn_plans plans;         /* of `generation` only */
     bool configured;        /* the core of `generation` has the settings */
     uint32_t generation;

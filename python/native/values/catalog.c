@@ -133,6 +133,7 @@ int hn_codec_add_types(hn_codec *codec, const uint8_t *rows, size_t len, const u
         Py_XDECREF(name);
         if (type == NULL)
             return -1;
+        type->undescribed = 1;
     }
     return 0;
 }
@@ -158,14 +159,13 @@ int hn_type_apply_registered(hn_type *type, const char *schema)
 {
     if (schema == NULL)
         return -1;
-    PyObject *pair = PyDict_GetItemWithError(type->codec->registered, type->name);
-    if (pair == NULL && !PyErr_Occurred()) {
-        PyObject *qualified = PyUnicode_FromFormat("%s.%U", schema, type->name);
-        if (qualified == NULL)
-            return -1;
-        pair = PyDict_GetItemWithError(type->codec->registered, qualified);
-        Py_DECREF(qualified);
-    }
+    PyObject *qualified = PyUnicode_FromFormat("%s.%U", schema, type->name);
+    if (qualified == NULL)
+        return -1;
+    PyObject *pair = PyDict_GetItemWithError(type->codec->registered, qualified);
+    Py_DECREF(qualified);
+    if (pair == NULL && !PyErr_Occurred())
+        pair = PyDict_GetItemWithError(type->codec->registered, type->name);
     if (pair == NULL)
         return PyErr_Occurred() ? -1 : 0;
     PyObject *loads = PyTuple_GET_ITEM(pair, 0), *dumps = PyTuple_GET_ITEM(pair, 1);

@@ -31,6 +31,11 @@ void hn_codec_free(hn_codec *codec);
 /* For the garbage collector, on behalf of the codec's owner: the user's functions that it refers to. */
 int hn_codec_traverse(const hn_codec *codec, visitproc visit, void *arg);
 void hn_codec_clear(hn_codec *codec);
+/* Another codec with the hooks and the registered converters of this one, and no types. The converters
+ * stay shared. NULL with an exception. */
+hn_codec *hn_codec_like(const hn_codec *codec);
+/* Take over which types an earlier codec knew, but not what they were. 0 or -1 with an exception. */
+int hn_codec_hear(hn_codec *codec, const hn_codec *earlier);
 /* Every type becomes unknown again, but for plans that have it; those are stale from now on. */
 void hn_codec_forget_types(hn_codec *codec);
 
@@ -73,6 +78,19 @@ int hn_codec_add_types(hn_codec *codec, const uint8_t *rows, size_t len, const u
 /* Whether the codec has since learned that types are not what they were (hn_codec_register, a
  * composite type altered): such a plan is to be dropped, and its statement described again. */
 int hn_plan_is_stale(const hn_plan *plan);
+
+/* The codec that the plan was made with. */
+hn_codec *hn_plan_codec(const hn_plan *plan);
+
+/* Whether a parameter is a composite or made of composites: then what its encoder refuses may be right
+ * for the type as it is by now. */
+int hn_plan_takes_rows(const hn_plan *plan);
+
+/* The tables whose columns the result has, at most max of their OIDs, if the user has registered
+ * converters, which may be a domain's: the server names a domain's base. 0: none is to be asked for.
+ * hn_plan_set_domains takes in the answer, three uint32 for each column of a domain. */
+size_t hn_plan_tables(const hn_plan *plan, uint32_t *oids, size_t max);
+void hn_plan_set_domains(hn_plan *plan, const uint8_t *rows, size_t len);
 
 /* Once hn_plan_unknown has answered 0: choose converters and result formats. 0 or -1. */
 int hn_plan_resolve(hn_plan *plan);

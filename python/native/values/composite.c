@@ -16,11 +16,12 @@ static int next_field(const hn_type *type, hn_cursor *c, uint32_t *oid, int32_t 
     return 0;
 }
 
-/* ALTER TYPE came after this pool had asked: the next statement asks again. */
+/* ALTER TYPE came after the server had compared the type's attributes with ours, while the statement ran
+ * or between two chunks of a stream. The next statement asks again. */
 static PyObject *altered(const hn_type *type)
 {
     hn_codec_forget_types(type->codec);
-    return hn_unreadable(type, "the type was altered since it was last described; try again");
+    return hn_unreadable(type, "the type was altered while the statement ran; it has run");
 }
 
 PyObject *hn_read_composite(const hn_type *type, const uint8_t *data, size_t len)
@@ -59,6 +60,7 @@ static PyObject *read_field(const hn_type *record, uint32_t oid, const uint8_t *
     if (size < 0)
         return Py_NewRef(Py_None);
     uint32_t unknown;
+    hn_codec_new_walk(record->codec);
     if (hn_type_unknown(record->codec, oid, &unknown, 0, 1) > 0)
         return hn_beyond_python(record,
                                 "a field is of a type that is not built in (OID %lu); cast it, or "

@@ -63,6 +63,8 @@ int hn_plan_read_columns(hn_plan *plan, const uint8_t *at, size_t len)
             return -1;
         PyUnicode_InternInPlace(&name);
         plan->columns[i].name = name;
+        plan->columns[i].table = hn_get_u32(nul + 1);
+        plan->columns[i].number = hn_get_u16(nul + 5);
         plan->columns[i].oid = hn_get_u32(nul + 7);
         at = nul + 19;
     }
@@ -113,13 +115,23 @@ failed:
     return NULL;
 }
 
+/* An anonymous record is of types that only its values name. */
+static size_t column_unknown(hn_codec *codec, uint32_t oid, uint32_t *oids, size_t n, size_t max)
+{
+    enum { RECORD = 2249, RECORDS = 2287 };
+    for (size_t i = 0; (oid == RECORD || oid == RECORDS) && i < codec->nheard; i++)
+        n = hn_type_unknown(codec, codec->heard[i], oids, n, max);
+    return hn_type_unknown(codec, oid, oids, n, max);
+}
+
 size_t hn_plan_unknown(hn_plan *plan, uint32_t *oids, size_t max)
 {
     size_t n = 0;
+    hn_codec_new_walk(plan->codec);
     for (uint16_t i = 0; i < plan->nparams; i++)
         n = hn_type_unknown(plan->codec, plan->params[i].oid, oids, n, max);
     for (uint16_t i = 0; i < plan->ncolumns; i++)
-        n = hn_type_unknown(plan->codec, plan->columns[i].oid, oids, n, max);
+        n = column_unknown(plan->codec, plan->columns[i].oid, oids, n, max);
     return n;
 }
 
@@ -220,6 +232,45 @@ int hn_plan_resolve(hn_plan *plan)
     if (plan->empty_row == NULL && make_template(plan) < 0)
         return -1;
     return make_parameter_formats(plan) < 0 ? -1 : make_result_formats(plan);
+}
+
+hn_codec *hn_plan_codec(const hn_plan *plan)
+{
+    return plan->codec;
+}
+
+int hn_plan_takes_rows(const hn_plan *plan)
+{
+    for (uint16_t i = 0; i < plan->nparams; i++)
+        if (plan->params[i].type != NULL && plan->params[i].type->holds_rows)
+            return 1;
+    return 0;
+}
+
+size_t hn_plan_tables(const hn_plan *plan, uint32_t *oids, size_t max)
+{
+    size_t n = 0;
+    if (PyDict_GET_SIZE(plan->codec->registered) == 0)
+        return 0;
+    for (uint16_t i = 0; i < plan->ncolumns && n < max; i++) {
+        size_t at = 0;
+        while (at < n && oids[at] != plan->columns[i].table)
+            at++;
+        if (at == n && plan->columns[i].table != 0)
+            oids[n++] = plan->columns[i].table;
+    }
+    return n;
+}
+
+void hn_plan_set_domains(hn_plan *plan, const uint8_t *rows, size_t len)
+{
+    uint32_t row[3];
+    for (const uint8_t *at = rows; (size_t)(rows + len - at) >= sizeof row; at += sizeof row) {
+        memcpy(row, at, sizeof row); /* host order: the core wrote it */
+        for (uint16_t i = 0; i < plan->ncolumns; i++)
+            if (plan->columns[i].table == row[0] && plan->columns[i].number == row[1])
+                plan->columns[i].oid = row[2];
+    }
 }
 
 void hn_plan_ref(hn_plan *plan)

@@ -17,6 +17,8 @@ typedef struct hn_column {
     hn_reader read;   /* for the format asked for */
     hn_family family; /* SERVER_TEXT if the format asked for is text */
     uint32_t oid;
+    uint32_t table; /* where the column comes from, or 0 */
+    uint16_t number;
 } hn_column;
 
 struct hn_plan {

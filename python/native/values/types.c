@@ -33,6 +33,15 @@ static const struct {
 #undef X
 };
 
+/* Where the type of this OID is, or would go. The table always keeps free slots. */
+static hn_type **slot_of(const hn_codec *codec, uint32_t oid)
+{
+    size_t i = (oid * 2654435769u) & (codec->nslots - 1);
+    while (codec->slots[i] != NULL && codec->slots[i]->oid != oid)
+        i = (i + 1) & (codec->nslots - 1);
+    return &codec->slots[i];
+}
+
 hn_codec *hn_codec_new(PyObject *json_loads, PyObject *json_dumps, int infinity_minmax)
 {
     hn_codec *codec = PyMem_Calloc(1, sizeof *codec);
@@ -41,6 +50,7 @@ hn_codec *hn_codec_new(PyObject *json_loads, PyObject *json_dumps, int infinity_
         return NULL;
     }
     codec->refs = 1;
+    codec->walk = 1; /* a new type has been on no walk */
     codec->nslots = 64;
     codec->slots = PyMem_Calloc(codec->nslots, sizeof *codec->slots);
     codec->registered = PyDict_New();
@@ -54,12 +64,37 @@ hn_codec *hn_codec_new(PyObject *json_loads, PyObject *json_dumps, int infinity_
     return codec;
 }
 
+hn_codec *hn_codec_like(const hn_codec *codec)
+{
+    hn_codec *other = hn_codec_new(codec->json_loads, codec->json_dumps, codec->infinity_minmax);
+    if (other != NULL)
+        Py_SETREF(other->registered, Py_NewRef(codec->registered));
+    return other;
+}
+
+int hn_codec_hear(hn_codec *codec, const hn_codec *earlier)
+{
+    codec->heard = PyMem_Calloc(earlier->nused + earlier->nheard + 1, sizeof *codec->heard);
+    if (codec->heard == NULL) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    for (size_t i = 0; i < earlier->nslots; i++)
+        if (earlier->slots[i] != NULL && !earlier->slots[i]->undescribed)
+            codec->heard[codec->nheard++] = earlier->slots[i]->oid;
+    for (size_t i = 0; i < earlier->nheard; i++)
+        if (*slot_of(earlier, earlier->heard[i]) == NULL)
+            codec->heard[codec->nheard++] = earlier->heard[i];
+    return 0;
+}
+
 void hn_codec_free(hn_codec *codec)
 {
     if (codec == NULL || --codec->refs > 0)
         return;
     hn_type_set_unref(codec, codec->types);
     PyMem_Free(codec->slots);
+    PyMem_Free(codec->heard);
     Py_XDECREF(codec->registered);
     Py_XDECREF(codec->json_loads);
     Py_XDECREF(codec->json_dumps);
@@ -128,15 +163,6 @@ static hn_type_set *set_of(hn_codec *codec)
     set->refs = 1;
     set->next = codec->sets;
     return codec->types = codec->sets = set;
-}
-
-/* Where the type of this OID is, or would go. The table always keeps free slots. */
-static hn_type **slot_of(const hn_codec *codec, uint32_t oid)
-{
-    size_t i = (oid * 2654435769u) & (codec->nslots - 1);
-    while (codec->slots[i] != NULL && codec->slots[i]->oid != oid)
-        i = (i + 1) & (codec->nslots - 1);
-    return &codec->slots[i];
 }
 
 static int make_room(hn_codec *codec)
@@ -239,6 +265,7 @@ static void take_part(hn_type *type, const hn_type *part)
     type->sends_binary = type->sends_binary && part->sends_binary;
     if (part->loads == NULL) /* the user's converter gets what the server prints */
         type->settings |= part->settings;
+    type->holds_rows |= part->holds_rows;
 }
 
 /* Point to what the type is made of; it travels in binary only if all of that does. A type that
@@ -252,6 +279,7 @@ static int link_type(hn_type *type)
         return 0;
     }
     type->linking = 1;
+    type->holds_rows = type->family == HN_FAMILY_COMPOSITE;
     if (type->related_oid != 0) {
         type->related = hn_type_linked(type->codec, type->related_oid);
         if (type->related == NULL)
@@ -264,6 +292,8 @@ static int link_type(hn_type *type)
             goto failed;
         take_part(type, type->fields[i].type);
     }
+    if (type->family == HN_FAMILY_DOMAIN && type->related != NULL && hn_type_is_registered(type))
+        hn_domain_link(type);
     if (!type->binary)
         type->read = type->read_text;
     type->linking = 0;
@@ -285,7 +315,14 @@ const hn_type *hn_type_linked(hn_codec *codec, uint32_t oid)
     }
     if (link_type(type) < 0)
         return NULL;
-    return type->family == HN_FAMILY_DOMAIN && type->related != NULL ? type->related : type;
+    if (type->family == HN_FAMILY_DOMAIN && type->related != NULL && !hn_type_is_registered(type))
+        return type->related;
+    return type;
+}
+
+void hn_codec_new_walk(hn_codec *codec)
+{
+    codec->walk++;
 }
 
 size_t hn_type_unknown(hn_codec *codec, uint32_t oid, uint32_t *oids, size_t n, size_t max)
@@ -300,14 +337,13 @@ size_t hn_type_unknown(hn_codec *codec, uint32_t oid, uint32_t *oids, size_t n, 
             oids[n++] = oid;
         return n;
     }
-    if (type->linked || type->linking)
+    if (type->linked || type->walk == codec->walk)
         return n;
-    type->linking = 1;
+    type->walk = codec->walk;
     if (type->related_oid != 0)
         n = hn_type_unknown(codec, type->related_oid, oids, n, max);
     for (uint16_t i = 0; i < type->nfields; i++)
         n = hn_type_unknown(codec, type->fields[i].oid, oids, n, max);
-    type->linking = 0;
     return n;
 }
 

@@ -102,10 +102,13 @@ typedef struct hn_field {
 struct hn_type {
     hn_codec *codec;
     uint32_t oid, array_oid, related_oid;
+    uint64_t walk; /* the latest walk that came here: each type is visited once in a walk */
     hn_family family;
     char delimiter;       /* between values of this type in an array's text */
     uint8_t linked;       /* related and fields point to types, the two below are decided */
     uint8_t linking;      /* guards against a type that a lying server makes contain itself */
+    uint8_t undescribed;  /* the server did not know it */
+    uint8_t holds_rows;   /* a composite, or made of composites */
     uint8_t binary;       /* results of this type come in binary format, parts included */
     uint8_t sends_binary; /* the server takes this type in binary format, parts included */
     uint16_t settings;    /* HN_IN_ISO, HN_IN_DIGITS: what its text depends on, parts included */
@@ -135,6 +138,9 @@ struct hn_codec {
     hn_type_set *types;  /* of this generation, or NULL */
     hn_type_set *sets;   /* that one and those that plans still point to */
     uint64_t generation; /* grows when types are forgotten */
+    uint64_t walk;       /* the number of the latest walk by hn_type_unknown */
+    uint32_t *heard; /* OIDs that an earlier codec of the Pool knew: a record may hold such a type */
+    size_t nheard;
     PyObject *json_loads, *json_dumps; /* NULL: our own reader and writer */
     int infinity_minmax;
     PyObject *registered; /* dict: type name -> (loads, dumps) */
@@ -154,6 +160,10 @@ int hn_type_apply_registered(hn_type *type, const char *schema);
 /* A reference to the types that the codec knows now, or NULL if it knows none. */
 hn_type_set *hn_type_set_ref(const hn_codec *codec);
 void hn_type_set_unref(hn_codec *codec, hn_type_set *set);
+/* Whether the user registered a converter for the type's name. */
+int hn_type_is_registered(const hn_type *type);
+/* A registered domain whose base is linked: what no converter is registered for is the base's. */
+void hn_domain_link(hn_type *type);
 /* The table as a new list of (oid, name, family, array oid). */
 PyObject *hn_builtin_types(void);
 
@@ -161,10 +171,13 @@ PyObject *hn_builtin_types(void);
  * without an exception: unknown. Array types come from their element's row. */
 hn_type *hn_type_known(hn_codec *codec, uint32_t oid);
 
-/* The type ready for use, a domain's base in its place. Never NULL without an exception. */
+/* The type ready for use; in place of a domain its base, unless a converter is registered for the
+ * domain. Never NULL without an exception. */
 const hn_type *hn_type_linked(hn_codec *codec, uint32_t oid);
 
-/* What a type is made of and the codec does not know, itself included. */
+/* What a type is made of and the codec does not know, itself included. A new walk visits every type
+ * again; within one, types that share parts cost no more than their number. */
+void hn_codec_new_walk(hn_codec *codec);
 size_t hn_type_unknown(hn_codec *codec, uint32_t oid, uint32_t *oids, size_t n, size_t max);
 
 /* Append length word and value, or -1 for None, in binary; answers as a writer. */

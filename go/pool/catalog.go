@@ -1,0 +1,189 @@
+package pool
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"sync"
+	"sync/atomic"
+
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// serversMax bounds how many databases a pool remembers that its address has led to.
+const serversMax = 16
+
+// lastCatalog numbers catalogs across all pools: C may know a catalog for longer than a pool lives.
+var lastCatalog atomic.Uint64
+
+// Catalog is what is known of a database's own types. It is never corrected: where the database turns
+// out to differ, another one with a new number takes its place, and everything is learned anew.
+type Catalog struct {
+	Number uint64
+
+	mu    sync.Mutex // guards types
+	types map[uint32]Type
+}
+
+func newCatalog() *Catalog {
+	return &Catalog{Number: lastCatalog.Add(1), types: make(map[uint32]Type)}
+}
+
+// Type is a type as the catalog describes it.
+type Type struct {
+	Kind     byte   // pg_type.typtype
+	Related  uint32 // element, base type, range subtype or a multirange's range; 0: none
+	Relation uint32 // of a composite type
+	Fields   []Field
+}
+
+// Field is an attribute of a composite type.
+type Field struct {
+	Name string
+	OID  uint32
+}
+
+// Add takes in a type.
+func (k *Catalog) Add(oid uint32, t Type) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.types[oid] = t
+}
+
+// Base is the type that the server names for a column of type oid: a domain's base.
+func (k *Catalog) Base(oid uint32) uint32 {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for range len(k.types) {
+		t, known := k.types[oid]
+		if !known || t.Kind != 'd' || t.Related == 0 {
+			break
+		}
+		oid = t.Related
+	}
+	return oid
+}
+
+// server is a database on a running server, one of those that the pool's address leads to.
+type server struct {
+	instance string                  // as InstanceSQL says; "" where it cannot be asked
+	catalog  atomic.Pointer[Catalog] // shared by all connections to it
+}
+
+// servers are the databases that the pool's connections have reached, by identity.
+type servers struct {
+	mu         sync.Mutex
+	byIdentity map[string]*server
+}
+
+// get finds a server by its identity: the system identifier, where it can be had, and the instance.
+func (s *servers) get(system, instance string) *server {
+	identity := system + " " + instance
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if known := s.byIdentity[identity]; known != nil {
+		return known
+	}
+	if s.byIdentity == nil || len(s.byIdentity) >= serversMax {
+		s.byIdentity = make(map[string]*server) // connections keep theirs
+	}
+	added := &server{instance: instance}
+	added.catalog.Store(newCatalog())
+	s.byIdentity[identity] = added
+	return added
+}
+
+// Catalog is what is known of the types on the connection's server.
+func (c *Conn) Catalog() *Catalog {
+	if c.ownCatalog != nil {
+		return c.ownCatalog
+	}
+	return c.server.catalog.Load()
+}
+
+// RenewCatalog replaces a catalog that was found to differ from the server's. Inside a transaction the
+// successor is the connection's own: it may show what no other connection can see yet.
+func (c *Conn) RenewCatalog(differs *Catalog, inside bool) {
+	switch {
+	case inside:
+		c.ownCatalog = newCatalog()
+	case c.ownCatalog == differs:
+		c.ownCatalog = nil
+	default:
+		c.server.catalog.CompareAndSwap(differs, newCatalog()) // else another connection has renewed it
+	}
+}
+
+// ShareCatalog ends what RenewCatalog has begun inside a transaction.
+func (c *Conn) ShareCatalog() { c.ownCatalog = nil }
+
+// MoveTo follows a pooler that has gone over to another server.
+func (c *Conn) MoveTo(instance string) {
+	if c.server.instance != instance {
+		c.server, c.ownCatalog = c.pool.servers.get("", instance), nil
+	}
+}
+
+// Instance is the running server and database that the connection's catalog describes; "" where it
+// cannot be asked.
+func (c *Conn) Instance() string { return c.server.instance }
+
+// InstanceSQL tells a running server and database from any other. Two copies of one cluster have one
+// system identifier, but have not been started in the same microsecond.
+const InstanceSQL = `select pg_catalog.concat(pg_catalog.timestamptz_send(pg_catalog.pg_postmaster_start_time()), ` +
+	`' ', (select d.oid from pg_catalog.pg_database d where d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database()))`
+
+const (
+	pidSQL      = "select pg_catalog.pg_backend_pid()"
+	identitySQL = pidSQL + ", (" + InstanceSQL + "), (select c.system_identifier from pg_catalog.pg_control_system() c)"
+	instanceSQL = pidSQL + ", (" + InstanceSQL + "), null"
+)
+
+// identify asks which process answers, and on which server. What a role may not call, and what only
+// looks like PostgreSQL does not have, is left out; without any of it no other connection is known to
+// lead to the same server. Behind a pooler the system identifier is left out, too: each statement that
+// needs to know asks for the instance, and reading the control file is too dear for that.
+func (c *Conn) identify(ctx context.Context) (pid string, err error) {
+	for _, sql := range []string{identitySQL, instanceSQL} {
+		began := Now()
+		row, err := oneRow(ctx, c.pg, sql)
+		var refusal *pgconn.PgError
+		if errors.As(err, &refusal) && !c.pg.IsClosed() {
+			continue
+		}
+		if err != nil {
+			return "", err
+		}
+		c.GraceMS = grace(Now().Sub(began))
+		if len(row) < 3 {
+			break
+		}
+		system := row[2]
+		if row[0] != strconv.FormatUint(uint64(c.pg.PID()), 10) {
+			system = ""
+		}
+		c.server = c.pool.servers.get(system, row[1])
+		return row[0], nil
+	}
+	c.server = c.pool.servers.get("connection "+strconv.FormatUint(lastCatalog.Add(1), 10), "")
+	began := Now()
+	pid, err = backendPID(ctx, c.pg)
+	c.GraceMS = grace(Now().Sub(began))
+	return pid, err
+}
+
+// oneRow runs a query of one row.
+func oneRow(ctx context.Context, pg *pgconn.PgConn, sql string) ([]string, error) {
+	results, err := pg.Exec(ctx, sql).ReadAll()
+	if err != nil {
+		return nil, err
+	}
+	if len(results) != 1 || len(results[0].Rows) != 1 || len(results[0].Rows[0]) == 0 {
+		return nil, errUnknownPID
+	}
+	row := make([]string, len(results[0].Rows[0]))
+	for i, value := range results[0].Rows[0] {
+		row[i] = string(value)
+	}
+	return row, nil
+}

@@ -1,0 +1,162 @@
+package pool
+
+import (
+	"slices"
+	"strconv"
+
+	"hypern/go/wire"
+)
+
+// Shape is what a statement takes for granted of the database's own types: the attributes of the
+// composite types that its parameters and columns are made of.
+type Shape struct {
+	Catalog    *Catalog
+	Composites []uint32 // type OIDs, in ascending order
+	// Foreign is true if there is any type that is not built in: behind a pooler the next server may
+	// know another one by its OID.
+	Foreign bool
+	// known is how many types the catalog had, if there are anonymous records: those are read by any
+	// type that has been learned. Else it is -1.
+	known int
+}
+
+// Anonymous records, and arrays of them.
+const (
+	recordOID      = 2249
+	recordArrayOID = 2287
+)
+
+// Current tells whether the catalog has learned nothing since that the shape would have to include.
+func (shape *Shape) Current() bool {
+	if shape.known < 0 {
+		return true
+	}
+	shape.Catalog.mu.Lock()
+	defer shape.Catalog.mu.Unlock()
+	return len(shape.Catalog.types) == shape.known
+}
+
+// firstNormalOID is where the OIDs of a database's own types begin.
+const firstNormalOID = 16384
+
+// Shape finds what a statement's types are made of.
+func (k *Catalog) Shape(oids []uint32) *Shape {
+	shape := &Shape{Catalog: k, known: -1}
+	seen := make(map[uint32]bool)
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	var visit func(oid uint32)
+	visit = func(oid uint32) {
+		t, known := k.types[oid]
+		if seen[oid] {
+			return
+		}
+		seen[oid] = true
+		shape.Foreign = shape.Foreign || oid >= firstNormalOID
+		if !known {
+			return
+		}
+		if t.Kind == 'c' {
+			shape.Composites = append(shape.Composites, oid)
+			for _, f := range t.Fields {
+				visit(f.OID)
+			}
+		}
+		if t.Related != 0 {
+			visit(t.Related)
+		}
+	}
+	for _, oid := range oids {
+		visit(oid)
+		if oid == recordOID || oid == recordArrayOID {
+			shape.known = len(k.types)
+		}
+	}
+	if shape.known >= 0 {
+		for oid := range k.types {
+			visit(oid)
+		}
+	}
+	slices.Sort(shape.Composites)
+	return shape
+}
+
+// typeOf is a type of the catalog.
+func (k *Catalog) typeOf(oid uint32) (Type, bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	t, known := k.types[oid]
+	return t, known
+}
+
+// Names are the attributes of the composite type oid, in order.
+func (k *Catalog) Names(oid uint32) []string {
+	t, _ := k.typeOf(oid)
+	names := make([]string, len(t.Fields))
+	for i, f := range t.Fields {
+		names[i] = f.Name
+	}
+	return names
+}
+
+// guard is a statement prepared on a connection that the server refuses once a composite type has been
+// altered: a row of the type, expanded. That it does not use the type's relation by name, but depends on
+// it all the same, is the constant's doing: the server plans anew after each change of a relation whose
+// regclass is in a statement, and finds that the result's columns have changed.
+type guard struct {
+	name    string
+	catalog *Catalog // that the server's answer was compared with; nil: not yet
+}
+
+// MissingGuards are the composite types of a shape that the connection has no guard for.
+func (c *Conn) MissingGuards(shape *Shape) []uint32 {
+	var missing []uint32
+	for _, oid := range shape.Composites {
+		if g := c.Statements.guards[oid]; g == nil || g.catalog != shape.Catalog {
+			missing = append(missing, oid)
+		}
+	}
+	return missing
+}
+
+// AppendGuard prepares the guard of a composite type, in place of an older one, and has it described.
+func (c *Conn) AppendGuard(dst []byte, catalog *Catalog, oid uint32) []byte {
+	if old := c.Statements.guards[oid]; old != nil {
+		dst = wire.AppendClose(dst, 'S', old.name)
+	}
+	g := &guard{name: c.Statements.NewName()}
+	c.Statements.guards[oid] = g
+	t, _ := catalog.typeOf(oid)
+	dst = wire.AppendParse(dst, g.name, guardSQL(t.Relation), []uint32{oid})
+	return wire.AppendDescribe(dst, 'S', g.name)
+}
+
+// Guarded takes in the server's description of a guard just prepared: whether it is as the catalog says.
+func (c *Conn) Guarded(catalog *Catalog, oid uint32, columns []byte) bool {
+	t, _ := catalog.typeOf(oid)
+	names, types, ok := wire.Columns(columns)
+	if !ok || len(names) != len(t.Fields)+1 || c.Statements.guards[oid] == nil {
+		return false
+	}
+	for i, f := range t.Fields {
+		if names[i] != f.Name || types[i] != catalog.Base(f.OID) {
+			return false
+		}
+	}
+	c.Statements.guards[oid].catalog = catalog
+	return true
+}
+
+// AppendGuards has the server look at the guards of a shape, which it does without planning or running
+// anything: Describe alone finds out whether a prepared statement's columns still are what they were.
+func (c *Conn) AppendGuards(dst []byte, shape *Shape) []byte {
+	for _, oid := range shape.Composites {
+		dst = wire.AppendDescribe(dst, 'S', c.Statements.guards[oid].name)
+	}
+	return dst
+}
+
+// guardSQL expands a row of the type that the parameter is declared with.
+func guardSQL(relation uint32) string {
+	return "select ($1).*, '" + strconv.FormatUint(uint64(relation), 10) + "'::pg_catalog.regclass"
+}

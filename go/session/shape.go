@@ -1,0 +1,376 @@
+package session
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+
+	"hypern/go/abi"
+	"hypern/go/pool"
+	"hypern/go/wire"
+)
+
+// A composite value crosses the wire by the position of its attributes, so that it means something else
+// once they have been renamed. A statement that has any therefore carries guards: between its Bind, which
+// takes the locks on its tables, and its Execute the server refuses to go on if an attribute is not what
+// the parameters were encoded by and the rows will be read by. Inside a transaction Bind and guards run
+// in a savepoint, which costs no transaction id as nothing is written in it.
+const (
+	shapeSavepoint = savepointWord + "hypern_shape"
+	shapeRelease   = "RELEASE " + shapeSavepoint
+	shapeRollback  = "ROLLBACK TO " + shapeSavepoint
+	guardPortal    = "hypern_guard"
+)
+
+// reshapesMax is how often types may be found altered in one operation.
+const reshapesMax = 3
+
+// refresh numbers a remembered statement anew if the catalog it was numbered with has been replaced.
+func (s *Session) refresh(st *pool.Statement) {
+	if k := s.conn.Catalog(); st.Catalog != k {
+		st.Catalog, st.Shape = k, nil
+		st.Plan = s.pool.PlanID(st)
+	}
+}
+
+// shape finds out what the statement takes for granted, once C knows its types.
+func (s *Session) shape(st *pool.Statement) *pool.Shape {
+	if st.Shape == nil || !st.Shape.Current() {
+		_, columns, _ := wire.Columns(st.Columns()) // C has refused a description that cannot be read
+		st.Shape = st.Catalog.Shape(append(columns, st.OIDs...))
+	}
+	return st.Shape
+}
+
+// guarded tells whether guards go with the statement.
+func (s *Session) guarded(st *pool.Statement) bool {
+	if s.tx.aborted() {
+		return false // the server will not run it
+	}
+	shape := s.shape(st)
+	return len(shape.Composites) > 0 || shape.Foreign && s.movable()
+}
+
+// movable tells whether a pooler may lead the connection to another server.
+func (s *Session) movable() bool { return s.conn.Shared && s.conn.Instance() != "" }
+
+// prepareGuards has the server prepare what guards are missing; false: the step is over. What the server
+// says of a new guard is compared with the catalog, so that nothing happens unnoticed in between.
+func (s *Session) prepareGuards(c *Call, st *pool.Statement) bool {
+	if s.conn.Cache != pool.CacheNamed {
+		return true
+	}
+	missing := s.conn.MissingGuards(s.shape(st))
+	if len(missing) == 0 {
+		return true
+	}
+	for _, oid := range missing {
+		c.Head = s.conn.AppendGuard(c.Head, st.Catalog, oid)
+	}
+	c.Head = wire.AppendSync(c.Head)
+	s.op.prefix = 0
+	s.beginIO(phaseGuard)
+	c.io(0, 1)
+	return false
+}
+
+// guardsPrepared takes in the descriptions of new guards and goes on with the statement.
+func (s *Session) guardsPrepared(c *Call) {
+	got, st := &s.op.got, s.op.statement
+	s.ready(got)
+	if s.op.more && (got.fault != nil || !s.matched(c, st)) {
+		s.undoRows(c, s.alteredFault()) // some of the rows have been encoded for the types as they were
+		return
+	}
+	if got.fault != nil && got.status == 'I' && s.op.reshapes < reshapesMax { // a type is gone
+		s.reshape(c)
+		return
+	}
+	if got.fault != nil {
+		s.told = true
+		c.fail(got.fault)
+		return
+	}
+	switch {
+	case s.matched(c, st):
+		s.execute(c)
+	case s.op.reshapes < reshapesMax:
+		s.reshape(c)
+	default:
+		c.fail(s.alteredFault())
+	}
+}
+
+// matched takes in what the server says of new guards: whether it is as the catalog says.
+func (s *Session) matched(c *Call, st *pool.Statement) bool {
+	answers := frames(c.Ctl, 'T')
+	for i, oid := range s.conn.MissingGuards(s.shape(st)) {
+		if i >= len(answers) || !s.conn.Guarded(st.Catalog, oid, answers[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+// appendGuards appends the guards of a statement. It returns how many commands that makes.
+func (s *Session) appendGuards(dst []byte, st *pool.Statement) ([]byte, int) {
+	shape := s.shape(st)
+	if s.conn.Cache == pool.CacheNamed {
+		s.op.guards += uint16(len(shape.Composites))
+		return s.conn.AppendGuards(dst, shape), 0
+	}
+	commands := 0
+	if s.movable() {
+		instance := s.conn.Instance()
+		dst = wire.AppendParse(dst, "", instanceGuardSQL, nil)
+		dst = wire.AppendBindValues(dst, guardPortal, "", []*string{&instance})
+		dst = wire.AppendExecuteChunk(dst, guardPortal, 0)
+		dst = wire.AppendClose(dst, 'P', guardPortal)
+		dst = wire.AppendDescribe(dst, 'S', "") // its answer tells that the guard was passed
+		s.op.guards++
+		commands++
+	}
+	for _, oid := range shape.Composites {
+		dst = wire.AppendParse(dst, "", namesGuard(shape.Catalog.Names(oid)), []uint32{oid})
+		dst = wire.AppendDescribe(dst, 'S', "")
+		s.op.guards++
+	}
+	return dst, commands
+}
+
+// appendGuardsAround appends the guards of execute_many: before the rows, while they can be encoded anew;
+// and behind them, since the locks that the first of them has waited for may have been those of an ALTER.
+func (s *Session) appendGuardsAround(c *Call, guarded bool) {
+	if !guarded {
+		return
+	}
+	if s.op.ahead = 0; !s.op.more {
+		var commands int
+		c.Out, commands = s.appendGuards(c.Out, s.op.statement)
+		s.op.prefix += commands
+		s.op.ahead = s.op.guards
+	}
+	c.Tail, _ = s.appendGuards(c.Tail, s.op.statement)
+}
+
+// instanceGuardSQL divides by zero if a pooler has gone over to another server; else it has no row.
+const instanceGuardSQL = "select 1 where pg_catalog.int4div(1::pg_catalog.int4, ((" + pool.InstanceSQL +
+	") OPERATOR(pg_catalog.=) $1::pg_catalog.text)::pg_catalog.int4) OPERATOR(pg_catalog.=) 0::pg_catalog.int4"
+
+// namesGuard is a statement that cannot be parsed if a composite type's attributes do not have these names,
+// in this order: for connections on which nothing stays prepared. It is not planned, which takes longer.
+// The n-th name is looked for among all columns but the first n-1, which have other names there: if each is
+// found, and there are as many, then each is in its place.
+func namesGuard(names []string) string {
+	other := "x"
+	for slices.ContainsFunc(names, func(name string) bool { return strings.HasPrefix(name, other) }) {
+		other += "x"
+	}
+	var columns, rows, others strings.Builder
+	for n, name := range names {
+		row := "q" + strconv.Itoa(n)
+		if n > 0 {
+			columns.WriteString(", ")
+			rows.WriteString(", ")
+		}
+		columns.WriteString(row + `."` + strings.ReplaceAll(name, `"`, `""`) + `"`)
+		rows.WriteString("(select ($1).*) " + row)
+		if n > 0 {
+			rows.WriteString("(" + others.String() + ")")
+			others.WriteString(", ")
+		}
+		others.WriteString(other + strconv.Itoa(n))
+	}
+	if len(names) == 0 {
+		return "select ($1).* union all select"
+	}
+	return "select ($1).* union all select " + columns.String() + " from " + rows.String()
+}
+
+// appendShapeSavepoint begins the savepoint of the guards.
+func (s *Session) appendShapeSavepoint(dst []byte) []byte {
+	s.op.prefix++
+	return appendCommand(dst, shapeSavepoint)
+}
+
+// appendRelease ends the savepoint of the guards. It has a portal of its own, since the statement waits in
+// the unnamed one.
+func appendRelease(dst []byte) []byte {
+	dst = wire.AppendBindValues(wire.AppendParse(dst, "", shapeRelease, nil), guardPortal, "", nil)
+	return wire.AppendClose(wire.AppendExecuteChunk(dst, guardPortal, 0), 'P', guardPortal)
+}
+
+// frames are the bodies of a step's frames of one kind.
+func frames(ctl []byte, kind byte) (bodies [][]byte) {
+	for {
+		f, rest, whole, err := wire.Next(ctl)
+		if err != nil || !whole {
+			return bodies
+		}
+		if f.Kind == kind {
+			bodies = append(bodies, f.Body)
+		}
+		ctl = rest
+	}
+}
+
+// passed counts the guards that held.
+func (s *Session) passed(c *Call) uint16 { return uint16(len(frames(c.Ctl, abi.Guarded))) }
+
+// altered tells whether the statement was not begun because a type is not what it was encoded for: a
+// guard failed, or Bind refused a value of the type. A guard that fails again and again is an error.
+func (s *Session) altered(c *Call) bool {
+	got, st := &s.op.got, s.op.statement
+	if st == nil || s.op.guards == 0 || got.fault == nil || got.fault.Kind != "" ||
+		s.passed(c) >= s.op.guards || got.commands < s.op.prefix {
+		return false
+	}
+	if got.binds <= s.op.prefix {
+		return s.misfits(got.fault.SQLState) && s.op.reshapes == 0
+	}
+	if broken(got.fault.SQLState) && s.op.reshapes >= reshapesMax {
+		got.fault = s.alteredFault()
+		return false
+	}
+	return broken(got.fault.SQLState)
+}
+
+// misfits tells whether Bind's error can come from a composite type that was altered: one that is wrong
+// in binary, or malformed in text. Behind a pooler the statement is parsed, too, on a server that may know
+// other types.
+func (s *Session) misfits(state string) bool {
+	return state == wire.StateDatatypeMismatch || state == wire.StateInvalidText || s.movable() && strings.HasPrefix(state, "42")
+}
+
+// broken tells whether an error that came where a guard was looked at is the guard's: not one of those
+// that the server may raise anywhere.
+func broken(state string) bool {
+	for _, class := range []string{"08", "25", "40", "53", "57", "58"} {
+		if strings.HasPrefix(state, class) {
+			return false
+		}
+	}
+	return true
+}
+
+// guardFailure tells whether an error is what a guard fails with once a type has been altered.
+func (s *Session) guardFailure(state string) bool {
+	if s.conn.Cache == pool.CacheNamed {
+		return state == wire.StateFeatureNotSupported
+	}
+	return slices.Contains([]string{wire.StateDivisionByZero, "42703", "42601", "42P10", "42809"}, state) // Bind has none of these
+}
+
+// look has the server look at the guards alone: a value does not fit the types as C knows them.
+func (s *Session) look(c *Call, st *pool.Statement) {
+	s.op.guards, s.op.prefix, s.op.saved = 0, 0, s.tx.server == 'T'
+	if s.op.saved {
+		c.Head = s.appendShapeSavepoint(c.Head)
+	}
+	c.Head, _ = s.appendGuards(c.Head, st)
+	if s.op.saved {
+		c.Head = appendRelease(c.Head)
+	}
+	c.Head = wire.AppendSync(c.Head)
+	c.Guards = int(s.op.guards)
+	s.beginIO(phaseLook)
+	c.io(0, 1)
+}
+
+// looked goes on with a statement once the guards have been looked at. Where they hold, the value is C's
+// to refuse.
+func (s *Session) looked(c *Call) {
+	got := &s.op.got
+	s.ready(got)
+	s.op.looking = false
+	switch {
+	case got.fault == nil:
+		s.op.prefix = 0
+		s.execute(c)
+	case s.op.reshapes < reshapesMax && got.commands >= s.op.prefix && broken(got.fault.SQLState):
+		s.reshape(c)
+	default:
+		if got.commands >= s.op.prefix && broken(got.fault.SQLState) {
+			got.fault = s.alteredFault()
+		}
+		s.told = true
+		c.fail(got.fault)
+	}
+}
+
+// alteredFault is for types that are altered again and again, or that the transaction cannot see as they
+// are, since its snapshot is older.
+func (s *Session) alteredFault() *wire.Fault {
+	return &wire.Fault{SQLState: wire.StateSerializationFailure, Severity: "ERROR", SQL: s.op.sql,
+		Message: "a composite type of the statement is not as this transaction sees it: another session has altered it; " +
+			"run the transaction again"}
+}
+
+// outdated forgets what the failed statement was encoded by.
+func (s *Session) outdated() {
+	got, st := &s.op.got, s.op.statement
+	s.op.reshapes++
+	s.op.looking, s.op.refused = false, false
+	if got.fault != nil && got.fault.SQLState == wire.StateUndefinedStatement {
+		s.conn.Statements.ForgetAll()
+	} else {
+		s.conn.RenewCatalog(st.Catalog, s.tx.server != 'I')
+		s.conn.Statements.Forget(st)
+	}
+}
+
+// reshape has the statement described and its types learned anew, behind a rollback to the savepoint
+// that its guards ran in.
+func (s *Session) reshape(c *Call) {
+	got := &s.op.got
+	s.outdated()
+	switch {
+	case s.op.saved && got.status == 'E':
+		c.Head = appendCommand(appendCommand(c.Head, shapeRollback), shapeRelease)
+	case !s.op.saved && s.op.prefix > 0 && s.movable() && got.status != 'I':
+		c.Head = appendCommand(c.Head, "ROLLBACK")
+		s.op.again = true // it is retraced once that is done
+	case !s.op.saved && s.op.prefix > 0:
+		s.retrace()
+	}
+	s.relearn(c)
+}
+
+// relearn has the statement described once more, after what c.Head holds; behind a pooler, on the server
+// that it leads to now.
+func (s *Session) relearn(c *Call) {
+	s.op.prefix = 0
+	if s.movable() {
+		c.Head = wire.AppendParse(c.Head, "", pool.InstanceSQL, nil)
+		c.Head = wire.AppendExecute(wire.AppendBindNothing(c.Head, ""))
+	}
+	if len(c.Head) == 0 {
+		s.describe(c)
+		return
+	}
+	c.Head = wire.AppendSync(c.Head)
+	s.beginIO(phaseReshape)
+	c.io(abi.IORaw, 1)
+}
+
+// reshaped follows reshape's commands.
+func (s *Session) reshaped(c *Call) {
+	got := &s.op.got
+	s.ready(got)
+	if got.fault != nil {
+		s.told = true
+		c.fail(got.fault)
+		return
+	}
+	if s.op.saved {
+		s.first = nil // the error that the guard made
+	}
+	if s.op.again {
+		s.op.again = false
+		s.retrace()
+	}
+	if s.movable() && len(got.data) == 1 && len(got.data[0]) == 1 {
+		s.conn.MoveTo(got.data[0][0])
+	}
+	s.describe(c)
+}

@@ -1,0 +1,227 @@
+"""Composite types and tables that are altered: values stay under the server's names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from either import KINDS, choose, db, finalize_db
+
+from hypern import errors
+from hypern.database import Database, DbSession
+
+ONE = {"a": 1, "b": 2, "c": "three"}
+
+# What is done to the type, and the dict that the stored row (1, 2, 'three') then reads as.
+ALTERATIONS = {
+    "renamed": (["ALTER TYPE pair RENAME ATTRIBUTE a TO z"], {"z": 1, "b": 2, "c": "three"}),
+    "swapped": (
+        [
+            "ALTER TYPE pair RENAME ATTRIBUTE a TO t",
+            "ALTER TYPE pair RENAME ATTRIBUTE b TO a",
+            "ALTER TYPE pair RENAME ATTRIBUTE t TO b",
+        ],
+        {"b": 1, "a": 2, "c": "three"},
+    ),
+    "dropped": (["ALTER TYPE pair DROP ATTRIBUTE b"], {"a": 1, "c": "three"}),
+    "added": (["ALTER TYPE pair ADD ATTRIBUTE d int"], {**ONE, "d": None}),
+    "added as text": (["ALTER TYPE pair ADD ATTRIBUTE p point"], {**ONE, "p": None}),
+    "dropped and added": (
+        ["ALTER TYPE pair DROP ATTRIBUTE a", "ALTER TYPE pair ADD ATTRIBUTE a int"],
+        {"b": 2, "c": "three", "a": None},
+    ),
+}
+MODES = ("auto", "off", "describe")
+
+
+@pytest.fixture(params=KINDS)
+def kind(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Either kind of session."""
+    choose(request.param)
+    yield request.param
+    choose("blocking")
+
+
+@pytest.fixture(params=MODES)
+def mode(request: pytest.FixtureRequest) -> str:
+    """How statements are kept."""
+    return str(request.param)
+
+
+@pytest.fixture
+def cast_of_types(kind: str, mode: str, database: str) -> Iterator[Callable[[str], DbSession]]:
+    """The type `pair` and the table `pairs` with one row; sessions of requests by name."""
+    Database.close()
+    Database.configure(database, max_size=4, acquire_timeout_secs=5, statement_cache=mode)
+    admin = db("admin")
+    admin.execute("CREATE TYPE pair AS (a int, b int, c text)")
+    admin.execute("CREATE TABLE pairs (id int PRIMARY KEY, p pair, many pair[], whole text)")
+    admin.execute(
+        "INSERT INTO pairs VALUES (1, ROW(1, 2, 'three'), ARRAY[ROW(1, 2, 'three')::pair])"
+    )
+    names = {"admin"}
+
+    def session(name: str) -> DbSession:
+        names.add(name)
+        return db(name)
+
+    yield session
+    for name in names:
+        if db(name).is_in_transaction:
+            db(name).rollback()
+    for name in names - {"admin"}:
+        finalize_db(name)
+    admin = db("admin")
+    admin.execute("DROP TABLE pairs")
+    admin.execute("DROP TYPE pair")
+    finalize_db("admin")
+    Database.close()
+
+
+def _reads(session: DbSession) -> list[Any]:
+    rows = session.query("SELECT p, many FROM pairs WHERE id = $1", [1])
+    streamed = list(session.stream("SELECT p FROM pairs WHERE id = 1", chunk_rows=1))
+    return [
+        rows[0]["p"],
+        rows[0]["many"][0],
+        session.query_value("SELECT p FROM pairs WHERE id = 1"),
+        streamed[0]["p"],
+        session.query_one("UPDATE pairs SET whole = '' WHERE id = 1 RETURNING p")["p"],
+    ]
+
+
+def _writes(session: DbSession, value: dict[str, Any], first: int) -> list[Any]:
+    session.execute("INSERT INTO pairs (id, p) VALUES ($1, $2)", [first, value])
+    session.execute("INSERT INTO pairs (id, many) VALUES ($1, $2)", [first + 1, [value]])
+    session.execute_many("INSERT INTO pairs (id, p) VALUES ($1, $2)", [[first + 2, value]])
+    back = session.query_value(
+        "INSERT INTO pairs (id, p) VALUES ($1, $2) RETURNING p", [first + 3, value]
+    )
+    texts = session.query(
+        "SELECT coalesce(p, many[1])::text AS t FROM pairs WHERE id >= $1 ORDER BY id", [first]
+    )
+    session.execute("DELETE FROM pairs WHERE id >= $1", [first])
+    return [back, *[row["t"] for row in texts]]
+
+
+def _expected(value: dict[str, Any]) -> list[Any]:
+    text = "(" + ",".join("" if v is None else str(v) for v in value.values()) + ")"
+    return [value, text, text, text, text]
+
+
+@pytest.mark.parametrize("which", ALTERATIONS)
+@pytest.mark.parametrize("by", ["this session", "another"])
+@pytest.mark.parametrize("inside", [False, True], ids=["alone", "in a transaction"])
+def test_altered_attributes_are_read_and_written_under_the_servers_names(
+    cast_of_types: Callable[[str], DbSession], which: str, by: str, inside: bool
+) -> None:
+    session, admin = cast_of_types("r"), cast_of_types("admin")
+    for _ in range(2):
+        assert _reads(session) == [ONE] * 5
+        assert _writes(session, ONE, 10) == _expected(ONE)
+    statements, now = ALTERATIONS[which]
+    if inside and by == "another":
+        session.begin()
+        assert session.query_value("SELECT p FROM pairs WHERE id = 0 UNION ALL SELECT NULL") is None
+        session.query_value("SELECT 1")
+        session.commit()
+    if inside:
+        session.begin()
+        session.query_value("SELECT 1")
+    for statement in statements:
+        (session if by == "this session" else admin).execute(statement)
+    for round_ in range(2):
+        assert _writes(session, now, 10) == _expected(now), round_
+        assert _reads(session) == [now] * 5, round_
+    if inside:
+        assert session.is_in_transaction
+        session.rollback()
+        after = ONE if by == "this session" else now
+        assert _reads(session) == [after] * 5
+        assert _writes(session, after, 10) == _expected(after)
+        assert _reads(cast_of_types("third")) == [after] * 5
+
+
+def test_a_whole_row_follows_a_renamed_column(cast_of_types: Callable[[str], DbSession]) -> None:
+    session, admin = cast_of_types("r"), cast_of_types("admin")
+    admin.execute("CREATE TABLE wide (x int, y int)")
+    try:
+        sql = "INSERT INTO wide SELECT ($1::wide).* RETURNING wide"
+        for _ in range(2):
+            assert session.query_value(sql, [{"x": 1, "y": 2}]) == {"x": 1, "y": 2}
+        admin.execute("ALTER TABLE wide RENAME COLUMN x TO t")
+        admin.execute("ALTER TABLE wide RENAME COLUMN y TO x")
+        admin.execute("ALTER TABLE wide RENAME COLUMN t TO y")
+        assert session.query_value(sql, [{"x": 1, "y": 2}]) == {"y": 2, "x": 1}
+        assert session.query_value("SELECT w FROM wide w LIMIT 1") == {"y": 1, "x": 2}
+        assert session.query_value("SELECT count(*) FROM wide WHERE x = 1 AND y = 2") == 1
+    finally:
+        finalize_db("r")
+        admin.execute("DROP TABLE wide")
+
+
+def test_a_composite_in_an_anonymous_record_is_read_by_its_present_names(
+    cast_of_types: Callable[[str], DbSession],
+) -> None:
+    session, admin = cast_of_types("r"), cast_of_types("admin")
+    sql = "SELECT ROW(id, p) AS r FROM pairs WHERE id = 1"
+    assert session.query_value("SELECT count(ROW(p)) FROM pairs") == 1
+    assert session.query_value("SELECT p FROM pairs WHERE id = 1") == ONE  # the type is known
+    for _ in range(2):
+        assert session.query_value(sql) == (1, ONE)
+    for statement in ALTERATIONS["swapped"][0]:
+        admin.execute(statement)
+    for _ in range(2):
+        assert session.query_value(sql) == (1, ALTERATIONS["swapped"][1])
+    with session.transaction():
+        session.execute("ALTER TYPE pair RENAME ATTRIBUTE a TO q")
+        assert session.query_value(sql) == (1, {"b": 1, "q": 2, "c": "three"})
+
+
+def test_a_dict_that_does_not_fit_is_refused_at_once_and_again(
+    cast_of_types: Callable[[str], DbSession],
+) -> None:
+    session = cast_of_types("r")
+    sql = "INSERT INTO pairs (id, p) VALUES ($1, $2)"
+    for _ in range(3):
+        with pytest.raises(errors.DataError, match="names of the fields"):
+            session.execute(sql, [7, {"a": 1, "b": 2}])
+        with pytest.raises(errors.DataError, match="names of the fields"):
+            session.execute_many(sql, [[7, {"a": 1, "b": 2}]])
+    session.begin()
+    with pytest.raises(errors.DataError, match="names of the fields"):
+        session.execute(sql, [7, {"a": 1, "b": 2}])
+    session.execute(sql, [7, ONE])  # nothing was sent, so the transaction is as it was
+    session.rollback()
+
+
+def test_a_bad_value_in_a_transaction_still_aborts_it(
+    cast_of_types: Callable[[str], DbSession],
+) -> None:
+    session = cast_of_types("r")
+    session.begin()
+    with pytest.raises(errors.InvalidTextRepresentation):
+        session.query("SELECT $1::pair, $2::int", [ONE, "no number"])
+    with pytest.raises(errors.InFailedSqlTransaction):
+        session.query("SELECT $1::pair", [ONE])
+    session.rollback()
+    assert session.query_value("SELECT $1::pair", [ONE]) == ONE
+    with pytest.raises(errors.DivisionByZero):
+        session.query("SELECT $1::pair, 1 / $2::int", [ONE, 0])
+
+
+def test_a_snapshot_that_is_older_than_the_alteration_is_an_error_to_retry(
+    cast_of_types: Callable[[str], DbSession],
+) -> None:
+    session, admin = cast_of_types("r"), cast_of_types("admin")
+    assert session.query_value("SELECT $1::pair", [ONE]) == ONE
+    session.begin(isolation="repeatable read")
+    session.query("SELECT id FROM pairs")
+    for statement in ALTERATIONS["swapped"][0]:
+        admin.execute(statement)
+    sql = "INSERT INTO pairs (id, p) VALUES (7, $1) RETURNING p::text"
+    with pytest.raises(errors.SerializationFailure, match="altered"):
+        session.query_value(sql, [ONE])  # its lock makes the server notice
+    session.rollback()
+    assert session.query_value(sql, [ONE]) == "(2,1,three)"
