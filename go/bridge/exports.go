@@ -110,6 +110,8 @@ func step(s *session.Session, call *C.hn_call) {
 		Declared: unsafe.Slice((*uint32)(unsafe.Pointer(call.declared)), int(call.ndeclared)),
 		Stream:   uint64(call.stream),
 		Home:     uint64(call.home),
+		Block:    uint64(call.block),
+		Hooks:    int64(call.hooks),
 		Head:     empty(&call.head),
 		Tail:     empty(&call.tail),
 		Out:      empty(&call.out),
@@ -132,6 +134,10 @@ func step(s *session.Session, call *C.hn_call) {
 	call.count = C.int64_t(c.Count)
 	call.plan = C.uint64_t(c.Plan)
 	call.stream = C.uint64_t(c.Stream)
+	if c.Want == abi.WantDone || c.Want == abi.WantFail {
+		call.hooks_kept = C.int64_t(c.HooksKept)
+		call.hooks_due = C.bool(c.HooksDue)
+	}
 	store(&call.head, c.Head)
 	store(&call.tail, c.Tail)
 	store(&call.out, c.Out)
@@ -169,7 +175,7 @@ func hypern_state(handle C.int64_t, set C.int32_t, value C.int32_t) C.uint32_t {
 	_ = guard(func() *wire.Fault { // the answer prepared above stands for any fault
 		s, fault := lookup(int64(handle))
 		if fault == nil {
-			state = s.Set(int32(set), value != 0)
+			state = s.Set(int32(set), int32(value))
 		}
 		return fault
 	})

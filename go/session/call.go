@@ -22,6 +22,8 @@ type Call struct {
 	Declared []uint32 // a view, to be cloned if kept
 	Stream   uint64   // the open stream's number, in and out
 	Home     uint64   // who drives the operation, as hn_call has it
+	Block    uint64   // ENTER, LEAVE, UNDO: which
+	Hooks    int64    // functions that wait for a commit, as the operation begins
 
 	Want    abi.Want
 	IOFlags uint32
@@ -36,6 +38,9 @@ type Call struct {
 	Out     []byte
 	State   uint32
 	Fault   *wire.Fault
+
+	HooksKept int64 // how many functions go on waiting, the first ones; abi.HooksAll: all
+	HooksDue  bool  // the others are to be called; else they are dropped
 }
 
 func (c *Call) has(flag uint32) bool { return c.Flags&flag != 0 }

@@ -209,18 +209,18 @@ func (s *Session) executed(c *Call) {
 		s.streamed(c)
 		return
 	}
+	was := s.tx.server
 	s.ready(got)
 	if got.fault != nil {
 		s.statementFailed(c)
 		return
 	}
 	s.forgetStatements(got)
-	switch {
-	case got.empty:
+	if got.empty {
 		c.fail(emptyFault(s.op.sql))
-	case got.last == "ROLLBACK" && got.status == 'I' && endsTransaction(s.op.sql):
-		c.fail(s.abortedFault())
-	default:
+	} else if fault := s.refused(was, got); fault != nil {
+		c.fail(fault)
+	} else {
 		c.done(got.tagRows)
 	}
 }
@@ -249,13 +249,7 @@ func (s *Session) ready(got *answer) {
 		was = 'T' // our BEGIN went first
 	}
 	s.tx = s.tx.transition(evReady, got.status)
-	if got.status == 'I' && (was == 'T' || was == 'E') {
-		if e, ok := verdictOf(got.last); ok && got.fault == nil {
-			s.tx = s.tx.transition(e, 0)
-		} else {
-			s.tx = s.tx.transition(evRolledBack, 0)
-		}
-	}
+	s.ended(was, got)
 	if got.status == 'E' && s.first == nil {
 		s.first = got.fault
 	}
@@ -274,6 +268,7 @@ func (s *Session) statementFailed(c *Call) {
 	}
 	if got.commands < s.op.prefix && got.status == 'I' {
 		s.first = got.fault // BEGIN itself failed
+		s.voidUnbegun()
 	}
 	got.fault.SQL = s.op.sql
 	s.told = true
@@ -309,10 +304,4 @@ func (s *Session) stale() bool {
 		s.conn.Statements.Clear() // our own BEGIN was not known any more
 	}
 	return true
-}
-
-// abortedFault is what COMMIT of an aborted transaction reports.
-func (s *Session) abortedFault() *wire.Fault {
-	return &wire.Fault{Kind: wire.KindTransactionAborted, SQLState: wire.StateAborted, Severity: "ERROR", Cause: s.first,
-		Message: "the transaction was aborted by an earlier error, so COMMIT rolled it back"}
 }

@@ -199,13 +199,16 @@ def finalize_db(ctx_or_request_id: object = _scope.CURRENT, alias: str | None = 
 
     ctx_or_request_id: as for `db`. alias: that database's session only; None: all of the request's.
     All of them are ended before the first failure, if any, is raised: a commit that failed is never
-    silent. Further failures are logged (logger "hypern").
+    silent. Further failures are logged (logger "hypern"). Where an error had aborted a transaction
+    that was to be committed, TransactionAborted is raised; while another exception is being
+    handled, it is logged instead. Inside a transaction() block it rolls back and raises an
+    InterfaceError.
     """
     try:
         request_id, _ = _scope.identify(ctx_or_request_id)
     except SessionClosed:
         return  # its scope has finalized it
-    _scope.finalize(request_id, alias)
+    _scope.report_aborted(request_id, _scope.finalize(request_id, alias))
 
 
 def adb(ctx_or_request_id: object = _scope.CURRENT, alias: str = "default") -> AsyncDbSession:
@@ -226,7 +229,7 @@ async def afinalize_db(
         request_id, _ = _scope.identify(ctx_or_request_id)
     except SessionClosed:
         return  # its scope has finalized it
-    await _scope.afinalize(request_id, alias)
+    _scope.report_aborted(request_id, await _scope.afinalize(request_id, alias))
 
 
 def register_type(

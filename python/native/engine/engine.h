@@ -33,6 +33,8 @@ typedef struct hn_request {
     const char *method; /* its name, for Python */
     int64_t chunk;   /* STREAM, FETCH: most rows */
     uint64_t stream; /* FETCH, STREAM_END: which */
+    uint32_t block;  /* ENTER, LEAVE, UNDO: which */
+    uint32_t flags;  /* HN_IN_* with the first step */
 } hn_request;
 
 typedef enum hn_progress {
