@@ -67,7 +67,7 @@ static void finish(hn_operation *self)
         woke = engine->call.woke;
         self->count = self->result != NULL ? engine->call.count : 0;
         self->driver.engine = NULL;
-        self->hooks = hn_settle_hooks(session, &engine->call);
+        self->hooks = hn_settle_hooks(session, self->request.op, &engine->call);
         hn_engine_free(engine);
     }
     if (self->detached)

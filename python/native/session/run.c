@@ -38,7 +38,7 @@ static outcome run_locked(hn_session *self, const hn_request *request, hn_time d
     }
     /* Dropping what the engine holds may run Python code; the outcome's exception is kept. */
     PyObject *exception = hn_exception_take();
-    o.hooks = hn_settle_hooks(self, &engine->call);
+    o.hooks = hn_settle_hooks(self, request->op, &engine->call);
     hn_engine_free(engine);
     if (exception != NULL)
         hn_exception_raise(exception);

@@ -28,9 +28,9 @@ void hn_settle_observe(hn_pool *pool, PyObject *sql, double seconds, int64_t row
     Py_DECREF(observer);
 }
 
-PyObject *hn_settle_hooks(hn_session *session, const hn_call *call)
+PyObject *hn_settle_hooks(hn_session *session, hn_op op, const hn_call *call)
 {
-    if ((call->state & 0xff) == HN_STATE_CLOSED)
+    if (op == HN_OP_FINALIZE && (call->state & 0xff) == HN_STATE_CLOSED)
         hn_index_remove(session);
     PyObject *hooks = session->on_commit;
     if (hooks == NULL || call->hooks_kept == HN_HOOKS_ALL)

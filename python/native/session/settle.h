@@ -13,9 +13,9 @@ void hn_settle_observe(hn_pool *pool, PyObject *sql, double seconds, int64_t row
                        PyObject *exception);
 
 /* The functions to call after an operation, as the core has decided: a list, or NULL for none. Those
- * that a rollback has undone are dropped. A session that is closed is no longer found by its request.
- * With the session's lock. */
-PyObject *hn_settle_hooks(hn_session *session, const hn_call *call);
+ * that a rollback has undone are dropped. A session that FINALIZE has closed is no longer found by its
+ * request. With the session's lock. */
+PyObject *hn_settle_hooks(hn_session *session, hn_op op, const hn_call *call);
 
 /* What rolling a block back has raised (stolen). One of hypern's own errors is logged, since the exception
  * that has left the block must stay the one seen: NULL. Any other is a signal handler's: it is returned, as
