@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from hypern import _pools, _scope
 from hypern._async_session import AsyncDbSession, AsyncTransaction
 from hypern._config import PoolConfig
+from hypern._finalizing import afinalize, finalize, report_aborted
 from hypern._off_loop import off_loop
 from hypern._range import Range
 from hypern._scope import Scope, scope
@@ -188,7 +189,7 @@ def db(ctx_or_request_id: object = _scope.CURRENT, alias: str = "default") -> Db
     session = _pools.open_session(alias, request_id)
     if owner is not None and owner.ended:
         # It ended, in another thread, after it was looked at: nobody else will finalize this one.
-        _scope.finalize(request_id, alias, failed=True)
+        finalize(request_id, alias, failed=True)
         raise _scope.closed(request_id)
     return session
 
@@ -208,7 +209,7 @@ def finalize_db(ctx_or_request_id: object = _scope.CURRENT, alias: str | None = 
         request_id, _ = _scope.identify(ctx_or_request_id)
     except SessionClosed:
         return  # its scope has finalized it
-    _scope.report_aborted(request_id, _scope.finalize(request_id, alias))
+    report_aborted(request_id, finalize(request_id, alias))
 
 
 def adb(ctx_or_request_id: object = _scope.CURRENT, alias: str = "default") -> AsyncDbSession:
@@ -229,7 +230,7 @@ async def afinalize_db(
         request_id, _ = _scope.identify(ctx_or_request_id)
     except SessionClosed:
         return  # its scope has finalized it
-    _scope.report_aborted(request_id, await _scope.afinalize(request_id, alias))
+    report_aborted(request_id, await afinalize(request_id, alias))
 
 
 def register_type(

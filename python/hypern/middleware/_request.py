@@ -12,7 +12,8 @@ import logging
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from hypern import _native
-from hypern._scope import SCOPE_KEY, Scope, _current, afinalize, finalize
+from hypern._finalizing import afinalize, finalize
+from hypern._scope import SCOPE_KEY, Scope, _current
 from hypern.errors import Error, TransactionAborted
 
 if TYPE_CHECKING:
