@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from hypern._testing.blocks import NestedBlocks
 from hypern._testing.control import Command, Control, control_of
-from hypern._testing.transactions import NestedTransactions, aborted, call_hooks
+from hypern._testing.transactions import aborted, call_hooks
 from hypern.errors import DatabaseError, InterfaceError, TransactionAborted
 
 _Params = Sequence[Any] | None
 
 
-class NestedSession(NestedTransactions):
+class NestedSession(NestedBlocks):
     """What `db()` returns in a test with `db_session`: for its user a session as any other.
 
     Every statement runs within a savepoint, so that one that fails aborts this session's

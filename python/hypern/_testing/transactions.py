@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
 _S = TypeVar("_S", bound="NestedTransactions")
 
-_BY_SQL = " by SQL; leave it"
+BY_SQL = " by SQL; leave it"
 
 
-class _Block(NamedTuple):
+class Block(NamedTuple):
     """A transaction() block that is open. savepoint: "" for the one that began the transaction."""
 
     number: int
@@ -47,7 +47,7 @@ class NestedTransactions(DbSession):
     _has_failed: bool
     _hooks: list[Callable[[], object]]
     _savepoints: list[tuple[str, int]]  # and how many hooks there were
-    _blocks: list[_Block]  # transaction() blocks that are open, the outermost first
+    _blocks: list[Block]  # transaction() blocks that are open, the outermost first
     _void: str  # why nothing may run until they have been left; "": it may
 
     def attach(self, connection: NestedConnection, request_id: str, alias: str) -> None:
@@ -221,73 +221,6 @@ class NestedTransactions(DbSession):
         places = [i for i, (known, _) in enumerate(self._savepoints) if known == name]
         return places[-1] if places else None
 
-    def _enter(self: _S, number: int, text: str) -> _S:
-        place, begin_sql = text.rsplit("\n", 1)
-        with self._connection.lock:
-            self._check_usable()
-            savepoint = ""
-            if not self.is_in_transaction:
-                self._begin(begin_sql)
-            elif begin_sql != "BEGIN":
-                raise InterfaceError("a nested transaction() is a savepoint and takes no options")
-            else:
-                savepoint = f"hypern_{number}"
-                self._savepoint(savepoint)
-            self._blocks.append(_Block(number, place, savepoint))
-        return self
-
-    def _leave(self, number: int) -> None:
-        hooks: list[Callable[[], object]] = []
-        with self._connection.lock:
-            self._check_open()
-            block = self._end_block(number, is_failed=False)
-            if block is None:
-                return
-            if block.savepoint:
-                self._release(block.savepoint)
-            else:
-                hooks = self._commit()
-        call_hooks(hooks)
-
-    def _undo(self, number: int) -> None:
-        with self._connection.lock:
-            block = self._end_block(number, is_failed=True)
-            if block is None or not self.is_in_transaction:
-                return
-            if block.savepoint:
-                self._rollback_to(block.savepoint)
-            else:
-                self._roll_back()
-
-    def _not_entered(self, number: int) -> None:
-        """`_enter` opens no block where it raises."""
-
-    def _has_block(self, number: int) -> bool:
-        return any(block.number == number for block in self._blocks)
-
-    def _end_block(self, number: int, *, is_failed: bool) -> _Block | None:
-        """Take a block out; None if nothing is left to do. Raises where it ends out of turn."""
-        places = [i for i, block in enumerate(self._blocks) if block.number == number]
-        if not places:
-            return None
-        place = places[0]
-        block = self._blocks.pop(place)
-        void = self._void
-        if not self._blocks:
-            self._void = ""
-        if void:
-            if is_failed or void.endswith(_BY_SQL):
-                return None
-            raise InterfaceError(void)
-        if place < len(self._blocks):
-            inner = self._blocks[place].place
-            self._roll_back_around(inner)
-            raise InterfaceError(
-                f"the transaction() block entered at {block.place} ended while the one entered at "
-                f"{inner} was open, so their transaction was rolled back; end the inner block first"
-            )
-        return block
-
     def _roll_back_around(self, place: str) -> None:
         """Roll back under blocks that are open."""
         if self.is_in_transaction:
@@ -298,7 +231,7 @@ class NestedTransactions(DbSession):
         """SQL has ended the transaction."""
         if self._blocks:
             place = self._blocks[-1].place
-            self._void = f"the transaction of the block entered at {place} was ended{_BY_SQL}"
+            self._void = f"the transaction of the block entered at {place} was ended{BY_SQL}"
 
     def _set_failed(self) -> None:
         self._has_failed = True
