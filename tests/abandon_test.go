@@ -9,6 +9,7 @@ import (
 	"hypern/go/abi"
 	"hypern/go/pgtest"
 	"hypern/go/pool"
+	"hypern/go/wire"
 )
 
 // Abandoning ends an operation at any point; the session is usable afterwards, the connection dropped
@@ -83,7 +84,12 @@ func TestAnAbandonedCommitOrFinalizeReleasesTheConnection(t *testing.T) {
 		s.Hook = at(beforeIO, 0, pgtest.Abandon)
 		require.NotNil(t, s.Run(op, "").Fault)
 		s.Hook = nil
-		if op != abi.OpFinalize {
+		switch op {
+		case abi.OpCommit: // whether it was committed nobody knows
+			r := s.Run(abi.OpFinalize, "")
+			requireKind(t, r, wire.KindTransactionAborted)
+			require.Contains(t, r.Fault.Message, "not known")
+		case abi.OpRollback:
 			s.Finalize()
 		}
 		require.Equal(t, "closed", s.State())

@@ -116,7 +116,7 @@ func (c *script) run() {
 	}, nil)
 	c.request(func(s *pgtest.Session) { // rolled back by finalize
 		s.Begin()
-		s.Core.Set(abi.SetError, true)
+		s.Core.Set(abi.SetError, 1)
 		n := c.number()
 		c.told[n] = false
 		c.timed(func() pgtest.Result { return s.Try(keepSQL, n) })

@@ -15,15 +15,15 @@ import (
 func TestFinalizeCommitsUnlessToldOtherwise(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
-		before func(core interface{ Set(int32, bool) uint32 })
+		before func(core interface{ Set(int32, int32) uint32 })
 		want   string
 	}{
-		"by default":           {func(interface{ Set(int32, bool) uint32 }) {}, "1"},
-		"with an error marked": {func(s interface{ Set(int32, bool) uint32 }) { s.Set(abi.SetError, true) }, "0"},
-		"with auto-commit off": {func(s interface{ Set(int32, bool) uint32 }) { s.Set(abi.SetAutoCommit, false) }, "0"},
-		"with auto-commit on again": {func(s interface{ Set(int32, bool) uint32 }) {
-			s.Set(abi.SetAutoCommit, false)
-			s.Set(abi.SetAutoCommit, true)
+		"by default":           {func(interface{ Set(int32, int32) uint32 }) {}, "1"},
+		"with an error marked": {func(s interface{ Set(int32, int32) uint32 }) { s.Set(abi.SetError, 1) }, "0"},
+		"with auto-commit off": {func(s interface{ Set(int32, int32) uint32 }) { s.Set(abi.SetAutoCommit, 0) }, "0"},
+		"with auto-commit on again": {func(s interface{ Set(int32, int32) uint32 }) {
+			s.Set(abi.SetAutoCommit, 0)
+			s.Set(abi.SetAutoCommit, 1)
 		}, "1"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -64,14 +64,16 @@ func TestFinalizeReportsACommitThatFailsAndReleasesAllTheSame(t *testing.T) {
 	requireUsable(t, d.Open("next", mainAlias))
 }
 
-func TestFinalizeOverAnAbortedTransactionIsQuietAndSaysSoInItsCount(t *testing.T) {
+func TestFinalizeOverAnAbortedTransactionReportsThatNothingWasCommitted(t *testing.T) {
 	t.Parallel()
 	_, d := begin(t, oneConnection)
 	s := d.Open("r", mainAlias)
 	s.Begin()
 	requireState(t, s.Try("SELECT 1/0"), divisionByZero)
-	r := s.Must(abi.OpFinalize, "")
-	require.EqualValues(t, 1, r.Count, "a commit was due")
+	r := s.Run(abi.OpFinalize, "")
+	requireKind(t, r, wire.KindTransactionAborted)
+	require.Equal(t, divisionByZero, r.Fault.Cause.SQLState)
+	require.Equal(t, "closed", s.State())
 	requireUsable(t, d.Open("next", mainAlias))
 }
 
@@ -81,11 +83,11 @@ func TestFinalizeOverAnAbortedTransactionThatWouldHaveBeenRolledBackHasNothingTo
 	s := d.Open("r", mainAlias)
 	s.Begin()
 	requireState(t, s.Try("SELECT 1/0"), divisionByZero)
-	s.Core.Set(abi.SetError, true)
+	s.Core.Set(abi.SetError, 1)
 	require.Zero(t, s.Must(abi.OpFinalize, "").Count)
 }
 
-func TestFinalizeAfterALostTransactionThatTheCallerKnowsOfIsQuietAndSaysSoInItsCount(t *testing.T) {
+func TestFinalizeAfterALostTransactionThatTheCallerKnowsOfReportsThatNothingWasCommitted(t *testing.T) {
 	t.Parallel()
 	db, d := begin(t, oneConnection)
 	s := d.Open("r", mainAlias)
@@ -93,7 +95,7 @@ func TestFinalizeAfterALostTransactionThatTheCallerKnowsOfIsQuietAndSaysSoInItsC
 	s.Query("SELECT 1")
 	terminateAll(db)
 	requireKind(t, s.Try("SELECT 1"), wire.KindConnectionLost)
-	require.EqualValues(t, 1, s.Must(abi.OpFinalize, "").Count)
+	requireKind(t, s.Run(abi.OpFinalize, ""), wire.KindTransactionAborted)
 	requireUsable(t, d.Open("next", mainAlias))
 }
 
@@ -144,11 +146,15 @@ func TestTheNextRequestSeesNothingOfWhatOneLeaves(t *testing.T) {
 			s.Execute(c.leave)
 			switch how {
 			case "rolled back":
-				s.Core.Set(abi.SetError, true)
+				s.Core.Set(abi.SetError, 1)
 			case "aborted":
 				requireState(t, s.Try("SELECT 1/0"), divisionByZero)
 			}
-			s.Finalize()
+			if r := s.Run(abi.OpFinalize, ""); how == "aborted" {
+				requireKind(t, r, wire.KindTransactionAborted)
+			} else {
+				require.Nil(t, r.Fault)
+			}
 			next := d.Open("next", mainAlias)
 			require.Equal(t, c.clean, next.Value(c.look), "%s, %s", name, how)
 			require.Equal(t, pid, next.Value("SELECT pg_backend_pid()"), "it was not the same connection")
@@ -198,7 +204,7 @@ func TestResetTransactionAndOffUndoAnOpenTransactionAndNothingElse(t *testing.T)
 			s.Execute("SET application_name = 'kept'")
 			s.Begin()
 			s.Execute("INSERT INTO t VALUES (1)")
-			s.Core.Set(abi.SetAutoCommit, false)
+			s.Core.Set(abi.SetAutoCommit, 0)
 			s.Finalize()
 			s = d.Open("r", mainAlias)
 			require.Equal(t, "kept", s.Value("SHOW application_name"))

@@ -68,7 +68,7 @@ func TestTheRequestThatWaitedSeesNothingOfWhatTheOneBeforeHasLeft(t *testing.T) 
 			}
 			s.Execute(c.leave)
 			if how == "rolled back" {
-				s.Core.Set(abi.SetError, true)
+				s.Core.Set(abi.SetError, 1)
 			}
 			next := d.Open("next", mainAlias)
 			next.NoGuess = how == "to be encoded"

@@ -130,7 +130,7 @@ func TestAFarewellThatIsLostCostsTheConnectionAndIsNoError(t *testing.T) {
 		s := d.Open("r", mainAlias)
 		s.Begin()
 		requireUsable(t, s)
-		s.Core.Set(abi.SetError, true)
+		s.Core.Set(abi.SetError, 1)
 		rule := proxy.Add(toServer('Q', do))
 		s.Finalize()
 		<-rule.Fired()

@@ -68,7 +68,7 @@ func TestASessionOfTheSameIdAfterFinalizeIsAFreshOne(t *testing.T) {
 	t.Parallel()
 	_, d := begin(t, nil)
 	first := d.Open("r", mainAlias)
-	first.Core.Set(abi.SetError, true)
+	first.Core.Set(abi.SetError, 1)
 	first.Finalize()
 	second := d.Open("r", mainAlias)
 	require.Equal(t, uint32(abi.StateIdle)|abi.FlagAutoCommit, second.Core.State())
@@ -79,12 +79,12 @@ func TestFlagsAreSetAndAnswered(t *testing.T) {
 	t.Parallel()
 	_, d := begin(t, nil)
 	core := d.Open("r", mainAlias).Core
-	require.Equal(t, uint32(abi.StateIdle), core.Set(abi.SetAutoCommit, false))
-	require.Equal(t, uint32(abi.StateIdle)|abi.FlagAutoCommit, core.Set(abi.SetAutoCommit, true))
-	require.Equal(t, uint32(abi.StateIdle)|abi.FlagAutoCommit|abi.FlagError, core.Set(abi.SetError, true))
-	require.Equal(t, uint32(abi.StateIdle)|abi.FlagAutoCommit|abi.FlagError, core.Set(abi.SetError, false),
+	require.Equal(t, uint32(abi.StateIdle), core.Set(abi.SetAutoCommit, 0))
+	require.Equal(t, uint32(abi.StateIdle)|abi.FlagAutoCommit, core.Set(abi.SetAutoCommit, 1))
+	require.Equal(t, uint32(abi.StateIdle)|abi.FlagAutoCommit|abi.FlagError, core.Set(abi.SetError, 1))
+	require.Equal(t, uint32(abi.StateIdle)|abi.FlagAutoCommit|abi.FlagError, core.Set(abi.SetError, 0),
 		"an error once marked stays")
-	require.Equal(t, core.State(), core.Set(abi.SetNothing, true))
+	require.Equal(t, core.State(), core.Set(abi.SetNothing, 1))
 }
 
 func TestASecondOperationWhileOneIsUnderWayIsRefusedAndHarmsNothing(t *testing.T) {

@@ -168,6 +168,77 @@ def test_plain_sql(db_session: DbSession) -> None:
         session.execute("PREPARE TRANSACTION 'x'")
 
 
+def test_a_commit_in_any_spelling_is_undone_with_the_test(db_session: DbSession) -> None:
+    commits = (";commit", "/* a /* nested */ */ COMMIT", "-- x\nend", "commit/**/work")
+    for n, sql in enumerate((*commits, "--\rCOMMIT AND CHAIN"), 1):
+        session = db(sql).begin()
+        add(session, n)
+        session.execute(sql)
+        if "CHAIN" not in sql:
+            assert session.state == "committed"
+            session.execute(";begin")
+        with pytest.raises(UndefinedTable):
+            session.execute("SELECT * FROM nowhere")
+        with pytest.raises(TransactionAborted):
+            session.execute(sql)
+        session.execute("/* x */ rollback")
+        outer = db_session._connection.outer  # type: ignore[attr-defined]
+        assert outer.is_in_transaction
+        assert outer.query_value("SELECT pg_current_xact_id_if_assigned() IS NOT NULL")
+        assert count() == n
+
+
+def test_two_phase_commit_is_refused_in_any_spelling(db_session: DbSession) -> None:
+    session = db("a").begin()
+    for sql in (";prepare transaction 'x'", "/* /* */ */ COMMIT PREPARED 'x'"):
+        with pytest.raises(InterfaceError, match="hypern_commits"):
+            session.execute(sql)
+
+
+def test_functions_of_what_was_rolled_back_are_dropped(db_session: DbSession) -> None:
+    called: list[str] = []
+    session = db("a").begin()
+    session.on_commit(lambda: called.append("kept"))
+    with pytest.raises(UndefinedTable):
+        fail_in_a_block(session.on_commit(lambda: called.append("kept too")))
+    session.execute("-- x\nSAVEPOINT Mine")
+    session.on_commit(lambda: called.append("undone"))
+    session.execute('rollback to "mine"')
+    session.execute("COMMIT AND CHAIN")
+    assert called == ["kept", "kept too"]
+    session.on_commit(lambda: called.append("undone"))
+    session.execute("ROLLBACK AND CHAIN")
+    session.commit()
+    assert called == ["kept", "kept too"]
+
+
+def test_blocks_are_a_stack(db_session: DbSession) -> None:
+    session = db("a")
+    outer, inner = session.transaction(), session.transaction()
+    outer.__enter__()
+    add(session, 1)
+    with pytest.raises(InterfaceError, match="inside"):
+        session.commit()
+    inner.__enter__()
+    with pytest.raises(InterfaceError, match=r"test_it\.py:\d+ was open"):
+        outer.__exit__(None, None, None)
+    with pytest.raises(InterfaceError, match="leave it"):
+        add(session, 2)
+    with pytest.raises(InterfaceError, match="leave it"):
+        inner.__exit__(None, None, None)
+    assert count() == 0
+    with pytest.raises(InterfaceError, match="ended inside"), scope():
+        db().transaction().__enter__()
+
+
+def test_an_error_that_was_swallowed_is_told_at_the_end(db_session: DbSession) -> None:
+    session = db("a").begin()
+    with pytest.raises(UndefinedTable):
+        session.execute("SELECT * FROM nowhere")
+    with pytest.raises(TransactionAborted):
+        finalize_db("a")
+
+
 def test_transactions_that_overlap(db_session: DbSession) -> None:
     first, second = db("a").begin(), db("b").begin()
     add(first, 1)

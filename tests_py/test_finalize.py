@@ -111,17 +111,103 @@ def test_one_alias_can_be_finalized_alone(database: str) -> None:
     finalize_db("r")
 
 
-def test_over_an_aborted_transaction_it_rolls_back_quietly() -> None:
-    session = db("r").begin()
-    mark(session, "lost")
+def swallow(session: DbSession) -> None:
+    """Fail in a transaction, and go on as if nothing had happened."""
+    mark(session.begin(), "lost")
     with pytest.raises(errors.DivisionByZero):
         session.query("SELECT 1/0")
-    finalize_db("r")
+
+
+def test_over_an_aborted_transaction_it_raises() -> None:
+    swallow(db("r"))
+    with pytest.raises(errors.TransactionAborted, match='request "r"') as caught:
+        finalize_db("r")
+    assert isinstance(caught.value.__cause__, errors.DivisionByZero)
     assert marked() == []
     assert released()
 
 
-def test_over_a_connection_already_lost_it_returns_quietly() -> None:
+def test_over_an_aborted_transaction_it_logs_while_an_exception_is_handled(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def fails() -> None:
+        try:
+            swallow(db("r"))
+            raise ZeroDivisionError
+        finally:
+            finalize_db("r")
+
+    with pytest.raises(ZeroDivisionError):
+        fails()
+    assert [record.levelname for record in caplog.records] == ["ERROR"]
+    assert "TransactionAborted" in caplog.text
+    assert released()
+
+
+def test_a_rollback_that_was_asked_for_is_no_error_over_an_aborted_transaction() -> None:
+    swallow(db("r"))
+    db("r").set_error()
+    finalize_db("r")
+    swallow(db("r").set_auto_commit(False))
+    finalize_db("r")
+    swallow(db("r"))
+    db("r").rollback()
+    finalize_db("r")
+    assert released()
+
+
+def test_a_scope_raises_over_an_aborted_transaction() -> None:
+    def swallows() -> None:
+        with scope():
+            swallow(db())
+
+    with pytest.raises(errors.TransactionAborted) as caught:
+        swallows()
+    assert isinstance(caught.value.__cause__, errors.DivisionByZero)
+    assert marked() == []
+    assert released()
+
+
+def test_a_scope_is_judged_by_its_own_exception_alone(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def retries() -> None:
+        try:
+            raise ZeroDivisionError
+        except ZeroDivisionError:
+            with scope():
+                swallow(db())
+
+    with pytest.raises(errors.TransactionAborted):
+        retries()
+    assert caplog.records == []
+
+
+def test_a_scope_that_an_exception_leaves_logs_over_an_aborted_transaction(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def fails() -> None:
+        with scope():
+            swallow(db())
+            raise KeyError("mine")
+
+    with pytest.raises(KeyError, match="mine"):
+        fails()
+    assert [record.levelname for record in caplog.records] == ["ERROR"]
+    assert released()
+
+
+def test_every_alias_is_finalized_though_the_first_was_aborted(database: str) -> None:
+    Database.configure(database, alias="b")
+    swallow(db("r"))
+    mark(db("r", alias="b").begin(), "kept")
+    with pytest.raises(errors.TransactionAborted):
+        finalize_db("r")
+    assert marked() == ["kept"]
+    assert released()
+
+
+def test_over_a_connection_already_lost_it_raises() -> None:
     session = db("r").begin()
     mark(session, "lost")
     pid = session.query_value("SELECT pg_backend_pid()")
@@ -129,7 +215,8 @@ def test_over_a_connection_already_lost_it_returns_quietly() -> None:
         db().execute("SELECT pg_terminate_backend($1, 5000)", [pid])
     with pytest.raises(errors.Error):
         session.query("SELECT 1")
-    finalize_db("r")
+    with pytest.raises(errors.TransactionAborted):
+        finalize_db("r")
     assert marked() == []
     assert released()
 

@@ -97,3 +97,22 @@ def test_slow_statements_are_logged_without_their_parameters(
     assert "SELECT pg_sleep($1), $2::text" in caplog.text
     assert "quick" not in caplog.text
     assert "a secret" not in caplog.text
+
+
+def test_a_hook_that_was_taken_away_is_not_told_of_a_closed_pools_sessions(
+    session: DbSession,
+) -> None:
+    first: list[object] = []
+    second: list[object] = []
+    Database.on_statement(lambda *told: first.append(told))
+    session.query("SELECT 1")
+    assert len(first) == 1
+    Database.close()
+    Database.on_statement(lambda *told: second.append(told))
+    with pytest.raises(errors.PoolClosed):
+        session.query("SELECT 1")
+    assert (len(first), len(second)) == (1, 1)
+    Database.on_statement(None)
+    with pytest.raises(errors.PoolClosed):
+        session.query("SELECT 1")
+    assert (len(first), len(second)) == (1, 1)

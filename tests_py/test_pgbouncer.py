@@ -265,9 +265,35 @@ def test_a_change_under_a_cached_statement_is_noticed(
     Database.close()
 
 
+@pytest.mark.parametrize("sql", ["/* route */ COMMIT", ";commit/**/work", "COMMIT AND CHAIN"])
+def test_a_commit_of_an_aborted_transaction_raises_in_any_spelling(
+    bounced: Bouncer, sql: str
+) -> None:
+    if bounced.mode == "statement":
+        pytest.skip("statement mode has no transactions")
+    done: list[str] = []
+    with scope():
+        session = db().begin()
+        session.on_commit(lambda: done.append("undone"))
+        with pytest.raises(errors.DivisionByZero):
+            session.query("SELECT 1 / 0")
+        with pytest.raises(errors.TransactionAborted) as caught:
+            session.execute(sql)
+        assert isinstance(caught.value.__cause__, errors.DivisionByZero)
+        session.execute("ROLLBACK") if session.is_in_transaction else session.begin()
+        with session.transaction():
+            session.on_commit(lambda: done.append("kept"))
+            session.query("SELECT 1")
+    assert done == ["kept"]
+
+
 def test_a_transaction_keeps_its_server(bounced: Bouncer) -> None:
     if bounced.mode == "statement":
-        with scope(), pytest.raises(errors.Error, match="transaction blocks not allowed"):
+        with (
+            pytest.raises(errors.TransactionAborted),
+            scope(),
+            pytest.raises(errors.Error, match="transaction blocks not allowed"),
+        ):
             db().begin().execute("SELECT 1")
         return
     with scope():

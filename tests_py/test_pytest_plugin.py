@@ -199,14 +199,16 @@ def test_the_database_of_the_configured_default_alias_is_used(
 
 
 def test_every_public_method_of_a_session_is_replaced_or_built_from_such() -> None:
+    from hypern._testing.blocks import NestedBlocks
     from hypern._testing.session import NestedSession
     from hypern._testing.transactions import NestedTransactions
     from hypern.database import DbSession
 
-    own = {**vars(NestedTransactions), **vars(NestedSession)}
+    own = {**vars(NestedTransactions), **vars(NestedBlocks), **vars(NestedSession)}
     inherited = {name for name in dir(DbSession) if not name.startswith("__")} - own.keys()
     built_from_such = {"begin", "transaction", "stream", "run"}
     never_called = {"_stream_fetch", "_stream_close"}  # _stream_open gives all rows at once
+    never_called |= {"_undo_now", "_is_finalizing"}  # of awaited sessions only
     assert inherited == built_from_such | never_called
 
 

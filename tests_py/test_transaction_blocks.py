@@ -14,6 +14,9 @@ from hypern.database import DbSession
 
 pytestmark = pytest.mark.usefixtures("kind", "numbers")
 
+# Where awaited blocks are entered by either.py, that is their place.
+FILE = r"(test_transaction_blocks|either)\.py"
+
 
 def raising(session: DbSession, n: int, error: BaseException) -> Callable[[], None]:
     def block() -> None:
@@ -98,14 +101,42 @@ def test_a_block_inside_begin_is_a_savepoint(session: DbSession) -> None:
     assert numbers_seen_by_others() == []
 
 
-def test_a_block_that_ends_its_transaction_itself_is_left_quietly(session: DbSession) -> None:
+@pytest.mark.parametrize("method", ["commit", "rollback"])
+def test_commit_and_rollback_inside_a_block_are_refused(session: DbSession, method: str) -> None:
     with session.transaction():
         insert(session, 1)
-        session.commit()
-    with session.transaction():
+        with pytest.raises(errors.InterfaceError, match=rf"^{method}\(\) inside .*{FILE}:\d+"):
+            getattr(session, method)()
         insert(session, 2)
-        session.rollback()
+        assert numbers_seen_by_others() == []
+        with session.transaction(), pytest.raises(errors.InterfaceError, match="inside"):
+            getattr(session, method)()
+    assert numbers_seen_by_others() == [1, 2]
+
+
+def test_commit_after_a_block_inside_begin_is_the_callers(session: DbSession) -> None:
+    session.begin()
+    with session.transaction():
+        insert(session, 1)
+        with pytest.raises(errors.InterfaceError, match="inside"):
+            session.commit()
+    session.commit()
     assert numbers_seen_by_others() == [1]
+
+
+@pytest.mark.parametrize(("command", "kept"), [("COMMIT", [1]), ("/* x */ ROLLBACK", [])])
+def test_nothing_runs_in_a_block_whose_transaction_sql_has_ended(
+    session: DbSession, command: str, kept: list[int]
+) -> None:
+    with session.transaction():
+        insert(session, 1)
+        session.execute(command)
+        for call in (session.begin, lambda: insert(session, 2), session.commit):
+            with pytest.raises(errors.InterfaceError, match=FILE):
+                call()
+    assert numbers_seen_by_others() == kept
+    insert(session, 3)
+    assert numbers_seen_by_others() == [*kept, 3]
 
 
 def test_a_transaction_object_serves_one_block_at_a_time(session: DbSession) -> None:

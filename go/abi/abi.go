@@ -53,6 +53,9 @@ const (
 	OpStream     Op = C.HN_OP_STREAM
 	OpFetch      Op = C.HN_OP_FETCH
 	OpStreamEnd  Op = C.HN_OP_STREAM_END
+	OpEnter      Op = C.HN_OP_ENTER
+	OpLeave      Op = C.HN_OP_LEAVE
+	OpUndo       Op = C.HN_OP_UNDO
 )
 
 // Want is what the core wants next from the side that waits.
@@ -99,6 +102,7 @@ const (
 	InDigits    = C.HN_IN_DIGITS
 	InLate      = C.HN_IN_LATE
 	InColumns   = C.HN_IN_COLUMNS
+	InRequest   = C.HN_IN_REQUEST
 
 	Again    = C.HN_AGAIN
 	Guarded  = C.HN_GUARDED
@@ -140,13 +144,20 @@ const (
 	SetNothing    = C.HN_SET_NOTHING
 	SetAutoCommit = C.HN_SET_AUTO_COMMIT
 	SetError      = C.HN_SET_ERROR
+	SetNotEntered = C.HN_SET_NOT_ENTERED
+	SetFindBlock  = C.HN_SET_FIND_BLOCK
+	SetFailed     = C.HN_SET_FAILED
 
 	FlagInTransaction = C.HN_FLAG_IN_TRANSACTION
 	FlagAutoCommit    = C.HN_FLAG_AUTO_COMMIT
 	FlagError         = C.HN_FLAG_ERROR
 	FlagShared        = C.HN_FLAG_SHARED
 	FlagIncomplete    = C.HN_FLAG_INCOMPLETE
+	FlagBlock         = C.HN_FLAG_BLOCK
 )
+
+// HooksAll as hn_call.hooks_kept: every function goes on waiting.
+const HooksAll = C.HN_HOOKS_ALL
 
 // What hypern_pool does.
 const (

@@ -9,6 +9,7 @@
 #ifndef HYPERN_ABI_H
 #define HYPERN_ABI_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -29,7 +30,10 @@
     X(ABANDON, "the caller gives the operation up: drop the connection; answers FAIL")              \
     X(STREAM, "run one statement, chunk rows of it: sql, plan, body; DONE says stream")            \
     X(FETCH, "the next chunk of stream; DONE says stream")                                         \
-    X(STREAM_END, "end stream, with rows left; one that has ended is fine")
+    X(STREAM_END, "end stream, with rows left; one that has ended is fine")                         \
+    X(ENTER, "enter a transaction() block: sql is its place and its BEGIN, a line each")            \
+    X(LEAVE, "the block has come to its end: commit, or release its savepoint")                     \
+    X(UNDO, "an exception leaves the block: roll back; one that was left before is fine")
 
 typedef enum hn_op {
 #define X(name, doc) HN_OP_##name,
@@ -84,7 +88,8 @@ enum {
     HN_IN_ISO = 128,   /* dates, in DateStyle ISO */
     HN_IN_DIGITS = 256, /* floats, with all their digits */
     HN_IN_LATE = 512, /* with TIMEOUT, or ABANDON: it is the caller's timeout= that has passed */
-    HN_IN_COLUMNS = 1024 /* TYPES: sql holds the OIDs of tables, whose columns of a domain are asked for */
+    HN_IN_COLUMNS = 1024, /* TYPES: sql holds the OIDs of tables, whose columns of a domain are asked for */
+    HN_IN_REQUEST = 2048 /* COMMIT, ROLLBACK: by the end of a request, which ends open blocks, too */
 };
 
 /* hn_call.io_flags, with HN_WANT_IO */
@@ -107,7 +112,17 @@ enum {
 };
 
 /* hypern_state: what to change before the answer */
-enum { HN_SET_NOTHING = 0, HN_SET_AUTO_COMMIT = 1, HN_SET_ERROR = 2 };
+enum {
+    HN_SET_NOTHING = 0,
+    HN_SET_AUTO_COMMIT = 1,
+    HN_SET_ERROR = 2,
+    HN_SET_NOT_ENTERED = 3, /* ENTER of the block `value` succeeded, but nobody is in it */
+    HN_SET_FIND_BLOCK = 4,  /* nothing: whether the block `value` is open, HN_FLAG_BLOCK */
+    HN_SET_FAILED = 5       /* FINALIZE is to roll back, since the request has failed */
+};
+
+/* hn_call.hooks_kept */
+enum { HN_HOOKS_ALL = -1 };
 
 /* hypern_state's answer: an hn_state in the low byte, and: */
 enum {
@@ -115,7 +130,8 @@ enum {
     HN_FLAG_AUTO_COMMIT = 512,
     HN_FLAG_ERROR = 1024,
     HN_FLAG_SHARED = 2048, /* the connection leads to a pooler that shares its servers */
-    HN_FLAG_INCOMPLETE = 4096 /* the server refuses a step of the reset: `refused` of STATUS names it */
+    HN_FLAG_INCOMPLETE = 4096, /* the server refuses a step of the reset: `refused` of STATUS names it */
+    HN_FLAG_BLOCK = 8192 /* after HN_SET_FIND_BLOCK */
 };
 
 enum { HN_AGAIN = 'r', HN_GUARDED = 'g' };
@@ -194,11 +210,16 @@ typedef struct hn_call {
     /* in and out: the number of the session's open stream. In with FETCH and STREAM_END; out with
      * DONE of STREAM and FETCH, 0 after the last row */
     uint64_t stream;
+    uint64_t block; /* in, ENTER, LEAVE, UNDO: which transaction() block; below 2^31, C's to choose */
+    int64_t hooks;  /* in, with the op that starts: functions that wait for the commit */
     /* out */
     uint64_t catalog; /* ENCODE: the number of what is known of the server's own types. Types learned
                        * for another number are another server's, or were altered since */
     int32_t guards;   /* IO, ROWS: so many RowDescriptions come ahead of the result's own: they end
                        * nothing, and an empty frame of kind HN_GUARDED stands for each in ctl */
+    int64_t hooks_kept; /* DONE, FAIL: so many of them, the first ones, go on waiting, or all
+                         * (HN_HOOKS_ALL); the others are called, or dropped */
+    bool hooks_due; /* the others are called */
     uint32_t want;
     uint32_t io_flags;
     uint64_t socket; /* IO, WAIT: which socket or event fd is, so that one is not taken for another
@@ -208,8 +229,8 @@ typedef struct hn_call {
     int32_t wait_ms; /* WAIT: longest wait from now; -1: no limit */
     int32_t zs;      /* IO: number of ReadyForQuery frames to receive */
     int32_t grace_ms; /* IO, ROWS: how long after CANCEL_LATE the answer is waited for before ABANDON */
-    int64_t count;   /* DONE: rows affected, or returned, as the command tag says. FINALIZE: 1 if the
-                      * transaction to be committed had been aborted, -1 if there was no session left */
+    int64_t count;   /* DONE: rows affected, or returned, as the command tag says. FINALIZE: -1
+                      * if there was no session left */
     uint32_t state;  /* as hypern_state answers */
     int32_t woke;    /* FINALIZE: the descriptor of a WAIT of the same home, or of a thread's, that is
                       * over by this step, though it does not become readable: C goes on with it;

@@ -115,6 +115,8 @@ func step(s *session.Session, call *C.hn_call) {
 		Stream:   uint64(call.stream),
 		Home:     uint64(call.home),
 		Timeout:  float64(call.timeout),
+		Block:    uint64(call.block),
+		Hooks:    int64(call.hooks),
 		Head:     empty(&call.head),
 		Tail:     empty(&call.tail),
 		Out:      empty(&call.out),
@@ -140,6 +142,10 @@ func step(s *session.Session, call *C.hn_call) {
 	call.catalog = C.uint64_t(c.Catalog)
 	call.guards = C.int32_t(c.Guards)
 	call.stream = C.uint64_t(c.Stream)
+	if c.Want == abi.WantDone || c.Want == abi.WantFail {
+		call.hooks_kept = C.int64_t(c.HooksKept)
+		call.hooks_due = C.bool(c.HooksDue)
+	}
 	store(&call.head, c.Head)
 	store(&call.tail, c.Tail)
 	store(&call.out, c.Out)
@@ -177,7 +183,7 @@ func hypern_state(handle C.int64_t, set C.int32_t, value C.int32_t) C.uint32_t {
 	_ = guard(func() *wire.Fault { // the answer prepared above stands for any fault
 		s, fault := lookup(int64(handle))
 		if fault == nil {
-			state = s.Set(int32(set), value != 0)
+			state = s.Set(int32(set), int32(value))
 		}
 		return fault
 	})

@@ -47,6 +47,8 @@ type Session struct {
 	TypeRows []byte
 	// Guess turns off encoding for a description that is known: every statement asks for it.
 	NoGuess bool
+	// Block is the transaction() block of ENTER, LEAVE and UNDO.
+	Block uint64
 	// Home is the event loop that drives the session's operations, if any.
 	Home uint64
 	// FD and WaitMS are the descriptor and the time that the operation's last step spoke of.
@@ -81,6 +83,12 @@ func (s *Session) Run(op abi.Op, text string, params ...any) Result {
 func (s *Session) Reparse(sql string, params ...any) Result {
 	s.t.Helper()
 	return s.run(&operation{session: s, sql: sql, params: params}, abi.OpStatement, abi.InReparse)
+}
+
+// RunFlagged runs an operation without a text, with flags for its first step.
+func (s *Session) RunFlagged(op abi.Op, flags uint32) Result {
+	s.t.Helper()
+	return s.run(&operation{session: s}, op, flags)
 }
 
 // Many runs execute_many for the rows.
@@ -171,7 +179,7 @@ func (s *Session) run(o *operation, op abi.Op, flags uint32) Result {
 	s.t.Helper()
 	s.in, o.stop = nil, func() {}
 	defer func() { o.stop() }()
-	start := session.Call{Op: op, Flags: flags, SQL: o.sql, Chunk: o.chunk, Stream: o.stream, Timeout: -1}
+	start := session.Call{Op: op, Flags: flags, SQL: o.sql, Chunk: o.chunk, Stream: o.stream, Block: s.Block, Timeout: -1}
 	if p := s.driver.plan(s.alias, o.sql); p != nil && (op == abi.OpStatement || op == abi.OpStream) && !s.NoGuess && flags == 0 {
 		if body, err := p.encode(o.params); err == nil {
 			o.body, start.Plan = body, p.number

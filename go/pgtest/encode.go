@@ -30,8 +30,11 @@ func parsePlan(number uint64, out []byte) (*plan, error) {
 	if err != nil {
 		return nil, err
 	}
+	if _, out, err = section(out); err != nil { // the declared types
+		return nil, err
+	}
 	if len(out) != 0 {
-		return nil, errors.New("the description goes on behind the time zone")
+		return nil, errors.New("the description goes on behind its end")
 	}
 	p := &plan{number: number, zone: string(zone)}
 	if p.params, err = wire.ParameterOIDs(params); err != nil {

@@ -25,6 +25,8 @@ type Call struct {
 	Stream   uint64   // the open stream's number, in and out
 	Home     uint64   // who drives the operation, as hn_call has it
 	Timeout  float64  // the caller's timeout= in seconds, with the op that starts; below 0: none
+	Block    uint64   // ENTER, LEAVE, UNDO: which
+	Hooks    int64    // functions that wait for a commit, as the operation begins
 
 	Want    abi.Want
 	IOFlags uint32
@@ -40,6 +42,9 @@ type Call struct {
 	Out     []byte
 	State   uint32
 	Fault   *wire.Fault
+
+	HooksKept int64 // how many functions go on waiting, the first ones; abi.HooksAll: all
+	HooksDue  bool  // the others are to be called; else they are dropped
 }
 
 func (c *Call) has(flag uint32) bool { return c.Flags&flag != 0 }

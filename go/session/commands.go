@@ -12,40 +12,61 @@ const savepointWord = "SAVEPOINT "
 
 // command runs COMMIT, ROLLBACK or a savepoint command. What was never sent to the server is undone
 // without it.
-func (s *Session) command(c *Call) {
+func (s *Session) command(c *Call, name string) {
 	switch s.op.op {
 	case abi.OpCommit:
-		s.commit(c)
+		if s.outsideBlocks(c, "commit") {
+			s.commit(c)
+		}
 	case abi.OpRollback:
-		s.rollback(c)
+		if s.outsideBlocks(c, "rollback") {
+			s.rollback(c)
+		}
 	case abi.OpSavepoint:
 		if s.transactionOpen(c) {
-			s.owed = append(s.owed, savepointWord+s.op.name)
+			s.owe(name)
 			c.done(0)
 		}
 	case abi.OpRelease:
-		if !s.transactionOpen(c) {
-			return
-		}
-		if !s.unsend(s.op.name) {
-			s.owed = append(s.owed, "RELEASE "+savepointWord+s.op.name)
-		}
-		c.done(0)
+		s.releaseOwn(c, name)
 	case abi.OpRollbackTo:
-		switch {
-		case s.tx.lost || s.unsend(s.op.name):
-			c.done(0) // the savepoint is gone, or never was
-		case !s.tx.active():
-			c.fail(noTransaction("rollback to a savepoint"))
-		default:
-			s.owed = s.owed[:0] // whatever was owed lies inside the savepoint
-			s.sendCommands(c, "ROLLBACK TO "+savepointWord+s.op.name, "RELEASE "+savepointWord+s.op.name)
-		}
+		s.rollbackToOwn(c, name)
+	}
+}
+
+// owe sets a savepoint of the core's own, ahead of the next statement.
+func (s *Session) owe(name string) {
+	s.owed = append(s.owed, savepointWord+name)
+	s.savepoints = append(s.savepoints, savepoint{name, s.hooks})
+}
+
+func (s *Session) releaseOwn(c *Call, name string) {
+	if !s.transactionOpen(c) {
+		return
+	}
+	if !s.unsend(name) {
+		s.owed = append(s.owed, "RELEASE "+savepointWord+name)
+	}
+	s.releaseSavepoint(name)
+	c.done(0)
+}
+
+func (s *Session) rollbackToOwn(c *Call, name string) {
+	switch {
+	case s.tx.lost || s.unsend(name):
+		s.backTo(name, true)
+		c.done(0) // the savepoint is gone, or never was
+	case !s.tx.active():
+		c.fail(noTransaction("rollback to a savepoint"))
+	default:
+		s.owed = s.owed[:0] // whatever was owed lies inside the savepoint
+		s.op.name = name
+		s.sendCommands(c, "ROLLBACK TO "+savepointWord+name, "RELEASE "+savepointWord+name)
 	}
 }
 
 func noTransaction(what string) *wire.Fault {
-	return &wire.Fault{SQLState: wire.StateNoActiveTransaction, Severity: "ERROR",
+	return &wire.Fault{SQLState: wire.StateNoActiveTransaction,
 		Message: what + " without a transaction; begin() or transaction() opens one"}
 }
 
@@ -78,13 +99,13 @@ func (s *Session) unsend(name string) bool {
 func (s *Session) commit(c *Call) {
 	switch {
 	case s.tx.lost:
-		s.tx = s.tx.transition(evRolledBack, 0)
-		c.fail(s.abortedFault())
+		s.settled(evRolledBack, false)
+		c.fail(abortedFault(s.first))
 	case !s.tx.active():
 		c.fail(noTransaction("commit()"))
 	case s.tx.owed:
 		s.owed = s.owed[:0]
-		s.tx = s.tx.transition(evCommitted, 0)
+		s.settled(evCommitted, false)
 		c.done(0)
 	default:
 		s.owed = s.owed[:0]
@@ -96,7 +117,7 @@ func (s *Session) rollback(c *Call) {
 	switch {
 	case s.tx.lost || s.tx.owed:
 		s.owed = s.owed[:0]
-		s.tx = s.tx.transition(evRolledBack, 0)
+		s.settled(evRolledBack, false)
 		c.done(0)
 	case !s.tx.active():
 		if s.tx.verdict == abi.StateRolledBack {
@@ -125,19 +146,31 @@ func (s *Session) sendCommands(c *Call, commands ...string) {
 	c.io(0, 1)
 }
 
+// ending is the command of the core's own that the operation ends the transaction by, if any.
+func (s *Session) ending() string {
+	switch s.op.op {
+	case abi.OpCommit, abi.OpRollback, abi.OpUndo, abi.OpLeave:
+		return s.op.sql
+	}
+	return ""
+}
+
 // verdict takes in the answer to COMMIT, ROLLBACK or a savepoint command.
 func (s *Session) verdict(c *Call) {
 	got := &s.op.got
 	s.op.prefix = 0
+	was := s.tx.server
 	s.ready(got)
-	committing := s.op.op == abi.OpCommit || s.op.op == abi.OpFinalize
-	var fault *wire.Fault
+	fault := got.fault
 	switch {
-	case got.fault != nil:
-		fault = got.fault
+	case fault != nil:
 		fault.SQL = s.op.sql
-	case committing && got.last == "ROLLBACK":
-		fault = s.abortedFault()
+	case s.op.name != "":
+		s.backTo(s.op.name, true)
+	case s.op.undo != nil: // what there was to report is why it was rolled back
+		fault = s.op.undo
+	default:
+		fault = s.refused(was, got)
 	}
 	if got.status != 'E' {
 		s.first = nil

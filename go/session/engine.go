@@ -24,7 +24,7 @@ func (s *Session) Step(c *Call) {
 		c.fail(&wire.Fault{Kind: wire.KindInterface, Message: "the session is running another operation"})
 		c.State = s.packed()
 		return // the other operation's state is not ours to touch
-	case s.tx.closed && c.Op == abi.OpStreamEnd:
+	case s.tx.closed && (c.Op == abi.OpStreamEnd || c.Op == abi.OpUndo):
 		c.done(0)
 	case s.tx.closed && c.Op == abi.OpFinalize:
 		c.done(-1)
@@ -82,6 +82,7 @@ func (s *Session) end(c *Call) {
 		c.wait(s.conn.FD, -1)
 		return
 	}
+	s.tellHooks(c)
 	s.op = operation{}
 	if s.conn != nil && s.conn.Killed() != nil && !s.tx.active() && s.stream == nil {
 		s.release() // the answer was faster than who ended the connection; the next statement has another
@@ -94,10 +95,11 @@ func (s *Session) closedFault() *wire.Fault {
 }
 
 func (s *Session) start(c *Call) {
-	s.op = operation{op: c.Op, sql: c.SQL, reparse: c.has(abi.InReparse), chunk: chunk(c.Chunk), timeout: c.Timeout}
+	s.op = operation{op: c.Op, sql: c.SQL, reparse: c.has(abi.InReparse), chunk: chunk(c.Chunk), timeout: c.Timeout, block: c.Block}
 	if len(c.Declared) > 0 {
 		s.op.declared = slices.Clone(c.Declared)
 	}
+	s.hooks = c.Hooks
 	if c.has(abi.InGuess) {
 		s.op.guess = c.Plan
 	}
@@ -113,24 +115,30 @@ func (s *Session) start(c *Call) {
 // dispatch begins the operation once no stream is open.
 func (s *Session) dispatch(c *Call) {
 	switch s.op.op {
-	case abi.OpStatement, abi.OpMany, abi.OpBegin, abi.OpStream:
-		if s.op.op == abi.OpBegin {
-			s.op.sql = strings.Clone(s.op.sql)
-			if s.tx.active() {
-				c.fail(&wire.Fault{SQLState: wire.StateActiveTransaction, Severity: "ERROR",
-					Message: "begin() inside a transaction; transaction() nests with a savepoint"})
-				return
-			}
-		}
-		if s.tx.lost {
-			c.fail(s.lostFault())
+	case abi.OpStatement, abi.OpMany, abi.OpBegin, abi.OpStream, abi.OpEnter:
+		if !s.usable(c) {
 			return
 		}
-		s.acquire(c)
+		if s.op.op == abi.OpBegin || s.op.op == abi.OpEnter {
+			s.op.sql = strings.Clone(s.op.sql)
+		}
+		switch {
+		case s.op.op == abi.OpBegin && s.tx.active():
+			c.fail(&wire.Fault{Kind: wire.KindInterface,
+				Message: "begin() inside a transaction; transaction() nests with a savepoint"})
+		case s.tx.lost:
+			c.fail(s.lostFault())
+		case s.op.op == abi.OpEnter:
+			s.enter(c)
+		default:
+			s.acquire(c)
+		}
+	case abi.OpLeave, abi.OpUndo:
+		s.leaveBlock(c)
 	case abi.OpCommit, abi.OpRollback, abi.OpSavepoint, abi.OpRelease, abi.OpRollbackTo:
-		s.op.name = strings.Clone(s.op.sql)
+		name := strings.Clone(s.op.sql)
 		s.op.sql = ""
-		s.command(c)
+		s.command(c, name)
 	case abi.OpFinalize:
 		s.finalize(c)
 	default:
@@ -221,13 +229,16 @@ func (s *Session) travels(c *Call, conn *pool.Conn) bool {
 
 // mayFollow tells whether what comes next may be sent before a reset is answered.
 func (s *Session) mayFollow() bool {
-	return s.op.op == abi.OpBegin || s.op.op == abi.OpStatement && s.tx.owed
+	return s.opensOnly() || s.op.op == abi.OpStatement && s.tx.owed
 }
+
+// opensOnly tells whether the operation only opens a transaction, whose BEGIN travels with a statement.
+func (s *Session) opensOnly() bool { return s.op.op == abi.OpBegin || s.op.op == abi.OpEnter }
 
 // mustReset tells whether a connection that was passed on unreset needs its reset by itself: what comes
 // next cannot travel behind it. A BEGIN is not sent until a statement is.
 func (s *Session) mustReset(c *Call, conn *pool.Conn) bool {
-	return conn.Unreset && s.op.op != abi.OpBegin && !s.travels(c, conn)
+	return conn.Unreset && !s.opensOnly() && !s.travels(c, conn)
 }
 
 // settle collects what a newly acquired connection owes. It returns false when the step is over:
@@ -296,11 +307,19 @@ func (s *Session) begin(c *Call) {
 	case abi.OpStatement, abi.OpMany, abi.OpStream:
 		s.statement(c)
 	case abi.OpBegin:
-		s.tx = s.tx.transition(evBegin, 0)
-		s.first, s.told = nil, false
-		s.owed = append(s.owed[:0], s.op.sql)
+		s.beginTransaction(s.op.sql)
 		c.done(0)
+	case abi.OpEnter:
+		s.entered(c)
 	}
+}
+
+// beginTransaction has BEGIN travel with the next statement.
+func (s *Session) beginTransaction(sql string) {
+	s.tx = s.tx.transition(evBegin, 0)
+	s.first, s.told, s.inDoubt = nil, false, false
+	s.owed = append(s.owed[:0], sql)
+	s.savepoints = s.savepoints[:0]
 }
 
 // resume continues the operation with what has happened.

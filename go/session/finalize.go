@@ -1,6 +1,8 @@
 package session
 
 import (
+	"fmt"
+
 	"hypern/go/pool"
 	"hypern/go/wire"
 )
@@ -9,18 +11,29 @@ import (
 // follows it travels in the same write and is collected at the connection's next acquire. Where the
 // next statement is not far, the reset is left to it (pool.PassOn).
 func (s *Session) finalize(c *Call) {
+	wanted := s.autoCommit && !s.marked
+	if len(s.blocks) > 0 {
+		s.op.failed = s.openBlock()
+		wanted = false
+	}
+	commits := wanted && !s.failed
 	if s.conn == nil {
-		if s.tx.lost && !s.told {
+		switch {
+		case s.op.failed != nil:
+		case s.tx.lost && !s.told:
 			s.op.failed = s.lostFault()
+		case s.tx.lost && wanted:
+			s.op.failed = s.uncommittedFault()
 		}
-		s.op.quiet = s.tx.lost && s.told && s.autoCommit && !s.marked
 		s.leave(c)
 		return
 	}
 	open := s.tx.server == 'T' || s.tx.server == 'E'
 	ofStream := s.stream != nil && s.stream.own // what it has done commits by itself, as any statement
-	commit := s.tx.server == 'T' && s.autoCommit && !s.marked || ofStream
-	s.op.quiet = s.tx.server == 'E' && s.autoCommit && !s.marked
+	commit := s.tx.server == 'T' && commits || ofStream
+	if s.tx.server == 'E' && wanted {
+		s.op.failed = s.uncommittedFault()
+	}
 	s.owed = s.owed[:0]
 	clean := (s.used || s.conn.Unreset) && s.conn.Reset == pool.ResetFull
 	if !commit {
@@ -98,17 +111,29 @@ func (s *Session) ResetDeferred() {
 
 // leave releases the connection, if it still has one, and closes the session.
 func (s *Session) leave(c *Call) {
-	quiet, fault := s.op.quiet, s.op.failed
+	fault, open := s.op.failed, s.tx.active()
 	s.release()
 	s.close()
+	if !s.op.hooks.known { // a COMMIT has decided by its answer
+		s.settleFinalized(open, fault)
+	}
 	if fault != nil {
 		c.fail(fault)
 		return
 	}
 	c.done(0)
-	if quiet {
-		c.Count = 1 // a commit was due, and the transaction had been aborted
+}
+
+// uncommittedFault is what the end of a session reports where a commit was due and the transaction had
+// been aborted, or lost, by an error that the caller was given and went on from.
+func (s *Session) uncommittedFault() *wire.Fault {
+	if s.inDoubt {
+		return &wire.Fault{Kind: wire.KindTransactionAborted, Cause: s.first, Message: fmt.Sprintf("whether the "+
+			"transaction of request %q was committed is not known: its connection was lost during COMMIT", s.key.request)}
 	}
+	return &wire.Fault{Kind: wire.KindTransactionAborted, SQLState: wire.StateAborted, Cause: s.first,
+		Message: fmt.Sprintf("nothing that request %q did in its transaction was committed: a statement in it had "+
+			"failed, and the code went on as if it had not", s.key.request)}
 }
 
 // close takes the session out of the registry; its handle answers SessionClosed from now on.
@@ -116,5 +141,6 @@ func (s *Session) close() {
 	s.release()
 	s.tx = s.tx.transition(evClosed, 0)
 	s.first, s.owed = nil, nil
+	s.blocks, s.void, s.savepoints = nil, nil, nil
 	s.registry.remove(s)
 }

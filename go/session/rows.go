@@ -68,6 +68,9 @@ func (s *Session) rowsRan(c *Call) {
 		s.declare(c)
 		return
 	}
+	if s.op.nested && got.status == 'I' {
+		s.settled(evRolledBack, true) // BEGIN failed, or one of the rows has ended the transaction
+	}
 	fault := got.fault
 	if fault != nil {
 		if row := int64(s.op.before + got.commands - s.op.prefix); row >= 0 && (got.status != 'I' || fault.Row != nil) {

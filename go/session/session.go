@@ -22,18 +22,24 @@ type Session struct {
 	tx         tx
 	autoCommit bool
 	marked     bool        // set_error() was called
+	failed     bool        // the request has failed, which rolls back as well
 	told       bool        // the caller has been given the error that ended the transaction
+	inDoubt    bool        // the lost transaction's COMMIT was under way
 	first      *wire.Fault // the error that aborted the open transaction
 	lastSQL    string
-	owed       []string // commands to send before the next statement: BEGIN, SAVEPOINT, RELEASE
-	sent       []string // the commands sent before the last statement
-	used       bool     // something was sent on conn, so that it needs a reset
-	unused     bool     // the I/O under way is the first on conn
-	undoing    int      // commands of a reset that precede the next I/O's own
-	behind     int      // answers to an earlier reset that precede the next I/O's own
-	stream     *stream  // the open one, or nil
-	streams    uint64   // how many there have been
-	portals    []string // ended, to be closed on the server with the next write
+	owed       []string    // commands to send before the next statement: BEGIN, SAVEPOINT, RELEASE
+	sent       []string    // the commands sent before the last statement
+	used       bool        // something was sent on conn, so that it needs a reset
+	unused     bool        // the I/O under way is the first on conn
+	undoing    int         // commands of a reset that precede the next I/O's own
+	behind     int         // answers to an earlier reset that precede the next I/O's own
+	stream     *stream     // the open one, or nil
+	streams    uint64      // how many there have been
+	blocks     []block     // the transaction() blocks that are open, the outermost first
+	void       *void       // why statements fail until all of them are left; nil: they do not
+	savepoints []savepoint // of the open transaction, the outermost first
+	hooks      int64       // functions that waited for a commit when the operation began
+	portals    []string    // ended, to be closed on the server with the next write
 
 	op operation
 }
@@ -97,12 +103,13 @@ type operation struct {
 	guards    uint16 // guards sent with the statement in this I/O
 	ahead     uint16 // MANY: those of them ahead of the rows
 	again     bool   // phaseStreamEnd: the statement was stale, run it anew. phaseReshape: BEGIN is to be sent again
-	quiet     bool   // finalize rolled back over an error that the caller had been given
 	preset    bool   // the answer to beginFormat's command is still to come
 	unreset   bool   // finalize: COMMIT went without the reset, for whoever is next to send
 	sql       string // the statement's text; a view of C memory until a Statement owns it, or owned
 	owned     bool   // own has cloned it
 	name      string // a savepoint's name
+	block     uint64 // ENTER, LEAVE, UNDO: which
+	hooks     hooks  // what becomes of the functions that wait for a commit
 	waiter    *pool.Waiter
 	cause     cause
 	timeout   float64     // the caller's timeout= in seconds; below 0: none
@@ -117,7 +124,7 @@ type operation struct {
 	got       answer
 	before    int         // execute_many: how many rows were sent before these
 	total     int64       // execute_many: what they have affected
-	undo      *wire.Fault // phaseUndo, phaseStreamEnd: what to report
+	undo      *wire.Fault // phaseUndo, phaseStreamEnd, phaseVerdict: what to report
 	ended     *stream     // phaseStreamEnd: whose transaction it is
 	rows      int64       // phaseStreamEnd: what the last chunk held
 	outcome   outcome     // phaseCancel, phaseTrail: what to report
@@ -168,14 +175,22 @@ func (s *Session) packed() uint32 {
 }
 
 // Set changes what hypern_state may change, and returns its answer.
-func (s *Session) Set(what int32, value bool) uint32 {
+func (s *Session) Set(what int32, value int32) uint32 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch what {
 	case abi.SetAutoCommit:
-		s.autoCommit = value
+		s.autoCommit = value != 0
 	case abi.SetError:
-		s.marked = s.marked || value
+		s.marked = s.marked || value != 0
+	case abi.SetFailed:
+		s.failed = s.failed || value != 0
+	case abi.SetNotEntered:
+		s.abandonBlock(uint64(uint32(value)))
+	case abi.SetFindBlock:
+		if s.placeOf(uint64(uint32(value))) >= 0 {
+			return s.packed() | abi.FlagBlock
+		}
 	}
 	return s.packed()
 }
@@ -317,6 +332,12 @@ func (s *Session) lose(why string, ran bool) *wire.Fault {
 	s.told = false
 	s.tx = s.tx.transition(evLost, 0)
 	s.owed = nil
+	switch s.ending() {
+	case "COMMIT":
+		s.inDoubt = s.tx.lost
+	case "ROLLBACK":
+		s.settled(evRolledBack, false) // which is what was asked for
+	}
 	c.Break()
 	s.conn, s.behind, s.undoing = nil, 0, 0
 	s.stream, s.portals = nil, nil
@@ -324,32 +345,10 @@ func (s *Session) lose(why string, ran bool) *wire.Fault {
 	return fault
 }
 
-// remember keeps the text of the statement for holders' lists.
 // remember keeps the statement for those who ask what the session does: of a very long one the beginning.
 func (s *Session) remember(sql string) {
 	if len(sql) > 64<<10 {
 		sql = strings.Clone(sql[:4<<10])
 	}
 	s.lastSQL = sql
-}
-
-// verdictOf tells what a command tag says about a transaction that is over.
-func verdictOf(word string) (event, bool) {
-	switch word {
-	case "COMMIT":
-		return evCommitted, true
-	case "ROLLBACK":
-		return evRolledBack, true
-	}
-	return 0, false
-}
-
-// endsTransaction tells whether sql is a COMMIT in its own words, to notice one that the server
-// answered with ROLLBACK.
-func endsTransaction(sql string) bool {
-	word := strings.TrimLeft(sql, " \t\r\n(")
-	if i := strings.IndexAny(word, " \t\r\n;"); i >= 0 {
-		word = word[:i]
-	}
-	return strings.EqualFold(word, "commit") || strings.EqualFold(word, "end")
 }

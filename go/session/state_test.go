@@ -87,14 +87,3 @@ func TestStatesWordsAndFlags(t *testing.T) {
 		}
 	}
 }
-
-func TestEndsTransaction(t *testing.T) {
-	for sql, want := range map[string]bool{
-		"COMMIT": true, "commit;": true, " \n\tCommit WORK": true, "END": true, "end transaction": true,
-		"ROLLBACK": false, "COMMITTED": false, "": false, "SELECT 'commit'": false, "ENDING": false,
-	} {
-		if endsTransaction(sql) != want {
-			t.Errorf("%q: %t", sql, !want)
-		}
-	}
-}

@@ -259,18 +259,18 @@ func (s *Session) executed(c *Call) {
 		s.streamed(c)
 		return
 	}
+	was := s.tx.server
 	s.ready(got)
 	if got.fault != nil {
 		s.statementFailed(c)
 		return
 	}
 	s.forgetStatements(got)
-	switch {
-	case got.empty:
+	if got.empty {
 		c.fail(emptyFault(s.op.sql))
-	case got.last == "ROLLBACK" && got.status == 'I' && endsTransaction(s.op.sql):
-		c.fail(s.abortedFault())
-	default:
+	} else if fault := s.refused(was, got); fault != nil {
+		c.fail(fault)
+	} else {
 		c.done(got.tagRows)
 	}
 }
@@ -305,13 +305,7 @@ func (s *Session) ready(got *answer) {
 	if got.status == 'I' {
 		s.conn.ShareCatalog()
 	}
-	if got.status == 'I' && (was == 'T' || was == 'E') {
-		if e, ok := verdictOf(got.last); ok && got.fault == nil {
-			s.tx = s.tx.transition(e, 0)
-		} else {
-			s.tx = s.tx.transition(evRolledBack, 0)
-		}
-	}
+	s.ended(was, got)
 	if got.status == 'E' && s.first == nil {
 		s.first = got.fault
 	}
@@ -335,6 +329,7 @@ func (s *Session) statementFailed(c *Call) {
 	s.forgetStatements(got)
 	if got.commands < s.op.prefix && got.status == 'I' {
 		s.first = got.fault // BEGIN itself failed
+		s.voidUnbegun()
 	}
 	got.fault.SQL = s.op.sql
 	s.told = true
@@ -367,10 +362,4 @@ func (s *Session) stale() bool {
 	}
 	s.op.retried = true
 	return true
-}
-
-// abortedFault is what COMMIT of an aborted transaction reports.
-func (s *Session) abortedFault() *wire.Fault {
-	return &wire.Fault{Kind: wire.KindTransactionAborted, SQLState: wire.StateAborted, Severity: "ERROR", Cause: s.first,
-		Message: "the transaction was aborted by an earlier error, so COMMIT rolled it back"}
 }

@@ -86,12 +86,18 @@ func (s *Session) endTransaction(c *Call, command string) {
 // once, so that an error of its COMMIT is raised where the rows are read.
 func (s *Session) streamed(c *Call) {
 	got, st := &s.op.got, s.stream
+	was := s.tx.server
 	if !st.own {
 		s.ready(got)
 	}
 	s.forgetStatements(got)
 	if got.fault == nil && got.empty {
 		got.fault = emptyFault(st.statement.SQL)
+	}
+	if fault := s.refused(was, got); fault != nil {
+		c.Stream, s.stream = 0, nil
+		c.fail(fault)
+		return
 	}
 	if got.fault == nil && got.suspended && !c.has(abi.InCancelled) {
 		c.Stream = st.number

@@ -24,7 +24,6 @@ const (
 
 // SQLSTATEs that the core itself reports or looks at.
 const (
-	StateActiveTransaction    = "25001"
 	StateNoActiveTransaction  = "25P01"
 	StateAborted              = "25P02"
 	StateQueryCanceled        = "57014"

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger("hypern")
 
 # The operations of which nobody may miss that they failed; the others were only in the way.
-_MATTERING = frozenset(("commit", "_finalize"))
+_MATTERING = frozenset(("commit", "_leave", "_finalize"))
 
 _ROWS = 1000  # of an async iterable held at a time
 

@@ -27,17 +27,25 @@ _UNABLE_TO_CONNECT = "08001"
 _GENERAL_ERROR = "HY000"
 
 
-def observer(
-    alias: str, slow_query_secs: float | None, hook: StatementHook | None
-) -> Observer | None:
+# The one hook; asked for at each call, since sessions of a closed pool keep that pool's observer.
+_hook: StatementHook | None = None
+
+
+def set_hook(hook: StatementHook | None) -> None:
+    """Make it the hook that every observer calls."""
+    global _hook
+    _hook = hook
+
+
+def observer(alias: str, slow_query_secs: float | None) -> Observer | None:
     """What a pool should call after each statement; None where nobody listens.
 
     With None nothing is timed. An exception of the hook is logged: it must neither hide a
     statement's own error nor make a statement that succeeded look failed.
     """
     if slow_query_secs is None:
-        return None if hook is None else _guarded(hook)
-    slow, guarded = slow_query_secs, None if hook is None else _guarded(hook)
+        return None if _hook is None else _tell_hook
+    slow = slow_query_secs
 
     def observe(sql: str, seconds: float, rows: int, error: BaseException | None) -> None:
         if seconds >= slow:
@@ -50,8 +58,7 @@ def observer(
                 f"SQLSTATE {sqlstate}" if sqlstate else "no error",
                 sql,
             )
-        if guarded is not None:
-            guarded(sql, seconds, rows, error)
+        _tell_hook(sql, seconds, rows, error)
 
     return observe
 
@@ -71,11 +78,11 @@ def _sqlstate(error: BaseException | None) -> str | None:
     return _GENERAL_ERROR
 
 
-def _guarded(hook: StatementHook) -> Observer:
-    def call(sql: str, seconds: float, rows: int, error: BaseException | None) -> None:
-        try:
-            hook(sql, seconds, rows, _sqlstate(error))
-        except Exception:
-            _log.exception("the on_statement hook failed")
-
-    return call
+def _tell_hook(sql: str, seconds: float, rows: int, error: BaseException | None) -> None:
+    hook = _hook
+    if hook is None:
+        return
+    try:
+        hook(sql, seconds, rows, _sqlstate(error))
+    except Exception:
+        _log.exception("the on_statement hook failed")

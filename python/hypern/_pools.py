@@ -12,7 +12,7 @@ import time
 import warnings
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from hypern import _native
+from hypern import _native, _observer
 from hypern._config import PoolConfig, Settings, make_settings
 from hypern._observer import observer
 from hypern._session import DbSession
@@ -34,7 +34,6 @@ class _Configured(NamedTuple):
 
 
 _configured: dict[str, _Configured] = {}
-_hook: StatementHook | None = None
 _at_exit_registered = False
 
 
@@ -52,7 +51,7 @@ def configure(alias: str, given: PoolConfig) -> None:
             infinity_minmax=settings.infinity == "minmax",
             password=settings.password,
         )
-        pool.observer = observer(alias, settings.slow_query_secs, _hook)
+        pool.observer = observer(alias, settings.slow_query_secs)
         existing = _configured.setdefault(alias, _Configured(settings, pool))
     if existing.settings != settings:
         raise ConfigurationError(
@@ -145,10 +144,9 @@ def register_type(
 
 def set_hook(hook: StatementHook | None) -> None:
     """Make `hook` what every pool, present and to come, tells of its statements."""
-    global _hook
-    _hook = hook
+    _observer.set_hook(hook)
     for alias, entry in list(_configured.items()):
-        entry.pool.observer = observer(alias, entry.settings.slow_query_secs, hook)
+        entry.pool.observer = observer(alias, entry.settings.slow_query_secs)
 
 
 def _unknown(alias: str) -> ConfigurationError:

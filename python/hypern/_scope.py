@@ -14,19 +14,14 @@ import os
 from _thread import get_ident
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Final
+from weakref import ref
 
 from hypern import _native
-from hypern.errors import InterfaceError, SessionClosed
+from hypern._finalizing import afinalize, finalize, sessions_of
+from hypern.errors import Error, InterfaceError, SessionClosed
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
-    from contextvars import Token
-    from types import TracebackType
-    from typing import NoReturn
-
-    from hypern._session import DbSession
-
-    _Failure = tuple[str, BaseException]  # an alias, and why its session could not be finalized
+    from hypern.errors import TransactionAborted
 
 _log = logging.getLogger("hypern")
 
@@ -35,10 +30,6 @@ SCOPE_KEY: Final = "hypern.scope"
 
 # Ids that are made here can be told from those that a user names, and only the latter open anew.
 _GENERATED: Final = "hypern:"
-
-# How long (seconds) a statement that another thread still runs is waited for before it is
-# cancelled.
-_GRACE_SECS: Final = 1.0
 
 
 class Current:
@@ -51,7 +42,8 @@ class Current:
 CURRENT: Final = Current()
 
 _current: ContextVar[Scope | None] = ContextVar("hypern.scope", default=None)
-_open_generated: dict[str, Scope] = {}  # by request id
+# By request id; weakly, since a scope that is forgotten ends.
+_open_generated: dict[str, ref[Scope]] = {}
 
 
 def scope(request_id: str | None = None) -> Scope:
@@ -60,15 +52,20 @@ def scope(request_id: str | None = None) -> Scope:
     request_id: str, the scope's id, for logs and for `db("its-id")` elsewhere; None: a unique one.
     Inside, `db()` means this scope. At the end each of its sessions is finalized: committed, or
     rolled back if the block raised. The first failure to commit is raised, unless the block itself
-    raised. Raises TypeError or ValueError for a request_id that is no str or empty.
+    raised; so is TransactionAborted where the block went on after an error that had aborted its
+    transaction. Raises TypeError or ValueError for a request_id that is no str or empty.
     """
     return Scope(request_id)
 
 
-class Scope:
-    """One request's scope; entered once. `request_id` (str) is its id."""
+class Scope(_native.ScopeBase):
+    """One request's scope; entered once. `request_id` (str) is its id.
 
-    __slots__ = ("__weakref__", "_entered", "_outer", "_thread", "_token", "ended", "request_id")
+    The base class has the methods that `with` and `async with` call. They call `_enter`, `_exit`
+    and `_aexit` here, and `_release` where one of those was interrupted or the scope is forgotten.
+    """
+
+    __slots__ = ("__weakref__", "_entered", "_outer", "_thread", "ended", "request_id")
 
     def __init__(self, request_id: str | None = None) -> None:
         if request_id is None:
@@ -82,13 +79,12 @@ class Scope:
         self._entered = False
         self._outer: Scope | None = None
         self._thread = 0  # where it was opened
-        self._token: Token[Scope | None] | None = None
 
     def __repr__(self) -> str:
         word = "ended" if self.ended else "open" if self._entered else "new"
         return f"<hypern scope {self.request_id!r}, {word}>"
 
-    def __enter__(self) -> Scope:
+    def _enter(self) -> Scope:
         if self._entered:
             raise InterfaceError(f"{self!r} has been entered already; call scope() anew")
         self._outer = outer = _current.get()
@@ -97,47 +93,72 @@ class Scope:
                 raise InterfaceError(f'a scope "{self.request_id}" is open around this one')
             outer = outer._outer
         self._open()
-        self._token = _current.set(self)
+        _current.set(self)
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def _exit(self, exc: BaseException | None) -> None:
         self._leave()
-        self._finalize(exc)
-
-    async def __aenter__(self) -> Scope:
-        return self.__enter__()
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._leave()
-        if exc_type is GeneratorExit:  # of a coroutine that nobody drives any more: it cannot wait
-            self._finalize(exc)
-            return
         try:
-            await afinalize(self.request_id, None, failed=exc is not None)
-        except Exception:
+            aborted = finalize(self.request_id, None, failed=exc is not None)
+        except Error:
+            self.is_open = False
             if exc is None:
                 raise
             _log.exception("finalizing %r after an error failed", self)
+        else:
+            self.is_open = False
+            self._report(aborted, exc)
+
+    async def _aexit(self, exc: BaseException | None) -> None:
+        if isinstance(exc, GeneratorExit):  # of a coroutine that nobody drives: it cannot wait
+            self._exit(exc)
+            return
+        self._leave()
+        try:
+            aborted = await afinalize(self.request_id, None, failed=exc is not None)
+        except Error:
+            self.is_open = False
+            if exc is None:
+                raise
+            _log.exception("finalizing %r after an error failed", self)
+        else:
+            self.is_open = False
+            self._report(aborted, exc)
+
+    def _report(self, aborted: TransactionAborted | None, exc: BaseException | None) -> None:
+        """Say that nothing was committed: raise it, or log it beside the exception in flight. An
+        error of the database's says so itself.
+        """
+        if aborted is None:
+            return
+        if exc is None:
+            raise aborted
+        if not isinstance(exc, Error):
+            _log.error("nothing of a transaction of %r was committed", self, exc_info=aborted)
+
+    def _release(self) -> None:
+        """End what an interrupted end has left. It may be called again at any time.
+
+        Sessions that are being finalized in the background are left to that.
+        """
+        self._leave()
+        while any(not session._is_finalizing for session in sessions_of(self.request_id, None)):
+            try:
+                finalize(self.request_id, None, failed=True)
+            except Error:
+                _log.exception("finalizing %r after an interruption failed", self)
+                break
+        self.is_open = False
 
     def heir(self) -> Scope:
         """The scope that is meant by this one after its end; none here, so SessionClosed."""
         raise closed(self.request_id)
 
     def _open(self) -> None:
-        self._entered = True
+        self._entered = self.is_open = True
         self._thread = get_ident()
         if self.request_id.startswith(_GENERATED):
-            _open_generated[self.request_id] = self
+            _open_generated[self.request_id] = ref(self)
 
     def _close(self) -> None:
         """End the scope: from here on nobody can open a session in it."""
@@ -146,22 +167,11 @@ class Scope:
 
     def _leave(self) -> None:
         self._close()
-        token, self._token = self._token, None
-        if token is not None:
-            try:
-                _current.reset(token)
-            except ValueError:
-                # Left in another context than it was entered in, as some test runners and servers
-                # do with generators. `ended` closes it there too.
-                _log.debug("%r was left in a context that did not enter it", self)
-
-    def _finalize(self, exc: BaseException | None) -> None:
-        try:
-            finalize(self.request_id, None, failed=exc is not None)
-        except Exception:
-            if exc is None:
-                raise
-            _log.exception("finalizing %r after an error failed", self)
+        # Without the token of set(), which an interruption may have lost. In another context than
+        # it was entered in, as some test runners and servers leave generators, it is not the
+        # current one; `ended` closes it in its own.
+        if _current.get() is self:
+            _current.set(self._outer)
 
 
 def identify(ctx_or_request_id: object) -> tuple[str, Scope | None]:
@@ -176,7 +186,8 @@ def identify(ctx_or_request_id: object) -> tuple[str, Scope | None]:
             if not ctx_or_request_id:
                 raise ValueError("a request id must not be empty")
             return ctx_or_request_id, None
-        owner = _open_generated.get(ctx_or_request_id)
+        entry = _open_generated.get(ctx_or_request_id)
+        owner = None if entry is None else entry()
         if owner is None:
             raise closed(ctx_or_request_id)
         return ctx_or_request_id, owner
@@ -234,56 +245,3 @@ def _carried_by(request: object) -> Scope | None:
             if isinstance(holder, Scope):
                 return holder
     return None
-
-
-def finalize(request_id: str, alias: str | None, *, failed: bool = False) -> bool:
-    """Finalize a request's sessions, all of them whatever happens to one; then raise the first
-    failure. The others are logged.
-
-    alias: that database only; None: every one. failed: roll back what is open. Returns whether a
-    transaction that was to be committed had been aborted, by an error that the caller was given.
-    """
-    aborted = False
-    failures: list[_Failure] = []
-    for session in _native.sessions(request_id, alias):
-        try:
-            if failed:
-                session.set_error()
-            aborted |= session._finalize(_GRACE_SECS)
-        except BaseException as error:  # a Ctrl-C here must not leave the others open
-            failures.append((session.alias, error))
-    if failures:
-        _raise_first(request_id, failures)
-    return aborted
-
-
-def afinalize(request_id: str, alias: str | None, *, failed: bool = False) -> Awaitable[bool]:
-    """As `finalize`, to be awaited at once. A task that is cancelled meanwhile leaves its sessions
-    to the background, where they are finalized all the same.
-    """
-    sessions: list[DbSession] = _native.sessions(request_id, alias)
-    if len(sessions) == 1 and not failed:  # the usual case, without a coroutine around its own
-        return _native.AsyncSession(sessions[0])._finalize(_GRACE_SECS)
-    return _afinalize_all(request_id, sessions, failed)
-
-
-async def _afinalize_all(request_id: str, sessions: list[DbSession], failed: bool) -> bool:
-    aborted = False
-    failures: list[_Failure] = []
-    for session in sessions:
-        try:
-            if failed:
-                session.set_error()
-            aborted |= await _native.AsyncSession(session)._finalize(_GRACE_SECS)
-        except BaseException as error:
-            failures.append((session.alias, error))
-    if failures:
-        _raise_first(request_id, failures)
-    return aborted
-
-
-def _raise_first(request_id: str, failures: list[_Failure]) -> NoReturn:
-    """Raise the first of the failures to finalize a request's sessions; log the others."""
-    for alias, error in failures[1:]:
-        _log.error('finalizing "%s" of request "%s" failed too', alias, request_id, exc_info=error)
-    raise failures[0][1]

@@ -5,31 +5,21 @@ Statements, commit and rollback are the base class's, in C; here is what is made
 
 from __future__ import annotations
 
-import itertools
-import logging
 from typing import TYPE_CHECKING
 
 from hypern import _native
 from hypern._retry import run
 from hypern._stream import Stream
-from hypern.errors import ConnectionLost, InterfaceError, PoolClosed, SessionClosed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from types import TracebackType
     from typing import Any, TypeVar
 
     from typing_extensions import Self
 
     _T = TypeVar("_T")
 
-_log = logging.getLogger("hypern")
-
 _ISOLATION_LEVELS = ("read uncommitted", "read committed", "repeatable read", "serializable")
-
-# Unlike any of the user's, and unlike each other: two threads that nest transactions in one session
-# by mistake get an error of the server, not each other's savepoint.
-_savepoint_numbers = itertools.count(1)
 
 
 class DbSession(_native.Session):
@@ -68,7 +58,8 @@ class DbSession(_native.Session):
         """A `with` block that commits at its end and rolls back on any exception.
 
         Inside an open transaction it is a savepoint, and takes no options. Options are those of
-        `begin`. The block's variable is the session.
+        `begin`. The block's variable is the session. The block ends its transaction itself: inside
+        it commit() and rollback() raise an InterfaceError.
         """
         return Transaction(self, begin_sql(isolation, read_only, deferrable))
 
@@ -103,68 +94,15 @@ class DbSession(_native.Session):
         return run(self, fn, retries)
 
 
-class Transaction:
-    """The context manager of `DbSession.transaction()`; usable again, one block after another."""
+class Transaction(_native.Block):
+    """The context manager of `DbSession.transaction()`; usable again, one block after another.
 
-    __slots__ = ("_begin_sql", "_entered", "_savepoint", "_session")
+    Blocks form a stack, whatever thread enters them: one that ends while a later one is open rolls
+    the whole transaction back and raises InterfaceError, and so does each statement until that one
+    has been left.
+    """
 
-    def __init__(self, session: DbSession, begin_sql: str) -> None:
-        self._session = session
-        self._begin_sql = begin_sql
-        self._savepoint: str | None = None
-        self._entered = False
-
-    def __enter__(self) -> DbSession:
-        if self._entered:
-            raise InterfaceError("this transaction() is entered already; call it anew to nest")
-        session = self._session
-        if not session.is_in_transaction:
-            self._savepoint = None
-            session._begin(self._begin_sql)
-        elif self._begin_sql != "BEGIN":
-            raise InterfaceError("a nested transaction() is a savepoint and takes no options")
-        else:
-            self._savepoint = next_savepoint()
-            session._savepoint(self._savepoint)
-        self._entered = True
-        return session
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._entered = False
-        session = self._session
-        if exc is not None:
-            self._undo()
-        elif session.is_in_transaction or session.state == "closed":
-            if self._savepoint is None:
-                session.commit()
-            else:
-                session._release(self._savepoint)
-        # Otherwise the block has committed or rolled back by itself.
-
-    def _undo(self) -> None:
-        """Roll back; a failure is logged, since the exception in flight must stay the one seen."""
-        session = self._session
-        if not session.is_in_transaction:
-            return
-        try:
-            if self._savepoint is None:
-                session.rollback()
-            else:
-                session._rollback_to(self._savepoint)
-        except (ConnectionLost, PoolClosed, SessionClosed):
-            _log.debug("nothing left to roll back", exc_info=True)  # the server has, or will
-        except Exception:
-            _log.exception("rolling back after an error failed")
-
-
-def next_savepoint() -> str:
-    """A name for a savepoint."""
-    return f"hypern_{next(_savepoint_numbers)}"
+    __slots__ = ()
 
 
 def begin_sql(isolation: str | None, read_only: bool | None, deferrable: bool | None) -> str:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from hypern import _pools, _scope
 from hypern._async_session import AsyncDbSession, AsyncTransaction
 from hypern._config import PoolConfig
+from hypern._finalizing import afinalize, finalize, report_aborted
 from hypern._off_loop import off_loop
 from hypern._range import Range
 from hypern._scope import Scope, scope
@@ -189,7 +190,7 @@ def db(ctx_or_request_id: object = _scope.CURRENT, alias: str = "default") -> Db
     session = _pools.open_session(alias, request_id)
     if owner is not None and owner.ended:
         # It ended, in another thread, after it was looked at: nobody else will finalize this one.
-        _scope.finalize(request_id, alias, failed=True)
+        finalize(request_id, alias, failed=True)
         raise _scope.closed(request_id)
     return session
 
@@ -200,13 +201,16 @@ def finalize_db(ctx_or_request_id: object = _scope.CURRENT, alias: str | None = 
 
     ctx_or_request_id: as for `db`. alias: that database's session only; None: all of the request's.
     All of them are ended before the first failure, if any, is raised: a commit that failed is never
-    silent. Further failures are logged (logger "hypern").
+    silent. Further failures are logged (logger "hypern"). Where an error had aborted a transaction
+    that was to be committed, TransactionAborted is raised; while another exception is being
+    handled, it is logged instead. Inside a transaction() block it rolls back and raises an
+    InterfaceError.
     """
     try:
         request_id, _ = _scope.identify(ctx_or_request_id)
     except SessionClosed:
         return  # its scope has finalized it
-    _scope.finalize(request_id, alias)
+    report_aborted(request_id, finalize(request_id, alias))
 
 
 def adb(ctx_or_request_id: object = _scope.CURRENT, alias: str = "default") -> AsyncDbSession:
@@ -227,7 +231,7 @@ async def afinalize_db(
         request_id, _ = _scope.identify(ctx_or_request_id)
     except SessionClosed:
         return  # its scope has finalized it
-    await _scope.afinalize(request_id, alias)
+    report_aborted(request_id, await afinalize(request_id, alias))
 
 
 def register_type(

@@ -57,7 +57,8 @@ class SessionClosed(InterfaceError):
 
 
 class TransactionAborted(InFailedSqlTransaction):
-    """COMMIT of a transaction that an earlier error had aborted: the server rolled it back.
+    """COMMIT of a transaction that an earlier error had aborted: the server rolled it back. Also
+    the end of a session that would have committed such a transaction.
 
     The first error is the `__cause__`.
     """
@@ -164,6 +165,21 @@ def _build(fields: dict[str, Any]) -> Error:
     if cause:
         error.__cause__ = _build(cause)
     return error
+
+
+def undo_failed(session: object, error: BaseException) -> bool:
+    """Log that rolling a transaction() block back failed, if the error is one of these classes.
+
+    The exception that has left the block stays the one seen; any other error, such as one that a
+    signal handler raised, is not logged but for the caller to raise: False.
+    """
+    if not isinstance(error, Error):
+        return False
+    if isinstance(error, (ConnectionLost, PoolClosed, SessionClosed)):
+        _log.debug("nothing left to roll back in %r", session, exc_info=error)  # the server has
+    else:
+        _log.error("rolling back after an error failed", exc_info=error)
+    return True
 
 
 def pooler_found(alias: str) -> None:

@@ -62,7 +62,7 @@ def db_session(request: pytest.FixtureRequest) -> Iterator[DbSession]:
     `hypern_url`. Until the test's end every session of every alias and request, in this process,
     shares its one connection and its one transaction, which is rolled back.
     """
-    from hypern import _native, _pools, _scope
+    from hypern import _finalizing, _native, _pools
     from hypern import database as _database
     from hypern._testing.async_session import NestedAsyncSession
     from hypern._testing.connection import NestedConnection
@@ -90,7 +90,7 @@ def db_session(request: pytest.FixtureRequest) -> Iterator[DbSession]:
             yield open_session("default", _REQUEST_ID)
         finally:
             try:
-                _scope.finalize(_REQUEST_ID, None, failed=True)
+                _finalizing.finalize(_REQUEST_ID, None, failed=True)
             finally:
                 database.close()
 

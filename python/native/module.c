@@ -7,6 +7,7 @@
 #include "buf.h"
 #include "core/core.h"
 #include "error.h"
+#include "session/guard.h"
 #include "session/index.h"
 #include "session/pool.h"
 #include "session/session.h"
@@ -101,7 +102,8 @@ static int execute(PyObject *module)
     if (hn_core_locate(module) < 0 || hn_codec_init() < 0 ||
         PyModule_AddFunctions(module, hn_codec_methods) < 0 || hn_session_ready(module) < 0 ||
         hn_pool_ready(module) < 0 || hn_loop_ready() < 0 || hn_watcher_ready() < 0 ||
-        hn_operation_ready(module) < 0 || hn_awaited_ready(module) < 0)
+        hn_operation_ready(module) < 0 || hn_awaited_ready(module) < 0 ||
+        hn_block_ready(module) < 0 || hn_scope_ready(module) < 0)
         return -1;
     return 0;
 }

@@ -9,6 +9,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 
 import pytest
 from reliability.fault_proxy import BLACK_HOLE, Fault, FaultProxy
@@ -41,7 +42,8 @@ def one(own_server: OwnServer) -> Iterator[DbSession]:
             db(alias="admin").execute(statement)
     Database.configure(own_server.admin, alias="one", max_size=1, application_name="one")
     yield db("the request", alias="one")
-    finalize_db("the request")
+    with suppress(errors.TransactionAborted):  # where its COMMIT was ended
+        finalize_db("the request")
     with scope():
         db(alias="admin").execute("DROP TABLE slow")
         db(alias="admin").execute("DROP FUNCTION sleep")

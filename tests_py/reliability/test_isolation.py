@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import datetime, timezone
 from typing import Any, ClassVar
 
@@ -110,7 +111,8 @@ class Requests(RuleBasedStateMachine):
         type(self).requests += 1
         session = self._current()
         keeps = self._end(session, how)
-        finalize_db("a request", alias="one")
+        with suppress(errors.TransactionAborted):  # by a statement that was not allowed
+            finalize_db("a request", alias="one")
         self.session = None
         with scope():
             seen, pid = _look(db(alias="one"))
@@ -135,7 +137,8 @@ class Requests(RuleBasedStateMachine):
         return how in ("commit", "")
 
     def teardown(self) -> None:
-        finalize_db("a request", alias="one")
+        with suppress(errors.TransactionAborted):
+            finalize_db("a request", alias="one")
 
 
 def test_no_request_sees_what_the_one_before_has_left(
@@ -183,7 +186,8 @@ def test_nor_does_a_request_that_waited_for_the_connection(
     with scope():
         before = _look(db(alias="one"))
     for transaction in (False, True):
-        with scope("the one before"):
+        # COPY fails, and its litter goes on as if it had not.
+        with suppress(errors.TransactionAborted), scope("the one before"):
             session = db(alias="one")
             if transaction:
                 session.begin()

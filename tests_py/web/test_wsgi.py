@@ -94,6 +94,32 @@ def test_an_error_over_an_aborted_transaction_is_passed_on(rollback_on: Any, fin
     assert committed() == []
 
 
+def test_an_exception_over_an_aborted_transaction_is_passed_on_and_the_other_one_logged(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def swallow_and_fail() -> None:
+        abort()
+        raise LookupError
+
+    with pytest.raises(LookupError):
+        call(DatabaseMiddleware(whole(200, swallow_and_fail)))
+    assert [record.levelname for record in caplog.records] == ["ERROR"]
+    assert "TransactionAborted" in caplog.text
+
+
+@pytest.mark.parametrize("status", [200, 404])
+def test_a_block_that_is_still_open_is_rolled_back(status: int) -> None:
+    def leave_open() -> None:
+        db().transaction().__enter__()
+        write(1)
+
+    for app in (whole(status, leave_open), produced(leave_open, status=status)):
+        with pytest.raises(InterfaceError, match=r"test_wsgi\.py:\d+"):
+            call(DatabaseMiddleware(app))
+    assert committed() == []
+    assert Database.status().in_use == 0
+
+
 def test_the_body_of_a_response_that_failed_is_closed() -> None:
     closed: list[bool] = []
     with pytest.raises(TransactionAborted):

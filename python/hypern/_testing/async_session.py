@@ -8,6 +8,7 @@ from typing import Any, TypeVar, cast
 
 from hypern._async_session import AsyncDbSession
 from hypern._testing.session import NestedSession
+from hypern.errors import Error, undo_failed
 
 _Params = Sequence[Any] | None
 _A = TypeVar("_A", bound="NestedAsyncSession")
@@ -118,8 +119,32 @@ class NestedAsyncSession(AsyncDbSession):
     async def _rollback_to(self, name: str) -> None:  # type: ignore[override]
         self._nested._rollback_to(name)
 
-    async def _finalize(self, grace: float) -> bool:  # type: ignore[override]
-        return bool(await self._awaiting_hooks(lambda: self._nested._finalize(grace)))
+    async def _enter(self: _A, number: int, text: str) -> _A:  # type: ignore[override]
+        self._nested._enter(number, text)
+        return self
+
+    async def _leave(self, number: int) -> None:  # type: ignore[override]
+        await self._awaiting_hooks(lambda: self._nested._leave(number))
+
+    async def _undo(self, number: int) -> None:  # type: ignore[override]
+        try:
+            self._nested._undo(number)
+        except Error as error:
+            undo_failed(self, error)
+
+    _undo_now = _undo  # type: ignore[assignment]
+
+    def _has_block(self, number: int) -> bool:
+        return self._nested._has_block(number)
+
+    async def _commit_request(self) -> None:  # type: ignore[override]
+        await self._awaiting_hooks(self._nested._commit_request)
+
+    async def _rollback_request(self) -> None:  # type: ignore[override]
+        self._nested._rollback_request()
+
+    async def _finalize(self, grace: float) -> None:  # type: ignore[override]
+        await self._awaiting_hooks(lambda: self._nested._finalize(grace))
 
     async def _stream_open(  # type: ignore[override]
         self, sql: str, params: _Params, chunk_rows: int, timeout: float | None, /

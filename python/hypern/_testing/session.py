@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from hypern._testing.control import Control, control_of
-from hypern._testing.transactions import NestedTransactions, aborted
-from hypern.errors import DatabaseError, InterfaceError
+from hypern._testing.blocks import NestedBlocks
+from hypern._testing.control import Command, Control, control_of
+from hypern._testing.transactions import aborted, call_hooks
+from hypern.errors import DatabaseError, InterfaceError, TransactionAborted
 
 _Params = Sequence[Any] | None
 
 
-class NestedSession(NestedTransactions):
+class NestedSession(NestedBlocks):
     """What `db()` returns in a test with `db_session`: for its user a session as any other.
 
     Every statement runs within a savepoint, so that one that fails aborts this session's
@@ -67,10 +68,11 @@ class NestedSession(NestedTransactions):
     def _run(self, sql: str, run: Callable[[], Any]) -> Any:
         """Run a statement; None for one that stands for begin(), commit() or rollback()."""
         with self._connection.lock:
-            self._check_open()
-            control = control_of(sql) if isinstance(sql, str) else Control.NOTHING
+            self._check_usable()
+            command = control_of(sql) if isinstance(sql, str) else Command(Control.NOTHING)
+            control = command.control
             if control in (Control.BEGIN, Control.COMMIT, Control.ROLLBACK):
-                return self._control(control, sql)
+                return self._control(command, sql)
             if control is Control.PREPARE:
                 raise InterfaceError(
                     "two-phase commit cannot be undone; mark the test with hypern_commits"
@@ -78,7 +80,7 @@ class NestedSession(NestedTransactions):
             if self._aborted_by is not None and control is not Control.ROLLBACK_TO:
                 raise aborted() from self._aborted_by
             if control is not Control.NOTHING:
-                return self._run_savepoint(control, run)
+                return self._run_savepoint(command, run)
             try:
                 result = self._connection.within(run)
             except BaseException as error:
@@ -89,7 +91,7 @@ class NestedSession(NestedTransactions):
                 self._state = "connected"
             return result
 
-    def _run_savepoint(self, control: Control, run: Callable[[], Any]) -> Any:
+    def _run_savepoint(self, command: Command, run: Callable[[], Any]) -> Any:
         """SAVEPOINT, RELEASE or ROLLBACK TO in SQL, which no savepoint of ours can enclose."""
         name = self._open_savepoint("savepoint")
         try:
@@ -100,19 +102,34 @@ class NestedSession(NestedTransactions):
             self._savepoint_name = self._connection.begin(self)
             self._aborted_by = error
             raise
-        if control is Control.ROLLBACK_TO:
-            self._aborted_by = None
+        if command.control is Control.SAVEPOINT:
+            self._note_savepoint(command.savepoint)
+        elif command.control is Control.RELEASE:
+            self._forget_savepoint(command.savepoint)
+        else:
+            self._back_to(command.savepoint)
         return result
 
-    def _control(self, control: Control, sql: str) -> None:
-        if control is Control.BEGIN:
+    def _control(self, command: Command, sql: str) -> None:
+        if command.control is Control.BEGIN:
             if not self.is_in_transaction:  # else the server would only warn
                 self._begin(sql)
             return
-        if self.is_in_transaction:
-            if control is Control.ROLLBACK or self._aborted_by is not None:
-                self.rollback()
+        if not self.is_in_transaction:
+            return
+        hooks: list[Callable[[], object]] = []
+        try:
+            if command.control is Control.ROLLBACK:
+                self._roll_back()
             else:
-                self.commit()
-        if "CHAIN" in sql.upper().split() and "NO" not in sql.upper().split():
+                hooks = self._commit()
+        except TransactionAborted:
+            if command.is_chained:
+                self._begin("BEGIN")
+            raise
+        finally:
+            if not command.is_chained:
+                self._end_in_blocks()
+        if command.is_chained:
             self._begin("BEGIN")
+        call_hooks(hooks)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from hypern._session import DbSession
 from hypern.errors import (
@@ -20,6 +20,16 @@ if TYPE_CHECKING:
 
 _S = TypeVar("_S", bound="NestedTransactions")
 
+BY_SQL = " by SQL; leave it"
+
+
+class Block(NamedTuple):
+    """A transaction() block that is open. savepoint: "" for the one that began the transaction."""
+
+    number: int
+    place: str
+    savepoint: str
+
 
 class NestedTransactions(DbSession):
     """The part of `NestedSession` that is not about statements."""
@@ -34,7 +44,11 @@ class NestedTransactions(DbSession):
     _aborted_by: BaseException | None
     _auto_commit: bool
     _has_error: bool
+    _has_failed: bool
     _hooks: list[Callable[[], object]]
+    _savepoints: list[tuple[str, int]]  # and how many hooks there were
+    _blocks: list[Block]  # transaction() blocks that are open, the outermost first
+    _void: str  # why nothing may run until they have been left; "": it may
 
     def attach(self, connection: NestedConnection, request_id: str, alias: str) -> None:
         """Make a session of a bare object."""
@@ -47,7 +61,11 @@ class NestedTransactions(DbSession):
         self._aborted_by = None
         self._auto_commit = True
         self._has_error = False
+        self._has_failed = False
         self._hooks = []
+        self._savepoints = []
+        self._blocks = []
+        self._void = ""
 
     def detach(self) -> None:
         """The test is over."""
@@ -85,35 +103,59 @@ class NestedTransactions(DbSession):
 
     def commit(self: _S) -> _S:
         with self._connection.lock:
-            name = self._open_savepoint("commit()")
-            if self._aborted_by is not None:
-                cause = self._aborted_by
-                self._finish("rolled_back")
-                self._connection.rollback(name)
-                raise TransactionAborted(
-                    "the transaction was rolled back, for an earlier error had aborted it"
-                ) from cause
-            try:
-                self._check_deferred()
-            except DatabaseError:
-                self._finish("rolled_back")
-                self._connection.rollback(name)
-                raise
-            if self._read_only:
-                self._connection.rollback(name)  # has nothing to keep, and "read only" to undo
-            else:
-                self._connection.commit(name)
-            hooks = self._finish("committed")
-        _call(hooks)
+            self._check_outside_blocks("commit")
+            hooks = self._commit()
+        call_hooks(hooks)
         return self
 
     def rollback(self: _S) -> _S:
         with self._connection.lock:
-            if self._state != "rolled_back":  # a commit that failed has done it
-                name = self._open_savepoint("rollback()")
-                self._finish("rolled_back")
-                self._connection.rollback(name)
+            self._check_outside_blocks("rollback")
+            self._roll_back()
         return self
+
+    def _commit_request(self) -> None:
+        with self._connection.lock:
+            if self._blocks:
+                place = self._blocks[-1].place
+                self._roll_back_around(place)
+                raise InterfaceError(_ended_inside(place))
+        self.commit()
+
+    def _rollback_request(self) -> None:
+        with self._connection.lock:
+            if self._blocks:
+                self._roll_back_around(self._blocks[-1].place)
+            else:
+                self._roll_back()
+
+    def _commit(self) -> list[Callable[[], object]]:
+        """The lock is held. What was to be called after it."""
+        name = self._open_savepoint("commit()")
+        if self._aborted_by is not None:
+            cause = self._aborted_by
+            self._finish("rolled_back")
+            self._connection.rollback(name)
+            raise TransactionAborted(
+                "the transaction was rolled back, for an earlier error had aborted it"
+            ) from cause
+        try:
+            self._check_deferred()
+        except DatabaseError:
+            self._finish("rolled_back")
+            self._connection.rollback(name)
+            raise
+        if self._read_only:
+            self._connection.rollback(name)  # has nothing to keep, and "read only" to undo
+        else:
+            self._connection.commit(name)
+        return self._finish("committed")
+
+    def _roll_back(self) -> None:
+        if self._state != "rolled_back":  # a commit that failed has done it
+            name = self._open_savepoint("rollback()")
+            self._finish("rolled_back")
+            self._connection.rollback(name)
 
     def set_auto_commit(self: _S, enabled: bool) -> _S:
         self._check_open()
@@ -134,7 +176,7 @@ class NestedTransactions(DbSession):
 
     def _begin(self: _S, begin_sql: str) -> _S:
         with self._connection.lock:
-            self._check_open()
+            self._check_usable()
             if self.is_in_transaction:
                 raise InterfaceError(
                     "begin() inside a transaction; transaction() nests with a savepoint"
@@ -148,36 +190,82 @@ class NestedTransactions(DbSession):
 
     def _savepoint(self, name: str) -> None:
         self._nested("savepoint", self._connection.outer._savepoint, name)
+        self._note_savepoint(name)
 
     def _release(self, name: str) -> None:
         self._nested("savepoint", self._connection.outer._release, name)
+        self._forget_savepoint(name)
 
     def _rollback_to(self, name: str) -> None:
         with self._connection.lock:
             self._open_savepoint("rollback to a savepoint")
             self._connection.outer._rollback_to(name)
-            self._aborted_by = None
+            self._back_to(name)
+            self._forget_savepoint(name)
 
-    def _finalize(self, grace: float) -> bool:
+    def _note_savepoint(self, name: str) -> None:
+        self._savepoints.append((name, len(self._hooks)))
+
+    def _forget_savepoint(self, name: str) -> None:
+        if (place := self._find(name)) is not None:
+            del self._savepoints[place:]
+
+    def _back_to(self, name: str) -> None:
+        self._aborted_by = None
+        place = self._find(name)
+        del self._hooks[0 if place is None else self._savepoints[place][1] :]
+        if place is not None:
+            del self._savepoints[place + 1 :]
+
+    def _find(self, name: str) -> int | None:
+        places = [i for i, (known, _) in enumerate(self._savepoints) if known == name]
+        return places[-1] if places else None
+
+    def _roll_back_around(self, place: str) -> None:
+        """Roll back under blocks that are open."""
+        if self.is_in_transaction:
+            self._roll_back()
+        self._void = f"the transaction of the block entered at {place} was rolled back; leave it"
+
+    def _end_in_blocks(self) -> None:
+        """SQL has ended the transaction."""
+        if self._blocks:
+            place = self._blocks[-1].place
+            self._void = f"the transaction of the block entered at {place} was ended{BY_SQL}"
+
+    def _set_failed(self) -> None:
+        self._has_failed = True
+
+    def _finalize(self, grace: float) -> None:
         with self._connection.lock:
             if self._state == "closed":
-                return False
+                return
             is_wanted = self._auto_commit and not self._has_error
-            is_aborted = self.is_in_transaction and self._aborted_by is not None
+            failure: Exception | None = None
             hooks: list[Callable[[], object]] = []
+            if self._blocks:
+                failure = InterfaceError(_ended_inside(self._blocks[-1].place))
+            elif self.is_in_transaction and self._aborted_by is not None and is_wanted:
+                failure = TransactionAborted(
+                    f'nothing that request "{self._id}" did in its transaction was committed: a '
+                    "statement in it had failed, and the code went on as if it had not"
+                )
+                failure.__cause__ = self._aborted_by
             try:
                 if not self.is_in_transaction:
-                    hooks = [] if self._has_error else self._hooks
-                elif is_wanted and not is_aborted:
-                    hooks, self._hooks = self._hooks, []
-                    self.commit()
+                    if not self._has_error and not self._has_failed and failure is None:
+                        hooks = self._hooks
+                elif is_wanted and not self._has_failed and failure is None:
+                    hooks = self._commit()
                 else:
-                    self.rollback()
+                    self._roll_back()
             finally:
                 self._state = "closed"
+                self._blocks.clear()
                 self._connection.forget(self)
-        _call(hooks)
-        return is_aborted and is_wanted
+        if failure is not None:
+            raise failure
+        call_hooks(hooks)
 
     def _nested(self, what: str, command: Callable[[str], None], name: str) -> None:
         with self._connection.lock:
@@ -199,6 +287,7 @@ class NestedTransactions(DbSession):
         """The transaction is over. What was to be called once it is committed."""
         hooks, self._hooks = self._hooks, []
         self._savepoint_name, self._aborted_by, self._state = None, None, state
+        self._savepoints.clear()
         return hooks if state == "committed" else []
 
     def _open_savepoint(self, what: str) -> str:
@@ -209,11 +298,30 @@ class NestedTransactions(DbSession):
             )
         return self._savepoint_name
 
+    def _check_usable(self) -> None:
+        self._check_open()
+        if self._void:
+            raise InterfaceError(self._void)
+
+    def _check_outside_blocks(self, method: str) -> None:
+        if self._blocks:
+            raise InterfaceError(
+                f"{method}() inside the transaction() block entered at {self._blocks[-1].place}, "
+                "which ends its transaction itself"
+            )
+
     def _check_open(self) -> None:
         if self._state == "closed":
             raise SessionClosed(
                 f"the session of request {self._id!r} was finalized; db() opens a new one"
             )
+
+
+def _ended_inside(place: str) -> str:
+    return (
+        f"the scope or request ended inside the transaction() block entered at {place}, whose "
+        "transaction was rolled back; leave the block first"
+    )
 
 
 def aborted() -> InFailedSqlTransaction:
@@ -223,7 +331,7 @@ def aborted() -> InFailedSqlTransaction:
     )
 
 
-def _call(hooks: list[Callable[[], object]]) -> None:
+def call_hooks(hooks: list[Callable[[], object]]) -> None:
     """Call what waits for a commit, all of it; the first exception is the caller's to see."""
     first: BaseException | None = None
     for hook in hooks:

@@ -12,8 +12,9 @@ import logging
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from hypern import _native
-from hypern._scope import SCOPE_KEY, Scope, _current, afinalize, finalize
-from hypern.errors import TransactionAborted
+from hypern._finalizing import afinalize, finalize
+from hypern._scope import SCOPE_KEY, Scope, _current
+from hypern.errors import Error, TransactionAborted
 
 if TYPE_CHECKING:
     from collections.abc import Container, Mapping
@@ -75,10 +76,10 @@ class RequestScope(Scope):
         """Commit what is open, or roll it back if the request failed; the sessions stay."""
         for session in self._in_transaction():
             if verdict.failed or session.has_error or not session.auto_commit:
-                session.rollback()
+                session._rollback_request()
                 continue
             try:
-                session.commit()
+                session._commit_request()
             except TransactionAborted:
                 if verdict.is_success:
                     raise
@@ -88,27 +89,30 @@ class RequestScope(Scope):
         TransactionAborted too.
         """
         self._close()
-        if finalize(self.request_id, None, failed=verdict.failed) and verdict.is_success:
-            raise self._aborted()
+        aborted = finalize(self.request_id, None, failed=verdict.failed)
+        self.is_open = False
+        if aborted is not None and verdict.is_success:
+            raise aborted
 
     def abandon(self, error: BaseException) -> None:
         """Roll back and release, since `error` is on its way out; a failure is logged."""
         for ending in self._all():
             ending._close()
             try:
-                finalize(ending.request_id, None, failed=True)
-            except Exception:
+                ending._report(finalize(ending.request_id, None, failed=True), error)
+            except Error:
                 _log.exception("finalizing %r after %s failed", ending, type(error).__name__)
+            ending.is_open = False
 
     async def asettle(self, verdict: Verdict) -> None:
         """As `settle`, without blocking the event loop."""
         for session in self._in_transaction():
             awaited = _native.AsyncSession(session)
             if verdict.failed or session.has_error or not session.auto_commit:
-                await awaited.rollback()
+                await awaited._rollback_request()
                 continue
             try:
-                await awaited.commit()
+                await awaited._commit_request()
             except TransactionAborted:
                 if verdict.is_success:
                     raise
@@ -116,10 +120,12 @@ class RequestScope(Scope):
     async def aend(self, verdict: Verdict) -> None:
         """As `end`, without blocking the event loop."""
         self._close()
-        if not _native.sessions(self.request_id, None):
-            return
-        if await afinalize(self.request_id, None, failed=verdict.failed) and verdict.is_success:
-            raise self._aborted()
+        aborted = None
+        if _native.sessions(self.request_id, None):
+            aborted = await afinalize(self.request_id, None, failed=verdict.failed)
+        self.is_open = False
+        if aborted is not None and verdict.is_success:
+            raise aborted
 
     async def aabandon(self, error: BaseException) -> None:
         """As `abandon`, without blocking the event loop."""
@@ -129,9 +135,10 @@ class RequestScope(Scope):
         for ending in self._all():
             ending._close()
             try:
-                await afinalize(ending.request_id, None, failed=True)
-            except Exception:
+                ending._report(await afinalize(ending.request_id, None, failed=True), error)
+            except Error:
                 _log.exception("finalizing %r after %s failed", ending, type(error).__name__)
+            ending.is_open = False
 
     def open_background(self) -> None:
         """The response has been sent: what still runs for this request has a scope of its own."""
@@ -156,16 +163,11 @@ class RequestScope(Scope):
         if background is None:
             return
         background._close()
-        if not _native.sessions(background.request_id, None):
-            return
-        if await afinalize(background.request_id, None):
-            _log_aborted(background)
-
-    def _aborted(self) -> TransactionAborted:
-        return TransactionAborted(
-            f'nothing that request "{self.request_id}" did in its transaction was committed: '
-            "a statement in it had failed, and the handler went on as if it had not"
-        )
+        aborted = None
+        if _native.sessions(background.request_id, None):
+            aborted = await afinalize(background.request_id, None)
+        background.is_open = False
+        _log_aborted(background, aborted)
 
     def _all(self) -> tuple[Scope, ...]:
         return (self,) if self._background is None else (self, self._background)
@@ -204,7 +206,6 @@ class _Background(Scope):
         self.ended = False
         self._entered = False
         self._outer = None
-        self._token = None
 
 
 def carries_scope(carrier: Mapping[str, object]) -> bool:
@@ -226,12 +227,18 @@ def check_options(rollback_on: object, finalize: object) -> None:
 
 def _end_background(background: Scope) -> None:
     background._close()
-    if finalize(background.request_id, None):
-        _log_aborted(background)
+    aborted = finalize(background.request_id, None)
+    background.is_open = False
+    _log_aborted(background, aborted)
 
 
-def _log_aborted(background: Scope) -> None:
-    _log.error("nothing of a transaction of %r was committed: it had been aborted", background)
+def _log_aborted(background: Scope, aborted: TransactionAborted | None) -> None:
+    if aborted is not None:
+        _log.error(
+            "nothing of a transaction of %r was committed: it had been aborted",
+            background,
+            exc_info=aborted,
+        )
 
 
 def _printable(client_id: str | None) -> str:

@@ -26,6 +26,16 @@ PyObject *hn_operation_new(hn_session *session, const hn_request *request, hn_ti
     return (PyObject *)self;
 }
 
+PyObject *hn_operation_over(hn_session *session, const hn_request *request)
+{
+    PyObject *self = hn_operation_new(session, request, HN_NEVER, NULL);
+    if (self != NULL) {
+        ((hn_operation *)self)->life = HN_LIFE_OVER;
+        ((hn_operation *)self)->result = Py_NewRef(Py_None);
+    }
+    return self;
+}
+
 /* Let the task wait: a future of its loop, as awaiting one yields it. */
 static PySendResult wait_for_future(hn_operation *self, PyObject **result)
 {
@@ -44,6 +54,11 @@ static PyObject *outcome(hn_operation *self)
     self->life = HN_LIFE_DONE;
     PyObject *result = self->result;
     self->result = NULL;
+    if (self->exception != NULL && self->request.op == HN_OP_UNDO) {
+        self->exception = hn_settle_undo_failed(self->session, self->exception);
+        if (self->exception == NULL)
+            result = Py_NewRef(Py_None);
+    }
     if (self->exception != NULL) {
         PyObject *exception = self->exception;
         self->exception = NULL;
@@ -324,15 +339,25 @@ static int clear(PyObject *op)
     return 0;
 }
 
+static bool ends_block(const hn_operation *self)
+{
+    return self->request.op == HN_OP_LEAVE || self->request.op == HN_OP_UNDO;
+}
+
 static void finalize(PyObject *op)
 {
     hn_operation *self = (hn_operation *)op;
     PyObject *exception = hn_exception_take();
-    if (self->life == HN_LIFE_NEW &&
+    if (self->life == HN_LIFE_NEW && ends_block(self)) {
+        /* Something was raised between the end of the block and the await. */
+        self->request.op = HN_OP_UNDO;
+        if (hn_operation_start(self) < 0)
+            PyErr_Clear(); /* no loop runs here: the end of the session rolls back */
+    } else if (self->life == HN_LIFE_NEW &&
         PyErr_WarnFormat(PyExc_RuntimeWarning, 1, "%s() of request %R was never awaited",
                          self->request.method, self->session->request_id) < 0)
         PyErr_WriteUnraisable(op);
-    if (self->life == HN_LIFE_QUEUED || self->life == HN_LIFE_RUNNING)
+    if (self->life == HN_LIFE_QUEUED || self->life == HN_LIFE_RUNNING || ends_block(self))
         hn_operation_leave(self); /* detached, it has a reference again */
     if (exception != NULL)
         hn_exception_raise(exception);

@@ -38,6 +38,20 @@ static void wake_task(hn_operation *self)
         hn_telling_add(self->watcher, self->future);
 }
 
+static void not_finalizing(hn_operation *self)
+{
+    if (self->request.op == HN_OP_FINALIZE)
+        self->session->finalizing--;
+}
+
+/* The task that was to enter a transaction() block has left. */
+static void was_not_entered(hn_operation *self)
+{
+    if (self->request.op == HN_OP_ENTER && self->result != NULL &&
+        self->session->generation == hn_core_generation() && hn_core_loaded())
+        hn_go.hypern_state(self->session->handle, HN_SET_NOT_ENTERED, (int32_t)self->request.block);
+}
+
 /* The engine is over, or was never made: `result` or `exception` has the outcome. The session is
  * anybody's from here on. */
 static void finish(hn_operation *self)
@@ -45,7 +59,6 @@ static void finish(hn_operation *self)
     hn_session *session = self->session;
     hn_engine *engine = self->driver.engine;
     hn_watcher *watcher = self->watcher;
-    bool was_open = (session->last_state & HN_FLAG_IN_TRANSACTION) != 0;
     int woke = -1;
     Py_INCREF(self);
     Py_XINCREF(watcher);
@@ -54,15 +67,14 @@ static void finish(hn_operation *self)
         woke = engine->call.woke;
         self->count = self->result != NULL ? engine->call.count : 0;
         self->driver.engine = NULL;
+        self->hooks = hn_settle_hooks(session, self->request.op, &engine->call);
         hn_engine_free(engine);
     }
+    if (self->detached)
+        was_not_entered(self);
+    not_finalizing(self);
     if (self->began != 0)
         self->seconds = (double)(hn_now() - self->began) / 1e9;
-    if (self->request.op == HN_OP_FINALIZE)
-        self->hooks = hn_settle_finalized(session, self->before, session->last_state,
-                                          self->result != NULL, self->count);
-    else if (was_open)
-        self->hooks = hn_settle_hooks(session, session->last_state, self->result != NULL);
     self->due = HN_NEVER;
     self->life = HN_LIFE_OVER;
     self->inside = 0;
@@ -91,19 +103,26 @@ void hn_operation_conclude(hn_operation *self)
     self->result = hn_engine_result(self->driver.engine);
     if (self->result == NULL)
         fail(self);
-    else if (self->request.op == HN_OP_FINALIZE)
-        Py_SETREF(self->result, PyBool_FromLong(self->driver.engine->call.count > 0));
     else if (self->answer != NULL)
         Py_SETREF(self->result, Py_NewRef(self->answer));
     finish(self);
+}
+
+/* What ends a session or a transaction() block. A block that was to be committed, and that its task has
+ * left before the COMMIT began, is rolled back. */
+static bool must_happen(hn_operation *self)
+{
+    if (self->request.op == HN_OP_LEAVE)
+        self->request.op = HN_OP_UNDO;
+    return self->request.op == HN_OP_FINALIZE || self->request.op == HN_OP_UNDO;
 }
 
 /* It cannot go on: the exception that is set is the outcome. */
 static void give_up(hn_operation *self)
 {
     PyObject *exception = hn_exception_take();
-    if (self->driver.engine == NULL && self->request.op == HN_OP_FINALIZE) {
-        /* Nobody else may come to give the connection back. */
+    if (self->driver.engine == NULL && must_happen(self)) {
+        /* Nobody else may come to give the connection back, or to roll back. */
         if (!hn_operation_begin(self)) {
             Py_XDECREF(exception);
             return;
@@ -208,9 +227,6 @@ bool hn_operation_begin(hn_operation *self)
 {
     self->inside = PyThread_get_thread_ident();
     if (self->request.op == HN_OP_FINALIZE) {
-        /* Only what waits for the commit needs to know. */
-        if (self->session->on_commit != NULL && self->session->generation == hn_core_generation())
-            self->before = hn_go.hypern_state(self->session->handle, HN_SET_NOTHING, 0);
         self->driver.limit = HN_NEVER;
     }
     self->driver.engine = hn_engine_new(self->session);
@@ -243,6 +259,7 @@ static void leave_queue(hn_operation *self)
 {
     hn_lock_leave(&self->session->lock, &self->turn);
     fail(self);
+    not_finalizing(self);
     self->due = HN_NEVER;
     self->life = HN_LIFE_OVER;
     wake_task(self);
@@ -353,6 +370,8 @@ int hn_operation_start(hn_operation *self)
     hn_watcher *watcher = hn_watcher_here();
     if (watcher == NULL)
         return -1;
+    if (self->request.op == HN_OP_FINALIZE)
+        self->session->finalizing++;
     if (self->request.is_fed) {
         self->rows = Py_TYPE(self->request.params)->tp_as_async->am_aiter(self->request.params);
         if (self->rows == NULL)
@@ -387,9 +406,11 @@ int hn_operation_start(hn_operation *self)
         hn_lock_leave(&self->session->lock, &self->turn);
         hn_watcher_remove(watcher, self);
         self->life = HN_LIFE_DONE;
+        not_finalizing(self);
         return -1;
     case HN_LOCK_REENTRED:
     default:
+        not_finalizing(self);
         return hn_lock_raise(HN_LOCK_REENTRED, -1);
     }
 }
@@ -417,6 +438,7 @@ static bool is_cancellable(const hn_operation *self)
     case HN_OP_FINALIZE:
     case HN_OP_ROLLBACK:
     case HN_OP_ROLLBACK_TO:
+    case HN_OP_UNDO:
     case HN_OP_STREAM_END:
         return false;
     default:
@@ -434,11 +456,10 @@ static void detach(hn_operation *self)
 void hn_operation_leave(hn_operation *self)
 {
     hn_driver *d = &self->driver;
-    bool finalizes = self->request.op == HN_OP_FINALIZE;
     Py_CLEAR(self->future);
     switch (self->life) {
     case HN_LIFE_QUEUED:
-        if (finalizes) {
+        if (must_happen(self)) {
             detach(self);
             return;
         }
@@ -452,7 +473,7 @@ void hn_operation_leave(hn_operation *self)
         if (self->inside != 0 || d->stage != HN_RUNNING) {
             return; /* whoever is inside goes on to the end */
         }
-        if (d->engine == NULL && !finalizes) {
+        if (d->engine == NULL && !must_happen(self)) {
             PyErr_SetString(PyExc_RuntimeError, "nobody waits for it");
             give_up(self);
         } else if (d->engine != NULL && is_cancellable(self)) {
@@ -471,6 +492,7 @@ void hn_operation_leave(hn_operation *self)
         }
         return;
     case HN_LIFE_OVER:
+        was_not_entered(self);
         hn_operation_settle(self);
         break;
     default:
@@ -486,7 +508,7 @@ void hn_operation_lose(hn_operation *self)
         hn_watcher_remove(self->watcher, self);
     self->due = HN_NEVER;
     PyObject *exception = hn_exception_take();
-    if (self->life == HN_LIFE_QUEUED && self->request.op == HN_OP_FINALIZE) {
+    if (self->life == HN_LIFE_QUEUED && must_happen(self)) {
         if (!self->detached) /* its turn will come, and then it gives up the connection */
             detach(self);
     } else if (self->life == HN_LIFE_QUEUED) {

@@ -61,7 +61,6 @@ struct hn_operation {
     PyObject *exception;
     PyObject *hooks;     /* on_commit functions to be called; or NULL */
     int64_t count;
-    uint32_t before;     /* FINALIZE: the session's state before it */
     hn_time began;       /* 0: nobody observes */
     double seconds;
 };
@@ -72,6 +71,9 @@ int hn_operation_ready(PyObject *module);
  * place of None; or NULL. */
 PyObject *hn_operation_new(hn_session *session, const hn_request *request, hn_time deadline,
                            PyObject *answer);
+
+/* One that is over, with nothing to tell. */
+PyObject *hn_operation_over(hn_session *session, const hn_request *request);
 
 /* In the task that awaits it: take a turn. 0, or -1 with an exception and life DONE. */
 int hn_operation_start(hn_operation *operation);

@@ -40,6 +40,7 @@ hn_engine *hn_engine_new(hn_session *session)
         }
     }
     e->call.woke = -1;
+    e->call.hooks_kept = HN_HOOKS_ALL;
     Py_INCREF(session);
     e->session = session;
     return e;
@@ -157,17 +158,20 @@ int hn_engine_start(hn_engine *e, const hn_request *request)
     e->request = *request;
     Py_XINCREF(e->request.sql);
     Py_XINCREF(e->request.params);
-    uint32_t flags = 0;
+    uint32_t flags = request->flags;
     e->call.state = e->session->last_state; /* in case the core fails before it answers */
     e->call.timeout = request->timeout;
     e->call.grace_ms = 0;
     e->call.chunk = request->chunk;
     e->call.stream = request->stream;
+    e->call.block = request->block;
+    PyObject *hooks = e->session->on_commit;
+    e->call.hooks = hooks == NULL ? 0 : PyList_GET_SIZE(hooks);
     if (request->op == HN_OP_STATEMENT || request->op == HN_OP_STREAM) {
         int guess = hn_describe_guess(e);
         if (guess < 0)
             return -1;
-        flags = (uint32_t)guess;
+        flags |= (uint32_t)guess;
     } else {
         e->call.plan = 0;
         e->body.len = 0;

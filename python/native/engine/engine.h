@@ -35,6 +35,8 @@ typedef struct hn_request {
     double timeout;     /* the caller's limit in seconds, for texts; below 0: none */
     int64_t chunk;   /* STREAM, FETCH: most rows */
     uint64_t stream; /* FETCH, STREAM_END: which */
+    uint32_t block;  /* ENTER, LEAVE, UNDO: which */
+    uint32_t flags;  /* HN_IN_* with the first step */
 } hn_request;
 
 typedef enum hn_progress {

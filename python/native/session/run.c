@@ -13,7 +13,7 @@
 typedef struct outcome {
     PyObject *result; /* NULL: an exception is set */
     int64_t count;
-    uint32_t state;
+    PyObject *hooks; /* on_commit functions to be called; or NULL */
 } outcome;
 
 /* seconds: the timeout= that deadline stems from. */
@@ -28,22 +28,22 @@ static int lock(hn_session *self, hn_time deadline, double seconds)
 /* The session's lock is held. */
 static outcome run_locked(hn_session *self, const hn_request *request, hn_time deadline)
 {
-    outcome o = {.result = NULL, .state = self->last_state};
+    outcome o = {.result = NULL};
     hn_engine *engine = hn_engine_new(self);
     if (engine == NULL)
         return o;
     engine->call.home = hn_queue_home(engine, request->op);
     if (hn_engine_start(engine, request) == 0) {
         o.result = hn_drive(engine, deadline);
-        o.state = engine->call.state;
+        self->last_state = engine->call.state;
         o.count = o.result != NULL ? engine->call.count : 0;
     }
     /* Dropping what the engine holds may run Python code; the outcome's exception is kept. */
     PyObject *exception = hn_exception_take();
+    o.hooks = hn_settle_hooks(self, request->op, &engine->call);
     hn_engine_free(engine);
     if (exception != NULL)
         hn_exception_raise(exception);
-    self->last_state = o.state;
     return o;
 }
 
@@ -67,9 +67,7 @@ PyObject *hn_session_run(hn_session *self, const hn_request *request, hn_time de
         return NULL;
     if (hn_session_check(self) < 0 || lock(self, deadline, request->timeout) < 0)
         return NULL;
-    bool was_open = (self->last_state & HN_FLAG_IN_TRANSACTION) != 0;
     outcome o = run_locked(self, request, deadline);
-    PyObject *hooks = was_open ? hn_settle_hooks(self, o.state, o.result != NULL) : NULL;
     hn_lock_give(&self->lock);
     if (observed) {
         PyObject *exception = hn_exception_take();
@@ -78,7 +76,7 @@ PyObject *hn_session_run(hn_session *self, const hn_request *request, hn_time de
         if (exception != NULL)
             hn_exception_raise(exception);
     }
-    return hooks == NULL ? o.result : settle(hooks, o.result);
+    return o.hooks == NULL ? o.result : settle(o.hooks, o.result);
 }
 
 /* The lock, from a thread that may be in the middle of a statement: wait, ask, insist. */
@@ -116,17 +114,8 @@ PyObject *hn_session_finalize(hn_session *self, hn_time until)
         hn_lock_give(&self->lock);
         return NULL;
     }
-    /* Only what waits for the commit needs to know how things stood. */
-    uint32_t before =
-        self->on_commit == NULL ? 0 : hn_go.hypern_state(self->handle, HN_SET_NOTHING, 0);
     hn_request request = {.op = HN_OP_FINALIZE, .mode = HN_MODE_NOTHING, .timeout = -1};
     outcome o = run_locked(self, &request, HN_NEVER);
-    PyObject *hooks = hn_settle_finalized(self, before, o.state, o.result != NULL, o.count);
     hn_lock_give(&self->lock);
-    if (hooks != NULL)
-        o.result = settle(hooks, o.result);
-    if (o.result == NULL)
-        return NULL;
-    Py_DECREF(o.result);
-    return PyBool_FromLong(o.count > 0);
+    return o.hooks == NULL ? o.result : settle(o.hooks, o.result);
 }

@@ -26,6 +26,7 @@ struct hn_session {
     } stream;
     hn_session *next;    /* the index's: another of the request's sessions, a reference; or NULL */
     hn_lock lock;        /* held for one operation */
+    unsigned finalizing; /* awaited FINALIZEs that have begun and are not over */
     PyObject *awaited;   /* the AsyncSession over it, borrowed; NULL: none */
 };
 

@@ -28,34 +28,39 @@ void hn_settle_observe(hn_pool *pool, PyObject *sql, double seconds, int64_t row
     Py_DECREF(observer);
 }
 
-static PyObject *take_hooks(hn_session *session, bool committed)
+PyObject *hn_settle_hooks(hn_session *session, hn_op op, const hn_call *call)
 {
-    PyObject *hooks = session->on_commit;
-    session->on_commit = NULL;
-    if (!committed)
-        Py_CLEAR(hooks);
-    return hooks;
-}
-
-PyObject *hn_settle_hooks(hn_session *session, uint32_t state, bool succeeded)
-{
-    if ((state & HN_FLAG_IN_TRANSACTION) != 0 || session->on_commit == NULL)
-        return NULL;
-    return take_hooks(session, succeeded && (state & 0xff) == HN_STATE_COMMITTED);
-}
-
-PyObject *hn_settle_finalized(hn_session *session, uint32_t before, uint32_t after, bool succeeded,
-                              int64_t aborted)
-{
-    if ((before & 0xff) == HN_STATE_CLOSED || aborted < 0)
-        return NULL; /* another thread was first */
-    if ((after & 0xff) == HN_STATE_CLOSED)
+    if (op == HN_OP_FINALIZE && (call->state & 0xff) == HN_STATE_CLOSED)
         hn_index_remove(session);
-    if (session->on_commit == NULL)
+    PyObject *hooks = session->on_commit;
+    if (hooks == NULL || call->hooks_kept == HN_HOOKS_ALL)
         return NULL;
-    bool open = (before & HN_FLAG_IN_TRANSACTION) != 0;
-    return take_hooks(session, succeeded && aborted == 0 && (before & HN_FLAG_ERROR) == 0 &&
-                                   (!open || (before & HN_FLAG_AUTO_COMMIT) != 0));
+    Py_ssize_t kept = (Py_ssize_t)call->hooks_kept, all = PyList_GET_SIZE(hooks);
+    if (kept >= all)
+        return NULL;
+    PyObject *exception = hn_exception_take();
+    PyObject *others = PyList_GetSlice(hooks, kept, all);
+    if (others == NULL || PyList_SetSlice(hooks, kept, all, NULL) < 0)
+        PyErr_WriteUnraisable((PyObject *)session);
+    if (!call->hooks_due)
+        Py_CLEAR(others);
+    if (exception != NULL)
+        hn_exception_raise(exception);
+    return others;
+}
+
+PyObject *hn_settle_undo_failed(hn_session *session, PyObject *exception)
+{
+    PyObject *module = hn_errors_module();
+    PyObject *logged =
+        module == NULL ? NULL
+                       : PyObject_CallMethod(module, "undo_failed", "OO", session, exception);
+    if (logged == NULL)
+        Py_SETREF(exception, hn_exception_take());
+    else if (logged == Py_True)
+        Py_CLEAR(exception);
+    Py_XDECREF(logged);
+    return exception;
 }
 
 /* A blocking call has no event loop to await it on. */

@@ -12,14 +12,15 @@ bool hn_settle_is_observed(const hn_request *request);
 void hn_settle_observe(hn_pool *pool, PyObject *sql, double seconds, int64_t rows,
                        PyObject *exception);
 
-/* The functions to call after an operation that began in a transaction and left the session in
- * `state`: a list, or NULL for none. After a rollback they are dropped. With the session's lock. */
-PyObject *hn_settle_hooks(hn_session *session, uint32_t state, bool succeeded);
+/* The functions to call after an operation, as the core has decided: a list, or NULL for none. Those
+ * that a rollback has undone are dropped. A session that FINALIZE has closed is no longer found by its
+ * request. With the session's lock. */
+PyObject *hn_settle_hooks(hn_session *session, hn_op op, const hn_call *call);
 
-/* The same after FINALIZE; a session that is closed is no longer found. before, after: its state; 0
- * will do for the former without on_commit. aborted: FINALIZE's count. */
-PyObject *hn_settle_finalized(hn_session *session, uint32_t before, uint32_t after, bool succeeded,
-                              int64_t aborted);
+/* What rolling a block back has raised (stolen). One of hypern's own errors is logged, since the exception
+ * that has left the block must stay the one seen: NULL. Any other is a signal handler's: it is returned, as
+ * is one that is raised meanwhile. */
+PyObject *hn_settle_undo_failed(hn_session *session, PyObject *exception);
 
 /* Call the functions in order, all of them. The first exception is the caller's to see: 0 or -1.
  * The lock is not held: they may use the session. */

@@ -4,8 +4,11 @@
 
 #include <string.h>
 
+#include "awaited/operation.h"
+#include "core/core.h"
 #include "engine/drive.h"
 #include "error.h"
+#include "session/settle.h"
 
 /* Arguments of a statement call: (sql, second, *, timeout). sql is a reference. */
 typedef struct arguments {
@@ -179,6 +182,104 @@ static PyObject *rollback_to(PyObject *self, PyObject *name)
     return command(self, HN_OP_ROLLBACK_TO, "_rollback_to", name, false);
 }
 
+/* For the end of a request, which ends open blocks, too. */
+static PyObject *commit_request(PyObject *self, PyObject *unused)
+{
+    (void)unused;
+    hn_request request = {.op = HN_OP_COMMIT, .mode = HN_MODE_NOTHING, .flags = HN_IN_REQUEST};
+    request.method = "commit";
+    return hn_session_do(self, &request, HN_NEVER, false);
+}
+
+static PyObject *rollback_request(PyObject *self, PyObject *unused)
+{
+    (void)unused;
+    hn_request request = {.op = HN_OP_ROLLBACK, .mode = HN_MODE_NOTHING, .flags = HN_IN_REQUEST};
+    request.method = "rollback";
+    return hn_session_do(self, &request, HN_NEVER, false);
+}
+
+/* transaction() blocks, by number: see session/guard.h. */
+
+static PyObject *enter_block(PyObject *self, PyObject *const *args, Py_ssize_t nargs)
+{
+    if (nargs != 2 || !PyLong_Check(args[0]) || !PyUnicode_Check(args[1]))
+        return PyErr_Format(PyExc_TypeError, "_enter() wants a block's number and its text");
+    hn_request request = {.op = HN_OP_ENTER, .sql = args[1], .mode = HN_MODE_NOTHING};
+    request.block = (uint32_t)PyLong_AsUnsignedLong(args[0]);
+    request.method = "_enter";
+    if (PyErr_Occurred())
+        return NULL;
+    return hn_session_do(self, &request, HN_NEVER, true);
+}
+
+static PyObject *end_block(PyObject *self, hn_op op, const char *method, PyObject *number)
+{
+    hn_request request = {.op = op, .mode = HN_MODE_NOTHING, .method = method};
+    request.block = (uint32_t)PyLong_AsUnsignedLong(number);
+    return PyErr_Occurred() ? NULL : hn_session_do(self, &request, HN_NEVER, false);
+}
+
+static PyObject *leave_block(PyObject *self, PyObject *number)
+{
+    return end_block(self, HN_OP_LEAVE, "_leave", number);
+}
+
+static PyObject *undo_block(PyObject *self, PyObject *number)
+{
+    return end_block(self, HN_OP_UNDO, "_undo", number);
+}
+
+/* For an AsyncSession: the same at once, and an awaitable that is over. */
+static PyObject *undo_now(PyObject *op, PyObject *number)
+{
+    hn_session *self = hn_session_of(op);
+    hn_request request = {.op = HN_OP_UNDO, .mode = HN_MODE_NOTHING, .method = "_undo"};
+    request.block = (uint32_t)PyLong_AsUnsignedLong(number);
+    if (PyErr_Occurred())
+        return NULL;
+    PyObject *done = hn_session_run(self, &request, HN_NEVER);
+    PyObject *exception = done != NULL ? NULL : hn_settle_undo_failed(self, hn_exception_take());
+    Py_XDECREF(done);
+    if (exception == NULL)
+        return hn_operation_over(self, &request);
+    hn_exception_raise(exception);
+    return NULL;
+}
+
+/* The core's flags after something that needs no server; -1 with an exception. */
+static int64_t ask_about_block(PyObject *op, int what, PyObject *number)
+{
+    const hn_session *self = hn_session_of(op);
+    long block = PyLong_AsLong(number);
+    if ((block == -1 && PyErr_Occurred()) || hn_session_check(self) < 0)
+        return -1;
+    return hn_go.hypern_state(self->handle, what, (int32_t)block);
+}
+
+static PyObject *set_failed(PyObject *op, PyObject *unused)
+{
+    (void)unused;
+    const hn_session *self = hn_session_of(op);
+    if (hn_session_check(self) < 0)
+        return NULL;
+    hn_go.hypern_state(self->handle, HN_SET_FAILED, 1);
+    Py_RETURN_NONE;
+}
+
+static PyObject *not_entered(PyObject *self, PyObject *number)
+{
+    if (ask_about_block(self, HN_SET_NOT_ENTERED, number) < 0)
+        return NULL;
+    Py_RETURN_NONE;
+}
+
+static PyObject *has_block(PyObject *self, PyObject *number)
+{
+    int64_t state = ask_about_block(self, HN_SET_FIND_BLOCK, number);
+    return state < 0 ? NULL : PyBool_FromLong((state & HN_FLAG_BLOCK) != 0);
+}
+
 static PyObject *finalize(PyObject *self, PyObject *grace)
 {
     hn_time until;
@@ -236,6 +337,15 @@ PyMethodDef hn_statement_methods[] = {
     {"_savepoint", savepoint, METH_O, NULL},
     {"_release", release, METH_O, NULL},
     {"_rollback_to", rollback_to, METH_O, NULL},
+    {"_commit_request", commit_request, METH_NOARGS, NULL},
+    {"_rollback_request", rollback_request, METH_NOARGS, NULL},
+    {"_enter", (PyCFunction)(void (*)(void))enter_block, METH_FASTCALL, NULL},
+    {"_leave", leave_block, METH_O, NULL},
+    {"_undo", undo_block, METH_O, NULL},
+    {"_undo_now", undo_now, METH_O, NULL},
+    {"_set_failed", set_failed, METH_NOARGS, NULL},
+    {"_not_entered", not_entered, METH_O, NULL},
+    {"_has_block", has_block, METH_O, NULL},
     {"_finalize", finalize, METH_O, NULL},
     {NULL, NULL, 0, NULL},
 };

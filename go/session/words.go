@@ -1,0 +1,87 @@
+package session
+
+import (
+	"strings"
+
+	"hypern/go/sqltext"
+)
+
+// What the server's answer to a transaction command leaves open is read from the command's own text: its
+// tag ROLLBACK stands for ROLLBACK, for ROLLBACK TO a savepoint, and for a COMMIT or PREPARE TRANSACTION
+// that found the transaction aborted; no tag names the savepoint. The text only ever tells what is
+// harmless: a command that is not read as a ROLLBACK is taken for a COMMIT that failed.
+
+// command is a transaction command's scanner and its first word, past empty statements.
+func command(sql string) (*sqltext.Scanner, sqltext.Token) {
+	s := sqltext.NewScanner(sql)
+	first := s.Next()
+	for first.Is(";") {
+		first = s.Next()
+	}
+	return s, first
+}
+
+// isRollback tells whether a command that the server answered with ROLLBACK asked for one.
+func isRollback(sql string) bool {
+	_, first := command(sql)
+	return first.Is("rollback") || first.Is("abort")
+}
+
+// rollbackTo tells whether a ROLLBACK goes back to a savepoint, and to which; "" for one that cannot be
+// read.
+func rollbackTo(sql string) (name string, ok bool) {
+	s, first := command(sql)
+	next := s.Next()
+	if next.Is("work") || next.Is("transaction") {
+		next = s.Next()
+	}
+	if !first.Is("rollback") || !next.Is("to") {
+		return "", false
+	}
+	return optionalSavepoint(s), true
+}
+
+// savepointOf is the name in a SAVEPOINT or RELEASE; "" for one that cannot be read.
+func savepointOf(sql string) string {
+	s, first := command(sql)
+	if first.Is("release") {
+		return optionalSavepoint(s)
+	}
+	return name(s.Next(), s.Next())
+}
+
+// optionalSavepoint is a name that the word SAVEPOINT may precede.
+func optionalSavepoint(s *sqltext.Scanner) string {
+	first, second := s.Next(), s.Next()
+	if first.Is("savepoint") && (second.Kind == sqltext.Word || second.Kind == sqltext.Quoted) {
+		return name(second, s.Next())
+	}
+	return name(first, second)
+}
+
+// name is a savepoint's, as the server stores it; next is the token behind it. "" if it cannot be read, as
+// one with Unicode escapes (U&"...").
+func name(t, next sqltext.Token) string {
+	switch {
+	case t.Kind == sqltext.Word && !(t.Text == "u" && next.Is("&")):
+		return cut(t.Text)
+	case t.Kind == sqltext.Quoted:
+		return cut(strings.ReplaceAll(t.Text, `""`, `"`))
+	}
+	return ""
+}
+
+// nameMax is the length in bytes to which PostgreSQL cuts a name (NAMEDATALEN - 1).
+const nameMax = 63
+
+// cut shortens a name as the server does, between two characters.
+func cut(name string) string {
+	if len(name) <= nameMax {
+		return name
+	}
+	n := nameMax
+	for n > 0 && name[n]&0xC0 == 0x80 {
+		n--
+	}
+	return name[:n]
+}

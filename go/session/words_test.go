@@ -1,0 +1,53 @@
+package session
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestARollbackIsReadAsTheServerReadsIt(t *testing.T) {
+	for sql, want := range map[string]bool{
+		"ROLLBACK": true, "rollback;": true, " \n\t\f\v\rRollBack WORK": true, "abort": true, "ABORT TRANSACTION": true,
+		";;rollback": true, "-- commit\nROLLBACK": true, "--x\rROLLBACK": true, "/* commit */ rollback": true,
+		"/* a /* b */ commit */rollback": true, "rollback/**/work": true, "ROLLBACK AND CHAIN": true, "rollback--": true,
+		"": false, "COMMIT": false, "commit;": false, "END": false, "/* rollback */ COMMIT": false, ";commit": false,
+		"-- rollback\ncommit": false, "/* a /* b */ rollback": false, "rollbacks": false, "rollback1": false,
+		`"rollback"`: false, "PREPARE TRANSACTION 'rollback'": false, "-- rollback": false, "rollback$": false,
+		"rollbacké": false, "\u00a0rollback": false, "'rollback'": false, "/*": false, "/*/": false, "-": false,
+	} {
+		if isRollback(sql) != want {
+			t.Errorf("%q: %t", sql, !want)
+		}
+	}
+}
+
+func TestTheSavepointThatARollbackGoesBackToIsReadFromItsText(t *testing.T) {
+	for sql, want := range map[string]string{
+		"ROLLBACK TO a": "a", "rollback work to savepoint A;": "a", "Rollback Transaction To SavePoint \"A b\"": "A b",
+		"/**/rollback/**/to/**/x--": "x", `ROLLBACK TO "a""b"`: `a"b`, "ROLLBACK TO savepoint": "savepoint",
+		`ROLLBACK TO "savepoint" `: "savepoint", `ROLLBACK TO U&"\0061"`: "",
+		"rollback to " + strings.Repeat("a", 70): strings.Repeat("a", 63),
+		"rollback to " + strings.Repeat("é", 40): strings.Repeat("é", 31),
+	} {
+		if name, ok := rollbackTo(sql); !ok || name != want {
+			t.Errorf("%q: %q %t, and not %q", sql, name, ok, want)
+		}
+	}
+	for _, sql := range []string{"ROLLBACK", "ROLLBACK AND CHAIN", "ABORT", "rollback work", "COMMIT", "rollback prepared 'to'"} {
+		if name, ok := rollbackTo(sql); ok {
+			t.Errorf("%q goes back to %q", sql, name)
+		}
+	}
+}
+
+func TestTheNameOfASavepointIsReadFromItsCommand(t *testing.T) {
+	for sql, want := range map[string]string{
+		"SAVEPOINT a": "a", "savepoint/* x */A1$ ;": "a1$", `;SAVEPOINT "A"`: "A", "RELEASE a": "a",
+		"release savepoint B": "b", "SAVEPOINT U&\"a\"": "", "SAVEPOINT savepoint": "savepoint", "SAVEPOINT Ä": "Ä",
+		"SAVEPOINT u": "u",
+	} {
+		if name := savepointOf(sql); name != want {
+			t.Errorf("%q: %q, and not %q", sql, name, want)
+		}
+	}
+}
