@@ -218,7 +218,8 @@ def identify(ctx_or_request_id: object) -> tuple[str, Scope | None]:
 
 def thread_of(request_id: str) -> int:
     """The identifier of the thread that opened the scope of a request; 0 where none is known."""
-    owner = _open_generated.get(request_id)
+    known = _open_generated.get(request_id)
+    owner = None if known is None else known()
     return 0 if owner is None else owner._thread
 
 

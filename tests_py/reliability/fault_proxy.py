@@ -108,7 +108,7 @@ class FaultProxy:
 
     def hang_up(self) -> None:
         """End every connection in order, without a goodbye, as a load balancer does."""
-        _run(self._hang_up())
+        run(self._hang_up())
 
     async def _hang_up(self) -> None:
         for link in self._links:

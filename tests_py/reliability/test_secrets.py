@@ -24,7 +24,10 @@ from hypern.database import Database, db, finalize_db, scope
 _WRONG = "swordfish-73"  # a password that opens nothing
 _VALUE = "value-of-a-parameter-91"
 _CONSTANTS = {
-    "select pg_catalog.pg_backend_pid()",
+    "select pg_catalog.pg_backend_pid(), (select pg_catalog.concat(pg_catalog.timestamptz_send("
+    "pg_catalog.pg_postmaster_start_time()), ' ', (select d.oid from pg_catalog.pg_database d "
+    "where d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database()))), "
+    "(select c.system_identifier from pg_catalog.pg_control_system() c)",
     "COMMIT",
     "ROLLBACK",
     "SET LOCAL statement_timeout = 0",

@@ -186,7 +186,7 @@ static PyObject *rollback_to(PyObject *self, PyObject *name)
 static PyObject *commit_request(PyObject *self, PyObject *unused)
 {
     (void)unused;
-    hn_request request = {.op = HN_OP_COMMIT, .mode = HN_MODE_NOTHING, .flags = HN_IN_REQUEST};
+    hn_request request = {.op = HN_OP_COMMIT, .mode = HN_MODE_NOTHING, .flags = HN_IN_REQUEST, .timeout = -1};
     request.method = "commit";
     return hn_session_do(self, &request, HN_NEVER, false);
 }
@@ -194,7 +194,8 @@ static PyObject *commit_request(PyObject *self, PyObject *unused)
 static PyObject *rollback_request(PyObject *self, PyObject *unused)
 {
     (void)unused;
-    hn_request request = {.op = HN_OP_ROLLBACK, .mode = HN_MODE_NOTHING, .flags = HN_IN_REQUEST};
+    hn_request request = {.op = HN_OP_ROLLBACK, .mode = HN_MODE_NOTHING, .flags = HN_IN_REQUEST,
+                          .timeout = -1};
     request.method = "rollback";
     return hn_session_do(self, &request, HN_NEVER, false);
 }
@@ -205,7 +206,7 @@ static PyObject *enter_block(PyObject *self, PyObject *const *args, Py_ssize_t n
 {
     if (nargs != 2 || !PyLong_Check(args[0]) || !PyUnicode_Check(args[1]))
         return PyErr_Format(PyExc_TypeError, "_enter() wants a block's number and its text");
-    hn_request request = {.op = HN_OP_ENTER, .sql = args[1], .mode = HN_MODE_NOTHING};
+    hn_request request = {.op = HN_OP_ENTER, .sql = args[1], .mode = HN_MODE_NOTHING, .timeout = -1};
     request.block = (uint32_t)PyLong_AsUnsignedLong(args[0]);
     request.method = "_enter";
     if (PyErr_Occurred())
@@ -215,7 +216,7 @@ static PyObject *enter_block(PyObject *self, PyObject *const *args, Py_ssize_t n
 
 static PyObject *end_block(PyObject *self, hn_op op, const char *method, PyObject *number)
 {
-    hn_request request = {.op = op, .mode = HN_MODE_NOTHING, .method = method};
+    hn_request request = {.op = op, .mode = HN_MODE_NOTHING, .method = method, .timeout = -1};
     request.block = (uint32_t)PyLong_AsUnsignedLong(number);
     return PyErr_Occurred() ? NULL : hn_session_do(self, &request, HN_NEVER, false);
 }
@@ -234,7 +235,7 @@ static PyObject *undo_block(PyObject *self, PyObject *number)
 static PyObject *undo_now(PyObject *op, PyObject *number)
 {
     hn_session *self = hn_session_of(op);
-    hn_request request = {.op = HN_OP_UNDO, .mode = HN_MODE_NOTHING, .method = "_undo"};
+    hn_request request = {.op = HN_OP_UNDO, .mode = HN_MODE_NOTHING, .method = "_undo", .timeout = -1};
     request.block = (uint32_t)PyLong_AsUnsignedLong(number);
     if (PyErr_Occurred())
         return NULL;
