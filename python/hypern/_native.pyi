@@ -6,7 +6,9 @@ from typing import Any, TypeVar, final
 
 from typing_extensions import disjoint_base
 
+from hypern._async_session import AsyncDbSession
 from hypern._scope import Scope
+from hypern._session import DbSession
 
 _S = TypeVar("_S", bound=Session)
 _A = TypeVar("_A", bound=AsyncSession)
@@ -203,8 +205,8 @@ def decode_row(description: bytes, row: bytes) -> dict[str, Any]: ...
 class Block:
     """The methods of `Transaction` that `with` calls. They finish whatever interrupts them."""
 
-    def __init__(self, session: Any, begin_sql: str, /) -> None: ...
-    def __enter__(self) -> Any: ...
+    def __init__(self, session: DbSession, begin_sql: str, /) -> None: ...
+    def __enter__(self) -> DbSession: ...
     def __exit__(
         self,
         exc_type: type[BaseException] | None,
@@ -216,8 +218,8 @@ class Block:
 class AsyncBlock:
     """The methods of `AsyncTransaction` that `async with` calls."""
 
-    def __init__(self, session: Any, begin_sql: str, /) -> None: ...
-    def __aenter__(self) -> Operation[Any]: ...
+    def __init__(self, session: AsyncDbSession, begin_sql: str, /) -> None: ...
+    def __aenter__(self) -> Operation[AsyncDbSession]: ...
     def __aexit__(
         self,
         exc_type: type[BaseException] | None,

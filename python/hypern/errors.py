@@ -198,7 +198,8 @@ def reset_incomplete(alias: str, status: bytes | None) -> None:
     """
     refused: list[str] = json.loads(status or b"{}").get("refused", [])
     _log.warning(
-        'the server of alias "%s" refuses a part of the reset between requests, which is left out: %s',
+        'the server of alias "%s" refuses a part of the reset between requests, '
+        "which is left out: %s",
         alias,
         "; ".join(refused),
     )
