@@ -6,10 +6,10 @@ import (
 )
 
 const (
-	// graceMin and graceMax bound how late a caller with a deadline may have the outcome; in between it
+	// graceLeast and graceMost bound how late a caller with a deadline may have the outcome; in between it
 	// is graceTrips round trips, which is what connecting, cancelling and the answer take.
-	graceMin   = 250 * time.Millisecond
-	graceMax   = time.Second
+	graceLeast = 250 * time.Millisecond
+	graceMost  = time.Second
 	graceTrips = 8
 	// abandonTime bounds how long an abandoned connection stays open, and with it its place in the pool:
 	// a server that can be reached has cancelled its statement by then, and one that cannot must not keep
@@ -24,7 +24,7 @@ const (
 // grace is what a connection with this round trip has, in milliseconds, to answer a request to cancel
 // that follows a deadline. A fifth of the time is left for what the caller does with the outcome.
 func grace(trip time.Duration) int32 {
-	total := min(max(graceTrips*trip, graceMin), graceMax)
+	total := min(max(graceTrips*trip, graceLeast), graceMost)
 	return int32((total * 4 / 5).Milliseconds())
 }
 

@@ -63,7 +63,7 @@ func refusing(t *testing.T, answer string) string {
 	return dir
 }
 
-func dialed(t *testing.T, host string) (*Conn, error) {
+func dialed(t *testing.T, host string) error {
 	t.Helper()
 	p, fault := New(&Config{
 		Alias: "a", MaxSize: 1, ConnInfo: map[string]string{"host": host, "port": "5432", "user": "u", "dbname": "d", "sslmode": "disable"},
@@ -73,20 +73,21 @@ func dialed(t *testing.T, host string) (*Conn, error) {
 	}
 	ctx, stop := context.WithTimeout(context.Background(), 10*time.Second)
 	defer stop()
-	return p.dial(ctx)
+	_, err := p.dial(ctx)
+	return err
 }
 
 func TestARefusedLoginLeavesNoEntryInTheForkTable(t *testing.T) {
 	const refusal = "E\x00\x00\x00\x1fSFATAL\x00C28P01\x00Mno entry\x00\x00"
 	for _, answer := range []string{refusal, "garbage", ""} {
-		if _, err := dialed(t, refusing(t, answer)); err == nil {
+		if err := dialed(t, refusing(t, answer)); err == nil {
 			t.Fatalf("%q was taken for a login", answer)
 		}
 		if n := left(); n != 0 {
 			t.Errorf("%q: %d entries", answer, n)
 		}
 	}
-	if _, err := dialed(t, t.TempDir()); err == nil || left() != 0 {
+	if err := dialed(t, t.TempDir()); err == nil || left() != 0 {
 		t.Errorf("nobody listens: %v, %d entries", err, entered())
 	}
 	if atomic.LoadUint64(descriptorsUsed) == 0 {

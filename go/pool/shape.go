@@ -81,17 +81,16 @@ func (k *Catalog) Shape(oids []uint32) *Shape {
 	return shape
 }
 
-// typeOf is a type of the catalog.
-func (k *Catalog) typeOf(oid uint32) (Type, bool) {
+// typeOf is a type of the catalog; the zero Type if it is not known.
+func (k *Catalog) typeOf(oid uint32) Type {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	t, known := k.types[oid]
-	return t, known
+	return k.types[oid]
 }
 
 // Names are the attributes of the composite type oid, in order.
 func (k *Catalog) Names(oid uint32) []string {
-	t, _ := k.typeOf(oid)
+	t := k.typeOf(oid)
 	names := make([]string, len(t.Fields))
 	for i, f := range t.Fields {
 		names[i] = f.Name
@@ -126,14 +125,14 @@ func (c *Conn) AppendGuard(dst []byte, catalog *Catalog, oid uint32) []byte {
 	}
 	g := &guard{name: c.Statements.NewName()}
 	c.Statements.guards[oid] = g
-	t, _ := catalog.typeOf(oid)
+	t := catalog.typeOf(oid)
 	dst = wire.AppendParse(dst, g.name, guardSQL(t.Relation), []uint32{oid})
 	return wire.AppendDescribe(dst, 'S', g.name)
 }
 
 // Guarded takes in the server's description of a guard just prepared: whether it is as the catalog says.
 func (c *Conn) Guarded(catalog *Catalog, oid uint32, columns []byte) bool {
-	t, _ := catalog.typeOf(oid)
+	t := catalog.typeOf(oid)
 	names, types, ok := wire.Columns(columns)
 	if !ok || len(names) != len(t.Fields)+1 || c.Statements.guards[oid] == nil {
 		return false

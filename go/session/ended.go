@@ -96,8 +96,8 @@ func (s *Session) find(name string) int {
 // refused is the fault of a command that was to commit and that the server answered with ROLLBACK, though
 // without an error; nil for any other statement. was: the status before it.
 func (s *Session) refused(was byte, got *answer) *wire.Fault {
-	if got.fault != nil || got.last != "ROLLBACK" || got.commands <= s.op.prefix {
-		return nil
+	if got.last != "ROLLBACK" || got.commands <= s.op.prefix || got.fault != nil {
+		return nil //nolint:nilerr // the server's own fault is reported as it is
 	}
 	first := s.first
 	s.first = nil // of a transaction that is over, or back at a savepoint

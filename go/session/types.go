@@ -78,13 +78,12 @@ func (s *Session) typesDescribed(c *Call) {
 		return
 	}
 	for _, row := range got.data {
-		err := error(nil)
+		take := s.takeType
 		if s.op.columns {
-			c.Out, err = appendColumn(c.Out, row)
-		} else {
-			c.Out, err = s.takeType(c.Out, row)
+			take = appendColumn
 		}
-		if err != nil {
+		var err error
+		if c.Out, err = take(c.Out, row); err != nil {
 			c.fail(&wire.Fault{Kind: wire.KindOperational, Message: "the server described a type in an unknown way: " + err.Error()})
 			return
 		}

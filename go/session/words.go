@@ -63,7 +63,7 @@ func optionalSavepoint(s *sqltext.Scanner) string {
 // one with Unicode escapes (U&"...").
 func name(t, next sqltext.Token) string {
 	switch {
-	case t.Kind == sqltext.Word && !(t.Text == "u" && next.Is("&")):
+	case t.Kind == sqltext.Word && (t.Text != "u" || !next.Is("&")):
 		return cut(t.Text)
 	case t.Kind == sqltext.Quoted:
 		return cut(strings.ReplaceAll(t.Text, `""`, `"`))

@@ -12,7 +12,7 @@ const (
 	Set
 	// SetLocal is Set until the transaction ends.
 	SetLocal
-	// Unknown: set to what the text does not tell.
+	// Unknown settings: to what they are set the text does not tell.
 	Unknown
 )
 

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterable, Callable, Coroutine, Generator, Itera
 from types import TracebackType
 from typing import Any, TypeVar, final
 
-from typing_extensions import disjoint_base
+from typing_extensions import Self, disjoint_base
 
 from hypern._async_session import AsyncDbSession
 from hypern._scope import Scope
@@ -202,10 +202,11 @@ def _panic() -> None: ...
 def encode_body(oids: list[int], params: Sequence[Any] | None) -> bytes: ...
 def decode_row(description: bytes, row: bytes) -> dict[str, Any]: ...
 
+@disjoint_base
 class Block:
     """The methods of `Transaction` that `with` calls. They finish whatever interrupts them."""
 
-    def __init__(self, session: DbSession, begin_sql: str, /) -> None: ...
+    def __new__(cls, session: DbSession, begin_sql: str, /) -> Self: ...
     def __enter__(self) -> DbSession: ...
     def __exit__(
         self,
@@ -215,10 +216,11 @@ class Block:
         /,
     ) -> None: ...
 
+@disjoint_base
 class AsyncBlock:
     """The methods of `AsyncTransaction` that `async with` calls."""
 
-    def __init__(self, session: AsyncDbSession, begin_sql: str, /) -> None: ...
+    def __new__(cls, session: AsyncDbSession, begin_sql: str, /) -> Self: ...
     def __aenter__(self) -> Operation[AsyncDbSession]: ...
     def __aexit__(
         self,
@@ -228,6 +230,7 @@ class AsyncBlock:
         /,
     ) -> Operation[None]: ...
 
+@disjoint_base
 class ScopeBase:
     """The methods of `Scope` that `with` and `async with` call. They finish whatever interrupts
     them, and a scope that is forgotten while `is_open` ends.
