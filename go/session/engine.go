@@ -83,6 +83,10 @@ func (s *Session) end(c *Call) {
 		return
 	}
 	s.tellHooks(c)
+	if s.conn != nil && s.conn.Tx != 'I' && s.ownRows() {
+		s.conn.Break() // its rollback was cancelled, or never sent: the server does it when the connection ends
+		s.release()
+	}
 	s.op = operation{}
 	if s.conn != nil && s.conn.Killed() != nil && !s.tx.active() && s.stream == nil {
 		s.release() // the answer was faster than who ended the connection; the next statement has another
@@ -388,7 +392,11 @@ func (s *Session) overdue(c *Call) bool {
 	if !c.has(abi.InTimeout) {
 		return false
 	}
+	inside, fault := s.tx.active(), s.op.outcome.fault
 	_ = s.lose("it was not fit to be used again in time", true) // whoever uses the transaction next is told
+	if inside && fault != nil {
+		fault.Message += "; the transaction was lost with its connection, which was not fit to be used again in time"
+	}
 	return true
 }
 

@@ -28,6 +28,7 @@ func (s *Session) rows(c *Call) {
 		c.Out = appendCommand(c.Out, begin)
 		s.op.prefix++
 	}
+	s.op.begun = true
 	s.appendGuardsAround(c, guarded)
 	if !s.op.checks {
 		c.Tail = appendCommand(c.Tail, end)
@@ -46,12 +47,21 @@ func (s *Session) rows(c *Call) {
 	c.Want = abi.WantRows
 }
 
+// ownRows tells whether execute_many has a transaction of its own. That is no state of the session's: the
+// operation does not end, nor the connection outlive it, while it is open.
+func (s *Session) ownRows() bool { return s.op.op == abi.OpMany && s.op.begun && !s.op.nested }
+
+// sees follows the status of a ReadyForQuery.
+func (s *Session) sees(status byte) {
+	if status == 'I' || !s.ownRows() {
+		s.tx = s.tx.transition(evReady, status)
+	}
+}
+
 // rowsRan takes in the outcome of all rows.
 func (s *Session) rowsRan(c *Call) {
 	got := &s.op.got
-	if s.op.nested || got.status == 'I' { // a transaction of its own is no state of the session's
-		s.tx = s.tx.transition(evReady, got.status)
-	}
+	s.sees(got.status)
 	s.forgetStatements(got)
 	switch {
 	case s.alteredRows(c):
@@ -127,7 +137,7 @@ func (s *Session) checkRows(c *Call) {
 // rowsEnded follows the end that checkRows has sent.
 func (s *Session) rowsEnded(c *Call) {
 	got := &s.op.got
-	s.tx = s.tx.transition(evReady, got.status)
+	s.sees(got.status)
 	if got.fault != nil {
 		got.fault.SQL = s.op.sql
 		if s.first == nil && got.status == 'E' {
@@ -222,7 +232,7 @@ func (s *Session) rowsAnew(c *Call) {
 // undone follows the rollback of execute_many.
 func (s *Session) undone(c *Call) {
 	got := &s.op.got
-	s.tx = s.tx.transition(evReady, got.status)
+	s.sees(got.status)
 	switch {
 	case s.op.undo == nil && got.fault == nil:
 		s.first = nil

@@ -93,6 +93,7 @@ type operation struct {
 	reparse   bool
 	cancelled bool   // Cancel was called; nothing more is to be started
 	checks    bool   // execute_many: client_encoding is looked at before the rows are committed
+	begun     bool   // execute_many: its transaction or savepoint has been sent
 	more      bool   // execute_many: rows before these have been sent, for other declared types
 	nested    bool   // execute_many inside a transaction
 	saved     bool   // guards run in a savepoint, or rows do, of a transaction that was open before

@@ -184,7 +184,9 @@ func (s *Session) execute(c *Call) {
 	s.remember(st.SQL)
 	switch {
 	case s.op.cancelled && s.op.more:
-		s.undoRows(c, cancelledFault("between two rows"))
+		fault := cancelledFault("between two rows")
+		fault.SafeToRetry = false // those before have run
+		s.undoRows(c, fault)
 		return
 	case s.op.cancelled:
 		c.fail(cancelledFault("before the statement was sent"))
@@ -294,6 +296,9 @@ func (s *Session) forgetStatements(got *answer) {
 
 // ready follows a ReadyForQuery: the state, and the verdict when a transaction ended.
 func (s *Session) ready(got *answer) {
+	if got.status != 'I' && s.ownRows() {
+		return
+	}
 	was := s.tx.server
 	if was == 'I' && got.status != 'I' {
 		s.first, s.told = nil, false // of an earlier transaction

@@ -16,6 +16,7 @@
 #include "error.h"
 
 #define BATCH_SIZE (128u * 1024)
+#define BATCH_TIME (20 * HN_MS)
 
 static const uint8_t execute_message[] = {'E', 0, 0, 0, 9, 0, 0, 0, 0, 0};
 static const uint8_t flush_message[] = {'H', 0, 0, 0, 4};
@@ -224,13 +225,17 @@ static int take_row(hn_engine *e, PyObject *row)
     return keep_row(e, row) < 0 || append_row(e, row) < 0 ? -1 : 1;
 }
 
-/* Encode the next batch, of size_max bytes and the last row's rest. 1: there may be more; 0: that was the
- * last, or the last before one that wants other types declared; -1 with an exception. */
+/* Encode the next batch, of size_max bytes and the last row's rest, or what an iterable gives in
+ * BATCH_TIME: signals and the caller's time limit are looked at between two batches. 1: there may be
+ * more; 0: that was the last, or the last before one that wants other types declared; -1 with an
+ * exception. */
 static int fill_batch(hn_engine *e, size_t size_max)
 {
+    bool is_at_hand = e->rows_left != NULL && Py_IS_TYPE(e->rows_left, &PyListIter_Type);
+    hn_time until = is_at_hand ? HN_NEVER : hn_now() + BATCH_TIME;
     e->body.len = 0;
     e->row_declares = false;
-    while (e->body.len < size_max) {
+    while (e->body.len < size_max && (is_at_hand || e->body.len == 0 || hn_now() < until)) {
         PyObject *row = next_row(e);
         if (row == NULL)
             return PyErr_Occurred() ? -1 : e->rows_to_come;
@@ -312,7 +317,11 @@ hn_progress hn_many_feed(hn_engine *e, int block_ms)
     case HN_PUMPED_ALL:
         look_at_kept(e);
         hn_engine_close_round(e, outcome(e));
-        return HN_ON;
+        if (!e->row_declares)
+            return HN_ON;
+        /* Rows of changing types make many short rounds, none of which may need to wait. */
+        e->need = HN_NEED_LOOK_UP;
+        return HN_NEEDS;
     case HN_PUMPED_ROWS:
     case HN_PUMPED_WAIT:
     default:
