@@ -135,8 +135,8 @@ const InstanceSQL = `select pg_catalog.concat(pg_catalog.timestamptz_send(pg_cat
 
 const (
 	pidSQL      = "select pg_catalog.pg_backend_pid()"
-	identitySQL = pidSQL + ", (" + InstanceSQL + "), (select c.system_identifier from pg_catalog.pg_control_system() c)"
-	instanceSQL = pidSQL + ", (" + InstanceSQL + "), null"
+	identitySQL = pidSQL + ", (" + InstanceSQL + "), (select c.system_identifier from pg_catalog.pg_control_system() c)" + digitsSQL
+	instanceSQL = pidSQL + ", (" + InstanceSQL + "), null" + digitsSQL
 )
 
 // identify asks which process answers, and on which server. What a role may not call, and what only
@@ -158,6 +158,7 @@ func (c *Conn) identify(ctx context.Context) (pid string, err error) {
 		if len(row) < 3 {
 			break
 		}
+		c.knowDigits(row[3:])
 		system := row[2]
 		if row[0] != strconv.FormatUint(uint64(c.pg.PID()), 10) {
 			system = ""

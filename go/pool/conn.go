@@ -56,6 +56,7 @@ type Conn struct {
 	params     map[string]string
 	local      bool   // the server is reached by a unix socket
 	foreign    bool   // client_encoding is not UTF8
+	digits     bool   // it began with an extra_float_digits that prints floats exactly
 	inbuf      []byte // bytes received and not yet read as frames; empty while C does the I/O
 
 	reset    *resetScript // the last one sent by itself, or nil

@@ -17,7 +17,9 @@ func isEOF(err error) bool { return errors.Is(err, io.EOF) || errors.Is(err, io.
 type answer struct {
 	fault     *wire.Fault
 	commands  int    // CommandComplete and EmptyQueryResponse frames: how far a pipeline came
-	limit     int    // the commands that count; those behind the statement do not. 0: all
+	format    format // what is set for the statement: those commands do not count
+	ahead     int    // commands that count ahead of them
+	skip      int    // of them, how many precede the statement and are still to complete
 	binds     int    // BindComplete frames
 	rows      int64  // sum of the tags' numbers
 	last      string // the last tag's word
@@ -51,7 +53,7 @@ func (a *answer) read(ctl []byte, raw bool, st *pool.Statement, conn listener) e
 		ctl = rest
 		switch f.Kind {
 		case 'C':
-			if a.limit > 0 && a.commands >= a.limit {
+			if a.format != 0 && a.formats() {
 				continue
 			}
 			tag := wire.ParseTag(f.Body)

@@ -107,7 +107,6 @@ func (s *Session) receive(c *Call, raw bool) string {
 			return notUndone
 		}
 	}
-	ctl = s.skipFormat(s.conn, ctl)
 	got.binds += int(c.Binds)
 	err := got.read(ctl, raw, s.running(), s.conn)
 	if got.status != 0 {

@@ -104,7 +104,6 @@ type operation struct {
 	guards    uint16 // guards sent with the statement in this I/O
 	ahead     uint16 // MANY: those of them ahead of the rows
 	again     bool   // phaseStreamEnd: the statement was stale, run it anew. phaseReshape: BEGIN is to be sent again
-	preset    bool   // the answer to beginFormat's command is still to come
 	unreset   bool   // finalize: COMMIT went without the reset, for whoever is next to send
 	sql       string // the statement's text; a view of C memory until a Statement owns it, or owned
 	owned     bool   // own has cloned it

@@ -211,11 +211,10 @@ func (s *Session) execute(c *Call) {
 		return
 	}
 	s.op.guess = st.Plan
+	f, inside := s.lacks(format(c.Flags&formatFlags)), s.tx.active() || s.op.op == abi.OpStream
 	if s.conn.Unreset {
 		c.Head, s.undoing = s.conn.AppendUndo(c.Head)
 	}
-	f, inside := format(c.Flags&formatFlags), s.tx.active() || s.op.op == abi.OpStream
-	c.Head = s.beginFormat(c.Head, f, inside)
 	c.Head = s.sendOwed(c.Head, st.Name != "")
 	s.op.guards = 0
 	s.op.saved = guarded && s.tx.server == 'T'
@@ -223,8 +222,11 @@ func (s *Session) execute(c *Call) {
 		c.Head = s.appendShapeSavepoint(c.Head)
 	}
 	portal := ""
-	if s.op.op == abi.OpStream {
+	switch {
+	case s.op.op == abi.OpStream:
 		c.Head, portal = s.openStream(c.Head)
+	case f != 0:
+		portal = formatPortal
 	}
 	if st.Name == "" {
 		// Behind a pooler the server that described is not the one that runs it; and a volatile
@@ -242,15 +244,14 @@ func (s *Session) execute(c *Call) {
 	if st.Name == "" {
 		c.Tail = wire.AppendDescribe(c.Tail, 'P', portal)
 	}
-	c.Tail = wire.AppendExecuteChunk(c.Tail, portal, s.op.chunk)
-	c.Tail = wire.AppendSync(endFormat(c.Tail, f, inside))
+	c.Tail = wire.AppendExecuteChunk(beginFormat(c.Tail, f, portal, inside), portal, s.op.chunk)
+	c.Tail = wire.AppendSync(endFormat(c.Tail, f, portal, inside))
 	s.beginIO(phaseExecute)
-	if f != 0 {
-		s.op.got.limit = s.op.prefix + 1
-		if s.op.saved {
-			s.op.got.limit++ // the savepoint's release
-		}
+	ahead := s.op.prefix
+	if s.op.saved {
+		ahead++ // the savepoint's release
 	}
+	s.op.got.sets(f, ahead, formatCommands)
 	c.io(abi.IOBody|abi.IORows, 1)
 }
 

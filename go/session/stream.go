@@ -42,14 +42,14 @@ func (s *Session) ofStream(c *Call) {
 	}
 	switch {
 	case open && s.op.op == abi.OpFetch:
-		f := format(c.Flags & formatFlags)
-		c.Head = s.beginFormat(c.Head, f, true)
-		c.Head = wire.AppendExecuteChunk(c.Head, s.stream.portal(), s.op.chunk)
-		c.Head = wire.AppendSync(endFormat(c.Head, f, true))
-		s.beginIO(phaseExecute)
+		f := s.lacks(format(c.Flags & formatFlags))
 		if f != 0 {
-			s.op.got.limit = 1
+			c.Head = appendFormat(c.Head, f, true)
 		}
+		c.Head = wire.AppendExecuteChunk(c.Head, s.stream.portal(), s.op.chunk)
+		c.Head = wire.AppendSync(endFormat(c.Head, f, s.stream.portal(), true))
+		s.beginIO(phaseExecute)
+		s.op.got.sets(f, 0, 1)
 		c.io(abi.IORows, 1)
 	case s.op.op == abi.OpFetch:
 		c.fail(&wire.Fault{Kind: wire.KindInterface, Message: "the stream has ended, with rows left: " +
