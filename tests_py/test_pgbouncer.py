@@ -350,6 +350,9 @@ def odd_settings(bounced: Bouncer, database: str) -> Iterator[None]:
     Database.close("direct")
 
 
+STORED = "SELECT count(*) FROM priced_log"
+
+
 def test_values_within_text_are_right_whatever_the_database_sets(
     bounced: Bouncer, odd_settings: None
 ) -> None:
@@ -358,12 +361,22 @@ def test_values_within_text_are_right_whatever_the_database_sets(
     at = datetime(2024, 2, 3, 4, 5, tzinfo=timezone.utc)
     right = {"m": "$1.00", "f": 0.1 + 0.2, "at": at, "d": at.date(), "i": -timedelta(3, 14400)}
     with scope():
+        db().execute("DROP TABLE IF EXISTS priced_log")
+        db().execute("CREATE TABLE priced_log (what text)")
         style = db().query_value("SHOW datestyle")  # PgBouncer may know one of older connections
         for n in range(10):
             assert db().query_one(sql, [n]) == {"it": right, "n": n}
             assert db().query_value("SELECT 0.1::float8::text") == "0.1"
             assert db().query_value("SHOW datestyle") == style
             assert db().query_value("SHOW extra_float_digits") == "-5"
+            printed, stored = "'2024-02-03'::date::text", db().query_value(STORED)
+            row = db().query_one(f"""WITH i AS
+              (INSERT INTO priced_log SELECT {printed} RETURNING what) SELECT ROW(1, 0.1::float8 + 0.2, NULL, NULL, NULL)::priced AS it, what FROM i""")
+            assert (row["it"]["f"], row["what"]) == (
+                0.1 + 0.2,
+                db().query_value(f"SELECT {printed}"),
+            )
+            assert db().query_value(STORED) == stored + 1
         if bounced.mode == "statement":
             return
         with db().transaction():

@@ -22,6 +22,8 @@ type Environment struct {
 	schema   uint32
 	altered  bool // the schema has changed since the last reset: it may hold temporary tables
 	deferred bool // what may change settings was prepared or declared as a cursor, to be run by another text
+	digits   bool // a SET of extra_float_digits since the last reset
+	unseen   bool // a change since then that may have been one
 
 	open     bool   // a transaction is open
 	ending   bool   // a ROLLBACK has been answered: it ends the transaction, or returns to a savepoint
@@ -141,12 +143,13 @@ func (e *Environment) set(st *Statement) {
 		e.blur()
 		return
 	}
+	e.digits = e.digits || strings.Contains(strings.ToLower(st.SQL), digitsSetting)
 	e.place.history = e.number(strconv.FormatUint(uint64(e.place.history), 10) + " " + st.SQL)
 }
 
 // blur follows a change of settings that cannot be named.
 func (e *Environment) blur() {
-	e.blurred = true
+	e.blurred, e.unseen = true, true
 	e.place.history = e.fresh()
 }
 
@@ -233,6 +236,7 @@ func (e *Environment) reset() {
 	}
 	e.place = place{}
 	e.altered, e.deferred = false, false
+	e.digits, e.unseen = false, false
 	e.open, e.ending = false, false
 	e.kept, e.local, e.blurred, e.reshaped = false, false, false, false
 }

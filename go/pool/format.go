@@ -5,8 +5,10 @@ import (
 	"strings"
 )
 
+const digitsSetting = "extra_float_digits"
+
 // digitsSQL asks, along with the server's identity, for the setting that the server does not report.
-const digitsSQL = ", pg_catalog.current_setting('extra_float_digits')"
+const digitsSQL = ", pg_catalog.current_setting('" + digitsSetting + "')"
 
 // knowDigits takes in what digitsSQL gave: what the connection begins with, and each reset returns to.
 func (c *Conn) knowDigits(row []string) {
@@ -16,14 +18,12 @@ func (c *Conn) knowDigits(row []string) {
 	}
 }
 
-// PrintsISO tells whether the server is known to print dates in DateStyle ISO. Behind a pooler the server
-// that prints may be another one than that which reported.
-func (c *Conn) PrintsISO() bool {
-	return !c.Shared && strings.HasPrefix(c.Parameter("DateStyle"), "ISO")
-}
+// PrintsISO tells whether the server reports that it prints dates in DateStyle ISO.
+func (c *Conn) PrintsISO() bool { return strings.HasPrefix(c.Parameter("DateStyle"), "ISO") }
 
-// PrintsDigits tells whether the server is known to print floats with all their digits: the connection
-// began so, and no statement is known to have set anything that is not reported.
-func (c *Conn) PrintsDigits() bool {
-	return !c.Shared && c.digits && c.Statements.env.place.history == 0
+// PrintsDigits tells whether the server prints floats with all their digits, for all that is known: the
+// connection began so, and nobody has SET that since. sure: nothing may have changed it unseen.
+func (c *Conn) PrintsDigits() (prints, sure bool) {
+	e := &c.Statements.env
+	return c.digits && !e.digits, !c.Shared && !e.unseen
 }

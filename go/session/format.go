@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"hypern/go/abi"
+	"hypern/go/sqltext"
 	"hypern/go/wire"
 )
 
@@ -92,17 +93,20 @@ func (f format) command(term func(formatSetting) string) string {
 	return "SELECT 1 WHERE " + strings.Join(terms, " OR ")
 }
 
-// lacks is what of the format the connection is not known to print in any case. What is still to be
-// undone ahead of the statement changes what is known.
-func (s *Session) lacks(f format) format {
-	conn := s.conn
-	if f == 0 || conn.Unreset || s.undoing > 0 || s.behind > 0 || slices.Contains(s.owed, "ROLLBACK") {
-		return f
+// lacks is what of the format the server may not print by itself. A CALL outside of a transaction, whose
+// procedure may commit, can do so only where nothing is sent along: for it what is not known is hoped for.
+func (s *Session) lacks(f format, sql string, inside bool) format {
+	if f == 0 {
+		return 0
 	}
-	if conn.PrintsISO() {
+	conn := s.conn
+	hopes := !inside && sqltext.NewScanner(sql).Next().Is("call")
+	// What is to be undone in the same write changes what is known.
+	undoes := conn.Unreset || s.undoing > 0 || s.behind > 0 || slices.Contains(s.owed, "ROLLBACK")
+	if conn.PrintsISO() && (hopes || !conn.Shared && !undoes) {
 		f &^= abi.InISO
 	}
-	if conn.PrintsDigits() {
+	if prints, sure := conn.PrintsDigits(); prints && (hopes || sure && !undoes) {
 		f &^= abi.InDigits
 	}
 	return f
@@ -149,4 +153,15 @@ func (a *answer) formats() bool {
 		return true
 	}
 	return a.commands > a.ahead
+}
+
+const commitHint = "A procedure that commits and returns a composite that holds money and the like can be " +
+	"called where the role or the connection's options set DateStyle to ISO and extra_float_digits to 1."
+
+// uncommitted says in the fault's hint why a procedure cannot commit: MOVE runs it as if from a function.
+func (s *Session) uncommitted(got *answer) {
+	alone := !s.op.inside && s.op.prefix == 0
+	if alone && got.format != 0 && got.fault.SQLState == "2D000" { // invalid_transaction_termination
+		withHint(got.fault, commitHint)
+	}
 }

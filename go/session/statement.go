@@ -211,7 +211,8 @@ func (s *Session) execute(c *Call) {
 		return
 	}
 	s.op.guess = st.Plan
-	f, inside := s.lacks(format(c.Flags&formatFlags)), s.tx.active() || s.op.op == abi.OpStream
+	inside := s.tx.active() || s.op.op == abi.OpStream
+	f := s.lacks(format(c.Flags&formatFlags), st.SQL, inside)
 	if s.conn.Unreset {
 		c.Head, s.undoing = s.conn.AppendUndo(c.Head)
 	}
@@ -337,6 +338,7 @@ func (s *Session) statementFailed(c *Call) {
 		s.first = got.fault // BEGIN itself failed
 		s.voidUnbegun()
 	}
+	s.uncommitted(got)
 	got.fault.SQL = s.op.sql
 	s.told = true
 	c.fail(got.fault)

@@ -42,7 +42,7 @@ func (s *Session) ofStream(c *Call) {
 	}
 	switch {
 	case open && s.op.op == abi.OpFetch:
-		f := s.lacks(format(c.Flags & formatFlags))
+		f := s.lacks(format(c.Flags&formatFlags), "", true)
 		if f != 0 {
 			c.Head = appendFormat(c.Head, f, true)
 		}

@@ -391,7 +391,7 @@ def test_what_the_statement_sets_stays_set(unlike: list[str], name: str) -> None
             assert session.query_value(f"SHOW {name}") == (before if local else value)
 
 
-def test_what_a_procedure_sets_and_commits_is_read(unlike: list[str]) -> None:
+def test_what_a_procedure_sets_is_set_and_read(unlike: list[str]) -> None:
     with scope():
         session = db()
         for setting in unlike:
@@ -402,25 +402,38 @@ def test_what_a_procedure_sets_and_commits_is_read(unlike: list[str]) -> None:
                PERFORM set_config('datestyle', 'SQL, MDY', false); END $$"""
         )
         session.execute("TRUNCATE audit")
-        for _ in range(3):
-            read(session.query_value(f"CALL commits({ROW})"))
+        for _ in range(2):
+            with pytest.raises(errors.InvalidTransactionTermination) as caught:
+                session.query_value(f"CALL commits({ROW})")
+            assert "extra_float_digits" in (caught.value.hint or "")
+        assert session.query_value("SELECT count(*) FROM audit") == 0  # it has not run in part
+        session.execute(
+            """CREATE OR REPLACE PROCEDURE sets(INOUT it mixed) LANGUAGE plpgsql AS $$ BEGIN
+               INSERT INTO audit VALUES (it.d::text); it.f8 := 0.1::float8 + 0.2;
+               PERFORM set_config('datestyle', 'SQL, MDY', false); END $$"""
+        )
+        for within in (False, True):
+            if within:
+                session.begin()
+            read(session.query_value(f"CALL sets({ROW})"))
             assert session.query_value("SHOW datestyle") == "SQL, MDY"
             session.execute("SET datestyle = 'German, DMY'")
+        session.commit()
         stored = [row["what"] for row in session.query("SELECT what FROM audit")]
-        assert stored == ["03.02.2024"] * 3
+        assert stored == ["03.02.2024"] * 2
         session.execute(
             f"""CREATE OR REPLACE FUNCTION inserts() RETURNS mixed LANGUAGE plpgsql AS $$ BEGIN
                 PERFORM set_config('datestyle', 'SQL, MDY', false); RETURN {ROW}; END $$"""
         )
         with session.transaction():
-            read(session.query_value("INSERT INTO audited (mixed) SELECT inserts() RETURNING mixed"))
+            read(
+                session.query_value("INSERT INTO audited (mixed) SELECT inserts() RETURNING mixed")
+            )
             assert session.query_value("SHOW datestyle") == "SQL, MDY"
 
 
 @pytest.mark.parametrize("isolation", ["repeatable read", "serializable"])
-def test_a_transaction_begins_ahead_of_the_settings(
-    unlike: list[str], isolation: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_transaction_begins_ahead_of_the_settings(unlike: list[str], isolation: Any) -> None:
     with scope():
         session = db()
         for setting in unlike:
@@ -454,7 +467,8 @@ def test_settings_that_print_all_are_left_alone(configured: str) -> None:
     """Nothing is sent along with a statement that does not need it."""
     with scope():
         session = db()
-        sql = f"SELECT {ROW} AS it, current_query() AS query, current_setting('extra_float_digits') AS digits"
+        digits = "current_setting('extra_float_digits') AS digits"
+        sql = f"SELECT {ROW} AS it, current_query() AS query, {digits}"
         assert session.query_one(sql)["query"] == sql
         session.execute("CREATE TEMP TABLE asked (it mixed, query text DEFAULT current_query())")
         insert = f"INSERT INTO asked (it) VALUES ({ROW}) RETURNING it, query"
@@ -467,3 +481,22 @@ def test_settings_that_print_all_are_left_alone(configured: str) -> None:
         session.execute("SET extra_float_digits = 0")
         row = session.query_one(sql)
         read(row["it"])
+        for _ in range(2):  # beside what an unseen statement may have set
+            session.execute("RESET ALL")
+            session.execute(
+                "DO $$ BEGIN PERFORM set_config('extra_float_digits', '0', false); END $$"
+            )
+            read(session.query_one(sql)["it"])
+
+
+def test_a_procedure_commits(configured: str) -> None:
+    with scope():
+        session = db()
+        session.execute(
+            """CREATE OR REPLACE PROCEDURE commits(INOUT it mixed) LANGUAGE plpgsql AS $$ BEGIN
+               COMMIT; it.f8 := 0.1::float8 + 0.2; END $$"""
+        )
+        for _ in range(3):
+            read(session.query_value(f"CALL commits({ROW})"))
+            session.execute("SET statement_timeout = '20s'")
+            session.execute("SET search_path = public")
