@@ -18,8 +18,15 @@ func (c *Conn) knowDigits(row []string) {
 	}
 }
 
-// PrintsISO tells whether the server reports that it prints dates in DateStyle ISO.
-func (c *Conn) PrintsISO() bool { return strings.HasPrefix(c.Parameter("DateStyle"), "ISO") }
+// PrintsISO tells whether the server reports that it prints dates in DateStyle ISO, or reported so as the
+// connection began, which a reset returns to.
+func (c *Conn) PrintsISO(reset bool) bool {
+	style := c.Parameter("DateStyle")
+	if reset {
+		style = c.pg.ParameterStatus("DateStyle")
+	}
+	return strings.HasPrefix(style, "ISO")
+}
 
 // PrintsDigits tells whether the server prints floats with all their digits, for all that is known: the
 // connection began so, and nobody has SET that since. sure: nothing may have changed it unseen.

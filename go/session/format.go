@@ -101,9 +101,10 @@ func (s *Session) lacks(f format, sql string, inside bool) format {
 	}
 	conn := s.conn
 	hopes := !inside && sqltext.NewScanner(sql).Next().Is("call")
-	// What is to be undone in the same write changes what is known.
-	undoes := conn.Unreset || s.undoing > 0 || s.behind > 0 || slices.Contains(s.owed, "ROLLBACK")
-	if conn.PrintsISO() && (hopes || !conn.Shared && !undoes) {
+	// What is to be undone ahead of the statement changes what is known.
+	resets := s.undoing > 0 || s.behind > 0
+	undoes := resets || slices.Contains(s.owed, "ROLLBACK")
+	if conn.PrintsISO(resets) && (hopes || !conn.Shared && !undoes) {
 		f &^= abi.InISO
 	}
 	if prints, sure := conn.PrintsDigits(); prints && (hopes || sure && !undoes) {

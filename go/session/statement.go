@@ -211,11 +211,11 @@ func (s *Session) execute(c *Call) {
 		return
 	}
 	s.op.guess = st.Plan
-	inside := s.tx.active() || s.op.op == abi.OpStream
-	f := s.lacks(format(c.Flags&formatFlags), st.SQL, inside)
 	if s.conn.Unreset {
 		c.Head, s.undoing = s.conn.AppendUndo(c.Head)
 	}
+	inside := s.tx.active() || s.op.op == abi.OpStream
+	f := s.lacks(format(c.Flags&formatFlags), st.SQL, inside)
 	c.Head = s.sendOwed(c.Head, st.Name != "")
 	s.op.guards = 0
 	s.op.saved = guarded && s.tx.server == 'T'

@@ -251,6 +251,32 @@ def test_a_reset_in_the_same_write_changes_nothing(database: str, kind: str) -> 
     Database.close()
 
 
+def test_a_reset_in_the_same_write_brings_the_roles_settings_back(
+    database: str, unlike: list[str]
+) -> None:
+    """What the request before has set tells nothing of what the statement is printed under."""
+    sql = f"SELECT {ROW} AS it"
+    wrong: list[Any] = []
+
+    def work(name: str) -> None:
+        for n in range(40):
+            session = db(f"{name} {n}")
+            try:
+                read(session.query_value(sql))
+                session.execute("SET datestyle = 'ISO'")
+                session.execute("SET extra_float_digits = 1")
+                session.query_value(sql)
+            except (errors.Error, AssertionError) as error:
+                wrong.append(error)
+            finally:
+                finalize_db(f"{name} {n}")
+
+    with ThreadPoolExecutor(4) as threads:
+        for done in [threads.submit(work, f"worker {n}") for n in range(4)]:
+            done.result(timeout=60)
+    assert not wrong
+
+
 def test_dates_are_read_by_the_statement_as_before(configured: str) -> None:
     with scope():
         session = db()
@@ -500,3 +526,32 @@ def test_a_procedure_commits(configured: str) -> None:
             read(session.query_value(f"CALL commits({ROW})"))
             session.execute("SET statement_timeout = '20s'")
             session.execute("SET search_path = public")
+
+
+def test_a_procedure_commits_behind_a_reset_in_the_same_write(database: str, kind: str) -> None:
+    Database.close()
+    Database.configure(database, max_size=1)
+    with scope():
+        db().execute(
+            """CREATE OR REPLACE PROCEDURE commits(INOUT it mixed) LANGUAGE plpgsql AS $$ BEGIN
+               COMMIT; it.f8 := 0.1::float8 + 0.2; END $$"""
+        )
+    wrong: list[Any] = []
+
+    def work(name: str) -> None:
+        for n in range(20):
+            session = db(f"{name} {n}")
+            try:
+                read(session.query_value(f"CALL commits({ROW})"))
+                session.execute("SET datestyle = 'German'")
+                session.execute("SET extra_float_digits = 0")
+            except (errors.Error, AssertionError) as error:
+                wrong.append(error)
+            finally:
+                finalize_db(f"{name} {n}")
+
+    with ThreadPoolExecutor(4) as threads:
+        for done in [threads.submit(work, f"worker {n}") for n in range(4)]:
+            done.result(timeout=60)
+    assert not wrong
+    Database.close()
