@@ -182,6 +182,13 @@ def test_a_session_behaves_as_on_a_connection_of_its_own(pytest_run: Run) -> Non
     pytest_run(cases, passed=cases.count("\ndef test_"), preamble="")
 
 
+def test_a_failure_costs_what_it_costs_on_a_connection_of_its_own(pytest_run: Run) -> None:
+    here = Path(__file__).parent
+    cases = (here / "nested_failure_cases.py").read_text()
+    root = {"PYTHONPATH": str(here.parent)}
+    pytest_run(cases, passed=2 * cases.count("\ndef test_") - 1, preamble="", env=root)
+
+
 def test_the_database_of_the_configured_default_alias_is_used(
     pytest_run: Run, configured: str
 ) -> None:
