@@ -47,12 +47,12 @@ def found() -> list[int]:
     return [row["n"] for row in db("look").query("SELECT n FROM notes ORDER BY n")]
 
 
-class Interrupted(Exception):
+class InterruptionError(Exception):
     """What the signal handler raises."""
 
 
 def interrupt(*_: object) -> None:
-    raise Interrupted
+    raise InterruptionError
 
 
 @pytest.fixture
@@ -139,7 +139,7 @@ def test_an_interruption_costs_only_what_it_interrupted(alarm: None, kind: str) 
                             add(db(), n)
             finally:
                 signal.setitimer(signal.ITIMER_REAL, 0)
-        except Interrupted:
+        except InterruptionError:
             interrupted += 1
         with scope(), db().transaction():
             assert db().query_value("SELECT count(*) FROM notes WHERE n < 0") == 2
@@ -154,7 +154,7 @@ def test_an_interrupted_statement_aborts_its_transaction(alarm: None) -> None:
     session = db("a").begin()
     add(session, 1)
     signal.setitimer(signal.ITIMER_REAL, 0.1)
-    with pytest.raises(Interrupted):
+    with pytest.raises(InterruptionError):
         session.execute("SELECT pg_sleep(5)")
     add(db("b"), 2)
     with pytest.raises(InFailedSqlTransaction):
@@ -219,14 +219,36 @@ def test_a_savepoint_that_is_not_there_costs_no_other() -> None:
 
 
 def test_a_savepoint_of_another_session_is_not_there() -> None:
-    first, second = db("a").begin(), db("b").begin()
+    first = db("a").begin()
     first.execute("SAVEPOINT x")
     add(first, 1)
+    second = db("b").begin()
     with pytest.raises(InvalidSavepointSpecification):
         second.execute("ROLLBACK TO x")
     second.rollback()
     first.commit()
     assert found() == [1]
+
+
+def undo_around_a_block(session: Any) -> None:
+    with session.transaction():
+        session.execute("ROLLBACK TO around")
+        raise KeyError("block")
+
+
+def test_a_block_whose_savepoint_is_gone_aborts_only_its_own_transaction() -> None:
+    add(db("kept"), 1)
+    session = db("a")
+    block = session.transaction()
+    block.__enter__()
+    session.execute("SAVEPOINT around")
+    with pytest.raises(KeyError):
+        undo_around_a_block(session)
+    with pytest.raises(TransactionAborted) as caught:
+        block.__exit__(None, None, None)
+    assert isinstance(caught.value.__cause__, InvalidSavepointSpecification)
+    add(session, 2)
+    assert found() == [1, 2]
 
 
 def test_begin_in_sql_fails_in_an_aborted_transaction() -> None:

@@ -110,8 +110,8 @@ class NestedConnection:
         checks = writes and not session.is_in_transaction
         if checks and self.open:  # what these have broken so far is theirs to mend
             checks = not self._is_broken()
-        # Sent now and by itself: a savepoint that is sent with the statement, as the core's own are,
-        # may be cancelled with it.
+        # Sent now and by itself: a savepoint that is sent with the statement, as the core's own
+        # are, may be cancelled with it.
         self.outer.execute(f"SAVEPOINT {_STATEMENT}")
         self._running = session
         return checks

@@ -11,7 +11,6 @@ from hypern._testing.transactions import alone, call_hooks
 from hypern.errors import (
     DatabaseError,
     InterfaceError,
-    InvalidSavepointSpecification,
     NoActiveSqlTransaction,
     TransactionAborted,
 )
@@ -100,11 +99,8 @@ class NestedSession(NestedBlocks):
         begun = self._open_savepoint("savepoint")
         if command.control is not Control.ROLLBACK_TO:
             self.check_not_aborted()
-        if command.control is not Control.SAVEPOINT and not self._may_have(command.savepoint):
-            self._aborted_by = InvalidSavepointSpecification(
-                f'savepoint "{command.savepoint}" does not exist'
-            )
-            raise self._aborted_by
+        if command.control is not Control.SAVEPOINT:
+            self._check_has(command.savepoint)
         try:
             result = run()
         except DatabaseError as error:

@@ -11,6 +11,7 @@ from hypern.errors import (
     DatabaseError,
     InFailedSqlTransaction,
     InterfaceError,
+    InvalidSavepointSpecification,
     NoActiveSqlTransaction,
     SessionClosed,
     TransactionAborted,
@@ -207,17 +208,23 @@ class NestedTransactions(DbSession):
 
     @alone
     def _savepoint(self, name: str) -> None:
-        self._nested("savepoint", self._connection.outer._savepoint, name)
+        self._open_savepoint("savepoint")
+        self.check_not_aborted()
+        self._connection.outer._savepoint(name)
         self._note_savepoint(name)
 
     @alone
     def _release(self, name: str) -> None:
-        self._nested("savepoint", self._connection.outer._release, name)
+        self._open_savepoint("savepoint")
+        self.check_not_aborted()
+        self._check_has(name)
+        self._connection.outer._release(name)
         self._forget_savepoint(name)
 
     @alone
     def _rollback_to(self, name: str) -> None:
         self._open_savepoint("rollback to a savepoint")
+        self._check_has(name)
         self._connection.outer._rollback_to(name)
         self._back_to(name)
         self._forget_savepoint(name)
@@ -236,9 +243,13 @@ class NestedTransactions(DbSession):
         if place is not None:
             del self._savepoints[place + 1 :]
 
-    def _may_have(self, name: str) -> bool:
-        """Whether there may be such a savepoint: the name of one may have been unreadable."""
-        return not name or any(known in (name, "") for known, _ in self._savepoints)
+    def _check_has(self, name: str) -> None:
+        """Abort the transaction, as the server does, unless it may have a savepoint of that name:
+        the name of one may have been unreadable, which is "".
+        """
+        if name and not any(known in (name, "") for known, _ in self._savepoints):
+            self._aborted_by = InvalidSavepointSpecification(f'savepoint "{name}" does not exist')
+            raise self._aborted_by
 
     def _find(self, name: str) -> int | None:
         places = [i for i, (known, _) in enumerate(self._savepoints) if known == name]
@@ -251,7 +262,7 @@ class NestedTransactions(DbSession):
         self._void = f"the transaction of the block entered at {place} was rolled back; leave it"
 
     def _end_in_blocks(self, *, is_refused: bool) -> None:
-        """SQL has ended the transaction. is_refused: bool, its COMMIT was answered by a rollback."""
+        """SQL has ended the transaction. is_refused: bool, COMMIT was answered by a rollback."""
         if self._blocks:
             place = self._blocks[-1].place
             self._void = f"the transaction of the block entered at {place} was ended{BY_SQL}"
@@ -294,11 +305,6 @@ class NestedTransactions(DbSession):
         if failure is not None:
             raise failure
         return hooks
-
-    def _nested(self, what: str, command: Callable[[str], None], name: str) -> None:
-        self._open_savepoint(what)
-        self.check_not_aborted()
-        command(name)
 
     def _finish(self, state: str) -> list[Callable[[], object]]:
         """The transaction is over. What was to be called once it is committed."""

@@ -1,4 +1,4 @@
-"""A thread that finishes what it was given, whatever a signal handler raises in the one that waits."""
+"""A thread that finishes what it is given, whatever a signal handler raises where one waits."""
 
 from __future__ import annotations
 
