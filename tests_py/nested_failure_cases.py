@@ -166,10 +166,11 @@ def test_an_interrupted_statement_aborts_its_transaction(alarm: None) -> None:
 
 
 def test_a_deferred_constraint_fails_with_the_statement_that_breaks_it() -> None:
+    add(db("b"), 1)
     session = db("a")
-    add(session, 1)
     with pytest.raises(UniqueViolation):
         add(session, 1)
+    assert session.state == "connected"
     with pytest.raises(UniqueViolation):
         session.execute_many("INSERT INTO notes VALUES ($1)", [[2], [1]])
     with pytest.raises(UniqueViolation):
@@ -288,6 +289,12 @@ def test_a_block_tells_that_commit_in_sql_has_rolled_it_back() -> None:
     with session.transaction():
         add(session, 1)
         session.execute("COMMIT")
+    block.__enter__()
+    add(session, 1)
+    with pytest.raises(UniqueViolation):
+        session.execute("COMMIT")
+    with pytest.raises(InterfaceError, match="was ended by"):
+        block.__exit__(None, None, None)
     finalize_db("a")
     assert found() == [1]
 

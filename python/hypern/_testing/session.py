@@ -79,11 +79,10 @@ class NestedSession(NestedBlocks):
             command = control_of(sql) if isinstance(sql, str) else Command(Control.NOTHING)
             control = command.control
             if control is Control.NOTHING:
-                writes = not isinstance(sql, str) or may_write(sql)
-                result = self._connection.within(self, run, writes=writes)
                 if self._state == "idle":
                     self._state = "connected"
-                return result
+                writes = not isinstance(sql, str) or may_write(sql)
+                return self._connection.within(self, run, writes=writes)
             if control is Control.PREPARE:
                 raise InterfaceError(
                     "two-phase commit cannot be undone; mark the test with hypern_commits"

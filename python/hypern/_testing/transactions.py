@@ -262,12 +262,11 @@ class NestedTransactions(DbSession):
         self._void = f"the transaction of the block entered at {place} was rolled back; leave it"
 
     def _end_in_blocks(self, *, is_refused: bool) -> None:
-        """SQL has ended the transaction. is_refused: bool, COMMIT was answered by a rollback."""
+        """SQL has ended the transaction. is_refused: bool, instead of committing it."""
         if self._blocks:
             place = self._blocks[-1].place
-            self._void = f"the transaction of the block entered at {place} was ended{BY_SQL}"
-            if is_refused:
-                self._void += ", which was told to commit and rolled back"
+            how = " by a COMMIT in SQL that failed; leave the block" if is_refused else BY_SQL
+            self._void = f"the transaction of the block entered at {place} was ended{how}"
 
     def _set_failed(self) -> None:
         self._has_failed = True
