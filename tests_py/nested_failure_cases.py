@@ -11,7 +11,9 @@ import signal
 from collections.abc import Iterator
 from typing import Any
 
+import either
 import pytest
+from either import db, finalize_db, scope
 
 from hypern import database
 from hypern.database import adb
@@ -28,8 +30,6 @@ from hypern.errors import (
     TransactionAborted,
     UniqueViolation,
 )
-from tests_py import either
-from tests_py.either import db, finalize_db, scope
 
 
 @pytest.fixture(autouse=True, params=either.KINDS)
@@ -70,6 +70,7 @@ def refused_rows() -> Iterator[list[object]]:
 
 def test_what_the_server_did_not_refuse_aborts_nothing() -> None:
     session = db("a")
+    no_text: Any = 5
     with session.transaction():
         add(session, 1)
         with pytest.raises(NoRows):
@@ -85,7 +86,7 @@ def test_what_the_server_did_not_refuse_aborts_nothing() -> None:
         with pytest.raises(Error):
             session.execute("INSERT INTO notes VALUES ($1)", [2**40])
         with pytest.raises((TypeError, Error)):
-            session.execute(5)
+            session.execute(no_text)
         add(session, 3)
     assert found() == [1, 2, 3]
     with pytest.raises(NoRows):
@@ -250,6 +251,29 @@ def test_a_block_whose_savepoint_is_gone_aborts_only_its_own_transaction() -> No
     assert isinstance(caught.value.__cause__, InvalidSavepointSpecification)
     add(session, 2)
     assert found() == [1, 2]
+
+
+def test_savepoints_of_sessions_that_overlap() -> None:
+    first = db("a").begin()
+    first.execute("SAVEPOINT x")
+    with first.transaction():
+        second = db("b").begin()
+        add(second, 1)
+    add(second, 2)
+    first.execute("RELEASE x")
+    add(second, 3)
+    second.commit()
+    first.commit()
+    assert found() == [1, 2, 3]
+    first.begin().execute("SAVEPOINT x")
+    add(second.begin(), 4)
+    first.execute("ROLLBACK TO x")
+    with pytest.raises(InFailedSqlTransaction):
+        add(second, 5)
+    second.rollback()
+    add(first, 6)
+    first.commit()
+    assert found() == [1, 2, 3, 6]
 
 
 def test_begin_in_sql_fails_in_an_aborted_transaction() -> None:

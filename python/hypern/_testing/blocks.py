@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-from hypern._testing.transactions import BY_SQL, Block, NestedTransactions, alone, call_hooks
+from hypern._testing.savepoints import NestedSavepoints
+from hypern._testing.transactions import BY_SQL, Block, alone, call_hooks
 from hypern.errors import InterfaceError
 
 _B = TypeVar("_B", bound="NestedBlocks")
 
 
-class NestedBlocks(NestedTransactions):
+class NestedBlocks(NestedSavepoints):
     """The part of `NestedSession` that `Transaction` and `AsyncTransaction` call."""
 
     @alone

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 _CLOSE_SECS = 5.0
+_PREFIX = "hypern_test_"
 _STATEMENT = "hypern_test_statement"
 
 
@@ -57,7 +58,7 @@ class NestedConnection:
         if session is None:
             # An object of the extension can only be made by a pool. It is finalized at once, so
             # that what NestedSession does not replace cannot reach a server.
-            session = self._shells.open(f"{alias}:{request_id}:{next(self._numbers)}")
+            session = self._shells.open(f"{alias}:{request_id}:{self.number()}")
             _native.Session._finalize(session, 0.0)
             session.attach(self, request_id, alias)
             self._sessions[request_id, alias] = session
@@ -150,10 +151,14 @@ class NestedConnection:
             return True
         return False
 
+    def number(self) -> int:
+        """One that is higher than all before."""
+        return next(self._numbers)
+
     def push(self) -> str:
         """A new savepoint; its name."""
         self._check_there()
-        name = f"hypern_test_{next(self._numbers)}"
+        name = f"{_PREFIX}{self.number()}"
         self.outer._savepoint(name)
         return name
 
@@ -178,13 +183,27 @@ class NestedConnection:
         """Undo what was done since a session's savepoint, by whichever session."""
         self.outer._rollback_to(name)
         within = list(self.open)[list(self.open).index(name) :]
-        for lost in within:
-            session = self.open.pop(lost)
-            if lost != name:
-                session.lose(
-                    "the test's one connection was rolled back to before this transaction: one "
-                    "that had begun earlier, in another session, was rolled back"
-                )
+        self.open.pop(name)
+        self._lose(within[1:])
+
+    def has_begun_since(self, number: int) -> bool:
+        """Whether a transaction that is open has begun since then; number: of `number()`."""
+        return bool(self._begun_since(number))
+
+    def lose_since(self, number: int) -> None:
+        """A savepoint of that number has been gone back to."""
+        self._lose(self._begun_since(number))
+
+    def _begun_since(self, number: int) -> list[str]:
+        return [name for name in self.open if int(name.removeprefix(_PREFIX)) > number]
+
+    def _lose(self, names: list[str]) -> None:
+        lost = [self.open.pop(name) for name in names]
+        for session in lost:
+            session.lose(
+                "the test's one connection was rolled back to before this transaction: one "
+                "that had begun earlier, in another session, was rolled back"
+            )
 
     def close(self) -> None:
         """Undo everything."""

@@ -98,10 +98,10 @@ class NestedSession(NestedBlocks):
         begun = self._open_savepoint("savepoint")
         if command.control is not Control.ROLLBACK_TO:
             self.check_not_aborted()
-        if command.control is not Control.SAVEPOINT:
-            self._check_has(command.savepoint)
+        stays = command.control is not Control.SAVEPOINT and self._holds_others(command.savepoint)
         try:
-            result = run()
+            # Released, it would take the other sessions' with it; left alone it does no harm.
+            result = 0 if stays and command.control is Control.RELEASE else run()
         except DatabaseError as error:
             # The whole connection is aborted now: back to where this transaction began.
             self._connection.rollback(begun)

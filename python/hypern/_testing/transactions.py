@@ -11,7 +11,6 @@ from hypern.errors import (
     DatabaseError,
     InFailedSqlTransaction,
     InterfaceError,
-    InvalidSavepointSpecification,
     NoActiveSqlTransaction,
     SessionClosed,
     TransactionAborted,
@@ -19,6 +18,7 @@ from hypern.errors import (
 
 if TYPE_CHECKING:
     from hypern._testing.connection import NestedConnection
+    from hypern._testing.savepoints import Savepoint
 
 _S = TypeVar("_S", bound="NestedTransactions")
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -45,7 +45,7 @@ class Block(NamedTuple):
 
 
 class NestedTransactions(DbSession):
-    """The part of `NestedSession` that is not about statements."""
+    """The part of `NestedSession` that is about neither statements nor savepoints."""
 
     # Set by attach(): the extension makes the object without __init__.
     _connection: NestedConnection
@@ -59,7 +59,7 @@ class NestedTransactions(DbSession):
     _has_error: bool
     _has_failed: bool
     _hooks: list[Callable[[], object]]
-    _savepoints: list[tuple[str, int]]  # and how many hooks there were
+    _savepoints: list[Savepoint]  # of the open transaction, the outermost first
     _blocks: list[Block]  # transaction() blocks that are open, the outermost first
     _void: str  # why nothing may run until they have been left; "": it may
 
@@ -205,55 +205,6 @@ class NestedTransactions(DbSession):
         if self._read_only:
             self._connection.outer.execute("SET LOCAL transaction_read_only = on")
         return self
-
-    @alone
-    def _savepoint(self, name: str) -> None:
-        self._open_savepoint("savepoint")
-        self.check_not_aborted()
-        self._connection.outer._savepoint(name)
-        self._note_savepoint(name)
-
-    @alone
-    def _release(self, name: str) -> None:
-        self._open_savepoint("savepoint")
-        self.check_not_aborted()
-        self._check_has(name)
-        self._connection.outer._release(name)
-        self._forget_savepoint(name)
-
-    @alone
-    def _rollback_to(self, name: str) -> None:
-        self._open_savepoint("rollback to a savepoint")
-        self._check_has(name)
-        self._connection.outer._rollback_to(name)
-        self._back_to(name)
-        self._forget_savepoint(name)
-
-    def _note_savepoint(self, name: str) -> None:
-        self._savepoints.append((name, len(self._hooks)))
-
-    def _forget_savepoint(self, name: str) -> None:
-        if (place := self._find(name)) is not None:
-            del self._savepoints[place:]
-
-    def _back_to(self, name: str) -> None:
-        self._aborted_by = None
-        place = self._find(name)
-        del self._hooks[0 if place is None else self._savepoints[place][1] :]
-        if place is not None:
-            del self._savepoints[place + 1 :]
-
-    def _check_has(self, name: str) -> None:
-        """Abort the transaction, as the server does, unless it may have a savepoint of that name:
-        the name of one may have been unreadable, which is "".
-        """
-        if name and not any(known in (name, "") for known, _ in self._savepoints):
-            self._aborted_by = InvalidSavepointSpecification(f'savepoint "{name}" does not exist')
-            raise self._aborted_by
-
-    def _find(self, name: str) -> int | None:
-        places = [i for i, (known, _) in enumerate(self._savepoints) if known == name]
-        return places[-1] if places else None
 
     def _roll_back_around(self, place: str) -> None:
         """Roll back under blocks that are open."""

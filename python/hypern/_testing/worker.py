@@ -33,7 +33,8 @@ class Worker:
             if not job.is_over:  # what comes next must see all of it
                 job.ended.acquire()
             raise
-        return job.outcome()
+        outcome: _T = job.outcome()
+        return outcome
 
     def is_here(self) -> bool:
         """Whether the caller is such work itself."""
