@@ -182,6 +182,13 @@ def test_a_session_behaves_as_on_a_connection_of_its_own(pytest_run: Run) -> Non
     pytest_run(cases, passed=cases.count("\ndef test_"), preamble="")
 
 
+def test_a_failure_costs_what_it_costs_on_a_connection_of_its_own(pytest_run: Run) -> None:
+    here = Path(__file__).parent
+    cases = (here / "nested_failure_cases.py").read_text()
+    passed = 2 * cases.count("\ndef test_") - 1
+    pytest_run(cases, passed=passed, preamble="", env={"PYTHONPATH": str(here)})
+
+
 def test_the_database_of_the_configured_default_alias_is_used(
     pytest_run: Run, configured: str
 ) -> None:
@@ -199,13 +206,12 @@ def test_the_database_of_the_configured_default_alias_is_used(
 
 
 def test_every_public_method_of_a_session_is_replaced_or_built_from_such() -> None:
-    from hypern._testing.blocks import NestedBlocks
     from hypern._testing.session import NestedSession
-    from hypern._testing.transactions import NestedTransactions
     from hypern.database import DbSession
 
-    own = {**vars(NestedTransactions), **vars(NestedBlocks), **vars(NestedSession)}
-    inherited = {name for name in dir(DbSession) if not name.startswith("__")} - own.keys()
+    nested = NestedSession.__mro__[: NestedSession.__mro__.index(DbSession)]
+    own = {name for part in nested for name in vars(part)}
+    inherited = {name for name in dir(DbSession) if not name.startswith("__")} - own
     built_from_such = {"begin", "transaction", "stream", "run"}
     never_called = {"_stream_fetch", "_stream_close"}  # _stream_open gives all rows at once
     never_called |= {"_undo_now", "_is_finalizing"}  # of awaited sessions only

@@ -120,7 +120,11 @@ class NestedAsyncSession(AsyncDbSession):
         self._nested._rollback_to(name)
 
     async def _enter(self: _A, number: int, text: str) -> _A:  # type: ignore[override]
-        self._nested._enter(number, text)
+        try:
+            self._nested._enter(number, text)
+        except BaseException:
+            self._nested._not_entered(number)
+            raise
         return self
 
     async def _leave(self, number: int) -> None:  # type: ignore[override]

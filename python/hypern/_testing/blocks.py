@@ -5,55 +5,59 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-from hypern._testing.transactions import BY_SQL, Block, NestedTransactions, call_hooks
+from hypern._testing.savepoints import NestedSavepoints
+from hypern._testing.transactions import BY_SQL, Block, alone, call_hooks
 from hypern.errors import InterfaceError
 
 _B = TypeVar("_B", bound="NestedBlocks")
 
 
-class NestedBlocks(NestedTransactions):
+class NestedBlocks(NestedSavepoints):
     """The part of `NestedSession` that `Transaction` and `AsyncTransaction` call."""
 
+    @alone
     def _enter(self: _B, number: int, text: str) -> _B:
         place, begin_sql = text.rsplit("\n", 1)
-        with self._connection.lock:
-            self._check_usable()
-            savepoint = ""
-            if not self.is_in_transaction:
-                self._begin(begin_sql)
-            elif begin_sql != "BEGIN":
-                raise InterfaceError("a nested transaction() is a savepoint and takes no options")
-            else:
-                savepoint = f"hypern_{number}"
-                self._savepoint(savepoint)
-            self._blocks.append(Block(number, place, savepoint))
+        self._check_usable()
+        savepoint = ""
+        if not self.is_in_transaction:
+            self._begin(begin_sql)
+        elif begin_sql != "BEGIN":
+            raise InterfaceError("a nested transaction() is a savepoint and takes no options")
+        else:
+            savepoint = f"hypern_{number}"
+            self._savepoint(savepoint)
+        self._blocks.append(Block(number, place, savepoint))
         return self
 
     def _leave(self, number: int) -> None:
-        hooks: list[Callable[[], object]] = []
-        with self._connection.lock:
-            self._check_open()
-            block = self._end_block(number, is_failed=False)
-            if block is None:
-                return
-            if block.savepoint:
-                self._release(block.savepoint)
-            else:
-                hooks = self._commit()
-        call_hooks(hooks)
+        call_hooks(self._left(number))
 
+    @alone
+    def _left(self, number: int) -> list[Callable[[], object]]:
+        """What is to be called after the commit."""
+        self._check_open()
+        block = self._end_block(number, is_failed=False)
+        if block is None:
+            return []
+        if block.savepoint:
+            self._release(block.savepoint)
+            return []
+        return self._commit()
+
+    @alone
     def _undo(self, number: int) -> None:
-        with self._connection.lock:
-            block = self._end_block(number, is_failed=True)
-            if block is None or not self.is_in_transaction:
-                return
-            if block.savepoint:
-                self._rollback_to(block.savepoint)
-            else:
-                self._roll_back()
+        block = self._end_block(number, is_failed=True)
+        if block is None or not self.is_in_transaction:
+            return
+        if block.savepoint:
+            self._rollback_to(block.savepoint)
+        else:
+            self._roll_back()
 
     def _not_entered(self, number: int) -> None:
-        """`_enter` opens no block where it raises."""
+        """`_enter` has raised: if that was a signal handler's exception, the block is open."""
+        self._undo(number)
 
     def _has_block(self, number: int) -> bool:
         return any(block.number == number for block in self._blocks)

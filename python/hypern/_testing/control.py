@@ -56,6 +56,12 @@ def control_of(sql: str) -> Command:
     return Command(control, is_chained=words[:2] == ["and", "chain"])
 
 
+def may_write(sql: str) -> bool:
+    """Whether a statement may write: False only for a query that calls no function."""
+    first = _TOKEN.match(sql, _skip(sql, 0))
+    return first is None or "(" in sql or first.group().lower() not in ("select", "table", "show")
+
+
 _FIRST_WORDS = {
     "begin": Control.BEGIN,
     "start": Control.BEGIN,

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from hypern._testing.blocks import NestedBlocks
-from hypern._testing.control import Command, Control, control_of
-from hypern._testing.transactions import aborted, call_hooks
-from hypern.errors import DatabaseError, InterfaceError, TransactionAborted
+from hypern._testing.control import Command, Control, control_of, may_write
+from hypern._testing.transactions import alone, call_hooks
+from hypern.errors import (
+    DatabaseError,
+    InterfaceError,
+    NoActiveSqlTransaction,
+    TransactionAborted,
+)
 
 _Params = Sequence[Any] | None
 
@@ -57,6 +62,8 @@ class NestedSession(NestedBlocks):
         self, sql: str, params_list: Iterable[Sequence[Any]], *, timeout: float | None = None
     ) -> int:
         outer = self._connection.outer
+        if isinstance(params_list, Iterator):  # which may use a session: before anything is sent
+            params_list = list(params_list)
         return self._run(sql, lambda: outer.execute_many(sql, params_list, timeout=timeout)) or 0
 
     def _stream_open(
@@ -71,34 +78,33 @@ class NestedSession(NestedBlocks):
             self._check_usable()
             command = control_of(sql) if isinstance(sql, str) else Command(Control.NOTHING)
             control = command.control
-            if control in (Control.BEGIN, Control.COMMIT, Control.ROLLBACK):
-                return self._control(command, sql)
+            if control is Control.NOTHING:
+                if self._state == "idle":
+                    self._state = "connected"
+                writes = not isinstance(sql, str) or may_write(sql)
+                return self._connection.within(self, run, writes=writes)
             if control is Control.PREPARE:
                 raise InterfaceError(
                     "two-phase commit cannot be undone; mark the test with hypern_commits"
                 )
-            if self._aborted_by is not None and control is not Control.ROLLBACK_TO:
-                raise aborted() from self._aborted_by
-            if control is not Control.NOTHING:
+            if control not in (Control.BEGIN, Control.COMMIT, Control.ROLLBACK):
                 return self._run_savepoint(command, run)
-            try:
-                result = self._connection.within(run)
-            except BaseException as error:
-                if self.is_in_transaction and isinstance(error, DatabaseError):
-                    self._aborted_by = error
-                raise
-            if self._state == "idle":
-                self._state = "connected"
-            return result
+        call_hooks(self._control(command, sql))
+        return None
 
+    @alone
     def _run_savepoint(self, command: Command, run: Callable[[], Any]) -> Any:
         """SAVEPOINT, RELEASE or ROLLBACK TO in SQL, which no savepoint of ours can enclose."""
-        name = self._open_savepoint("savepoint")
+        begun = self._open_savepoint("savepoint")
+        if command.control is not Control.ROLLBACK_TO:
+            self.check_not_aborted()
+        stays = command.control is not Control.SAVEPOINT and self._holds_others(command.savepoint)
         try:
-            result = run()
+            # Released, it would take the other sessions' with it; left alone it does no harm.
+            result = 0 if stays and command.control is Control.RELEASE else run()
         except DatabaseError as error:
             # The whole connection is aborted now: back to where this transaction began.
-            self._connection.rollback(name)
+            self._connection.rollback(begun)
             self._savepoint_name = self._connection.begin(self)
             self._aborted_by = error
             raise
@@ -110,26 +116,37 @@ class NestedSession(NestedBlocks):
             self._back_to(command.savepoint)
         return result
 
-    def _control(self, command: Command, sql: str) -> None:
+    @alone
+    def _control(self, command: Command, sql: str) -> list[Callable[[], object]]:
+        """What is to be called after the commit."""
         if command.control is Control.BEGIN:
-            if not self.is_in_transaction:  # else the server would only warn
+            if self.is_in_transaction:
+                self.check_not_aborted()  # else the server would only warn
+            else:
                 self._begin(sql)
-            return
+            return []
         if not self.is_in_transaction:
-            return
+            if command.is_chained:
+                name = command.control.name
+                raise NoActiveSqlTransaction(
+                    f"{name} AND CHAIN can only be used in transaction blocks"
+                )
+            return []
         hooks: list[Callable[[], object]] = []
+        is_refused = True
         try:
             if command.control is Control.ROLLBACK:
                 self._roll_back()
             else:
                 hooks = self._commit()
+            is_refused = False
         except TransactionAborted:
             if command.is_chained:
                 self._begin("BEGIN")
             raise
         finally:
             if not command.is_chained:
-                self._end_in_blocks()
+                self._end_in_blocks(is_refused=is_refused)
         if command.is_chained:
             self._begin("BEGIN")
-        call_hooks(hooks)
+        return hooks

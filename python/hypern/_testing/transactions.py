@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
 from hypern._session import DbSession
 from hypern.errors import (
@@ -17,10 +18,22 @@ from hypern.errors import (
 
 if TYPE_CHECKING:
     from hypern._testing.connection import NestedConnection
+    from hypern._testing.savepoints import Savepoint
 
 _S = TypeVar("_S", bound="NestedTransactions")
+_F = TypeVar("_F", bound=Callable[..., Any])
 
 BY_SQL = " by SQL; leave it"
+
+
+def alone(method: _F) -> _F:
+    """Have a method run as a whole, with the test's connection to itself."""
+
+    @functools.wraps(method)
+    def call(self: NestedTransactions, *args: Any, **kwargs: Any) -> Any:
+        return self._connection.alone(lambda: method(self, *args, **kwargs))
+
+    return cast("_F", call)
 
 
 class Block(NamedTuple):
@@ -32,7 +45,7 @@ class Block(NamedTuple):
 
 
 class NestedTransactions(DbSession):
-    """The part of `NestedSession` that is not about statements."""
+    """The part of `NestedSession` that is about neither statements nor savepoints."""
 
     # Set by attach(): the extension makes the object without __init__.
     _connection: NestedConnection
@@ -46,7 +59,7 @@ class NestedTransactions(DbSession):
     _has_error: bool
     _has_failed: bool
     _hooks: list[Callable[[], object]]
-    _savepoints: list[tuple[str, int]]  # and how many hooks there were
+    _savepoints: list[Savepoint]  # of the open transaction, the outermost first
     _blocks: list[Block]  # transaction() blocks that are open, the outermost first
     _void: str  # why nothing may run until they have been left; "": it may
 
@@ -102,35 +115,40 @@ class NestedTransactions(DbSession):
         return self._has_error
 
     def commit(self: _S) -> _S:
-        with self._connection.lock:
-            self._check_outside_blocks("commit")
-            hooks = self._commit()
-        call_hooks(hooks)
+        call_hooks(self._committed())
         return self
 
+    @alone
+    def _committed(self) -> list[Callable[[], object]]:
+        self._check_outside_blocks("commit")
+        return self._commit()
+
+    @alone
     def rollback(self: _S) -> _S:
-        with self._connection.lock:
-            self._check_outside_blocks("rollback")
-            self._roll_back()
+        self._check_outside_blocks("rollback")
+        self._roll_back()
         return self
 
     def _commit_request(self) -> None:
-        with self._connection.lock:
-            if self._blocks:
-                place = self._blocks[-1].place
-                self._roll_back_around(place)
-                raise InterfaceError(_ended_inside(place))
-        self.commit()
+        call_hooks(self._committed_request())
 
+    @alone
+    def _committed_request(self) -> list[Callable[[], object]]:
+        if self._blocks:
+            place = self._blocks[-1].place
+            self._roll_back_around(place)
+            raise InterfaceError(_ended_inside(place))
+        return self._commit()
+
+    @alone
     def _rollback_request(self) -> None:
-        with self._connection.lock:
-            if self._blocks:
-                self._roll_back_around(self._blocks[-1].place)
-            else:
-                self._roll_back()
+        if self._blocks:
+            self._roll_back_around(self._blocks[-1].place)
+        else:
+            self._roll_back()
 
     def _commit(self) -> list[Callable[[], object]]:
-        """The lock is held. What was to be called after it."""
+        """What was to be called after it."""
         name = self._open_savepoint("commit()")
         if self._aborted_by is not None:
             cause = self._aborted_by
@@ -140,7 +158,7 @@ class NestedTransactions(DbSession):
                 "the transaction was rolled back, for an earlier error had aborted it"
             ) from cause
         try:
-            self._check_deferred()
+            self._connection.check_deferred()
         except DatabaseError:
             self._finish("rolled_back")
             self._connection.rollback(name)
@@ -174,52 +192,19 @@ class NestedTransactions(DbSession):
         self._hooks.append(fn)
         return self
 
+    @alone
     def _begin(self: _S, begin_sql: str) -> _S:
-        with self._connection.lock:
-            self._check_usable()
-            if self.is_in_transaction:
-                raise InterfaceError(
-                    "begin() inside a transaction; transaction() nests with a savepoint"
-                )
-            self._savepoint_name = self._connection.begin(self)
-            self._state = "in_transaction"
-            self._read_only = "READ ONLY" in begin_sql.upper()
-            if self._read_only:
-                self._connection.outer.execute("SET LOCAL transaction_read_only = on")
+        self._check_usable()
+        if self.is_in_transaction:
+            raise InterfaceError(
+                "begin() inside a transaction; transaction() nests with a savepoint"
+            )
+        self._savepoint_name = self._connection.begin(self)
+        self._state = "in_transaction"
+        self._read_only = "READ ONLY" in begin_sql.upper()
+        if self._read_only:
+            self._connection.outer.execute("SET LOCAL transaction_read_only = on")
         return self
-
-    def _savepoint(self, name: str) -> None:
-        self._nested("savepoint", self._connection.outer._savepoint, name)
-        self._note_savepoint(name)
-
-    def _release(self, name: str) -> None:
-        self._nested("savepoint", self._connection.outer._release, name)
-        self._forget_savepoint(name)
-
-    def _rollback_to(self, name: str) -> None:
-        with self._connection.lock:
-            self._open_savepoint("rollback to a savepoint")
-            self._connection.outer._rollback_to(name)
-            self._back_to(name)
-            self._forget_savepoint(name)
-
-    def _note_savepoint(self, name: str) -> None:
-        self._savepoints.append((name, len(self._hooks)))
-
-    def _forget_savepoint(self, name: str) -> None:
-        if (place := self._find(name)) is not None:
-            del self._savepoints[place:]
-
-    def _back_to(self, name: str) -> None:
-        self._aborted_by = None
-        place = self._find(name)
-        del self._hooks[0 if place is None else self._savepoints[place][1] :]
-        if place is not None:
-            del self._savepoints[place + 1 :]
-
-    def _find(self, name: str) -> int | None:
-        places = [i for i, (known, _) in enumerate(self._savepoints) if known == name]
-        return places[-1] if places else None
 
     def _roll_back_around(self, place: str) -> None:
         """Roll back under blocks that are open."""
@@ -227,61 +212,49 @@ class NestedTransactions(DbSession):
             self._roll_back()
         self._void = f"the transaction of the block entered at {place} was rolled back; leave it"
 
-    def _end_in_blocks(self) -> None:
-        """SQL has ended the transaction."""
+    def _end_in_blocks(self, *, is_refused: bool) -> None:
+        """SQL has ended the transaction. is_refused: bool, instead of committing it."""
         if self._blocks:
             place = self._blocks[-1].place
-            self._void = f"the transaction of the block entered at {place} was ended{BY_SQL}"
+            how = " by a COMMIT in SQL that failed; leave the block" if is_refused else BY_SQL
+            self._void = f"the transaction of the block entered at {place} was ended{how}"
 
     def _set_failed(self) -> None:
         self._has_failed = True
 
     def _finalize(self, grace: float) -> None:
-        with self._connection.lock:
-            if self._state == "closed":
-                return
-            is_wanted = self._auto_commit and not self._has_error
-            failure: Exception | None = None
-            hooks: list[Callable[[], object]] = []
-            if self._blocks:
-                failure = InterfaceError(_ended_inside(self._blocks[-1].place))
-            elif self.is_in_transaction and self._aborted_by is not None and is_wanted:
-                failure = TransactionAborted(
-                    f'nothing that request "{self._id}" did in its transaction was committed: a '
-                    "statement in it had failed, and the code went on as if it had not"
-                )
-                failure.__cause__ = self._aborted_by
-            try:
-                if not self.is_in_transaction:
-                    if not self._has_error and not self._has_failed and failure is None:
-                        hooks = self._hooks
-                elif is_wanted and not self._has_failed and failure is None:
-                    hooks = self._commit()
-                else:
-                    self._roll_back()
-            finally:
-                self._state = "closed"
-                self._blocks.clear()
-                self._connection.forget(self)
+        call_hooks(self._finalized())
+
+    @alone
+    def _finalized(self) -> list[Callable[[], object]]:
+        if self._state == "closed":
+            return []
+        is_wanted = self._auto_commit and not self._has_error
+        failure: Exception | None = None
+        hooks: list[Callable[[], object]] = []
+        if self._blocks:
+            failure = InterfaceError(_ended_inside(self._blocks[-1].place))
+        elif self.is_in_transaction and self._aborted_by is not None and is_wanted:
+            failure = TransactionAborted(
+                f'nothing that request "{self._id}" did in its transaction was committed: a '
+                "statement in it had failed, and the code went on as if it had not"
+            )
+            failure.__cause__ = self._aborted_by
+        try:
+            if not self.is_in_transaction:
+                if not self._has_error and not self._has_failed and failure is None:
+                    hooks = self._hooks
+            elif is_wanted and not self._has_failed and failure is None:
+                hooks = self._commit()
+            else:
+                self._roll_back()
+        finally:
+            self._state = "closed"
+            self._blocks.clear()
+            self._connection.forget(self)
         if failure is not None:
             raise failure
-        call_hooks(hooks)
-
-    def _nested(self, what: str, command: Callable[[str], None], name: str) -> None:
-        with self._connection.lock:
-            self._open_savepoint(what)
-            if self._aborted_by is not None:
-                raise aborted() from self._aborted_by
-            command(name)
-
-    def _check_deferred(self) -> None:
-        """Have the server check now what it would check at COMMIT, and wait again afterwards."""
-        outer = self._connection.outer
-        name = self._connection.push()
-        try:
-            outer.execute("SET CONSTRAINTS ALL IMMEDIATE")
-        finally:
-            outer._rollback_to(name)
+        return hooks
 
     def _finish(self, state: str) -> list[Callable[[], object]]:
         """The transaction is over. What was to be called once it is committed."""
@@ -297,6 +270,18 @@ class NestedTransactions(DbSession):
                 f"{what} without a transaction; begin() or transaction() opens one"
             )
         return self._savepoint_name
+
+    def check_not_aborted(self) -> None:
+        """Raise what a statement gets in a transaction that an error has aborted."""
+        if self._aborted_by is not None:
+            raise InFailedSqlTransaction(
+                "current transaction is aborted, commands ignored until end of transaction block"
+            ) from self._aborted_by
+
+    def abort(self, cause: BaseException | None) -> None:
+        """The server has given up what the session did last."""
+        if self.is_in_transaction:
+            self._aborted_by = cause or InterfaceError("the statement has aborted the transaction")
 
     def _check_usable(self) -> None:
         self._check_open()
@@ -321,13 +306,6 @@ def _ended_inside(place: str) -> str:
     return (
         f"the scope or request ended inside the transaction() block entered at {place}, whose "
         "transaction was rolled back; leave the block first"
-    )
-
-
-def aborted() -> InFailedSqlTransaction:
-    """What a statement gets in a transaction that an error has aborted."""
-    return InFailedSqlTransaction(
-        "current transaction is aborted, commands ignored until end of transaction block"
     )
 
 
