@@ -57,10 +57,15 @@ def leave_early(session: DbSession, sql: str = DUPLICATE) -> None:
 @pytest.mark.usefixtures("kind")
 def test_the_end_of_the_scope_raises_what_the_commit_of_a_stream_left_early_raises() -> None:
     called: list[int] = []
-    with pytest.raises(errors.UniqueViolation) as caught, scope():
-        session = db()
-        session.on_commit(lambda: called.append(1))
-        leave_early(session)
+
+    def request() -> None:
+        with scope():
+            session = db()
+            session.on_commit(lambda: called.append(1))
+            leave_early(session)
+
+    with pytest.raises(errors.UniqueViolation) as caught:
+        request()
     assert caught.value.constraint == "deferred_n_key"
     assert (called, count("deferred")) == ([], 1)
     assert Database.status().in_use == 0
@@ -112,24 +117,34 @@ def test_a_stream_left_early_commits_as_any_statement_does() -> None:
         session.on_commit(lambda: called.append(1))
         leave_early(session, FINE)
     assert (called, count("deferred")) == ([1], 4)
-    with pytest.raises(ZeroDivisionError), scope():
-        session = db()
-        session.execute("TRUNCATE deferred")
-        for _ in session.stream(FINE, chunk_rows=1):
-            raise ZeroDivisionError
+
+    def failing() -> None:
+        with scope():
+            session = db()
+            session.execute("TRUNCATE deferred")
+            for _ in session.stream(FINE, chunk_rows=1):
+                raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        failing()
     assert count("deferred") == 3
 
 
 @pytest.mark.usefixtures("kind")
 def test_a_connection_that_is_lost_before_the_end_of_a_stream_is_no_success() -> None:
     called: list[int] = []
-    with pytest.raises(errors.ConnectionLost) as caught, scope():
-        session = db()
-        session.on_commit(lambda: called.append(1))
-        pid = session.query_value("SELECT pg_backend_pid()")
-        leave_early(session, FINE)
-        with request_scope():
-            assert blocking_db().query_value("SELECT pg_terminate_backend($1, 5000)", [pid])
+
+    def request() -> None:
+        with scope():
+            session = db()
+            session.on_commit(lambda: called.append(1))
+            pid = session.query_value("SELECT pg_backend_pid()")
+            leave_early(session, FINE)
+            with request_scope():
+                assert blocking_db().query_value("SELECT pg_terminate_backend($1, 5000)", [pid])
+
+    with pytest.raises(errors.ConnectionLost) as caught:
+        request()
     assert (called, count("deferred")) == ([], 1)
     assert str(caught.value).count("57P01") == 1
 
@@ -152,12 +167,12 @@ def test_a_turn_of_the_event_loop_after_the_break_loses_nothing() -> None:
     assert (called, ignored, count("deferred")) == ([], [], 1)
 
 
-class _Alarm(Exception):
+class _AlarmError(Exception):
     pass
 
 
 def alarm_in_commit() -> None:
-    """Raise _Alarm in the main thread once a COMMIT is under way."""
+    """Raise _AlarmError in the main thread once a COMMIT is under way."""
 
     def is_committing() -> bool:
         found: bool = blocking_db().query_value(
@@ -175,14 +190,15 @@ def test_a_signal_handler_that_raises_in_the_commit_of_a_stream_is_heard(then: s
     called: list[int] = []
 
     def handler(*_: object) -> None:
-        raise _Alarm
+        raise _AlarmError
 
     old = signal.signal(signal.SIGALRM, handler)
     thread = threading.Thread(target=alarm_in_commit)
     thread.start()
     sql = "INSERT INTO slow SELECT generate_series(1, 3) RETURNING n"
-    try:
-        with pytest.raises(_Alarm), request_scope():
+
+    def request() -> None:
+        with request_scope():
             session = blocking_db()
             session.on_commit(lambda: called.append(1))
             if then == "close":
@@ -197,6 +213,10 @@ def test_a_signal_handler_that_raises_in_the_commit_of_a_stream_is_heard(then: s
                 leave_early(session, sql)
                 if then == "statement":
                     session.query_value("SELECT 7")
+
+    try:
+        with pytest.raises(_AlarmError):
+            request()
     finally:
         thread.join()
         signal.signal(signal.SIGALRM, old)

@@ -160,7 +160,7 @@ def test_a_body_whose_own_commit_fails_is_cut_short() -> None:
 @pytest.mark.parametrize(
     "app",
     [
-        DatabaseMiddleware(whole("200 OK", leave_stream)),
+        DatabaseMiddleware(whole(200, leave_stream)),
         DatabaseMiddleware(produced(leave_stream)),
         DatabaseMiddleware(produced(leave_stream), finalize="start"),
     ],
