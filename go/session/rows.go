@@ -12,7 +12,7 @@ const manySavepoint = savepointWord + "hypern_many"
 // refuseTransaction fails an execute_many of a transaction command. Its rows are sent in a transaction
 // or savepoint, which the command would end.
 func (s *Session) refuseTransaction(c *Call) bool {
-	if s.op.op != abi.OpMany || !commandsTransaction(s.op.sql) {
+	if !commandsTransaction(s.op.sql) {
 		return false
 	}
 	c.fail(&wire.Fault{Kind: wire.KindProgramming, SQL: s.op.sql, Message: "execute_many does not take transaction " +
