@@ -175,7 +175,7 @@ class _Block:
 
 
 class _Stream:
-    """An `AsyncStream` as an iterator; letting go of it closes it, as of a `Stream`."""
+    """An `AsyncStream` as an iterator."""
 
     def __init__(self, stream: AsyncStream) -> None:
         self._stream = stream
@@ -199,16 +199,9 @@ class _Stream:
 
 
 def _rows(stream: AsyncStream) -> Iterator[dict[str, Any]]:
-    try:
-        while True:
-            try:
-                row = run(stream.__anext__())
-            except StopAsyncIteration:
-                return
-            yield row
-    finally:
-        assert _loops is not None
-        if _loops.loop.is_running():  # collected while something else runs
-            _loops.loop.create_task(stream.aclose())
-        else:
-            run(stream.aclose())
+    while True:
+        try:
+            row = run(stream.__anext__())
+        except StopAsyncIteration:
+            return
+        yield row

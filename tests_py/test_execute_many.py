@@ -130,3 +130,48 @@ def test_a_statement_without_parameters_is_run_once_for_each_row(session: DbSess
     with pytest.raises(errors.QueryCanceled):
         session.execute_many("SELECT pg_sleep(60)", [[], []], timeout=0.2)
     assert session.query_value("SELECT 1") == 1
+
+
+COMMANDS = [
+    "BEGIN",
+    "start transaction",
+    "commit",
+    "/* x */ ;END",
+    "COMMIT AND CHAIN",
+    "rollback",
+    "ROLLBACK TO s",
+    "abort",
+    "savepoint s",
+    "release s",
+    "prepare transaction 'x'",
+    "COMMIT PREPARED 'x'",
+]
+
+
+@pytest.mark.parametrize("sql", COMMANDS)
+def test_transaction_commands_are_refused_before_anything_is_sent(
+    session: DbSession, sql: str
+) -> None:
+    with pytest.raises(errors.ProgrammingError, match="execute_many") as caught:
+        session.execute_many(sql, [[]])
+    assert caught.value.sql == sql
+    assert session.state == "connected"
+    called: list[int] = []
+    session.begin()
+    add(session, "kept")
+    session.on_commit(lambda: called.append(1))
+    session.execute("SAVEPOINT s")
+    with pytest.raises(errors.ProgrammingError, match="execute_many"):
+        session.execute_many(sql, [[], []])
+    assert session.is_in_transaction
+    session.execute("ROLLBACK TO s")
+    session.commit()
+    assert (session.state, called) == ("committed", [1])
+    assert session.query_value("SELECT count(*) FROM users") == 1
+
+
+def test_a_statement_that_only_resembles_a_transaction_command_runs(session: DbSession) -> None:
+    session.execute_many("PREPARE transactions AS SELECT 1", [[]])
+    session.execute("DEALLOCATE transactions")
+    with pytest.raises(errors.SyntaxError):
+        session.execute_many("ends", [[]])

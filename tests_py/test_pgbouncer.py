@@ -287,6 +287,46 @@ def test_a_commit_of_an_aborted_transaction_raises_in_any_spelling(
     assert done == ["kept"]
 
 
+@pytest.mark.parametrize("then", ["scope", "statement"])
+def test_a_stream_left_early_whose_commit_fails_is_no_success(bounced: Bouncer, then: str) -> None:
+    if bounced.mode == "statement":
+        pytest.skip("statement mode has no transactions")
+    with scope():
+        db().execute("DROP TABLE IF EXISTS streamed_late")
+        db().execute("CREATE TABLE streamed_late (n int UNIQUE DEFERRABLE INITIALLY DEFERRED)")
+    done: list[str] = []
+    sql = "INSERT INTO streamed_late SELECT 1 FROM generate_series(1, 3) RETURNING n"
+
+    def request() -> None:
+        with scope():
+            session = db().on_commit(lambda: done.append("undone"))
+            for _ in session.stream(sql, chunk_rows=1):
+                break
+            if then == "statement":
+                session.query("SELECT 1")
+
+    with pytest.raises(errors.UniqueViolation):
+        request()
+    with scope():
+        assert db().query_value("SELECT count(*) FROM streamed_late") == 0
+    assert done == []
+
+
+def test_a_chained_transaction_of_a_block_is_rolled_back(bounced: Bouncer) -> None:
+    if bounced.mode == "statement":
+        pytest.skip("statement mode has no transactions")
+    with scope():
+        session = db()
+        with session.transaction():
+            session.execute("COMMIT AND CHAIN")
+            with pytest.raises(errors.ProgrammingError, match="execute_many"):
+                session.execute_many("COMMIT", [[]])
+            with pytest.raises(errors.InterfaceError, match="leave the block"):
+                session.query("SELECT 1")
+        assert not session.is_in_transaction
+        assert session.query_value("SELECT 1") == 1
+
+
 def test_a_transaction_keeps_its_server(bounced: Bouncer) -> None:
     if bounced.mode == "statement":
         with (

@@ -55,12 +55,13 @@ def test_a_stream_is_an_iterator_and_runs_when_its_first_row_is_asked_for(
         next(stream)
 
 
-def test_breaking_out_of_the_loop_ends_the_stream(session: DbSession) -> None:
+def test_breaking_out_of_the_loop_leaves_the_end_to_the_next_statement(session: DbSession) -> None:
     for row in session.stream(SERIES, [100], chunk_rows=10):
         if row["n"] == 15:
             break
-    assert not idle_in_transaction(session)
+    assert idle_in_transaction(session)
     assert session.query_value("SELECT 1") == 1
+    assert not idle_in_transaction(session)
 
 
 def test_breaking_out_never_aborts_the_callers_transaction(session: DbSession) -> None:
@@ -177,17 +178,15 @@ def test_parameters_are_checked(session: DbSession) -> None:
         next(session.stream(SERIES, [1, 2]))
 
 
-def test_a_stream_let_go_of_ends(session: DbSession) -> None:
-    stream = session.stream(SERIES, [100], chunk_rows=2)
-    next(stream)
-    assert idle_in_transaction(session)
-    del stream
-    assert not idle_in_transaction(session)
+def test_a_stream_that_is_collected_ends_with_its_session(configured: str) -> None:
+    session = db("r")
     holder: list[object] = [session.stream(SERIES, [100], chunk_rows=2)]
     next(holder[0])  # type: ignore[call-overload]
     holder.append(holder)
     del holder
     gc.collect()
+    assert idle_in_transaction(session)
+    finalize_db("r")
     assert not idle_in_transaction(session)
 
 

@@ -139,6 +139,62 @@ def test_nothing_runs_in_a_block_whose_transaction_sql_has_ended(
     assert numbers_seen_by_others() == [*kept, 3]
 
 
+@pytest.mark.parametrize(
+    ("command", "kept"),
+    [("COMMIT AND CHAIN", [1]), ("end and chain", [1]), ("ROLLBACK AND CHAIN", [])],
+)
+@pytest.mark.parametrize("nested", [False, True])
+def test_nothing_runs_in_a_block_whose_transaction_was_chained(
+    session: DbSession, command: str, kept: list[int], nested: bool
+) -> None:
+    called: list[int] = []
+    with session.transaction():
+        insert(session, 1)
+        session.on_commit(lambda: called.append(1))
+        if nested:
+            with session.transaction():
+                session.execute(command)
+        else:
+            session.execute(command)
+        assert called == kept
+        for call in (session.begin, lambda: insert(session, 2), session.commit):
+            with pytest.raises(errors.InterfaceError, match=FILE):
+                call()
+        session.on_commit(lambda: called.append(2))
+    assert not in_transaction(session)
+    assert (numbers_seen_by_others(), called) == (kept, kept)
+    insert(session, 3)
+    assert numbers_seen_by_others() == [*kept, 3]
+
+
+def test_an_exception_leaves_a_block_whose_transaction_was_chained(session: DbSession) -> None:
+    def block() -> None:
+        with session.transaction():
+            insert(session, 1)
+            with session.transaction():
+                session.execute("COMMIT AND CHAIN")
+                raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        block()
+    assert not in_transaction(session)
+    assert numbers_seen_by_others() == [1]
+
+
+def test_a_chained_commit_that_rolled_back_is_reported_once_in_a_block(session: DbSession) -> None:
+    def block() -> None:
+        with session.transaction():
+            with pytest.raises(errors.CheckViolation):
+                insert(session, -1)
+            with pytest.raises(errors.TransactionAborted):
+                session.execute("COMMIT AND CHAIN")
+
+    with pytest.raises(errors.InterfaceError, match=FILE):
+        block()
+    assert not in_transaction(session)
+    assert session.query_value("SELECT 7") == 7
+
+
 def test_a_transaction_object_serves_one_block_at_a_time(session: DbSession) -> None:
     transaction = session.transaction()
     with transaction:

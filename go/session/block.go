@@ -76,10 +76,13 @@ func (s *Session) leaveBlock(c *Call) {
 		v := s.void
 		s.dropBlock(i)
 		if commits && !v.harmless {
-			c.fail(v.fault)
+			s.op.undo = v.fault
+		}
+		if len(s.blocks) > 0 {
+			s.failVoid(c)
 			return
 		}
-		c.done(0)
+		s.rollbackAll(c) // a chained transaction
 	case i < len(s.blocks)-1:
 		fault := interfaceFault("the transaction() block entered at %s ended while the one entered at %s was open, "+
 			"so their transaction was rolled back; end the inner block first, and give threads and tasks "+
@@ -133,7 +136,7 @@ func (s *Session) voidAll(now, later *wire.Fault) {
 	}
 }
 
-// rollbackAll rolls the transaction back and reports what voidAll was given.
+// rollbackAll rolls the transaction back, if one is open, and reports what voidAll was given.
 func (s *Session) rollbackAll(c *Call) {
 	if !s.tx.active() {
 		s.failVoid(c)

@@ -34,11 +34,13 @@ func (s *Session) ended(was byte, got *answer) {
 	case got.status != 'T' || got.fault != nil || own:
 	case got.last == "COMMIT":
 		s.settleHooks(true)
+		s.voidBlocks(false)
 	case got.last == "ROLLBACK":
 		if name, ok := rollbackTo(s.op.sql); ok {
 			s.backTo(name, false)
 		} else {
 			s.settleHooks(false)
+			s.voidBlocks(!isRollback(s.op.sql))
 		}
 	case got.last == "SAVEPOINT":
 		s.savepoints = append(s.savepoints, savepoint{savepointOf(s.op.sql), s.hooks})
@@ -52,6 +54,12 @@ func (s *Session) settled(e event, untold bool) {
 	s.tx = s.tx.transition(e, 0)
 	s.inDoubt = false
 	s.settleHooks(e == evCommitted)
+	s.voidBlocks(untold)
+}
+
+// voidBlocks makes the open blocks useless, since their transaction has ended. A chained one that is open
+// by now is rolled back when the last block is left.
+func (s *Session) voidBlocks(untold bool) {
 	if len(s.blocks) > 0 && s.void == nil {
 		s.void = &void{harmless: !untold, fault: s.endedInBlock()}
 	}

@@ -108,6 +108,7 @@ func (s *Session) start(c *Call) {
 		s.op.guess = c.Plan
 	}
 	switch {
+	case c.Op == abi.OpMany && s.refuseTransaction(c):
 	case c.Op == abi.OpFetch || c.Op == abi.OpStreamEnd:
 		s.ofStream(c)
 	case s.stream != nil && c.Op != abi.OpFinalize && !s.endStream(c):

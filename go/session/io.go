@@ -120,7 +120,7 @@ func (s *Session) receive(c *Call, raw bool) string {
 		return err.Error()
 	case c.has(abi.InEOF):
 		if got.fault != nil { // the server's goodbye says more than how the socket ended
-			return got.fault.Error()
+			return got.fault.Message
 		}
 		if c.Errno != 0 {
 			return syscall.Errno(c.Errno).Error()

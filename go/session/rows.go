@@ -9,6 +9,17 @@ import (
 // manySavepoint is the savepoint that makes execute_many atomic inside a transaction.
 const manySavepoint = savepointWord + "hypern_many"
 
+// refuseTransaction fails an execute_many of a transaction command. Its rows are sent in a transaction
+// or savepoint, which the command would end.
+func (s *Session) refuseTransaction(c *Call) bool {
+	if !commandsTransaction(s.op.sql) {
+		return false
+	}
+	c.fail(&wire.Fault{Kind: wire.KindProgramming, SQL: s.op.sql, Message: "execute_many does not take transaction " +
+		"commands, since all its rows are one transaction; use execute(), or begin(), commit() and rollback()"})
+	return true
+}
+
 // rows has C send the rows of execute_many, between a BEGIN and a COMMIT, or inside a transaction
 // between a savepoint and its release: all rows or none.
 func (s *Session) rows(c *Call) {
@@ -78,8 +89,12 @@ func (s *Session) rowsRan(c *Call) {
 		s.declare(c)
 		return
 	}
-	if s.op.nested && got.status == 'I' {
-		s.settled(evRolledBack, true) // BEGIN failed, or one of the rows has ended the transaction
+	switch {
+	case !s.op.nested || got.status != 'I':
+	case got.last == "COMMIT": // by a row, in a way that commandsTransaction does not see
+		s.settled(evCommitted, true)
+	default: // BEGIN failed, or one of the rows has ended the transaction
+		s.settled(evRolledBack, true)
 	}
 	fault := got.fault
 	if fault != nil {

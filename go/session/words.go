@@ -21,6 +21,21 @@ func command(sql string) (*sqltext.Scanner, sqltext.Token) {
 	return s, first
 }
 
+// commandsTransaction tells whether a text begins, ends or divides a transaction.
+func commandsTransaction(sql string) bool {
+	s, first := command(sql)
+	if first.Kind != sqltext.Word {
+		return false
+	}
+	switch first.Text {
+	case "begin", "start", "commit", "end", "rollback", "abort", "savepoint", "release":
+		return true
+	case "prepare":
+		return s.Next().Is("transaction") && s.Next().Kind == sqltext.String
+	}
+	return false
+}
+
 // isRollback tells whether a command that the server answered with ROLLBACK asked for one.
 func isRollback(sql string) bool {
 	_, first := command(sql)

@@ -21,6 +21,21 @@ func TestARollbackIsReadAsTheServerReadsIt(t *testing.T) {
 	}
 }
 
+func TestTransactionCommandsAreReadFromTheirText(t *testing.T) {
+	for sql, want := range map[string]bool{
+		"BEGIN": true, "start transaction": true, "COMMIT": true, ";;end": true, "-- x\nRollback to a": true, "abort": true,
+		"/* /* */ */ savepoint a": true, "RELEASE a": true, "prepare transaction 'x'": true, "PREPARE/**/TRANSACTION E'x'": true,
+		"commit prepared 'x'": true, "rollback prepared 'x'": true, "COMMIT AND CHAIN": true,
+		"": false, "PREPARE transaction AS SELECT 'x'": false, "prepare transaction (int) as select $1": false, "'commit'": false,
+		`"commit"`: false, "commits": false, "-- commit": false, "INSERT INTO t VALUES ('commit')": false, "SET TRANSACTION READ ONLY": false,
+		"(commit)": false, "DO 'BEGIN END'": false, "CALL commit()": false,
+	} {
+		if commandsTransaction(sql) != want {
+			t.Errorf("%q: %t", sql, !want)
+		}
+	}
+}
+
 func TestTheSavepointThatARollbackGoesBackToIsReadFromItsText(t *testing.T) {
 	for sql, want := range map[string]string{
 		"ROLLBACK TO a": "a", "rollback work to savepoint A;": "a", "Rollback Transaction To SavePoint \"A b\"": "A b",

@@ -64,8 +64,8 @@ class AsyncDbSession(_native.AsyncSession):
     ) -> AsyncStream:
         """The rows of a statement one by one, for `async for`; else as `DbSession.stream`.
 
-        A loop that breaks leaves the closing to the event loop, which comes to it at once, or to
-        the session's next statement. An `async with` block around the loop waits for it.
+        A loop that breaks leaves the stream open for the session's next call, or its end. An
+        `async with` block around the loop ends it at once.
         """
         return AsyncStream(self, sql, params, chunk_rows, timeout)
 

@@ -111,6 +111,9 @@ class Session:
         self, number: int, chunk_rows: int, timeout: float | None, /
     ) -> tuple[list[dict[str, Any]], int]: ...
     def _stream_close(self, number: int, /) -> None: ...
+    # The number of a stream that may be open, 0 if none is.
+    @property
+    def _open_stream(self) -> int: ...
 
 @final
 class Operation(Coroutine[Any, None, _T_co]):

@@ -75,10 +75,11 @@ class DbSession(_native.Session):
 
         It is an iterator, and a context manager that closes it. The statement runs when the first
         row is asked for; chunk_rows (int) rows are received at a time, each chunk within timeout
-        (seconds). The stream ends after the last row, when the loop over it breaks, with close(),
-        or when anything else is run on the session: then its next row raises an InterfaceError.
-        Outside a transaction it has one of its own, which is committed when it ends; an error rolls
-        that back.
+        (seconds). The stream ends after the last row, with close() or its `with` block, or when
+        anything else is run on the session: then its next row raises an InterfaceError. Outside a
+        transaction it has one of its own, which is committed when it ends; an error rolls that
+        back. A loop that breaks leaves the stream open for the session's next call, or its end,
+        which ends the stream and raises what its COMMIT raises; a `with` block ends it at once.
         """
         return Stream(self, sql, params, chunk_rows, timeout)
 

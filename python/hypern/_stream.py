@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
+from hypern._pep249 import Error
+
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Generator, Sequence
     from types import TracebackType
@@ -14,10 +16,25 @@ if TYPE_CHECKING:
 _log = logging.getLogger("hypern")
 
 
+class _Portal:
+    """What a stream's generator shares with the object that closes it: the number of the open
+    stream, 0 if there is none.
+
+    The generators leave the stream open when they end early. A generator that is collected cannot
+    raise, so that a COMMIT sent from there would lose its error. The session's next statement, or
+    its end, ends the stream and reports that.
+    """
+
+    __slots__ = ("number",)
+
+    def __init__(self) -> None:
+        self.number = 0
+
+
 class Stream:
     """The iterator of `DbSession.stream()`; in a `with` block it is closed at the block's end."""
 
-    __slots__ = ("_rows",)
+    __slots__ = ("_portal", "_rows", "_session")
 
     def __init__(
         self,
@@ -28,10 +45,12 @@ class Stream:
         timeout: float | None,
     ) -> None:
         check_chunk_rows(chunk_rows)
-        self._rows = _rows(session, sql, params, chunk_rows, timeout)
+        self._session = session
+        self._portal = _Portal()
+        self._rows = _rows(self._portal, session, sql, params, chunk_rows, timeout)
 
     def __iter__(self) -> Generator[dict[str, Any], None, None]:
-        # The generator itself: a loop that breaks lets go of it, which closes the stream.
+        # The generator itself, which spares a call for each row.
         return self._rows
 
     def __next__(self) -> dict[str, Any]:
@@ -40,6 +59,9 @@ class Stream:
     def close(self) -> None:
         """End the stream, with rows left or not; closing again is fine."""
         self._rows.close()
+        if self._portal.number:
+            self._session._stream_close(self._portal.number)
+            self._portal.number = 0
 
     def __enter__(self) -> Stream:
         return self
@@ -52,28 +74,25 @@ class Stream:
     ) -> None:
         try:
             self.close()
-        except Exception:
+        except Error:
             if exc is None:
                 raise
             _log.exception("ending a stream after an error failed")  # which must stay the one seen
 
 
 def _rows(
+    portal: _Portal,
     session: _native.Session,
     sql: str,
     params: Sequence[Any] | None,
     chunk_rows: int,
     timeout: float | None,
 ) -> Generator[dict[str, Any], None, None]:
-    rows, number = session._stream_open(sql, params, chunk_rows, timeout)
-    try:
-        while number:
-            yield from rows
-            del rows  # one chunk at a time
-            rows, number = session._stream_fetch(number, chunk_rows, timeout)
-    finally:
-        if number:
-            session._stream_close(number)
+    rows, portal.number = session._stream_open(sql, params, chunk_rows, timeout)
+    while portal.number:
+        yield from rows
+        del rows  # one chunk at a time
+        rows, portal.number = session._stream_fetch(portal.number, chunk_rows, timeout)
     yield from rows
 
 
@@ -82,7 +101,7 @@ class AsyncStream:
     block's end.
     """
 
-    __slots__ = ("_rows",)
+    __slots__ = ("_portal", "_rows", "_session")
 
     def __init__(
         self,
@@ -93,10 +112,12 @@ class AsyncStream:
         timeout: float | None,
     ) -> None:
         check_chunk_rows(chunk_rows)
-        self._rows = _arows(session, sql, params, chunk_rows, timeout)
+        self._session = session
+        self._portal = _Portal()
+        self._rows = _arows(self._portal, session, sql, params, chunk_rows, timeout)
 
     def __aiter__(self) -> AsyncGenerator[dict[str, Any], None]:
-        # The generator itself: of one that a loop lets go of, the event loop sees to the closing.
+        # The generator itself, which spares a call for each row.
         return self._rows
 
     async def __anext__(self) -> dict[str, Any]:
@@ -105,6 +126,9 @@ class AsyncStream:
     async def aclose(self) -> None:
         """End the stream, with rows left or not; closing again is fine."""
         await self._rows.aclose()
+        if self._portal.number:
+            await self._session._stream_close(self._portal.number)
+            self._portal.number = 0
 
     async def __aenter__(self) -> AsyncStream:
         return self
@@ -117,29 +141,26 @@ class AsyncStream:
     ) -> None:
         try:
             await self.aclose()
-        except Exception:
+        except Error:
             if exc is None:
                 raise
             _log.exception("ending a stream after an error failed")  # which must stay the one seen
 
 
 async def _arows(
+    portal: _Portal,
     session: _native.AsyncSession,
     sql: str,
     params: Sequence[Any] | None,
     chunk_rows: int,
     timeout: float | None,
 ) -> AsyncGenerator[dict[str, Any], None]:
-    rows, number = await session._stream_open(sql, params, chunk_rows, timeout)
-    try:
-        while number:
-            for row in rows:
-                yield row
-            del rows  # one chunk at a time
-            rows, number = await session._stream_fetch(number, chunk_rows, timeout)
-    finally:
-        if number:
-            await session._stream_close(number)
+    rows, portal.number = await session._stream_open(sql, params, chunk_rows, timeout)
+    while portal.number:
+        for row in rows:
+            yield row
+        del rows  # one chunk at a time
+        rows, portal.number = await session._stream_fetch(portal.number, chunk_rows, timeout)
     for row in rows:
         yield row
 

@@ -17,6 +17,16 @@ def write(n: int, session: DbSession | None = None) -> DbSession:
     return session
 
 
+# Two equal numbers, which COMMIT refuses.
+DUPLICATES = "INSERT INTO ledger SELECT 1 FROM generate_series(1, 3) RETURNING n"
+
+
+def leave_stream(sql: str = DUPLICATES) -> None:
+    """Leave a stream early: its transaction, which the session does not show, is still open."""
+    for _ in db().stream(sql, chunk_rows=1):
+        break
+
+
 def committed() -> list[int]:
     """What others see in the table."""
     with scope():

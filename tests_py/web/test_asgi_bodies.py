@@ -6,10 +6,10 @@ import asyncio
 from typing import Any
 
 import pytest
-from web.asgi_client import Answer, Scope, call, http_scope, produced
-from web.ledger import committed, write
+from web.asgi_client import Answer, Scope, call, http_scope, produced, whole
+from web.ledger import DUPLICATES, committed, leave_stream, write
 
-from hypern.database import db
+from hypern.database import adb, db
 from hypern.errors import SessionClosed, UniqueViolation
 from hypern.middleware.asgi import DatabaseMiddleware, Message, Receive, Send
 
@@ -31,6 +31,38 @@ def test_a_produced_body_may_query_and_its_transactions_are_committed_before_the
     asyncio.run(call(DatabaseMiddleware(produced(lambda: write(1), query)), on_send=look))
     # start, first part, end: what the body wrote is committed before the last part.
     assert seen == [[1], 1, [1], [1, 2]]
+
+
+async def awaited(scope: Scope, receive: Receive, send: Send) -> None:
+    """An application that leaves an awaited stream early and then produces its body."""
+    async for _ in adb().stream(DUPLICATES, chunk_rows=1):
+        break
+    await produced(bool)(scope, receive, send)
+
+
+@pytest.mark.parametrize(
+    "app",
+    [
+        DatabaseMiddleware(whole(200, leave_stream)),
+        DatabaseMiddleware(produced(leave_stream)),
+        DatabaseMiddleware(produced(leave_stream), finalize="start"),
+        DatabaseMiddleware(awaited),
+    ],
+)
+def test_a_stream_left_early_whose_commit_fails_is_raised_before_anything_is_sent(app: Any) -> None:
+    answer = Answer()
+    with pytest.raises(UniqueViolation):
+        asyncio.run(call(app, answer=answer))
+    assert answer.messages == []
+    assert committed() == []
+
+
+def test_a_stream_left_early_is_committed_before_the_first_byte_of_a_produced_body() -> None:
+    seen: list[Any] = []
+    sql = "INSERT INTO ledger SELECT generate_series(1, 3) RETURNING n"
+    app = produced(lambda: leave_stream(sql), lambda: seen.append(committed()))
+    asyncio.run(call(DatabaseMiddleware(app)))
+    assert seen == [[1, 2, 3]]
 
 
 def test_a_body_whose_own_commit_fails_is_cut_short() -> None:

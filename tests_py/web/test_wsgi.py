@@ -9,7 +9,7 @@ from typing import Any
 from wsgiref.util import FileWrapper
 
 import pytest
-from web.ledger import abort, committed, write
+from web.ledger import abort, committed, leave_stream, write
 from web.wsgi_client import Answer, call, environment, failing_start, produced, whole
 
 from hypern.database import Database, db, finalize_db
@@ -155,6 +155,29 @@ def test_a_body_whose_own_commit_fails_is_cut_short() -> None:
     with pytest.raises(UniqueViolation):
         call(DatabaseMiddleware(produced(lambda: write(1), lambda: write(1))), answer=answer)
     assert (answer.body, answer.complete, committed()) == (b"part ", False, [1])
+
+
+@pytest.mark.parametrize(
+    "app",
+    [
+        DatabaseMiddleware(whole(200, leave_stream)),
+        DatabaseMiddleware(produced(leave_stream)),
+        DatabaseMiddleware(produced(leave_stream), finalize="start"),
+    ],
+)
+def test_a_stream_left_early_whose_commit_fails_is_raised_before_anything_is_sent(app: Any) -> None:
+    answer = Answer()
+    with pytest.raises(UniqueViolation):
+        call(app, answer=answer)
+    assert (answer.status, answer.body, committed()) == (0, b"", [])
+
+
+def test_a_stream_left_early_is_committed_before_the_first_byte_of_a_produced_body() -> None:
+    seen: list[Any] = []
+    sql = "INSERT INTO ledger SELECT generate_series(1, 3) RETURNING n"
+    app = produced(lambda: leave_stream(sql), lambda: seen.append(committed()))
+    assert call(DatabaseMiddleware(app)).complete
+    assert seen == [[1, 2, 3]]
 
 
 @pytest.mark.parametrize(

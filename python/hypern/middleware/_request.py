@@ -73,8 +73,14 @@ class RequestScope(Scope):
         return _Current(self)
 
     def settle(self, verdict: Verdict) -> None:
-        """Commit what is open, or roll it back if the request failed; the sessions stay."""
-        for session in self._in_transaction():
+        """Commit what is open, or roll it back if the request failed; the sessions stay. What a
+        stream outside a transaction has done is committed, as by any statement.
+        """
+        for session in self._open_sessions():
+            if session._open_stream:
+                session._stream_close(session._open_stream)
+            if not session.is_in_transaction:
+                continue
             if verdict.failed or session.has_error or not session.auto_commit:
                 session._rollback_request()
                 continue
@@ -106,8 +112,12 @@ class RequestScope(Scope):
 
     async def asettle(self, verdict: Verdict) -> None:
         """As `settle`, without blocking the event loop."""
-        for session in self._in_transaction():
+        for session in self._open_sessions():
             awaited = _native.AsyncSession(session)
+            if session._open_stream:
+                await awaited._stream_close(session._open_stream)
+            if not session.is_in_transaction:
+                continue
             if verdict.failed or session.has_error or not session.auto_commit:
                 await awaited._rollback_request()
                 continue
@@ -172,9 +182,9 @@ class RequestScope(Scope):
     def _all(self) -> tuple[Scope, ...]:
         return (self,) if self._background is None else (self, self._background)
 
-    def _in_transaction(self) -> list[DbSession]:
-        open_sessions: list[DbSession] = _native.sessions(self.request_id, None)
-        return [session for session in open_sessions if session.is_in_transaction]
+    def _open_sessions(self) -> list[DbSession]:
+        found: list[DbSession] = _native.sessions(self.request_id, None)
+        return found
 
 
 class _Current:

@@ -212,6 +212,7 @@ static void dealloc(PyObject *op)
 static PyMemberDef members[] = {
     {"request_id", T_OBJECT, offsetof(hn_session, request_id), READONLY,
      "The id of the request that the session belongs to."},
+    {"_open_stream", T_ULONGLONG, offsetof(hn_session, stream.number), READONLY, NULL},
     {"_is_finalizing", T_UINT, offsetof(hn_session, finalizing), READONLY, NULL},
     {NULL, 0, 0, 0, NULL},
 };
