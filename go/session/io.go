@@ -168,7 +168,7 @@ func (s *Session) refuseCopy(c *Call) {
 
 // brokenIO ends an operation whose connection is lost.
 func (s *Session) brokenIO(c *Call, why string) {
-	ran := s.mayHaveRun(c) && !s.saidGoodbye()
+	ran := s.op.more || s.mayHaveRun(c) && !s.saidGoodbye() // more: rows of execute_many have
 	s.op.phase = phaseNone
 	said := s.op.got.fault
 	fault := s.lose(why, ran)
