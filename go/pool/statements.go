@@ -34,7 +34,8 @@ type Statement struct {
 	place  place
 	schema uint32
 
-	// Catalog is what Plan and Shape were made with.
+	// Catalog is what the server's types were known as when the statement was parsed: under another one
+	// it is parsed anew, since the server keeps attributes by position.
 	Catalog *Catalog
 	// Shape is what has to be looked at when the statement runs; nil: nothing, or its types are not
 	// known yet.

@@ -25,14 +25,6 @@ const (
 // reshapesMax is how often types may be found altered in one operation.
 const reshapesMax = 3
 
-// refresh numbers a remembered statement anew if the catalog it was numbered with has been replaced.
-func (s *Session) refresh(st *pool.Statement) {
-	if k := s.conn.Catalog(); st.Catalog != k {
-		st.Catalog, st.Shape = k, nil
-		st.Plan = s.pool.PlanID(st)
-	}
-}
-
 // shape finds out what the statement takes for granted, once C knows its types.
 func (s *Session) shape(st *pool.Statement) *pool.Shape {
 	if st.Shape == nil || !st.Shape.Current() {

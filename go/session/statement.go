@@ -20,15 +20,14 @@ func (s *Session) statement(c *Call) {
 		return
 	}
 	s.op.statement, s.op.sql = st, st.SQL
-	s.refresh(st)
 	s.encodeOrExecute(c)
 }
 
 // known is the operation's statement as conn has it in its cache, nil if the server has to parse it.
 func (s *Session) known(conn *pool.Conn) *pool.Statement {
 	st := conn.Statements.Get(s.op.sql, s.op.declared)
-	if st == nil {
-		return nil
+	if st == nil || st.Catalog != conn.Catalog() {
+		return nil // the text may use an altered type that is neither a parameter's nor a column's
 	}
 	if s.op.now == 0 {
 		s.op.now = pool.Now()
@@ -82,7 +81,8 @@ func (s *Session) describe(c *Call) {
 	if old := s.conn.Statements.Get(sql, s.op.declared); old != nil {
 		s.conn.Statements.Forget(old)
 	}
-	st := &pool.Statement{SQL: sql, Declared: s.op.declared, Effect: sqltext.Examine(sql, s.conn.Reports)}
+	st := &pool.Statement{SQL: sql, Declared: s.op.declared, Effect: sqltext.Examine(sql, s.conn.Reports),
+		Catalog: s.conn.Catalog()}
 	if s.conn.Cache == pool.CacheNamed && !st.Effect.Volatile {
 		st.Name = s.conn.Statements.NewName()
 	}
@@ -171,7 +171,7 @@ func (s *Session) described(c *Call) {
 	d = append(d, got.params...)
 	d = binary.NativeEndian.AppendUint32(d, uint32(len(got.columns)))
 	st.Description = append(d, got.columns...)
-	s.refresh(st)
+	st.Plan = s.pool.PlanID(st)
 	if s.conn.Cache != pool.CacheOff {
 		s.conn.Statements.Put(st)
 	}

@@ -225,3 +225,39 @@ def test_a_snapshot_that_is_older_than_the_alteration_is_an_error_to_retry(
         session.query_value(sql, [ONE])  # its lock makes the server notice
     session.rollback()
     assert session.query_value(sql, [ONE]) == "(2,1,three)"
+
+
+def _alter(cast: Callable[[str], DbSession], which: str = "swapped") -> None:
+    for statement in ALTERATIONS[which][0]:
+        cast("admin").execute(statement)
+
+
+PARTS = "SELECT ($1::pair).a AS a, ($1::pair).b AS b"
+
+
+def test_a_statement_is_parsed_anew_once_another_has_met_the_alteration(
+    cast_of_types: Callable[[str], DbSession],
+) -> None:
+    """The server keeps attributes by position, in the casts inside a text, too."""
+    session, other = cast_of_types("r"), cast_of_types("other")
+    inside = "SELECT (p).a AS a, (p).b AS b FROM pairs WHERE id = $1"
+    session.begin()
+    other.begin()  # so that each has a connection of its own
+    for _ in range(2):
+        for each in (session, other):
+            assert each.query(PARTS, [ONE]) == [{"a": 1, "b": 2}]
+            assert each.query(inside, [1]) == [{"a": 1, "b": 2}]
+            assert each.query_value("SELECT $1::pair", [ONE]) == ONE
+    session.commit()
+    other.commit()
+    _alter(cast_of_types)
+    session.begin()
+    other.begin()
+    assert session.query_value("SELECT $1::pair", [ONE]) == ONE  # it meets the alteration
+    session.commit()
+    for each in (session, other):
+        each.query_value("SELECT $1::pair", [ONE])
+        for _ in range(2):
+            assert each.query(PARTS, [ONE]) == [{"a": 1, "b": 2}]
+            assert each.query(inside, [1]) == [{"a": 2, "b": 1}]
+    other.commit()
