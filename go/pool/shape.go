@@ -118,6 +118,25 @@ func (c *Conn) MissingGuards(shape *Shape) []uint32 {
 	return missing
 }
 
+// acceptSQL makes the server take in what other sessions have altered, which inside a transaction it does
+// only where it takes a lock that it does not have yet: of all functions that everybody may call, this one
+// does so each time. Its lock keeps nobody from anything but dropping the schema pg_catalog. It has no row.
+const acceptSQL = `select 1 where pg_catalog.pg_get_object_address('schema'::pg_catalog.text, ` +
+	`'{pg_catalog}'::pg_catalog.text[], '{}'::pg_catalog.text[]) is null`
+
+// AppendAccept has the server take in what other sessions have altered. It is one command, whose portal
+// has the name given.
+func (c *Conn) AppendAccept(dst []byte, portal string) []byte {
+	if c.Statements.accept == "" {
+		if c.Cache == CacheNamed {
+			c.Statements.accept = c.Statements.NewName()
+		}
+		dst = wire.AppendParse(dst, c.Statements.accept, acceptSQL, nil)
+	}
+	dst = wire.AppendBindValues(dst, portal, c.Statements.accept, nil)
+	return wire.AppendClose(wire.AppendExecuteChunk(dst, portal, 0), 'P', portal)
+}
+
 // AppendGuard prepares the guard of a composite type, in place of an older one, and has it described.
 func (c *Conn) AppendGuard(dst []byte, catalog *Catalog, oid uint32) []byte {
 	if old := c.Statements.guards[oid]; old != nil {

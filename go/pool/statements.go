@@ -79,6 +79,7 @@ type Statements struct {
 	next   int
 	drop   []string          // names evicted, to be closed on the server with the next write
 	guards map[uint32]*guard // by the OID of a composite type
+	accept string            // the name of the prepared AcceptSQL; "" where there is no guard
 }
 
 func newStatements(maxAge time.Duration) *Statements {
@@ -206,12 +207,15 @@ func (s *Statements) ForgetAll() {
 		s.drop = append(s.drop, g.name)
 	}
 	clear(s.guards)
-	s.Undo, s.look = nil, nil
+	if s.accept != "" {
+		s.drop = append(s.drop, s.accept)
+	}
+	s.Undo, s.look, s.accept = nil, nil, ""
 }
 
 // Clear forgets everything: the server has dropped all prepared statements.
 func (s *Statements) Clear() {
-	s.Undo, s.look = nil, nil
+	s.Undo, s.look, s.accept = nil, nil, ""
 	for st := s.root.older; st != &s.root; {
 		older := st.older
 		st.newer, st.older, st.next = nil, nil, nil

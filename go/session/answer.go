@@ -17,6 +17,8 @@ func isEOF(err error) bool { return errors.Is(err, io.EOF) || errors.Is(err, io.
 type answer struct {
 	fault     *wire.Fault
 	commands  int    // CommandComplete and EmptyQueryResponse frames: how far a pipeline came
+	ours      int    // the first commands, which are none of the caller's
+	many      bool   // guards that have the tag SELECT follow the rows of execute_many
 	limit     int    // the commands that count; those behind the statement do not. 0: all
 	binds     int    // BindComplete frames
 	rows      int64  // sum of the tags' numbers
@@ -54,11 +56,14 @@ func (a *answer) read(ctl []byte, raw bool, st *pool.Statement, conn listener) e
 			if a.limit > 0 && a.commands >= a.limit {
 				continue
 			}
-			tag := wire.ParseTag(f.Body)
+			tag, of := wire.ParseTag(f.Body), st
+			if a.commands < a.ours || a.many && a.commands > a.ours && tag.Word == "SELECT" && a.last != "SELECT" {
+				of = nil
+			}
 			a.commands++
 			a.rows += tag.Rows
 			a.last, a.tagRows = tag.Word, tag.Rows
-			conn.Completed(tag.Word, st)
+			conn.Completed(tag.Word, of)
 			switch tag.Word {
 			case "PREPARE":
 				a.prepared = true

@@ -44,6 +44,7 @@ func (s *Session) rows(c *Call) {
 	c.Head = wire.AppendBindNames(c.Head, "", st.Name)
 	c.Guards = int(s.op.guards)
 	s.beginIO(phaseRows)
+	s.op.got.ours, s.op.got.many = s.op.prefix, guarded
 	c.Want = abi.WantRows
 }
 

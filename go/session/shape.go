@@ -56,6 +56,7 @@ func (s *Session) prepareGuards(c *Call, st *pool.Statement) bool {
 	if len(missing) == 0 {
 		return true
 	}
+	c.Head = s.conn.AppendAccept(c.Head, guardPortal)
 	for _, oid := range missing {
 		c.Head = s.conn.AppendGuard(c.Head, st.Catalog, oid)
 	}
@@ -104,14 +105,19 @@ func (s *Session) matched(c *Call, st *pool.Statement) bool {
 	return true
 }
 
-// appendGuards appends the guards of a statement. It returns how many commands that makes.
-func (s *Session) appendGuards(dst []byte, st *pool.Statement) ([]byte, int) {
+// appendGuards appends the guards of a statement. It returns how many commands that makes. late: the
+// server's transaction did not begin right before, so that it may not have seen what others have altered.
+func (s *Session) appendGuards(dst []byte, st *pool.Statement, late bool) ([]byte, int) {
 	shape := s.shape(st)
+	commands := 0
+	if late && len(shape.Composites) > 0 {
+		dst = s.conn.AppendAccept(dst, guardPortal)
+		commands++
+	}
 	if s.conn.Cache == pool.CacheNamed {
 		s.op.guards += uint16(len(shape.Composites))
-		return s.conn.AppendGuards(dst, shape), 0
+		return s.conn.AppendGuards(dst, shape), commands
 	}
-	commands := 0
 	if s.movable() {
 		instance := s.conn.Instance()
 		dst = wire.AppendParse(dst, "", instanceGuardSQL, nil)
@@ -138,11 +144,11 @@ func (s *Session) appendGuardsAround(c *Call, guarded bool) {
 	}
 	if s.op.ahead = 0; !s.op.more {
 		var commands int
-		c.Out, commands = s.appendGuards(c.Out, s.op.statement)
+		c.Out, commands = s.appendGuards(c.Out, s.op.statement, s.op.saved)
 		s.op.prefix += commands
 		s.op.ahead = s.op.guards
 	}
-	c.Tail, _ = s.appendGuards(c.Tail, s.op.statement)
+	c.Tail, _ = s.appendGuards(c.Tail, s.op.statement, true)
 }
 
 // instanceGuardSQL divides by zero if a pooler has gone over to another server; else it has no row.
@@ -259,7 +265,7 @@ func (s *Session) look(c *Call, st *pool.Statement) {
 	if s.op.saved {
 		c.Head = s.appendShapeSavepoint(c.Head)
 	}
-	c.Head, _ = s.appendGuards(c.Head, st)
+	c.Head, _ = s.appendGuards(c.Head, st, s.op.saved)
 	if s.op.saved {
 		c.Head = appendRelease(c.Head)
 	}

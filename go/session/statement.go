@@ -232,11 +232,15 @@ func (s *Session) execute(c *Call) {
 		c.Head = wire.AppendParse(c.Head, "", st.SQL, st.OIDs)
 	}
 	c.Head = wire.AppendBindHead(c.Head, portal, st.Name, c.BodyLen)
+	ours := s.op.prefix // commands ahead of the statement's own
 	if guarded {
-		c.Tail, _ = s.appendGuards(c.Tail, st)
+		var commands int
+		c.Tail, commands = s.appendGuards(c.Tail, st, s.op.saved)
+		ours += commands
 		c.Guards = int(s.op.guards)
 		if s.op.saved {
 			c.Tail = appendRelease(c.Tail)
+			ours++
 		}
 	}
 	if st.Name == "" {
@@ -245,11 +249,9 @@ func (s *Session) execute(c *Call) {
 	c.Tail = wire.AppendExecuteChunk(c.Tail, portal, s.op.chunk)
 	c.Tail = wire.AppendSync(endFormat(c.Tail, f, inside))
 	s.beginIO(phaseExecute)
+	s.op.got.ours = ours
 	if f != 0 {
-		s.op.got.limit = s.op.prefix + 1
-		if s.op.saved {
-			s.op.got.limit++ // the savepoint's release
-		}
+		s.op.got.limit = ours + 1
 	}
 	c.io(abi.IOBody|abi.IORows, 1)
 }

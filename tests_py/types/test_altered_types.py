@@ -261,3 +261,49 @@ def test_a_statement_is_parsed_anew_once_another_has_met_the_alteration(
             assert each.query(PARTS, [ONE]) == [{"a": 1, "b": 2}]
             assert each.query(inside, [1]) == [{"a": 2, "b": 1}]
     other.commit()
+
+
+def test_an_alteration_is_seen_in_a_transaction_that_has_used_the_table(
+    cast_of_types: Callable[[str], DbSession],
+) -> None:
+    """The server takes in what others alter only where it takes a new lock."""
+    session = cast_of_types("r")
+    insert = "INSERT INTO pairs (id, p) VALUES ($1, $2)"
+    read = "SELECT p FROM pairs WHERE id = 1"
+    session.begin()
+    for id_ in (10, 11):
+        session.execute(insert, [id_, ONE])
+        session.execute_many(insert, [[id_ + 10, ONE]])
+        assert session.query_value(read) == ONE
+        assert [row["p"] for row in session.stream(read)] == [ONE]
+    _alter(cast_of_types)
+    now = {"b": 1, "a": 2, "c": "three"}
+    assert [row["p"] for row in session.stream(read)] == [now]
+    assert session.query_value(read) == now
+    for which in (1, 2):
+        session.execute(insert, [30 + which, now])
+        session.execute_many(insert, [[40 + which, now]])
+        assert session.query_value(read) == now
+        for statement in ALTERATIONS["swapped"][0]:
+            cast_of_types("admin").execute(statement)
+        now = {"a": 1, "b": 2, "c": "three"} if which == 1 else {"b": 1, "a": 2, "c": "three"}
+    stored = session.query("SELECT p::text AS t FROM pairs WHERE id > 30")
+    session.rollback()
+    assert {row["t"] for row in stored} == {"(1,2,three)"}
+
+
+def test_guards_are_no_change_of_the_schema(cast_of_types: Callable[[str], DbSession]) -> None:
+    """They are commands of their own, with the tag of a SELECT that has no columns."""
+    session = cast_of_types("r")
+    insert = "INSERT INTO pairs (id, p) VALUES ($1, $2)"
+    session.begin()
+    for n in range(3):
+        session.execute(insert, [10 + n, ONE])
+        session.execute_many(insert, [[20 + n, ONE], [30 + n, ONE]])
+    names = "SELECT string_agg(name, ' ' ORDER BY name) FROM pg_catalog.pg_prepared_statements"
+    before = [session.query_value(names) for _ in range(2)][1]
+    session.execute(insert, [40, ONE])
+    session.execute_many(insert, [[41, ONE], [42, ONE]])
+    after = session.query_value(names)
+    session.rollback()
+    assert before == after
