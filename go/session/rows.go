@@ -14,6 +14,11 @@ const manySavepoint = savepointWord + "hypern_many"
 func (s *Session) rows(c *Call) {
 	st := s.op.statement
 	guarded := s.guarded(st)
+	if s.op.more && s.op.under != nil && (guarded || s.op.ahead > 0) && s.op.under != st.Catalog {
+		s.undoRows(c, s.alteredFault()) // what the rows sent before were encoded by is out of date
+		return
+	}
+	s.op.under = st.Catalog
 	c.Out = s.sendOwed(c.Out, false)
 	if s.op.guards = 0; !s.op.more {
 		s.op.nested, s.op.saved = s.tx.active(), s.tx.server == 'T'

@@ -10,6 +10,7 @@ from either import KINDS, choose, db, finalize_db
 
 from hypern import errors
 from hypern.database import Database, DbSession
+from hypern.database import db as plain_db
 
 ONE = {"a": 1, "b": 2, "c": "three"}
 
@@ -307,3 +308,37 @@ def test_guards_are_no_change_of_the_schema(cast_of_types: Callable[[str], DbSes
     after = session.query_value(names)
     session.rollback()
     assert before == after
+
+
+@pytest.mark.parametrize("met", [False, True], ids=["unnoticed", "met by another"])
+@pytest.mark.parametrize("inside", [False, True], ids=["alone", "in a transaction"])
+def test_one_execute_many_stores_all_rows_under_the_same_names(
+    cast_of_types: Callable[[str], DbSession], met: bool, inside: bool
+) -> None:
+    session, other = cast_of_types("r"), cast_of_types("other")
+    other.query_value("SELECT $1::pair", [ONE])
+    sql = "INSERT INTO pairs (id, p) SELECT $1, $2 WHERE greatest($3, $3) IS NOT NULL"
+    session.execute_many(sql, [[100, ONE, 1], [101, ONE, 1.5]])
+    rows = 20_000  # more than are held back until they are sent
+
+    def altered_meanwhile() -> Iterator[list[Any]]:
+        for n in range(rows):
+            yield [1000 + n, ONE, 1]
+        yield [998, ONE, 1.5]  # the rows before are sent for it
+        for statement in ALTERATIONS["swapped"][0]:
+            plain_db("admin").execute(statement)  # a loop runs around this
+        if met:
+            plain_db("other").query_value("SELECT $1::pair", [ONE])
+        yield [999, ONE, 1]
+        yield [997, ONE, 1.5]
+
+    if inside:
+        session.begin()
+        session.query_value("SELECT 1")
+    with pytest.raises(errors.SerializationFailure, match="altered"):
+        session.execute_many(sql, altered_meanwhile())
+    assert session.query_value("SELECT count(*) FROM pairs WHERE id >= 500") == 0
+    if inside:
+        session.execute(sql, [500, ONE, 1])  # the transaction goes on
+        session.commit()
+        assert session.query_value("SELECT (p).a FROM pairs WHERE id = 500") == 1
