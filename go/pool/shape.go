@@ -88,15 +88,8 @@ func (k *Catalog) typeOf(oid uint32) Type {
 	return k.types[oid]
 }
 
-// Names are the attributes of the composite type oid, in order.
-func (k *Catalog) Names(oid uint32) []string {
-	t := k.typeOf(oid)
-	names := make([]string, len(t.Fields))
-	for i, f := range t.Fields {
-		names[i] = f.Name
-	}
-	return names
-}
+// Fields are the attributes of the composite type oid, in order.
+func (k *Catalog) Fields(oid uint32) []Field { return k.typeOf(oid).Fields }
 
 // guard is a statement prepared on a connection that the server refuses once a composite type has been
 // altered: a row of the type, expanded. That it does not use the type's relation by name, but depends on

@@ -56,14 +56,15 @@ func (a *answer) read(ctl []byte, raw bool, st *pool.Statement, conn listener) e
 			if a.limit > 0 && a.commands >= a.limit {
 				continue
 			}
-			tag, of := wire.ParseTag(f.Body), st
-			if a.commands < a.ours || a.many && a.commands > a.ours && tag.Word == "SELECT" && a.last != "SELECT" {
-				of = nil
-			}
+			tag := wire.ParseTag(f.Body)
 			a.commands++
+			if a.commands <= a.ours || a.many && a.commands > a.ours+1 && tag.Word == "SELECT" && a.last != "SELECT" {
+				conn.Completed(tag.Word, nil)
+				continue
+			}
 			a.rows += tag.Rows
 			a.last, a.tagRows = tag.Word, tag.Rows
-			conn.Completed(tag.Word, of)
+			conn.Completed(tag.Word, st)
 			switch tag.Word {
 			case "PREPARE":
 				a.prepared = true

@@ -342,3 +342,89 @@ def test_one_execute_many_stores_all_rows_under_the_same_names(
         session.execute(sql, [500, ONE, 1])  # the transaction goes on
         session.commit()
         assert session.query_value("SELECT (p).a FROM pairs WHERE id = 500") == 1
+
+
+def test_no_function_stands_in_for_an_attribute(cast_of_types: Callable[[str], DbSession]) -> None:
+    """`row.name` is a call of name(row) where there is no such attribute."""
+    session, admin = cast_of_types("r"), cast_of_types("admin")
+    admin.execute("CREATE FUNCTION a(pair) RETURNS int LANGUAGE sql AS 'SELECT 1'")
+    admin.execute("CREATE FUNCTION c(anyelement) RETURNS text LANGUAGE sql AS 'SELECT ''c'''")
+    try:
+        for _ in range(2):
+            assert _reads(session) == [ONE] * 5
+            assert _writes(session, ONE, 10) == _expected(ONE)
+        for name, new in (("a", "count"), ("c", "q"), ("count", "row"), ("row", "x0")):
+            admin.execute(f'ALTER TYPE pair RENAME ATTRIBUTE "{name}" TO "{new}"')
+            value = dict(zip(("a", "b", "c"), (1, 2, "three"), strict=True))
+            names = session.query_value(
+                "SELECT string_agg(attname, ' ' ORDER BY attnum) FROM pg_attribute"
+                " WHERE attrelid = 'pair'::regclass AND attnum > 0"
+            )
+            value = dict(zip(names.split(), value.values(), strict=True))
+            assert _reads(session) == [value] * 5
+            assert _writes(session, value, 10) == _expected(value)
+    finally:
+        admin.execute("DROP FUNCTION a(pair)")
+        admin.execute("DROP FUNCTION c(anyelement)")
+
+
+def test_a_type_altered_under_an_unchanged_name_is_seen(
+    cast_of_types: Callable[[str], DbSession],
+) -> None:
+    """In text, too: a composite that holds a point comes as text."""
+    session, admin = cast_of_types("r"), cast_of_types("admin")
+    admin.execute("CREATE TYPE spot AS (p point, a int)")
+    admin.execute("CREATE TABLE spots AS SELECT ROW('(1,2)', 7)::spot AS s")
+    try:
+        sql = "SELECT s FROM spots"
+        for _ in range(2):
+            assert session.query_value(sql) == {"p": "(1,2)", "a": 7}
+        admin.execute("ALTER TYPE spot DROP ATTRIBUTE a")
+        admin.execute("ALTER TYPE spot ADD ATTRIBUTE a text")
+        admin.execute("UPDATE spots SET s.a = '007'")
+        for _ in range(2):
+            assert session.query_value(sql) == {"p": "(1,2)", "a": "007"}
+    finally:
+        finalize_db("r")
+        admin.execute("DROP TABLE spots")
+        admin.execute("DROP TYPE spot")
+
+
+def test_attributes_of_any_name_are_compared(cast_of_types: Callable[[str], DbSession]) -> None:
+    session, admin = cast_of_types("r"), cast_of_types("admin")
+    names = ['say "x"', "back\\slash", "new\nline", "tab\t\b\f\r", "bell\x07\x1f\x7f", "größe", "{,}"]
+    quoted = [name.replace('"', '""') for name in names]
+    admin.execute("CREATE TYPE odd AS (" + ", ".join(f'"{name}" int' for name in quoted) + ")")
+    admin.execute("CREATE TYPE bare AS ()")
+    try:
+        value = {name: n for n, name in enumerate(names)}
+        for _ in range(3):
+            assert session.query_value("SELECT $1::odd", [value]) == value
+            assert session.query_value("SELECT $1::bare", [{}]) == {}
+        with session.transaction():
+            assert session.query_value("SELECT $1::odd", [value]) == value
+        admin.execute(f'ALTER TYPE odd RENAME ATTRIBUTE "{quoted[0]}" TO "other"')
+        value = {("other" if n == 0 else name): n for n, name in enumerate(names)}
+        assert session.query_value("SELECT $1::odd", [value]) == value
+        admin.execute("ALTER TYPE bare ADD ATTRIBUTE a int")
+        assert session.query_value("SELECT $1::bare", [{"a": 1}]) == {"a": 1}
+    finally:
+        finalize_db("r")
+        admin.execute("DROP TYPE odd")
+        admin.execute("DROP TYPE bare")
+
+
+@pytest.mark.parametrize("level", ["repeatable read", "serializable"])
+def test_execute_many_reports_a_snapshot_older_than_the_alteration(
+    cast_of_types: Callable[[str], DbSession], level: str
+) -> None:
+    session = cast_of_types("r")
+    sql = "INSERT INTO pairs (id, p) VALUES ($1, $2)"
+    session.begin(isolation=level)
+    session.execute_many(sql, [[10, ONE]])
+    _alter(cast_of_types)
+    with pytest.raises(errors.SerializationFailure, match="altered"):
+        session.execute_many(sql, [[11, ONE], [12, ONE]])
+    session.rollback()
+    session.execute_many(sql, [[11, ONE], [12, ONE]])
+    assert session.query_value("SELECT p::text FROM pairs WHERE id = 12") == "(2,1,three)"
