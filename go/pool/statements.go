@@ -126,6 +126,15 @@ func (s *Statements) Expired(st *Statement, now Moment) bool {
 	return s.maxAge > 0 && st.parsed != 0 && now.Sub(st.parsed) >= s.maxAge
 }
 
+// Since is the moment from which on what was asked of the schema still counts for a statement that has
+// just been parsed.
+func (s *Statements) Since(st *Statement) Moment {
+	if s.maxAge == 0 {
+		return s.env.changed
+	}
+	return max(s.env.changed, st.parsed.Add(-s.maxAge))
+}
+
 // ParsedSince tells whether the statement was parsed at this moment or later.
 func (st *Statement) ParsedSince(then Moment) bool { return st.parsed >= then }
 

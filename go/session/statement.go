@@ -171,7 +171,7 @@ func (s *Session) described(c *Call) {
 	d = append(d, got.params...)
 	d = binary.NativeEndian.AppendUint32(d, uint32(len(got.columns)))
 	st.Description = append(d, got.columns...)
-	st.Plan = s.pool.PlanID(st)
+	st.Plan = s.pool.PlanID(st, s.conn.Statements.Since(st))
 	if s.conn.Cache != pool.CacheOff {
 		s.conn.Statements.Put(st)
 	}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 from either import KINDS, choose, db, finalize_db
 
 from hypern import errors
-from hypern.database import Database, DbSession
+from hypern.database import Database, DbSession, register_type
 from hypern.database import db as plain_db
 
 ONE = {"a": 1, "b": 2, "c": "three"}
@@ -392,7 +393,15 @@ def test_a_type_altered_under_an_unchanged_name_is_seen(
 
 def test_attributes_of_any_name_are_compared(cast_of_types: Callable[[str], DbSession]) -> None:
     session, admin = cast_of_types("r"), cast_of_types("admin")
-    names = ['say "x"', "back\\slash", "new\nline", "tab\t\b\f\r", "bell\x07\x1f\x7f", "größe", "{,}"]
+    names = [
+        'say "x"',
+        "back\\slash",
+        "new\nline",
+        "tab\t\b\f\r",
+        "bell\x07\x1f\x7f",
+        "größe",
+        "{,}",
+    ]
     quoted = [name.replace('"', '""') for name in names]
     admin.execute("CREATE TYPE odd AS (" + ", ".join(f'"{name}" int' for name in quoted) + ")")
     admin.execute("CREATE TYPE bare AS ()")
@@ -428,3 +437,35 @@ def test_execute_many_reports_a_snapshot_older_than_the_alteration(
     session.rollback()
     session.execute_many(sql, [[11, ONE], [12, ONE]])
     assert session.query_value("SELECT p::text FROM pairs WHERE id = 12") == "(2,1,three)"
+
+
+@pytest.mark.parametrize("by", ["this session", "another"])
+def test_a_column_that_becomes_or_was_a_domain_is_read_as_what_it_is(
+    kind: str, mode: str, database: str, by: str
+) -> None:
+    """The server describes such a column as the domain's base, so its table is asked for it."""
+    Database.close()
+    age = 0.3 if by == "another" else None
+    Database.configure(database, max_size=2, statement_cache=mode, statement_max_age_secs=age)
+    session, admin = db("r"), db("admin")
+    register_type("slug_of_test", loads=lambda text: f"slug {text}")
+    admin.execute("CREATE DOMAIN slug_of_test AS text")
+    admin.execute("CREATE TABLE slugs AS SELECT 'x'::slug_of_test AS a, 'y'::text AS b")
+    try:
+        sql = "SELECT a, b FROM slugs"
+        for _ in range(2):
+            assert session.query(sql) == [{"a": "slug x", "b": "y"}]
+        who = admin if by == "another" else session
+        who.execute("ALTER TABLE slugs ALTER a TYPE text")
+        who.execute("ALTER TABLE slugs ALTER b TYPE slug_of_test")
+        if by == "another":
+            time.sleep(0.4)
+        for _ in range(2):
+            assert session.query(sql) == [{"a": "x", "b": "slug y"}]
+    finally:
+        finalize_db("r")
+        admin.execute("DROP TABLE slugs")
+        admin.execute("DROP DOMAIN slug_of_test")
+        finalize_db("admin")
+        register_type("slug_of_test")
+        Database.close()
