@@ -20,10 +20,11 @@ import (
 type Environment struct {
 	place    place
 	schema   uint32
-	altered  bool // the schema has changed since the last reset: it may hold temporary tables
-	deferred bool // what may change settings was prepared or declared as a cursor, to be run by another text
-	digits   bool // a SET of extra_float_digits since the last reset
-	unseen   bool // a change since then that may have been one
+	changed  Moment // when schema was last counted up
+	altered  bool   // the schema has changed since the last reset: it may hold temporary tables
+	deferred bool   // what may change settings was prepared or declared as a cursor, to be run by another text
+	digits   bool   // a SET of extra_float_digits since the last reset
+	unseen   bool   // a change since then that may have been one
 
 	open     bool   // a transaction is open
 	ending   bool   // a ROLLBACK has been answered: it ends the transaction, or returns to a savepoint
@@ -153,9 +154,14 @@ func (e *Environment) blur() {
 	e.place.history = e.fresh()
 }
 
+func (e *Environment) change() {
+	e.schema++
+	e.changed = Now()
+}
+
 // reshape follows a change of the schema.
 func (e *Environment) reshape() {
-	e.schema++
+	e.change()
 	e.altered, e.reshaped = true, true
 }
 
@@ -193,7 +199,7 @@ func (e *Environment) undone() {
 		e.blur()
 	}
 	if e.reshaped {
-		e.schema++
+		e.change()
 	}
 }
 
@@ -208,7 +214,7 @@ func (e *Environment) rolledBack() {
 
 func (e *Environment) leave() {
 	if e.reshaped {
-		e.schema++
+		e.change()
 	}
 	e.open, e.ending = false, false
 	e.kept, e.local, e.blurred, e.reshaped = false, false, false, false
@@ -232,7 +238,7 @@ func (e *Environment) ready(status byte) {
 // began, and what temporary tables it had are gone.
 func (e *Environment) reset() {
 	if e.altered {
-		e.schema++
+		e.change()
 	}
 	e.place = place{}
 	e.altered, e.deferred = false, false

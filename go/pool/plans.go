@@ -21,9 +21,14 @@ const (
 // every connection of the pool, so that C encodes without asking.
 type plans struct {
 	mu    sync.Mutex
-	ids   map[planKey]uint64
+	ids   map[planKey]plan
 	order []planKey // oldest first
 	bytes int
+}
+
+type plan struct {
+	id    uint64
+	asked Moment // when the domains of its tables' columns were asked for, which C keeps; 0: never
 }
 
 // lastPlan is shared by all pools: C's knowledge of an alias may outlive a pool that was closed, and
@@ -38,11 +43,27 @@ type planKey struct {
 func (k planKey) bytes() int { return len(k.sql) + len(k.declared) + len(k.description) + planOverhead }
 
 // PlanID is the number of a statement's text, declared types and description, whose types are as its
-// catalog says.
-func (p *Pool) PlanID(st *Statement) uint64 {
+// catalog says. What was asked of its tables before the moment given counts no more.
+func (p *Pool) PlanID(st *Statement, since Moment) uint64 {
 	if len(st.SQL)+len(st.Description) > planBytes {
 		return lastPlan.Add(1)
 	}
+	p.plans.mu.Lock()
+	defer p.plans.mu.Unlock()
+	return p.plans.number(keyOf(st), since)
+}
+
+// AskedColumns notes that the columns of the statement's tables are asked for.
+func (p *Pool) AskedColumns(st *Statement) {
+	key := keyOf(st)
+	p.plans.mu.Lock()
+	defer p.plans.mu.Unlock()
+	if known, ok := p.plans.ids[key]; ok && known.id == st.Plan {
+		p.plans.ids[key] = plan{known.id, Now()}
+	}
+}
+
+func keyOf(st *Statement) planKey {
 	var declared []byte
 	for _, oid := range st.Declared {
 		declared = binary.NativeEndian.AppendUint32(declared, oid)
@@ -51,18 +72,20 @@ func (p *Pool) PlanID(st *Statement) uint64 {
 	if st.Catalog != nil {
 		key.catalog = st.Catalog.Number
 	}
-	p.plans.mu.Lock()
-	defer p.plans.mu.Unlock()
-	return p.plans.number(key)
+	return key
 }
 
 // number: called with mu held.
-func (p *plans) number(key planKey) uint64 {
-	if id, ok := p.ids[key]; ok {
-		return id
+func (p *plans) number(key planKey, since Moment) uint64 {
+	if known, ok := p.ids[key]; ok {
+		if known.asked != 0 && known.asked < since {
+			known = plan{id: lastPlan.Add(1)}
+			p.ids[key] = known
+		}
+		return known.id
 	}
 	if p.ids == nil {
-		p.ids = make(map[planKey]uint64)
+		p.ids = make(map[planKey]plan)
 	}
 	for p.bytes += key.bytes(); p.bytes > plansBytes; {
 		oldest := p.order[0]
@@ -72,7 +95,7 @@ func (p *plans) number(key planKey) uint64 {
 		p.bytes -= oldest.bytes()
 	}
 	id := lastPlan.Add(1)
-	p.ids[key] = id
+	p.ids[key] = plan{id: id}
 	p.order = append(p.order, key)
 	return id
 }

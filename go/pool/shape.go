@@ -88,15 +88,8 @@ func (k *Catalog) typeOf(oid uint32) Type {
 	return k.types[oid]
 }
 
-// Names are the attributes of the composite type oid, in order.
-func (k *Catalog) Names(oid uint32) []string {
-	t := k.typeOf(oid)
-	names := make([]string, len(t.Fields))
-	for i, f := range t.Fields {
-		names[i] = f.Name
-	}
-	return names
-}
+// Fields are the attributes of the composite type oid, in order.
+func (k *Catalog) Fields(oid uint32) []Field { return k.typeOf(oid).Fields }
 
 // guard is a statement prepared on a connection that the server refuses once a composite type has been
 // altered: a row of the type, expanded. That it does not use the type's relation by name, but depends on
@@ -116,6 +109,25 @@ func (c *Conn) MissingGuards(shape *Shape) []uint32 {
 		}
 	}
 	return missing
+}
+
+// acceptSQL makes the server take in what other sessions have altered, which inside a transaction it does
+// only where it takes a lock that it does not have yet: of all functions that everybody may call, this one
+// does so each time. Its lock keeps nobody from anything but dropping the schema pg_catalog. It has no row.
+const acceptSQL = `select 1 where pg_catalog.pg_get_object_address('schema'::pg_catalog.text, ` +
+	`'{pg_catalog}'::pg_catalog.text[], '{}'::pg_catalog.text[]) is null`
+
+// AppendAccept has the server take in what other sessions have altered. It is one command, whose portal
+// has the name given.
+func (c *Conn) AppendAccept(dst []byte, portal string) []byte {
+	if c.Statements.accept == "" {
+		if c.Cache == CacheNamed {
+			c.Statements.accept = c.Statements.NewName()
+		}
+		dst = wire.AppendParse(dst, c.Statements.accept, acceptSQL, nil)
+	}
+	dst = wire.AppendBindValues(dst, portal, c.Statements.accept, nil)
+	return wire.AppendClose(wire.AppendExecuteChunk(dst, portal, 0), 'P', portal)
 }
 
 // AppendGuard prepares the guard of a composite type, in place of an older one, and has it described.

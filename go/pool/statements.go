@@ -34,7 +34,8 @@ type Statement struct {
 	place  place
 	schema uint32
 
-	// Catalog is what Plan and Shape were made with.
+	// Catalog is what the server's types were known as when the statement was parsed: under another one
+	// it is parsed anew, since the server keeps attributes by position.
 	Catalog *Catalog
 	// Shape is what has to be looked at when the statement runs; nil: nothing, or its types are not
 	// known yet.
@@ -78,6 +79,7 @@ type Statements struct {
 	next   int
 	drop   []string          // names evicted, to be closed on the server with the next write
 	guards map[uint32]*guard // by the OID of a composite type
+	accept string            // the name of the prepared AcceptSQL; "" where there is no guard
 }
 
 func newStatements(maxAge time.Duration) *Statements {
@@ -122,6 +124,15 @@ func (s *Statements) Get(sql string, declared []uint32) *Statement {
 // be looked for.
 func (s *Statements) Expired(st *Statement, now Moment) bool {
 	return s.maxAge > 0 && st.parsed != 0 && now.Sub(st.parsed) >= s.maxAge
+}
+
+// Since is the moment from which on what was asked of the schema still counts for a statement that has
+// just been parsed.
+func (s *Statements) Since(st *Statement) Moment {
+	if s.maxAge == 0 {
+		return s.env.changed
+	}
+	return max(s.env.changed, st.parsed.Add(-s.maxAge))
 }
 
 // ParsedSince tells whether the statement was parsed at this moment or later.
@@ -205,12 +216,15 @@ func (s *Statements) ForgetAll() {
 		s.drop = append(s.drop, g.name)
 	}
 	clear(s.guards)
-	s.Undo, s.look = nil, nil
+	if s.accept != "" {
+		s.drop = append(s.drop, s.accept)
+	}
+	s.Undo, s.look, s.accept = nil, nil, ""
 }
 
 // Clear forgets everything: the server has dropped all prepared statements.
 func (s *Statements) Clear() {
-	s.Undo, s.look = nil, nil
+	s.Undo, s.look, s.accept = nil, nil, ""
 	for st := s.root.older; st != &s.root; {
 		older := st.older
 		st.newer, st.older, st.next = nil, nil, nil

@@ -126,7 +126,7 @@ func TestClearForgetsAllAndNeverUsesANameAgain(t *testing.T) {
 func TestPlansAreNumberedBySQLDeclaredTypesAndDescription(t *testing.T) {
 	p := &Pool{}
 	number := func(sql, description string, declared ...uint32) uint64 {
-		return p.PlanID(&Statement{SQL: sql, Declared: declared, Description: []byte(description)})
+		return p.PlanID(&Statement{SQL: sql, Declared: declared, Description: []byte(description)}, 0)
 	}
 	a := number("select 1", "int")
 	if a == 0 || number("select 1", "int") != a {
@@ -139,7 +139,7 @@ func TestPlansAreNumberedBySQLDeclaredTypesAndDescription(t *testing.T) {
 
 func TestPlansAreBoundedByBytesAndForgottenByClose(t *testing.T) {
 	p := &Pool{}
-	number := func(sql string) uint64 { return p.PlanID(&Statement{SQL: sql}) }
+	number := func(sql string) uint64 { return p.PlanID(&Statement{SQL: sql}, 0) }
 	text := strings.Repeat("x", 10_000)
 	first := number("select 1")
 	last := uint64(0)

@@ -20,6 +20,8 @@ type answer struct {
 	format    format // what is set for the statement: those commands do not count
 	ahead     int    // commands that count ahead of them
 	skip      int    // of them, how many precede the statement and are still to complete
+	ours      int    // the first commands, which are none of the caller's
+	many      bool   // guards that have the tag SELECT follow the rows of execute_many
 	binds     int    // BindComplete frames
 	rows      int64  // sum of the tags' numbers
 	last      string // the last tag's word
@@ -58,6 +60,10 @@ func (a *answer) read(ctl []byte, raw bool, st *pool.Statement, conn listener) e
 			}
 			tag := wire.ParseTag(f.Body)
 			a.commands++
+			if a.commands <= a.ours || a.many && a.commands > a.ours+1 && tag.Word == "SELECT" && a.last != "SELECT" {
+				conn.Completed(tag.Word, nil)
+				continue
+			}
 			a.rows += tag.Rows
 			a.last, a.tagRows = tag.Word, tag.Rows
 			conn.Completed(tag.Word, st)

@@ -228,7 +228,7 @@ func (s *Session) travels(c *Call, conn *pool.Conn) bool {
 		return false
 	}
 	st := s.known(conn)
-	return st != nil && st.Plan == s.op.guess && st.Catalog == conn.Catalog() && st.Shape != nil && st.Shape.Current() &&
+	return st != nil && st.Plan == s.op.guess && st.Shape != nil && st.Shape.Current() &&
 		len(conn.MissingGuards(st.Shape)) == 0
 }
 

@@ -2,6 +2,7 @@ package session
 
 import (
 	"hypern/go/abi"
+	"hypern/go/pool"
 	"hypern/go/sqltext"
 	"hypern/go/wire"
 )
@@ -25,6 +26,11 @@ func (s *Session) refuseTransaction(c *Call) bool {
 func (s *Session) rows(c *Call) {
 	st := s.op.statement
 	guarded := s.guarded(st)
+	if s.op.more && s.op.under != nil && (guarded || s.op.ahead > 0) && s.op.under != st.Catalog {
+		s.undoRows(c, s.alteredFault()) // what the rows sent before were encoded by is out of date
+		return
+	}
+	s.op.under = st.Catalog
 	c.Out = s.sendOwed(c.Out, false)
 	if s.op.guards = 0; !s.op.more {
 		s.op.nested, s.op.saved = s.tx.active(), s.tx.server == 'T'
@@ -55,6 +61,7 @@ func (s *Session) rows(c *Call) {
 	c.Head = wire.AppendBindNames(c.Head, "", st.Name)
 	c.Guards = int(s.op.guards)
 	s.beginIO(phaseRows)
+	s.op.got.ours, s.op.got.many = s.op.prefix, guarded
 	c.Want = abi.WantRows
 }
 
@@ -192,11 +199,13 @@ func (s *Session) alteredRows(c *Call) bool {
 	return got.binds <= s.op.prefix && s.misfits(got.fault.SQLState) && s.op.reshapes == 0
 }
 
-// alteredMeanwhile tells whether the guards behind the rows have failed: all rows were bound and executed,
-// and then came an error that is none of COMMIT's, nor that of a row which Bind refused.
+// alteredMeanwhile tells whether guards have failed, for which the rows are not sent anew: what was sent
+// was bound and executed, and then came an error that is none of COMMIT's, nor that of a row which Bind
+// refused. Executed guards have an error of their own.
 func (s *Session) alteredMeanwhile(c *Call) bool {
 	got := &s.op.got
-	return s.passed(c) >= s.op.ahead && s.passed(c) < s.op.guards && got.commands >= got.binds && s.guardFailure(got.fault.SQLState)
+	return s.op.guards > 0 && s.passed(c) < s.op.guards && (got.fault.SQLState == stateGuard && s.conn.Cache != pool.CacheNamed ||
+		got.commands >= got.binds && s.guardFailure(got.fault.SQLState))
 }
 
 // staleRows tells whether to run the rows anew, once, and forgets the statement if it may be stale:

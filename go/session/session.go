@@ -91,25 +91,26 @@ type operation struct {
 	moved     bool // to another connection, since the first had ended before it was used
 	inside    bool // a transaction was open on the server when the operation began
 	reparse   bool
-	cancelled bool   // Cancel was called; nothing more is to be started
-	checks    bool   // execute_many: client_encoding is looked at before the rows are committed
-	begun     bool   // execute_many: its transaction or savepoint has been sent
-	more      bool   // execute_many: rows before these have been sent, for other declared types
-	nested    bool   // execute_many inside a transaction
-	saved     bool   // guards run in a savepoint, or rows do, of a transaction that was open before
-	looking   bool   // a value did not fit: the guards are to be looked at ahead of anything else
-	refused   bool   // C has encoded nothing, since a value did not fit
-	columns   bool   // phaseTypes: the columns of tables were asked for
-	reshapes  uint8  // how often types were found altered
-	guards    uint16 // guards sent with the statement in this I/O
-	ahead     uint16 // MANY: those of them ahead of the rows
-	again     bool   // phaseStreamEnd: the statement was stale, run it anew. phaseReshape: BEGIN is to be sent again
-	unreset   bool   // finalize: COMMIT went without the reset, for whoever is next to send
-	sql       string // the statement's text; a view of C memory until a Statement owns it, or owned
-	owned     bool   // own has cloned it
-	name      string // a savepoint's name
-	block     uint64 // ENTER, LEAVE, UNDO: which
-	hooks     hooks  // what becomes of the functions that wait for a commit
+	cancelled bool          // Cancel was called; nothing more is to be started
+	checks    bool          // execute_many: client_encoding is looked at before the rows are committed
+	begun     bool          // execute_many: its transaction or savepoint has been sent
+	more      bool          // execute_many: rows before these have been sent, for other declared types
+	nested    bool          // execute_many inside a transaction
+	saved     bool          // guards run in a savepoint, or rows do, of a transaction that was open before
+	looking   bool          // a value did not fit: the guards are to be looked at ahead of anything else
+	refused   bool          // C has encoded nothing, since a value did not fit
+	columns   bool          // phaseTypes: the columns of tables were asked for
+	reshapes  uint8         // how often types were found altered
+	under     *pool.Catalog // MANY: what the rows are encoded by
+	guards    uint16        // guards sent with the statement in this I/O
+	ahead     uint16        // MANY: those of them ahead of the rows
+	again     bool          // phaseStreamEnd: the statement was stale, run it anew. phaseReshape: BEGIN is to be sent again
+	unreset   bool          // finalize: COMMIT went without the reset, for whoever is next to send
+	sql       string        // the statement's text; a view of C memory until a Statement owns it, or owned
+	owned     bool          // own has cloned it
+	name      string        // a savepoint's name
+	block     uint64        // ENTER, LEAVE, UNDO: which
+	hooks     hooks         // what becomes of the functions that wait for a commit
 	waiter    *pool.Waiter
 	cause     cause
 	timeout   float64     // the caller's timeout= in seconds; below 0: none

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -24,14 +25,6 @@ const (
 
 // reshapesMax is how often types may be found altered in one operation.
 const reshapesMax = 3
-
-// refresh numbers a remembered statement anew if the catalog it was numbered with has been replaced.
-func (s *Session) refresh(st *pool.Statement) {
-	if k := s.conn.Catalog(); st.Catalog != k {
-		st.Catalog, st.Shape = k, nil
-		st.Plan = s.pool.PlanID(st)
-	}
-}
 
 // shape finds out what the statement takes for granted, once C knows its types.
 func (s *Session) shape(st *pool.Statement) *pool.Shape {
@@ -64,6 +57,7 @@ func (s *Session) prepareGuards(c *Call, st *pool.Statement) bool {
 	if len(missing) == 0 {
 		return true
 	}
+	c.Head = s.conn.AppendAccept(c.Head, guardPortal)
 	for _, oid := range missing {
 		c.Head = s.conn.AppendGuard(c.Head, st.Catalog, oid)
 	}
@@ -112,30 +106,43 @@ func (s *Session) matched(c *Call, st *pool.Statement) bool {
 	return true
 }
 
-// appendGuards appends the guards of a statement. It returns how many commands that makes.
-func (s *Session) appendGuards(dst []byte, st *pool.Statement) ([]byte, int) {
+// appendGuards appends the guards of a statement. It returns how many commands that makes. late: the
+// server's transaction did not begin right before, so that it may not have seen what others have altered.
+func (s *Session) appendGuards(dst []byte, st *pool.Statement, late bool) ([]byte, int) {
 	shape := s.shape(st)
+	commands := 0
+	if late && len(shape.Composites) > 0 {
+		dst = s.conn.AppendAccept(dst, guardPortal)
+		commands++
+	}
 	if s.conn.Cache == pool.CacheNamed {
 		s.op.guards += uint16(len(shape.Composites))
-		return s.conn.AppendGuards(dst, shape), 0
+		return s.conn.AppendGuards(dst, shape), commands
 	}
-	commands := 0
 	if s.movable() {
 		instance := s.conn.Instance()
-		dst = wire.AppendParse(dst, "", instanceGuardSQL, nil)
-		dst = wire.AppendBindValues(dst, guardPortal, "", []*string{&instance})
-		dst = wire.AppendExecuteChunk(dst, guardPortal, 0)
-		dst = wire.AppendClose(dst, 'P', guardPortal)
-		dst = wire.AppendDescribe(dst, 'S', "") // its answer tells that the guard was passed
+		dst = appendExecutedGuard(dst, instanceGuardSQL, nil, &instance)
 		s.op.guards++
 		commands++
 	}
 	for _, oid := range shape.Composites {
-		dst = wire.AppendParse(dst, "", namesGuard(shape.Catalog.Names(oid)), []uint32{oid})
-		dst = wire.AppendDescribe(dst, 'S', "")
+		fields := shape.Catalog.Fields(oid)
+		names, types := fieldLists(fields)
+		dst = appendExecutedGuard(dst, fieldsGuard(len(fields)), []uint32{oid}, nil, &names, &types)
 		s.op.guards++
+		commands++
 	}
 	return dst, commands
+}
+
+// appendExecutedGuard appends a guard for connections on which nothing stays prepared: a query without a
+// row, that fails where the guard does. Describe's answer tells that it has held.
+func appendExecutedGuard(dst []byte, sql string, oids []uint32, params ...*string) []byte {
+	dst = wire.AppendParse(dst, "", sql, oids)
+	dst = wire.AppendBindValues(dst, guardPortal, "", params)
+	dst = wire.AppendExecuteChunk(dst, guardPortal, 0)
+	dst = wire.AppendClose(dst, 'P', guardPortal)
+	return wire.AppendDescribe(dst, 'S', "")
 }
 
 // appendGuardsAround appends the guards of execute_many: before the rows, while they can be encoded anew;
@@ -146,45 +153,77 @@ func (s *Session) appendGuardsAround(c *Call, guarded bool) {
 	}
 	if s.op.ahead = 0; !s.op.more {
 		var commands int
-		c.Out, commands = s.appendGuards(c.Out, s.op.statement)
+		c.Out, commands = s.appendGuards(c.Out, s.op.statement, s.op.saved)
 		s.op.prefix += commands
 		s.op.ahead = s.op.guards
 	}
-	c.Tail, _ = s.appendGuards(c.Tail, s.op.statement)
+	c.Tail, _ = s.appendGuards(c.Tail, s.op.statement, true)
 }
 
-// instanceGuardSQL divides by zero if a pooler has gone over to another server; else it has no row.
-const instanceGuardSQL = "select 1 where pg_catalog.int4div(1::pg_catalog.int4, ((" + pool.InstanceSQL +
-	") OPERATOR(pg_catalog.=) $1::pg_catalog.text)::pg_catalog.int4) OPERATOR(pg_catalog.=) 0::pg_catalog.int4"
+// A condition of a query without a row, that fails where another condition does not hold, with an error that
+// hardly anything else raises: stateGuard.
+const (
+	guardBegin = "pg_catalog.width_bucket(0::pg_catalog.float8, 0::pg_catalog.float8, 1::pg_catalog.float8, ("
+	guardEnd   = ")::pg_catalog.int4) OPERATOR(pg_catalog.=) 0::pg_catalog.int4"
+	stateGuard = "2201G"
+)
 
-// namesGuard is a statement that cannot be parsed if a composite type's attributes do not have these names,
-// in this order: for connections on which nothing stays prepared. It is not planned, which takes longer.
-// The n-th name is looked for among all columns but the first n-1, which have other names there: if each is
-// found, and there are as many, then each is in its place.
-func namesGuard(names []string) string {
-	other := "x"
-	for slices.ContainsFunc(names, func(name string) bool { return strings.HasPrefix(name, other) }) {
-		other += "x"
-	}
-	var columns, rows, others strings.Builder
-	for n, name := range names {
-		row := "q" + strconv.Itoa(n)
-		if n > 0 {
-			columns.WriteString(", ")
-			rows.WriteString(", ")
+// instanceGuardSQL fails if a pooler has gone over to another server.
+const instanceGuardSQL = "select 1 where " + guardBegin + "(" + pool.InstanceSQL + ") OPERATOR(pg_catalog.=) $1::pg_catalog.text" + guardEnd
+
+// fieldsGuard fails if a composite type's attributes do not have the names $2 and the types $3, in this
+// order. They are read from an empty row as the server sees it now, whatever the transaction's snapshot,
+// and without naming any: `row.name` is a function's call where there is no such attribute.
+func fieldsGuard(n int) string {
+	var places, types strings.Builder
+	for i := range n {
+		if i > 0 {
+			places.WriteByte(',')
+			types.WriteByte(',')
 		}
-		columns.WriteString(row + `."` + strings.ReplaceAll(name, `"`, `""`) + `"`)
-		rows.WriteString("(select ($1).*) " + row)
-		if n > 0 {
-			rows.WriteString("(" + others.String() + ")")
-			others.WriteString(", ")
+		place := "x" + strconv.Itoa(i)
+		places.WriteString(place)
+		types.WriteString("pg_catalog.pg_typeof(t." + place + ")::pg_catalog.oid")
+	}
+	row := "t"
+	if n > 0 {
+		row += "(" + places.String() + ")"
+	}
+	return "select 1 from (select ($1).*) q, (select ($1).*) " + row + " where " + guardBegin +
+		"pg_catalog.row_to_json(q.*)::pg_catalog.text OPERATOR(pg_catalog.=) $2::pg_catalog.text" +
+		" and array[" + types.String() + "]::pg_catalog.oid[] OPERATOR(pg_catalog.=) $3::pg_catalog.oid[]" + guardEnd
+}
+
+// fieldLists are the names of attributes as the server's JSON has an empty row of them, and their types as
+// it reads an array.
+func fieldLists(fields []pool.Field) (names, types string) {
+	row, oids := []byte{'{'}, []byte{'{'}
+	for i, f := range fields {
+		if i > 0 {
+			row, oids = append(row, ','), append(oids, ',')
 		}
-		others.WriteString(other + strconv.Itoa(n))
+		row = append(appendJSON(row, f.Name), ":null"...)
+		oids = strconv.AppendUint(oids, uint64(f.OID), 10)
 	}
-	if len(names) == 0 {
-		return "select ($1).* union all select"
+	return string(append(row, '}')), string(append(oids, '}'))
+}
+
+// appendJSON appends a string with the escapes that the server uses.
+func appendJSON(dst []byte, text string) []byte {
+	dst = append(dst, '"')
+	for i := range len(text) {
+		switch c := text[i]; {
+		case c == '"' || c == '\\':
+			dst = append(dst, '\\', c)
+		case c >= ' ':
+			dst = append(dst, c)
+		case strings.IndexByte("\b\f\n\r\t", c) >= 0:
+			dst = append(dst, '\\', "btn fr"[c-'\b'])
+		default:
+			dst = fmt.Appendf(dst, "\\u%04x", c)
+		}
 	}
-	return "select ($1).* union all select " + columns.String() + " from " + rows.String()
+	return append(dst, '"')
 }
 
 // appendShapeSavepoint begins the savepoint of the guards.
@@ -258,7 +297,7 @@ func (s *Session) guardFailure(state string) bool {
 	if s.conn.Cache == pool.CacheNamed {
 		return state == wire.StateFeatureNotSupported
 	}
-	return slices.Contains([]string{wire.StateDivisionByZero, "42703", "42601", "42P10", "42809"}, state) // Bind has none of these
+	return slices.Contains([]string{stateGuard, "42601", "42P10", "42809"}, state) // Bind has none of these
 }
 
 // look has the server look at the guards alone: a value does not fit the types as C knows them.
@@ -267,7 +306,7 @@ func (s *Session) look(c *Call, st *pool.Statement) {
 	if s.op.saved {
 		c.Head = s.appendShapeSavepoint(c.Head)
 	}
-	c.Head, _ = s.appendGuards(c.Head, st)
+	c.Head, _ = s.appendGuards(c.Head, st, s.op.saved)
 	if s.op.saved {
 		c.Head = appendRelease(c.Head)
 	}

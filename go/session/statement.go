@@ -20,15 +20,14 @@ func (s *Session) statement(c *Call) {
 		return
 	}
 	s.op.statement, s.op.sql = st, st.SQL
-	s.refresh(st)
 	s.encodeOrExecute(c)
 }
 
 // known is the operation's statement as conn has it in its cache, nil if the server has to parse it.
 func (s *Session) known(conn *pool.Conn) *pool.Statement {
 	st := conn.Statements.Get(s.op.sql, s.op.declared)
-	if st == nil {
-		return nil
+	if st == nil || st.Catalog != conn.Catalog() {
+		return nil // the text may use an altered type that is neither a parameter's nor a column's
 	}
 	if s.op.now == 0 {
 		s.op.now = pool.Now()
@@ -82,7 +81,8 @@ func (s *Session) describe(c *Call) {
 	if old := s.conn.Statements.Get(sql, s.op.declared); old != nil {
 		s.conn.Statements.Forget(old)
 	}
-	st := &pool.Statement{SQL: sql, Declared: s.op.declared, Effect: sqltext.Examine(sql, s.conn.Reports)}
+	st := &pool.Statement{SQL: sql, Declared: s.op.declared, Effect: sqltext.Examine(sql, s.conn.Reports),
+		Catalog: s.conn.Catalog()}
 	if s.conn.Cache == pool.CacheNamed && !st.Effect.Volatile {
 		st.Name = s.conn.Statements.NewName()
 	}
@@ -171,7 +171,7 @@ func (s *Session) described(c *Call) {
 	d = append(d, got.params...)
 	d = binary.NativeEndian.AppendUint32(d, uint32(len(got.columns)))
 	st.Description = append(d, got.columns...)
-	s.refresh(st)
+	st.Plan = s.pool.PlanID(st, s.conn.Statements.Since(st))
 	if s.conn.Cache != pool.CacheOff {
 		s.conn.Statements.Put(st)
 	}
@@ -235,11 +235,15 @@ func (s *Session) execute(c *Call) {
 		c.Head = wire.AppendParse(c.Head, "", st.SQL, st.OIDs)
 	}
 	c.Head = wire.AppendBindHead(c.Head, portal, st.Name, c.BodyLen)
+	ours := s.op.prefix // commands ahead of the statement's own
 	if guarded {
-		c.Tail, _ = s.appendGuards(c.Tail, st)
+		var commands int
+		c.Tail, commands = s.appendGuards(c.Tail, st, s.op.saved)
+		ours += commands
 		c.Guards = int(s.op.guards)
 		if s.op.saved {
 			c.Tail = appendRelease(c.Tail)
+			ours++
 		}
 	}
 	if st.Name == "" {
@@ -248,11 +252,8 @@ func (s *Session) execute(c *Call) {
 	c.Tail = wire.AppendExecuteChunk(beginFormat(c.Tail, f, portal, inside), portal, s.op.chunk)
 	c.Tail = wire.AppendSync(endFormat(c.Tail, f, portal, inside))
 	s.beginIO(phaseExecute)
-	ahead := s.op.prefix
-	if s.op.saved {
-		ahead++ // the savepoint's release
-	}
-	s.op.got.sets(f, ahead, formatCommands)
+	s.op.got.ours = ours
+	s.op.got.sets(f, ours, formatCommands)
 	c.io(abi.IOBody|abi.IORows, 1)
 }
 

@@ -59,6 +59,7 @@ func (s *Session) describeTypes(c *Call) {
 	}
 	if s.op.columns = c.has(abi.InColumns); s.op.columns {
 		sql = columnsSQL
+		s.pool.AskedColumns(s.op.statement)
 	}
 	c.Head = wire.AppendParse(c.Head, "", sql, nil)
 	c.Head = wire.AppendBindText(c.Head, "", list.String())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -9,7 +10,8 @@ import pytest
 from either import KINDS, choose, db, finalize_db
 
 from hypern import errors
-from hypern.database import Database, DbSession
+from hypern.database import Database, DbSession, register_type
+from hypern.database import db as plain_db
 
 ONE = {"a": 1, "b": 2, "c": "three"}
 
@@ -225,3 +227,245 @@ def test_a_snapshot_that_is_older_than_the_alteration_is_an_error_to_retry(
         session.query_value(sql, [ONE])  # its lock makes the server notice
     session.rollback()
     assert session.query_value(sql, [ONE]) == "(2,1,three)"
+
+
+def _alter(cast: Callable[[str], DbSession], which: str = "swapped") -> None:
+    for statement in ALTERATIONS[which][0]:
+        cast("admin").execute(statement)
+
+
+PARTS = "SELECT ($1::pair).a AS a, ($1::pair).b AS b"
+
+
+def test_a_statement_is_parsed_anew_once_another_has_met_the_alteration(
+    cast_of_types: Callable[[str], DbSession],
+) -> None:
+    """The server keeps attributes by position, in the casts inside a text, too."""
+    session, other = cast_of_types("r"), cast_of_types("other")
+    inside = "SELECT (p).a AS a, (p).b AS b FROM pairs WHERE id = $1"
+    session.begin()
+    other.begin()  # so that each has a connection of its own
+    for _ in range(2):
+        for each in (session, other):
+            assert each.query(PARTS, [ONE]) == [{"a": 1, "b": 2}]
+            assert each.query(inside, [1]) == [{"a": 1, "b": 2}]
+            assert each.query_value("SELECT $1::pair", [ONE]) == ONE
+    session.commit()
+    other.commit()
+    _alter(cast_of_types)
+    session.begin()
+    other.begin()
+    assert session.query_value("SELECT $1::pair", [ONE]) == ONE  # it meets the alteration
+    session.commit()
+    for each in (session, other):
+        each.query_value("SELECT $1::pair", [ONE])
+        for _ in range(2):
+            assert each.query(PARTS, [ONE]) == [{"a": 1, "b": 2}]
+            assert each.query(inside, [1]) == [{"a": 2, "b": 1}]
+    other.commit()
+
+
+def test_an_alteration_is_seen_in_a_transaction_that_has_used_the_table(
+    cast_of_types: Callable[[str], DbSession],
+) -> None:
+    """The server takes in what others alter only where it takes a new lock."""
+    session = cast_of_types("r")
+    insert = "INSERT INTO pairs (id, p) VALUES ($1, $2)"
+    read = "SELECT p FROM pairs WHERE id = 1"
+    session.begin()
+    for id_ in (10, 11):
+        session.execute(insert, [id_, ONE])
+        session.execute_many(insert, [[id_ + 10, ONE]])
+        assert session.query_value(read) == ONE
+        assert [row["p"] for row in session.stream(read)] == [ONE]
+    _alter(cast_of_types)
+    now = {"b": 1, "a": 2, "c": "three"}
+    assert [row["p"] for row in session.stream(read)] == [now]
+    assert session.query_value(read) == now
+    for which in (1, 2):
+        session.execute(insert, [30 + which, now])
+        session.execute_many(insert, [[40 + which, now]])
+        assert session.query_value(read) == now
+        for statement in ALTERATIONS["swapped"][0]:
+            cast_of_types("admin").execute(statement)
+        now = {"a": 1, "b": 2, "c": "three"} if which == 1 else {"b": 1, "a": 2, "c": "three"}
+    stored = session.query("SELECT p::text AS t FROM pairs WHERE id > 30")
+    session.rollback()
+    assert {row["t"] for row in stored} == {"(1,2,three)"}
+
+
+def test_guards_are_no_change_of_the_schema(cast_of_types: Callable[[str], DbSession]) -> None:
+    """They are commands of their own, with the tag of a SELECT that has no columns."""
+    session = cast_of_types("r")
+    insert = "INSERT INTO pairs (id, p) VALUES ($1, $2)"
+    session.begin()
+    for n in range(3):
+        session.execute(insert, [10 + n, ONE])
+        session.execute_many(insert, [[20 + n, ONE], [30 + n, ONE]])
+    names = "SELECT string_agg(name, ' ' ORDER BY name) FROM pg_catalog.pg_prepared_statements"
+    before = [session.query_value(names) for _ in range(2)][1]
+    session.execute(insert, [40, ONE])
+    session.execute_many(insert, [[41, ONE], [42, ONE]])
+    after = session.query_value(names)
+    session.rollback()
+    assert before == after
+
+
+@pytest.mark.parametrize("met", [False, True], ids=["unnoticed", "met by another"])
+@pytest.mark.parametrize("inside", [False, True], ids=["alone", "in a transaction"])
+def test_one_execute_many_stores_all_rows_under_the_same_names(
+    cast_of_types: Callable[[str], DbSession], met: bool, inside: bool
+) -> None:
+    session, other = cast_of_types("r"), cast_of_types("other")
+    other.query_value("SELECT $1::pair", [ONE])
+    sql = "INSERT INTO pairs (id, p) SELECT $1, $2 WHERE greatest($3, $3) IS NOT NULL"
+    session.execute_many(sql, [[100, ONE, 1], [101, ONE, 1.5]])
+    rows = 20_000  # more than are held back until they are sent
+
+    def altered_meanwhile() -> Iterator[list[Any]]:
+        for n in range(rows):
+            yield [1000 + n, ONE, 1]
+        yield [998, ONE, 1.5]  # the rows before are sent for it
+        for statement in ALTERATIONS["swapped"][0]:
+            plain_db("admin").execute(statement)  # a loop runs around this
+        if met:
+            plain_db("other").query_value("SELECT $1::pair", [ONE])
+        yield [999, ONE, 1]
+        yield [997, ONE, 1.5]
+
+    if inside:
+        session.begin()
+        session.query_value("SELECT 1")
+    with pytest.raises(errors.SerializationFailure, match="altered"):
+        session.execute_many(sql, altered_meanwhile())
+    assert session.query_value("SELECT count(*) FROM pairs WHERE id >= 500") == 0
+    if inside:
+        session.execute(sql, [500, ONE, 1])  # the transaction goes on
+        session.commit()
+        assert session.query_value("SELECT (p).a FROM pairs WHERE id = 500") == 1
+
+
+def test_no_function_stands_in_for_an_attribute(cast_of_types: Callable[[str], DbSession]) -> None:
+    """`row.name` is a call of name(row) where there is no such attribute."""
+    session, admin = cast_of_types("r"), cast_of_types("admin")
+    admin.execute("CREATE FUNCTION a(pair) RETURNS int LANGUAGE sql AS 'SELECT 1'")
+    admin.execute("CREATE FUNCTION c(anyelement) RETURNS text LANGUAGE sql AS 'SELECT ''c'''")
+    try:
+        for _ in range(2):
+            assert _reads(session) == [ONE] * 5
+            assert _writes(session, ONE, 10) == _expected(ONE)
+        for name, new in (("a", "count"), ("c", "q"), ("count", "row"), ("row", "x0")):
+            admin.execute(f'ALTER TYPE pair RENAME ATTRIBUTE "{name}" TO "{new}"')
+            value = dict(zip(("a", "b", "c"), (1, 2, "three"), strict=True))
+            names = session.query_value(
+                "SELECT string_agg(attname, ' ' ORDER BY attnum) FROM pg_attribute"
+                " WHERE attrelid = 'pair'::regclass AND attnum > 0"
+            )
+            value = dict(zip(names.split(), value.values(), strict=True))
+            assert _reads(session) == [value] * 5
+            assert _writes(session, value, 10) == _expected(value)
+    finally:
+        admin.execute("DROP FUNCTION a(pair)")
+        admin.execute("DROP FUNCTION c(anyelement)")
+
+
+def test_a_type_altered_under_an_unchanged_name_is_seen(
+    cast_of_types: Callable[[str], DbSession],
+) -> None:
+    """In text, too: a composite that holds a point comes as text."""
+    session, admin = cast_of_types("r"), cast_of_types("admin")
+    admin.execute("CREATE TYPE spot AS (p point, a int)")
+    admin.execute("CREATE TABLE spots AS SELECT ROW('(1,2)', 7)::spot AS s")
+    try:
+        sql = "SELECT s FROM spots"
+        for _ in range(2):
+            assert session.query_value(sql) == {"p": "(1,2)", "a": 7}
+        admin.execute("ALTER TYPE spot DROP ATTRIBUTE a")
+        admin.execute("ALTER TYPE spot ADD ATTRIBUTE a text")
+        admin.execute("UPDATE spots SET s.a = '007'")
+        for _ in range(2):
+            assert session.query_value(sql) == {"p": "(1,2)", "a": "007"}
+    finally:
+        finalize_db("r")
+        admin.execute("DROP TABLE spots")
+        admin.execute("DROP TYPE spot")
+
+
+def test_attributes_of_any_name_are_compared(cast_of_types: Callable[[str], DbSession]) -> None:
+    session, admin = cast_of_types("r"), cast_of_types("admin")
+    names = [
+        'say "x"',
+        "back\\slash",
+        "new\nline",
+        "tab\t\b\f\r",
+        "bell\x07\x1f\x7f",
+        "größe",
+        "{,}",
+    ]
+    quoted = [name.replace('"', '""') for name in names]
+    admin.execute("CREATE TYPE odd AS (" + ", ".join(f'"{name}" int' for name in quoted) + ")")
+    admin.execute("CREATE TYPE bare AS ()")
+    try:
+        value = {name: n for n, name in enumerate(names)}
+        for _ in range(3):
+            assert session.query_value("SELECT $1::odd", [value]) == value
+            assert session.query_value("SELECT $1::bare", [{}]) == {}
+        with session.transaction():
+            assert session.query_value("SELECT $1::odd", [value]) == value
+        admin.execute(f'ALTER TYPE odd RENAME ATTRIBUTE "{quoted[0]}" TO "other"')
+        value = {("other" if n == 0 else name): n for n, name in enumerate(names)}
+        assert session.query_value("SELECT $1::odd", [value]) == value
+        admin.execute("ALTER TYPE bare ADD ATTRIBUTE a int")
+        assert session.query_value("SELECT $1::bare", [{"a": 1}]) == {"a": 1}
+    finally:
+        finalize_db("r")
+        admin.execute("DROP TYPE odd")
+        admin.execute("DROP TYPE bare")
+
+
+@pytest.mark.parametrize("level", ["repeatable read", "serializable"])
+def test_execute_many_reports_a_snapshot_older_than_the_alteration(
+    cast_of_types: Callable[[str], DbSession], level: str
+) -> None:
+    session = cast_of_types("r")
+    sql = "INSERT INTO pairs (id, p) VALUES ($1, $2)"
+    session.begin(isolation=level)
+    session.execute_many(sql, [[10, ONE]])
+    _alter(cast_of_types)
+    with pytest.raises(errors.SerializationFailure, match="altered"):
+        session.execute_many(sql, [[11, ONE], [12, ONE]])
+    session.rollback()
+    session.execute_many(sql, [[11, ONE], [12, ONE]])
+    assert session.query_value("SELECT p::text FROM pairs WHERE id = 12") == "(2,1,three)"
+
+
+@pytest.mark.parametrize("by", ["this session", "another"])
+def test_a_column_that_becomes_or_was_a_domain_is_read_as_what_it_is(
+    kind: str, mode: str, database: str, by: str
+) -> None:
+    """The server describes such a column as the domain's base, so its table is asked for it."""
+    Database.close()
+    age = 0.3 if by == "another" else None
+    Database.configure(database, max_size=2, statement_cache=mode, statement_max_age_secs=age)
+    session, admin = db("r"), db("admin")
+    register_type("slug_of_test", loads=lambda text: f"slug {text}")
+    admin.execute("CREATE DOMAIN slug_of_test AS text")
+    admin.execute("CREATE TABLE slugs AS SELECT 'x'::slug_of_test AS a, 'y'::text AS b")
+    try:
+        sql = "SELECT a, b FROM slugs"
+        for _ in range(2):
+            assert session.query(sql) == [{"a": "slug x", "b": "y"}]
+        who = admin if by == "another" else session
+        who.execute("ALTER TABLE slugs ALTER a TYPE text")
+        who.execute("ALTER TABLE slugs ALTER b TYPE slug_of_test")
+        if by == "another":
+            time.sleep(0.4)
+        for _ in range(2):
+            assert session.query(sql) == [{"a": "x", "b": "slug y"}]
+    finally:
+        finalize_db("r")
+        admin.execute("DROP TABLE slugs")
+        admin.execute("DROP DOMAIN slug_of_test")
+        finalize_db("admin")
+        register_type("slug_of_test")
+        Database.close()
