@@ -163,6 +163,6 @@ const commitHint = "A procedure that commits and returns a composite that holds 
 func (s *Session) uncommitted(got *answer) {
 	alone := !s.op.inside && s.op.prefix == 0
 	if alone && got.format != 0 && got.fault.SQLState == "2D000" { // invalid_transaction_termination
-		withHint(got.fault, commitHint)
+		got.fault = withHint(got.fault, commitHint)
 	}
 }
