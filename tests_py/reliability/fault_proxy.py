@@ -83,6 +83,7 @@ class FaultProxy:
         self.fault = fault
         self.fired = threading.Event()  # once it is done
         self._met = False
+        self._closed = False
         self.seen: list[Message] = []
         self.sql: list[tuple[str, str]] = []  # of Parse and Query messages, with their kind
         self._server_port = port
@@ -122,6 +123,7 @@ class FaultProxy:
 
     async def _close(self) -> None:
         self._listener.close()
+        self._closed = True
         for link in self._links:
             link.abort()
         for task in self._tasks:
@@ -137,6 +139,9 @@ class FaultProxy:
             writer.transport.abort()
             return
         link = _Link(number, client, server)
+        if self._closed:  # meanwhile: a late request to cancel
+            link.abort()
+            return
         self._links.append(link)
         for direction, source, sink in (
             (TO_SERVER, client, server),
