@@ -26,6 +26,7 @@ from hypern.errors import (
     InvalidTextRepresentation,
     NoActiveSqlTransaction,
     NoRows,
+    ProgrammingError,
     QueryCanceled,
     TransactionAborted,
     UniqueViolation,
@@ -335,3 +336,14 @@ def test_tasks_share_the_connection() -> None:
 
     asyncio.run(all_of_them())
     assert found() == list(range(8))
+
+
+def test_execute_many_takes_no_transaction_command() -> None:
+    with scope():
+        session = db().begin()
+        add(session, 1)
+        for command in ("COMMIT", "ROLLBACK", "/* x */ commit and chain"):
+            with pytest.raises(ProgrammingError, match="does not take transaction commands"):
+                session.execute_many(command, [[]])
+        add(session, 2)
+    assert found() == [1, 2]

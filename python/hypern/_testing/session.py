@@ -64,6 +64,8 @@ class NestedSession(NestedBlocks):
         outer = self._connection.outer
         if isinstance(params_list, Iterator):  # which may use a session: before anything is sent
             params_list = list(params_list)
+        if isinstance(sql, str) and control_of(sql).control is not Control.NOTHING:
+            return outer.execute_many(sql, params_list, timeout=timeout)  # which refuses it
         return self._run(sql, lambda: outer.execute_many(sql, params_list, timeout=timeout)) or 0
 
     def _stream_open(
