@@ -51,7 +51,7 @@ def test_timeout_ends_rows_however_they_come(session: DbSession, pause: float) -
     began = time.monotonic()
     with pytest.raises((errors.QueryCanceled, errors.ConnectionLost)) as caught:
         session.execute_many(INSERT, _changing(10_000_000, pause), timeout=0.3)
-    assert time.monotonic() - began < 0.3 + 0.25 + 0.3  # and what a loaded machine takes
+    assert time.monotonic() - began < 0.3 + 0.25 + 1  # and what a loaded machine takes
     assert "timeout=0.3 s" in str(caught.value)
     assert getattr(caught.value, "safe_to_retry", False) is False
     _nothing_is_left(session)
