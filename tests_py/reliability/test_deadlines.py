@@ -54,8 +54,8 @@ def _configure(server: OwnServer, proxy: StallingProxy, sslmode: str = "disable"
 def _in_time(timeout: float = _TIMEOUT, grace: float = _GRACE) -> Iterator[None]:
     """The block takes `timeout` seconds, and no longer than the grace more.
 
-    On a busy machine it may have to wait for the processor as long as the proxies' thread did. Where
-    other tests run beside this one that is a second: the full run measures.
+    On a busy machine it may have to wait for the processor as long as the proxies' thread did, and
+    where other tests run beside this one, a second: the full run measures.
     """
     others = 0.0 if os.environ.get("HYPERN_RELIABILITY") == "full" else 1.0
     began = time.monotonic()
