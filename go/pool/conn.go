@@ -28,6 +28,9 @@ type Conn struct {
 	Reset string
 	// Shared is true behind a pooler that may give each transaction another server.
 	Shared bool
+	// direct is true where the process that answers is the one that the connection was made to, so that
+	// what is prepared stays, whatever Cache says.
+	direct bool
 	// Timeout is how long a statement may run by the client's clock; 0 leaves it to the server.
 	Timeout time.Duration
 	// GraceMS is how long after a caller's deadline the answer to a request to cancel is waited for.

@@ -2,7 +2,6 @@ package session
 
 import (
 	"hypern/go/abi"
-	"hypern/go/pool"
 	"hypern/go/sqltext"
 	"hypern/go/wire"
 )
@@ -201,11 +200,9 @@ func (s *Session) alteredRows(c *Call) bool {
 
 // alteredMeanwhile tells whether guards have failed, for which the rows are not sent anew: what was sent
 // was bound and executed, and then came an error that is none of COMMIT's, nor that of a row which Bind
-// refused. Executed guards have an error of their own.
+// refused.
 func (s *Session) alteredMeanwhile(c *Call) bool {
-	got := &s.op.got
-	return s.op.guards > 0 && s.passed(c) < s.op.guards && (got.fault.SQLState == stateGuard && s.conn.Cache != pool.CacheNamed ||
-		got.commands >= got.binds && s.guardFailure(got.fault.SQLState))
+	return s.op.guards > 0 && s.passed(c) < s.op.guards && s.guardFailure(c)
 }
 
 // staleRows tells whether to run the rows anew, once, and forgets the statement if it may be stale:
