@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -128,10 +129,24 @@ func (c *Conn) MoveTo(instance string) {
 // cannot be asked.
 func (c *Conn) Instance() string { return c.server.instance }
 
-// InstanceSQL tells a running server and database from any other. Two copies of one cluster have one
-// system identifier, but have not been started in the same microsecond.
-const InstanceSQL = `select pg_catalog.concat(pg_catalog.timestamptz_send(pg_catalog.pg_postmaster_start_time()), ` +
-	`' ', (select d.oid from pg_catalog.pg_database d where d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database()))`
+// A running server and database are told from any other by when the server was started, since two copies of
+// one cluster have one system identifier but have not been started in the same microsecond; and by where a
+// catalog of the database lies, which has the database's OID in it and takes no look at a table.
+const (
+	startedSQL = "pg_catalog.timestamptz_send(pg_catalog.pg_postmaster_start_time())"
+	placeSQL   = "pg_catalog.pg_relation_filepath('1259'::pg_catalog.regclass)"
+	// InstanceSQL is both in hexadecimal and plain text.
+	InstanceSQL = "select pg_catalog.concat(pg_catalog.encode(" + startedSQL + ", 'hex'::pg_catalog.text), ' ', " + placeSQL + ")"
+)
+
+// InstanceConditions hold on that running server and database alone. param gives a value its place in the text.
+func InstanceConditions(instance string, param func(value string) string) []string {
+	started, place, _ := strings.Cut(instance, " ")
+	return []string{
+		startedSQL + " OPERATOR(pg_catalog.=) " + param(`\x`+started) + "::pg_catalog.bytea",
+		placeSQL + " OPERATOR(pg_catalog.=) " + param(place) + "::pg_catalog.text",
+	}
+}
 
 const (
 	pidSQL      = "select pg_catalog.pg_backend_pid()"

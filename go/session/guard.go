@@ -72,8 +72,8 @@ func (s *Session) appendExecutedGuards(dst []byte, shape *pool.Shape, late bool)
 		g.conditions = append(g.conditions, pool.AcceptCondition)
 	}
 	if s.movable() {
-		instance := s.conn.Instance()
-		g.conditions = append(g.conditions, "("+pool.InstanceSQL+") OPERATOR(pg_catalog.=) "+g.param(0, &instance)+"::pg_catalog.text")
+		text := func(value string) string { return g.param(0, &value) }
+		g.conditions = append(g.conditions, pool.InstanceConditions(s.conn.Instance(), text)...)
 	}
 	for _, oid := range shape.Composites {
 		if fields := shape.Catalog.Fields(oid); shape.Strict {
