@@ -89,7 +89,8 @@ enum {
     HN_IN_DIGITS = 256, /* floats, with all their digits */
     HN_IN_LATE = 512, /* with TIMEOUT, or ABANDON: it is the caller's timeout= that has passed */
     HN_IN_COLUMNS = 1024, /* TYPES: sql holds the OIDs of tables, whose columns of a domain are asked for */
-    HN_IN_REQUEST = 2048 /* COMMIT, ROLLBACK: by the end of a request, which ends open blocks, too */
+    HN_IN_REQUEST = 2048, /* COMMIT, ROLLBACK: by the end of a request, which ends open blocks, too */
+    HN_IN_REGISTERED = 4096 /* with the op that starts: converters are registered for types, by name */
 };
 
 /* hn_call.io_flags, with HN_WANT_IO */

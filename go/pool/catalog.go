@@ -3,6 +3,8 @@ package pool
 import (
 	"context"
 	"errors"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -22,16 +24,19 @@ var lastCatalog atomic.Uint64
 type Catalog struct {
 	Number uint64
 
-	mu    sync.Mutex // guards types
+	mu    sync.Mutex // guards what follows
 	types map[uint32]Type
+	named Moment // the types had their names then
 }
 
 func newCatalog() *Catalog {
-	return &Catalog{Number: lastCatalog.Add(1), types: make(map[uint32]Type)}
+	return &Catalog{Number: lastCatalog.Add(1), types: make(map[uint32]Type), named: Now()}
 }
 
 // Type is a type as the catalog describes it.
 type Type struct {
+	Schema   string
+	Name     string
 	Kind     byte   // pg_type.typtype
 	Related  uint32 // element, base type, range subtype or a multirange's range; 0: none
 	Relation uint32 // of a composite type
@@ -49,6 +54,34 @@ func (k *Catalog) Add(oid uint32, t Type) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.types[oid] = t
+}
+
+// NamedSince tells whether the types are known to have had their names at this moment or later.
+func (k *Catalog) NamedSince(then Moment) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return len(k.types) == 0 || k.named >= then
+}
+
+// OIDs are those of all types of the catalog.
+func (k *Catalog) OIDs() []uint32 {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return slices.Collect(maps.Keys(k.types))
+}
+
+// Names takes in what the types among oids are named on the server at this moment, by OID, as schema and name.
+// It tells whether they are named so in the catalog.
+func (k *Catalog) Names(oids []uint32, now map[uint32][2]string, moment Moment) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, oid := range oids {
+		if t := k.types[oid]; now[oid] != [2]string{t.Schema, t.Name} {
+			return false
+		}
+	}
+	k.named = max(k.named, moment)
+	return true
 }
 
 // Base is the type that the server names for a column of type oid: a domain's base.

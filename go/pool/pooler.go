@@ -157,6 +157,7 @@ func (c *Conn) adapt(ctx context.Context, config *pgconn.Config) error {
 	if c.Cache == CacheAuto {
 		c.Cache = CacheNamed
 	}
+	c.Statements.none = c.Cache == CacheOff
 	if err == nil && pid == fmt.Sprint(c.pg.PID()) && c.Cache != CacheNamed {
 		c.direct = true
 		c.mark()

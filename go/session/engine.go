@@ -103,6 +103,7 @@ func (s *Session) start(c *Call) {
 	if len(c.Declared) > 0 {
 		s.op.declared = slices.Clone(c.Declared)
 	}
+	s.op.registered = c.has(abi.InRegistered)
 	s.hooks = c.Hooks
 	if c.has(abi.InGuess) {
 		s.op.guess = c.Plan

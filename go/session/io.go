@@ -13,7 +13,7 @@ const notUndone = "what the request before had set could not be reset"
 
 // resumeIO takes in what an I/O brought and continues the phase it belongs to.
 func (s *Session) resumeIO(c *Call) {
-	raw := s.op.phase == phaseTypes || s.op.phase == phaseReshape
+	raw := s.op.phase == phaseTypes || s.op.phase == phaseReshape || s.op.phase == phaseDescribe
 	if why := s.receive(c, raw); why != "" {
 		if s.op.phase == phaseFarewell {
 			s.conn.Break() // a rollback and a reset are done by the server when the connection ends
@@ -69,6 +69,14 @@ func (s *Session) resumeIO(c *Call) {
 	default:
 		c.fail(&wire.Fault{Kind: wire.KindInterface, Message: "no I/O to continue"})
 	}
+}
+
+// rawFlag is for a description along with which the server names types.
+func (s *Session) rawFlag() uint32 {
+	if s.op.naming != nil {
+		return abi.IORaw
+	}
+	return 0
 }
 
 func (s *Session) rowsFlag() uint32 {

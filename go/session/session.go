@@ -83,54 +83,56 @@ func (p phase) describes() bool {
 // operation is the one under way. It is cleared twice for each, and part of every session, so the small
 // fields stand together.
 type operation struct {
-	op        abi.Op
-	chunk     int32 // STREAM, FETCH: most rows to receive
-	phase     phase
-	fresh     bool // described in this operation, so that an error is no sign of staleness
-	retried   bool
-	moved     bool // to another connection, since the first had ended before it was used
-	inside    bool // a transaction was open on the server when the operation began
-	reparse   bool
-	cancelled bool          // Cancel was called; nothing more is to be started
-	checks    bool          // execute_many: client_encoding is looked at before the rows are committed
-	begun     bool          // execute_many: its transaction or savepoint has been sent
-	more      bool          // execute_many: rows before these have been sent, for other declared types
-	nested    bool          // execute_many inside a transaction
-	saved     bool          // guards run in a savepoint, or rows do, of a transaction that was open before
-	looking   bool          // a value did not fit: the guards are to be looked at ahead of anything else
-	refused   bool          // C has encoded nothing, since a value did not fit
-	columns   bool          // phaseTypes: the columns of tables were asked for
-	reshapes  uint8         // how often types were found altered
-	under     *pool.Catalog // MANY: what the rows are encoded by
-	guards    uint16        // guards sent with the statement in this I/O
-	ahead     uint16        // MANY: those of them ahead of the rows
-	again     bool          // phaseStreamEnd: the statement was stale, run it anew. phaseReshape: BEGIN is to be sent again
-	unreset   bool          // finalize: COMMIT went without the reset, for whoever is next to send
-	sql       string        // the statement's text; a view of C memory until a Statement owns it, or owned
-	owned     bool          // own has cloned it
-	name      string        // a savepoint's name
-	block     uint64        // ENTER, LEAVE, UNDO: which
-	hooks     hooks         // what becomes of the functions that wait for a commit
-	waiter    *pool.Waiter
-	cause     cause
-	timeout   float64     // the caller's timeout= in seconds; below 0: none
-	event     *pool.Event // phaseCancel: set when the request to cancel is over
-	statement *pool.Statement
-	declared  []uint32 // the types declared for the parameters; nil: the server infers all
-	guess     uint64
-	now       pool.Moment // when its statement was looked for; 0 before that
-	until     pool.Moment // when the wait for a connection ends; 0 before it begins
-	settled   pool.Moment // when the wait for this connection's answers ends; 0 before it begins
-	prefix    int         // commands sent before the statement in this I/O
-	got       answer
-	before    int         // execute_many: how many rows were sent before these
-	total     int64       // execute_many: what they have affected
-	undo      *wire.Fault // phaseUndo, phaseStreamEnd, phaseVerdict: what to report
-	ended     *stream     // phaseStreamEnd: whose transaction it is
-	rows      int64       // phaseStreamEnd: what the last chunk held
-	outcome   outcome     // phaseCancel, phaseTrail: what to report
-	clock     *time.Timer // cancels the statement; nil where the server keeps the time
-	failed    *wire.Fault // finalize: what to report
+	op         abi.Op
+	chunk      int32 // STREAM, FETCH: most rows to receive
+	phase      phase
+	fresh      bool // described in this operation, so that an error is no sign of staleness
+	retried    bool
+	moved      bool // to another connection, since the first had ended before it was used
+	inside     bool // a transaction was open on the server when the operation began
+	reparse    bool
+	cancelled  bool          // Cancel was called; nothing more is to be started
+	checks     bool          // execute_many: client_encoding is looked at before the rows are committed
+	begun      bool          // execute_many: its transaction or savepoint has been sent
+	more       bool          // execute_many: rows before these have been sent, for other declared types
+	nested     bool          // execute_many inside a transaction
+	saved      bool          // guards run in a savepoint, or rows do, of a transaction that was open before
+	looking    bool          // a value did not fit: the guards are to be looked at ahead of anything else
+	refused    bool          // C has encoded nothing, since a value did not fit
+	registered bool          // the caller has converters for types, by their names
+	naming     []uint32      // phaseDescribe: the types whose names were asked for along with it
+	columns    bool          // phaseTypes: the columns of tables were asked for
+	reshapes   uint8         // how often types were found altered
+	under      *pool.Catalog // MANY: what the rows are encoded by
+	guards     uint16        // guards sent with the statement in this I/O
+	ahead      uint16        // MANY: those of them ahead of the rows
+	again      bool          // phaseStreamEnd: the statement was stale, run it anew. phaseReshape: BEGIN is to be sent again
+	unreset    bool          // finalize: COMMIT went without the reset, for whoever is next to send
+	sql        string        // the statement's text; a view of C memory until a Statement owns it, or owned
+	owned      bool          // own has cloned it
+	name       string        // a savepoint's name
+	block      uint64        // ENTER, LEAVE, UNDO: which
+	hooks      hooks         // what becomes of the functions that wait for a commit
+	waiter     *pool.Waiter
+	cause      cause
+	timeout    float64     // the caller's timeout= in seconds; below 0: none
+	event      *pool.Event // phaseCancel: set when the request to cancel is over
+	statement  *pool.Statement
+	declared   []uint32 // the types declared for the parameters; nil: the server infers all
+	guess      uint64
+	now        pool.Moment // when its statement was looked for; 0 before that
+	until      pool.Moment // when the wait for a connection ends; 0 before it begins
+	settled    pool.Moment // when the wait for this connection's answers ends; 0 before it begins
+	prefix     int         // commands sent before the statement in this I/O
+	got        answer
+	before     int         // execute_many: how many rows were sent before these
+	total      int64       // execute_many: what they have affected
+	undo       *wire.Fault // phaseUndo, phaseStreamEnd, phaseVerdict: what to report
+	ended      *stream     // phaseStreamEnd: whose transaction it is
+	rows       int64       // phaseStreamEnd: what the last chunk held
+	outcome    outcome     // phaseCancel, phaseTrail: what to report
+	clock      *time.Timer // cancels the statement; nil where the server keeps the time
+	failed     *wire.Fault // finalize: what to report
 }
 
 type outcome struct {

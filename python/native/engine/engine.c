@@ -176,6 +176,9 @@ int hn_engine_start(hn_engine *e, const hn_request *request)
         e->call.plan = 0;
         e->body.len = 0;
     }
+    const hn_codec *codec = e->session->pool->catalogs.hooks;
+    if (codec != NULL && hn_codec_has_registered(codec))
+        flags |= HN_IN_REGISTERED;
     if (request->op == HN_OP_MANY && hn_many_start(e) < 0)
         return -1;
     if (request->op == HN_OP_FETCH)

@@ -155,6 +155,11 @@ static int write_registered(hn_encoder *encoder, const hn_type *type, PyObject *
     return HN_AS_TEXT;
 }
 
+bool hn_codec_has_registered(const hn_codec *codec)
+{
+    return PyDict_GET_SIZE(codec->registered) > 0;
+}
+
 int hn_type_apply_registered(hn_type *type, const char *schema)
 {
     if (schema == NULL)

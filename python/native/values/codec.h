@@ -31,6 +31,8 @@ void hn_codec_free(hn_codec *codec);
 /* For the garbage collector, on behalf of the codec's owner: the user's functions that it refers to. */
 int hn_codec_traverse(const hn_codec *codec, visitproc visit, void *arg);
 void hn_codec_clear(hn_codec *codec);
+/* Whether the user has registered converters. */
+bool hn_codec_has_registered(const hn_codec *codec);
 /* Another codec with the hooks and the registered converters of this one, and no types. The converters
  * stay shared. NULL with an exception. */
 hn_codec *hn_codec_like(const hn_codec *codec);

@@ -250,7 +250,7 @@ int hn_plan_takes_rows(const hn_plan *plan)
 size_t hn_plan_tables(const hn_plan *plan, uint32_t *oids, size_t max)
 {
     size_t n = 0;
-    if (PyDict_GET_SIZE(plan->codec->registered) == 0)
+    if (!hn_codec_has_registered(plan->codec))
         return 0;
     for (uint16_t i = 0; i < plan->ncolumns && n < max; i++) {
         size_t at = 0;
