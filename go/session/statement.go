@@ -210,8 +210,13 @@ func (s *Session) execute(c *Call) {
 		s.encodeFor(c)
 		return
 	}
-	if s.op.op == abi.OpMany {
+	switch s.op.op {
+	case abi.OpMany:
 		s.rows(c)
+		return
+	case abi.OpFetch:
+		s.stream.statement = st
+		s.fetch(c)
 		return
 	}
 	s.op.guess = st.Plan
@@ -303,7 +308,7 @@ func (s *Session) forgetStatements(got *answer) {
 
 // ready follows a ReadyForQuery: the state, and the verdict when a transaction ended.
 func (s *Session) ready(got *answer) {
-	if got.status != 'I' && s.ownRows() {
+	if got.status != 'I' && (s.ownRows() || s.ownStream()) {
 		return
 	}
 	was := s.tx.server

@@ -5,6 +5,7 @@
 
 #include "buf.h"
 #include "engine/many.h"
+#include "engine/stream.h"
 #include "error.h"
 #include "session/pool.h"
 #include "session/session.h"
@@ -100,6 +101,8 @@ static int encode(hn_engine *e)
     e->body.len = 0;
     if (e->request.op == HN_OP_MANY)
         return hn_many_look(e); /* the rows are encoded as they are sent */
+    if (e->request.op == HN_OP_FETCH)
+        return hn_stream_look(e); /* the parameters were bound with the first chunk */
     int rc = hn_encode(e->plan, e->request.params, e->timezone, -1, &e->body);
     if (rc == HN_NEED_TZ)
         return hn_raise("InterfaceError", "the server did not report its TimeZone setting");

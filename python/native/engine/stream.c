@@ -18,6 +18,11 @@ void hn_stream_forget(hn_session *self)
 static void keep(hn_engine *e)
 {
     struct hn_stream *stream = &e->session->stream;
+    if (stream->number == e->call.stream && stream->number != 0 && e->plan != NULL) {
+        hn_plan_ref(e->plan); /* another one, where a type was altered since the last chunk */
+        hn_plan_unref(stream->plan);
+        stream->plan = e->plan;
+    }
     if (stream->number == e->call.stream)
         return;
     hn_stream_forget(e->session);
@@ -37,6 +42,16 @@ void hn_stream_resume(hn_engine *e)
     e->plan = stream->plan;
     if (e->plan != NULL)
         hn_plan_ref(e->plan);
+}
+
+int hn_stream_look(hn_engine *e)
+{
+    const struct hn_stream *stream = &e->session->stream;
+    e->body.len = 0;
+    if (stream->plan != NULL && hn_plan_comes_as(e->plan, stream->plan))
+        return 0;
+    return hn_raise("DataError", "the types of the stream's rows were altered between two chunks, so that "
+                                 "its rows cannot be read any more; start another stream");
 }
 
 PyObject *hn_stream_chunk(hn_engine *e, PyObject *rows)

@@ -88,6 +88,8 @@ hn_codec *hn_plan_codec(const hn_plan *plan);
  * for the type as it is by now. */
 int hn_plan_takes_rows(const hn_plan *plan);
 
+/* Whether both have columns of the same types, in the same formats. */
+bool hn_plan_comes_as(const hn_plan *plan, const hn_plan *other);
 /* The tables whose columns the result has, at most max of their OIDs, if the user has registered
  * converters, which may be a domain's: the server names a domain's base. 0: none is to be asked for.
  * hn_plan_set_domains takes in the answer, three uint32 for each column of a domain. */

@@ -234,6 +234,17 @@ int hn_plan_resolve(hn_plan *plan)
     return make_parameter_formats(plan) < 0 ? -1 : make_result_formats(plan);
 }
 
+bool hn_plan_comes_as(const hn_plan *plan, const hn_plan *other)
+{
+    const hn_buf *a = &plan->result_formats, *b = &other->result_formats;
+    if (plan->ncolumns != other->ncolumns || a->len != b->len || memcmp(a->data, b->data, a->len) != 0)
+        return false;
+    for (uint16_t i = 0; i < plan->ncolumns; i++)
+        if (plan->columns[i].oid != other->columns[i].oid)
+            return false;
+    return true;
+}
+
 hn_codec *hn_plan_codec(const hn_plan *plan)
 {
     return plan->codec;
