@@ -516,7 +516,7 @@ AGE = 0.3
 
 
 def _wait_for_the_age(mode: str, by: str) -> None:
-    """What another session has altered is seen once a statement has this age; at once with "off"."""
+    """What others have altered is seen once a statement has this age; at once with "off"."""
     if by == "another" and mode != "off":
         time.sleep(AGE + 0.1)
 
