@@ -39,6 +39,7 @@ func (s *Session) Step(c *Call) {
 	}
 	if c.Want == abi.WantIO || c.Want == abi.WantRows {
 		c.FD, c.Socket, c.GraceMS = s.conn.FD, s.conn.Socket(), s.conn.GraceMS
+		c.LimitMS = s.ioLimit()
 		s.unused = !s.used
 		s.used = true
 		if c.ZS > 0 {

@@ -122,6 +122,9 @@ func (s *Session) receive(c *Call, raw bool) string {
 		if got.fault != nil { // the server's goodbye says more than how the socket ended
 			return got.fault.Message
 		}
+		if c.has(abi.InTimeout) {
+			return s.unanswered()
+		}
 		if c.Errno != 0 {
 			return syscall.Errno(c.Errno).Error()
 		}

@@ -104,6 +104,7 @@ type operation struct {
 	under     *pool.Catalog // MANY: what the rows are encoded by
 	guards    uint16        // guards sent with the statement in this I/O
 	ahead     uint16        // MANY: those of them ahead of the rows
+	commits   bool          // phaseStreamEnd: by a COMMIT, not a ROLLBACK
 	again     bool          // phaseStreamEnd: the statement was stale, run it anew. phaseReshape: BEGIN is to be sent again
 	unreset   bool          // finalize: COMMIT went without the reset, for whoever is next to send
 	sql       string        // the statement's text; a view of C memory until a Statement owns it, or owned

@@ -108,6 +108,7 @@ static void begin_step(hn_engine *e)
     e->call.want = HN_WANT_FAIL;
     e->call.woke = -1;
     e->round_open = false;
+    e->bound = HN_NEVER;
 }
 
 /* Of an engine whose session is this process's. */
@@ -209,6 +210,8 @@ void hn_engine_open_round(hn_engine *e)
     io->keep = io->result && wants_rows(e);
     if (io->result && e->request.mode == HN_MODE_CHUNK)
         io->rows_max = e->request.chunk;
+    if (call->limit_ms > 0)
+        e->bound = hn_now() + call->limit_ms * HN_MS;
     e->round_open = true;
 }
 
@@ -385,6 +388,13 @@ void hn_engine_abandon(hn_engine *e, uint32_t in_flags)
         e->call.sent = e->io.sent;
     hn_engine_step(e, HN_OP_ABANDON, HN_IN_CANCELLED | in_flags);
     e->call.want = HN_WANT_FAIL;
+}
+
+void hn_engine_expire(hn_engine *e)
+{
+    e->io.broken = true;
+    e->io.error = ETIMEDOUT;
+    hn_engine_close_round(e, HN_IN_TIMEOUT);
 }
 
 void hn_engine_cancel(hn_engine *e, int how)

@@ -67,6 +67,7 @@ struct hn_engine {
     hn_buf body;     /* the Bind body; MANY: a batch of rows */
     bool round_open; /* io is in the round that call.want asked for */
     bool cancelled;  /* the caller's time is up, or it was interrupted */
+    hn_time bound;   /* when the round ends, whatever has come; HN_NEVER */
 
     PyObject *result; /* the list, the row or the value; NULL: none yet */
     PyObject *raised; /* what the caller gets, whatever the core will say */
@@ -122,6 +123,9 @@ bool hn_engine_told(hn_engine *engine);
 
 /* Give the operation up, in whatever state it is. in_flags: HN_IN_LATE where its deadline has passed. */
 void hn_engine_abandon(hn_engine *engine, uint32_t in_flags);
+
+/* The round's bound has passed: to the core its connection has ended. Then advance. */
+void hn_engine_expire(hn_engine *engine);
 
 /* Ask the server to cancel, or shut the connection down (HN_CANCEL_*); the operation goes on to its
  * end. */
