@@ -368,6 +368,8 @@ func (s *Session) resume(c *Call) {
 			s.op.refused = c.has(abi.InReparse)
 			s.execute(c)
 		}
+	case phaseCalm:
+		s.calmed(c)
 	case phaseCancel:
 		if s.conn != nil && s.conn.Cancelling() && !s.overdue(c) {
 			c.wait(s.op.event.FD, -1)

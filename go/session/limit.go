@@ -85,7 +85,7 @@ func (s *Session) explainLate(fault *wire.Fault) {
 // error.
 func (s *Session) incompleteFault() *wire.Fault {
 	if s.op.cancelled {
-		return &wire.Fault{SQLState: wire.StateQueryCanceled, Severity: "ERROR", Message: "execute_many was cancelled before its last row"}
+		return &wire.Fault{SQLState: wire.StateQueryCanceled, Message: "execute_many was cancelled before its last row"}
 	}
 	return &wire.Fault{Kind: wire.KindOperational, Message: "the rows were not completed"}
 }

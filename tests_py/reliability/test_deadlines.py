@@ -349,3 +349,51 @@ def test_the_pool_never_has_more_than_it_may(proxy: StallingProxy) -> None:
     for name in requests:
         finalize_db(name)
     wait_until(lambda: Database.status("far").in_use == 0)
+
+
+@pytest.mark.parametrize("ssl", [False, True], ids=["plain", "tls"])
+@pytest.mark.parametrize(
+    "value",
+    ["x" * 300_000_000, b"x" * 300_000_000, list(range(5_000_000))],
+    ids=["str", "bytes", "list"],
+)
+def test_a_parameter_of_hundreds_of_megabytes(
+    request: pytest.FixtureRequest, own_server: OwnServer, value: object, ssl: bool
+) -> None:
+    """The clock is looked at while it is encoded and sent; what was not sent costs no connection."""
+    server = request.getfixturevalue("tls_server") if ssl else own_server
+    sslmode = "require" if ssl else "disable"
+    Database.configure(server.url(sslmode=sslmode), alias="large", password=PASSWORD)
+    kind = {str: "text", bytes: "bytea", list: "int[]"}[type(value)]
+    sql = f"SELECT $1::{kind} IS NULL"
+    with scope():
+        session = db(alias="large")
+        pid = session.query_value("SELECT pg_backend_pid()")
+        for timeout in (0.02, 0.02, 0.4):  # described first, then known
+            began = time.monotonic()
+            try:
+                assert session.query_value(sql, [value], timeout=timeout) is False
+            except errors.QueryCanceled as error:
+                if "were encoded" in str(error):
+                    assert error.safe_to_retry
+                    assert session.query_value("SELECT pg_backend_pid()") == pid
+            except errors.ConnectionLost:
+                pid = session.query_value("SELECT pg_backend_pid()")
+            took = time.monotonic() - began
+            assert took < timeout + 0.35 + longest_delay(began), (took, timeout)
+    Database.close("large")
+
+
+def test_execute_many_of_short_statements_keeps_its_connection(own_server: OwnServer) -> None:
+    """A request to cancel that falls between two statements has no effect: others follow at once."""
+    Database.configure(own_server.url(sslmode="disable"), alias="many", password=PASSWORD)
+    rows = [[n] for n in range(300_000)]
+    lost = 0
+    with scope():
+        session = db(alias="many")
+        for n in range(20):
+            with pytest.raises((errors.QueryCanceled, errors.ConnectionLost)) as caught:
+                session.execute_many("SELECT $1::int", rows, timeout=0.03 + 0.003 * n)
+            lost += isinstance(caught.value, errors.ConnectionLost)
+    assert lost <= 1
+    Database.close("many")

@@ -233,7 +233,7 @@ bool hn_operation_begin(hn_operation *self)
     if (self->driver.engine != NULL)
         set_home(self);
     if (self->driver.engine != NULL &&
-        hn_engine_start(self->driver.engine, &self->request) == 0)
+        hn_engine_start(self->driver.engine, &self->request, self->driver.limit) == 0)
         return true;
     fail(self);
     finish(self);
@@ -449,6 +449,19 @@ static bool is_cancellable(const hn_operation *self)
         return false;
     default:
         return true;
+    }
+}
+
+bool hn_operation_is_ending(const hn_operation *self)
+{
+    switch (self->request.op) {
+    case HN_OP_COMMIT:
+    case HN_OP_ROLLBACK:
+    case HN_OP_LEAVE:
+    case HN_OP_UNDO:
+        return self->detached;
+    default:
+        return false;
     }
 }
 
