@@ -73,13 +73,14 @@ def test_another_session(session: DbSession) -> None:
 
 
 def test_what_the_server_has_not_said_does_not_claim_to_be_its(session: DbSession) -> None:
-    with pytest.raises(errors.UndefinedTable, match="^PostgreSQL error: "):
+    with pytest.raises(errors.UndefinedTable, match=r"^PostgreSQL error: "):
         session.query("SELECT * FROM nothing")
+    session.begin()
+    with pytest.raises(errors.DivisionByZero):
+        session.query("SELECT 1/0")
     with pytest.raises(errors.InFailedSqlTransaction) as aborted, session.transaction():
-        with pytest.raises(errors.DivisionByZero):
-            session.query("SELECT 1/0")
-        with session.transaction():
-            pass
+        pass
+    session.rollback()
     assert str(aborted.value).startswith("the transaction was aborted by an earlier error")
     assert (aborted.value.severity, aborted.value.sqlstate) == (None, "25P02")
     with pytest.raises(errors.QueryCanceled) as canceled:

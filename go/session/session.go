@@ -250,7 +250,7 @@ const (
 	cancelAgainMax = 400 * time.Millisecond
 	// cancelAgainRows is for execute_many: a request that falls between two short statements has no effect
 	// either, and one of several does not.
-	cancelAgainRows = 10 * time.Millisecond
+	cancelAgainRows = 3 * time.Millisecond
 )
 
 // askToCancel sends a request to cancel, and again, each time after twice the time, until the operation
@@ -278,7 +278,7 @@ func (s *Session) askToCancel(event *pool.Event, again time.Duration) {
 // longer is the time until the next request, after this time had no effect.
 func longer(again time.Duration) time.Duration {
 	if again < cancelAgain {
-		return again * 5 / 4
+		return again * 9 / 8
 	}
 	return min(2*again, cancelAgainMax)
 }

@@ -54,14 +54,12 @@ def _configure(server: OwnServer, proxy: StallingProxy, sslmode: str = "disable"
 def _in_time(timeout: float = _TIMEOUT, grace: float = _GRACE) -> Iterator[None]:
     """The block takes `timeout` seconds, and no longer than the grace more.
 
-    On a busy machine it may have to wait for the processor as long as the proxies' thread did, and
-    where other tests run beside this one, a second: the full run measures.
+    On a busy machine it may have to wait for the processor as long as the proxies' thread did.
     """
-    others = 0.0 if os.environ.get("HYPERN_RELIABILITY") == "full" else 1.0
     began = time.monotonic()
     yield
     took = time.monotonic() - began
-    assert timeout <= took < timeout + grace + others + longest_delay(began), took
+    assert timeout <= took < timeout + grace + longest_delay(began), took
 
 
 def _session() -> DbSession:
@@ -360,7 +358,7 @@ def test_the_pool_never_has_more_than_it_may(proxy: StallingProxy) -> None:
 def test_a_parameter_of_hundreds_of_megabytes(
     request: pytest.FixtureRequest, own_server: OwnServer, value: object, ssl: bool
 ) -> None:
-    """The clock is looked at while it is encoded and sent; what was not sent costs no connection."""
+    """The clock is watched while it is encoded and sent; unsent, it costs no connection."""
     server = request.getfixturevalue("tls_server") if ssl else own_server
     sslmode = "require" if ssl else "disable"
     Database.configure(server.url(sslmode=sslmode), alias="large", password=PASSWORD)
@@ -373,27 +371,30 @@ def test_a_parameter_of_hundreds_of_megabytes(
             began = time.monotonic()
             try:
                 assert session.query_value(sql, [value], timeout=timeout) is False
-            except errors.QueryCanceled as error:
-                if "were encoded" in str(error):
-                    assert error.safe_to_retry
-                    assert session.query_value("SELECT pg_backend_pid()") == pid
-            except errors.ConnectionLost:
-                pid = session.query_value("SELECT pg_backend_pid()")
+            except (errors.QueryCanceled, errors.ConnectionLost) as error:
+                raised: errors.Error | None = error
+            else:
+                raised = None
             took = time.monotonic() - began
+            before, pid = pid, session.query_value("SELECT pg_backend_pid()")
+            if "were encoded" in str(raised):
+                assert (pid, raised is not None and raised.safe_to_retry) == (before, True)
             assert took < timeout + 0.35 + longest_delay(began), (took, timeout)
     Database.close("large")
 
 
 def test_execute_many_of_short_statements_keeps_its_connection(own_server: OwnServer) -> None:
-    """A request to cancel that falls between two statements has no effect: others follow at once."""
+    """A request to cancel between two statements has no effect, so others follow at once."""
     Database.configure(own_server.url(sslmode="disable"), alias="many", password=PASSWORD)
     rows = [[n] for n in range(300_000)]
     lost = 0
     with scope():
         session = db(alias="many")
+        session.execute("CREATE TABLE IF NOT EXISTS short (n int)")
         for n in range(20):
             with pytest.raises((errors.QueryCanceled, errors.ConnectionLost)) as caught:
-                session.execute_many("SELECT $1::int", rows, timeout=0.03 + 0.003 * n)
+                session.execute_many("INSERT INTO short VALUES ($1)", rows, timeout=0.2 + 0.003 * n)
             lost += isinstance(caught.value, errors.ConnectionLost)
-    assert lost <= 1
+        assert session.query_value("SELECT count(*) FROM short") == 0
+    assert lost <= 3, lost  # with one request every 50 ms it is 6
     Database.close("many")
