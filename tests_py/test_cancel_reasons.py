@@ -70,3 +70,20 @@ def test_another_session(session: DbSession) -> None:
     with pytest.raises(errors.QueryCanceled, match="by another session"):
         session.query("SELECT pg_sleep(20)")
     thread.join()
+
+
+def test_what_the_server_has_not_said_does_not_claim_to_be_its(session: DbSession) -> None:
+    with pytest.raises(errors.UndefinedTable, match=r"^PostgreSQL error: "):
+        session.query("SELECT * FROM nothing")
+    session.begin()
+    with pytest.raises(errors.DivisionByZero):
+        session.query("SELECT 1/0")
+    with pytest.raises(errors.InFailedSqlTransaction) as aborted, session.transaction():
+        pass
+    session.rollback()
+    assert str(aborted.value).startswith("the transaction was aborted by an earlier error")
+    assert (aborted.value.severity, aborted.value.sqlstate) == (None, "25P02")
+    with pytest.raises(errors.QueryCanceled) as canceled:
+        session.query("SELECT length($1::text)", ["x" * 100_000_000], timeout=0.02)
+    assert str(canceled.value).startswith("timeout=0.02 s passed")
+    assert canceled.value.safe_to_retry

@@ -52,6 +52,7 @@ def test_the_signature_is_the_specifications() -> None:
     assert {n for n, p in parameters.items() if p.kind is p.KEYWORD_ONLY} == {
         "acquire_timeout_secs",
         "statement_timeout_secs",
+        "commit_timeout_secs",
         "application_name",
         "statement_cache",
         "reset",
@@ -81,6 +82,7 @@ def test_defaults_reach_the_core() -> None:
         "test_before_acquire": False,
         "keepalive_secs": 0,
         "statement_timeout_ms": 0,
+        "commit_timeout_ms": 60_000,
         "statement_cache": "auto",
         "statement_max_age_ms": 60000,
         "reset": "full",
@@ -98,6 +100,7 @@ def test_every_setting_reaches_the_core() -> None:
         keepalive_secs=60,
         acquire_timeout_secs=0.2,
         statement_timeout_secs=0.0005 * 3,
+        commit_timeout_secs=None,
         application_name="shop",
         statement_cache="describe",
         reset="off",
@@ -109,6 +112,7 @@ def test_every_setting_reaches_the_core() -> None:
     assert settings["connect_timeout_ms"] == 1500
     assert settings["acquire_timeout_ms"] == 200
     assert settings["statement_timeout_ms"] == 2  # rounded up: 0 would mean no limit
+    assert settings["commit_timeout_ms"] == 0
     assert settings["idle_timeout_ms"] == 600_000
     assert settings["max_lifetime_ms"] == 1_800_000
     assert (settings["max_size"], settings["min_idle"]) == (4, 2)

@@ -76,7 +76,7 @@ typedef enum hn_state {
 /* hn_call.in_flags */
 enum {
     HN_IN_EOF = 1,     /* the server closed the connection, or io_errno says how the I/O failed */
-    HN_IN_TIMEOUT = 2, /* a WAIT ran out of time */
+    HN_IN_TIMEOUT = 2, /* a WAIT, or an IO with limit_ms, ran out of time */
     HN_IN_REPARSE = 4, /* STATEMENT, MANY: forget what is known of this SQL and describe it again;
                         * after WANT_ROWS: a row does not fit the description */
     HN_IN_CANCELLED = 8, /* the caller has given up on the result: timeout=, interrupt, a bad row */
@@ -230,6 +230,7 @@ typedef struct hn_call {
     int32_t wait_ms; /* WAIT: longest wait from now; -1: no limit */
     int32_t zs;      /* IO: number of ReadyForQuery frames to receive */
     int32_t grace_ms; /* IO, ROWS: how long after CANCEL_LATE the answer is waited for before ABANDON */
+    int32_t limit_ms; /* IO: how long it may take, 0: no limit; then CONTINUE with TIMEOUT and EOF */
     int64_t count;   /* DONE: rows affected, or returned, as the command tag says. FINALIZE: -1
                       * if there was no session left */
     uint32_t state;  /* as hypern_state answers */

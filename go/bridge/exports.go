@@ -137,6 +137,7 @@ func step(s *session.Session, call *C.hn_call) {
 	call.woke = C.int32_t(c.Woke)
 	call.zs = C.int32_t(c.ZS)
 	call.grace_ms = C.int32_t(c.GraceMS)
+	call.limit_ms = C.int32_t(c.LimitMS)
 	call.count = C.int64_t(c.Count)
 	call.plan = C.uint64_t(c.Plan)
 	call.catalog = C.uint64_t(c.Catalog)

@@ -174,6 +174,11 @@ func (s *Session) rowsEnded(c *Call) {
 func (s *Session) undoRows(c *Call, fault *wire.Fault) {
 	fault.SQL = s.op.sql
 	s.op.undo = fault
+	if s.op.event != nil && s.conn.Cancelling() {
+		s.op.phase = phaseCalm
+		c.wait(s.op.event.FD, -1)
+		return
+	}
 	if s.op.nested {
 		c.Head = wire.AppendQuery(c.Head, "ROLLBACK TO "+manySavepoint+";RELEASE "+manySavepoint)
 	} else {
@@ -181,6 +186,20 @@ func (s *Session) undoRows(c *Call, fault *wire.Fault) {
 	}
 	s.beginIO(phaseUndo)
 	c.io(0, 1)
+}
+
+// calmed goes on with undoRows once no request to cancel is under way, or the caller's time is up.
+func (s *Session) calmed(c *Call) {
+	switch {
+	case !s.conn.Cancelling():
+		s.undoRows(c, s.op.undo)
+	case c.has(abi.InTimeout):
+		s.op.outcome = outcome{abi.WantFail, 0, s.op.undo}
+		s.overdue(c)
+		c.fail(s.op.undo)
+	default:
+		c.wait(s.op.event.FD, -1)
+	}
 }
 
 // alteredRows tells whether types were found altered before any row was accepted, and C can encode anew.

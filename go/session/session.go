@@ -67,6 +67,7 @@ const (
 	phaseVerdict         // COMMIT, ROLLBACK or a savepoint command is running
 	phaseFarewell        // what needs no answer is being sent before release
 	phaseEncoding        // client_encoding is being set back
+	phaseCalm            // execute_many is to be rolled back, once no request to cancel can hit that
 	phaseCancel          // over, but a request to cancel is still under way
 	phaseTrail           // over, but the server is in the middle of a message of its own accord
 )
@@ -79,6 +80,10 @@ func (p phase) describes() bool {
 	}
 	return false
 }
+
+// cancellable tells whether a request to cancel is to be repeated until the server has noticed it: not one
+// that could hit the rollback after it.
+func (p phase) cancellable() bool { return p != phaseCancel && p != phaseCalm && p != phaseUndo }
 
 // operation is the one under way. It is cleared twice for each, and part of every session, so the small
 // fields stand together.
@@ -106,6 +111,7 @@ type operation struct {
 	under      *pool.Catalog // MANY: what the rows are encoded by
 	guards     uint16        // guards sent with the statement in this I/O
 	ahead      uint16        // MANY: those of them ahead of the rows
+	commits    bool          // phaseStreamEnd: by a COMMIT, not a ROLLBACK
 	again      bool          // phaseStreamEnd: the statement was stale, run it anew. phaseReshape: BEGIN is to be sent again
 	unreset    bool          // finalize: COMMIT went without the reset, for whoever is next to send
 	sql        string        // the statement's text; a view of C memory until a Statement owns it, or owned
@@ -230,7 +236,11 @@ func (s *Session) cancel(how int32, why cause) bool {
 			return false
 		}
 		s.op.event = event
-		s.askToCancel(event, cancelAgain)
+		again := cancelAgain
+		if s.op.op == abi.OpMany {
+			again = cancelAgainRows
+		}
+		s.askToCancel(event, again)
 	}
 	return true
 }
@@ -240,6 +250,9 @@ func (s *Session) cancel(how int32, why cause) bool {
 const (
 	cancelAgain    = 50 * time.Millisecond
 	cancelAgainMax = 400 * time.Millisecond
+	// cancelAgainRows is for execute_many: a request that falls between two short statements has no effect
+	// either, and one of several does not.
+	cancelAgainRows = 3 * time.Millisecond
 )
 
 // askToCancel sends a request to cancel, and again, each time after twice the time, until the operation
@@ -248,7 +261,7 @@ func (s *Session) askToCancel(event *pool.Event, again time.Duration) {
 	s.conn.Cancel(func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		if s.op.event != event || s.op.phase == phaseCancel {
+		if s.op.event != event || !s.op.phase.cancellable() {
 			event.Set()
 			return
 		}
@@ -256,17 +269,25 @@ func (s *Session) askToCancel(event *pool.Event, again time.Duration) {
 			pool.Go(func() {
 				s.mu.Lock()
 				defer s.mu.Unlock()
-				if s.op.event == event && s.op.phase != phaseCancel && s.conn != nil {
-					s.askToCancel(event, min(2*again, cancelAgainMax))
+				if s.op.event == event && s.op.phase.cancellable() && s.conn != nil {
+					s.askToCancel(event, longer(again))
 				}
 			})
 		})
 	})
 }
 
+// longer is the time until the next request, after this time had no effect.
+func longer(again time.Duration) time.Duration {
+	if again < cancelAgain {
+		return again * 9 / 8
+	}
+	return min(2*again, cancelAgainMax)
+}
+
 // cancelledFault is for what was cancelled before the server had anything to do with it.
 func cancelledFault(when string) *wire.Fault {
-	return &wire.Fault{SQLState: wire.StateQueryCanceled, Severity: "ERROR", SafeToRetry: true,
+	return &wire.Fault{SQLState: wire.StateQueryCanceled, SafeToRetry: true,
 		Message: "cancelled " + when}
 }
 

@@ -241,7 +241,7 @@ func (s *Session) looked(c *Call) {
 // alteredFault is for types that are altered again and again, or that the transaction cannot see as they
 // are, since its snapshot is older.
 func (s *Session) alteredFault() *wire.Fault {
-	return &wire.Fault{SQLState: wire.StateSerializationFailure, Severity: "ERROR", SQL: s.op.sql,
+	return &wire.Fault{SQLState: wire.StateSerializationFailure, SQL: s.op.sql,
 		Message: "a composite type of the statement is not as this transaction sees it: another session has altered it; " +
 			"run the transaction again"}
 }

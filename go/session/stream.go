@@ -101,6 +101,7 @@ func (s *Session) endStream(c *Call) bool {
 // endTransaction ends the transaction of a stream's own.
 func (s *Session) endTransaction(c *Call, command string) {
 	c.Head = wire.AppendQuery(c.Head, command)
+	s.op.commits = command == "COMMIT"
 	s.beginIO(phaseStreamEnd)
 	c.io(0, 1)
 }

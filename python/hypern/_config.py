@@ -35,6 +35,7 @@ class PoolConfig:
     keepalive_secs: int | None = None
     acquire_timeout_secs: float | None = field(default=None, kw_only=True)
     statement_timeout_secs: float | None = field(default=None, kw_only=True)
+    commit_timeout_secs: float | None = field(default=60.0, kw_only=True)
     application_name: str | None = field(default=None, kw_only=True)
     statement_cache: str = field(default="auto", kw_only=True)
     reset: str = field(default="full", kw_only=True)
@@ -65,6 +66,7 @@ class Settings:
     test_before_acquire: bool
     keepalive_secs: int | None
     statement_timeout_ms: int | None
+    commit_timeout_ms: int | None
     statement_cache: str
     statement_max_age_ms: int | None
     reset: str
@@ -89,6 +91,7 @@ class Settings:
                 "test_before_acquire": self.test_before_acquire,
                 "keepalive_secs": self.keepalive_secs or 0,
                 "statement_timeout_ms": self.statement_timeout_ms or 0,
+                "commit_timeout_ms": self.commit_timeout_ms or 0,
                 "statement_cache": self.statement_cache,
                 "statement_max_age_ms": self.statement_max_age_ms or 0,
                 "reset": self.reset,
@@ -145,6 +148,7 @@ def make_settings(alias: str, given: PoolConfig) -> Settings:
         test_before_acquire=_flag("test_before_acquire", given.test_before_acquire),
         keepalive_secs=keepalive,
         statement_timeout_ms=_milliseconds("statement_timeout_secs", given.statement_timeout_secs),
+        commit_timeout_ms=_milliseconds("commit_timeout_secs", given.commit_timeout_secs),
         statement_cache=_choice(
             "statement_cache", given.statement_cache, ("auto", "named", "describe", "off")
         ),

@@ -64,6 +64,7 @@ class Database:
         *,
         acquire_timeout_secs: float | None = None,
         statement_timeout_secs: float | None = None,
+        commit_timeout_secs: float | None = 60.0,
         application_name: str | None = None,
         statement_cache: str = "auto",
         reset: str = "full",
@@ -93,6 +94,8 @@ class Database:
         alias: str, the name for `db(ctx, alias=...)`
         acquire_timeout_secs: seconds to wait for a free connection; None: connect_timeout_secs
         statement_timeout_secs: seconds after which the server cancels a statement; None: its own
+        commit_timeout_secs: seconds for the answer to a COMMIT; then its connection is closed and
+            the outcome unknown (ConnectionLost); None: as long as TCP keeps the connection
         application_name: str, what pg_stat_activity shows; None: the URL's, else "hypern"
         statement_cache: "named": prepared once per connection; "describe": only their descriptions
             are kept, as a pooler in transaction mode needs; "off"; "auto": named, or describe where
@@ -123,6 +126,7 @@ class Database:
                 keepalive_secs=keepalive_secs,
                 acquire_timeout_secs=acquire_timeout_secs,
                 statement_timeout_secs=statement_timeout_secs,
+                commit_timeout_secs=commit_timeout_secs,
                 application_name=application_name,
                 statement_cache=statement_cache,
                 reset=reset,

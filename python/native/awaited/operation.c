@@ -16,7 +16,7 @@
 static int set_due(hn_operation *self)
 {
     const hn_engine *e = self->driver.engine;
-    self->due = self->driver.limit;
+    self->due = hn_driver_due(&self->driver);
     if (e != NULL && e->need == HN_NEED_WAIT && e->need_until < self->due)
         self->due = e->need_until;
     return self->due == HN_NEVER ? 0 : hn_alarm_set(self->watcher, self->due);
@@ -233,7 +233,7 @@ bool hn_operation_begin(hn_operation *self)
     if (self->driver.engine != NULL)
         set_home(self);
     if (self->driver.engine != NULL &&
-        hn_engine_start(self->driver.engine, &self->request) == 0)
+        hn_engine_start(self->driver.engine, &self->request, self->driver.limit) == 0)
         return true;
     fail(self);
     finish(self);
@@ -322,7 +322,7 @@ void hn_operation_late(hn_operation *self)
     hn_driver *d = &self->driver;
     if (self->inside != 0 || self->watcher == NULL)
         return; /* whoever drives it looks at the clock */
-    bool is_late = hn_ms_until(d->limit, 1) == 0;
+    bool is_late = hn_ms_until(hn_driver_due(d), 1) == 0;
     if (self->life == HN_LIFE_QUEUED && is_late) {
         be_late(self);
         return;
@@ -334,9 +334,13 @@ void hn_operation_late(hn_operation *self)
         if (ends_at_a_look(self))
             return;
         waits = d->engine->need == HN_NEED_WAIT;
+        is_late = hn_ms_until(hn_driver_due(d), 1) == 0; /* the round may be another */
     }
     bool is_due = is_late && (d->stage == HN_RUNNING || d->late);
-    if (waits && (is_due || hn_ms_until(d->engine->need_until, 1) == 0)) {
+    if (is_late && !waits && hn_driver_due(d) < d->limit) {
+        hn_driver_limit(d);
+        go_on(self, HN_WAKE_READY);
+    } else if (waits && (is_due || hn_ms_until(d->engine->need_until, 1) == 0)) {
         go_on(self, is_due ? HN_WAKE_LATE : HN_WAKE_TIMEOUT);
     } else if (is_late && d->stage == HN_RUNNING && hn_operation_is_hungry(self)) {
         hn_driver_limit(d);
@@ -349,6 +353,8 @@ void hn_operation_late(hn_operation *self)
             hn_operation_conclude(self);
         else
             hn_operation_wait(self);
+    } else if (self->armed_fd < 0 && !self->is_ready) { /* the look has brought another round */
+        hn_operation_wait(self);
     } else if (set_due(self) < 0) { /* the loop's clock was ahead of ours */
         give_up(self);
     }
@@ -443,6 +449,19 @@ static bool is_cancellable(const hn_operation *self)
         return false;
     default:
         return true;
+    }
+}
+
+bool hn_operation_is_ending(const hn_operation *self)
+{
+    switch (self->request.op) {
+    case HN_OP_COMMIT:
+    case HN_OP_ROLLBACK:
+    case HN_OP_LEAVE:
+    case HN_OP_UNDO:
+        return self->detached;
+    default:
+        return false;
     }
 }
 

@@ -103,6 +103,10 @@ void hn_operation_conclude(hn_operation *operation);
  * there, and nobody was told (see hn_watcher_told). */
 void hn_operation_hand_back(hn_operation *operation);
 
+/* Whether it decides what the session's transaction comes to, and its task has left: it ends in the
+ * background. */
+bool hn_operation_is_ending(const hn_operation *operation);
+
 /* For the lock. */
 void hn_operation_granted(hn_operation *operation);
 /* Whether the calling thread is inside it, or its loop waits for the calling thread. */

@@ -59,8 +59,8 @@ int hn_operation_drive(hn_operation *self, hn_time until)
             break;
         if (waits && !late && hn_ms_until(until, 1) == 0)
             break; /* not ready: no advance */
-        hn_time next = until < d->limit ? until : d->limit;
-        bool overdue = hn_ms_until(d->limit, 1) == 0; /* else it has not been looked at since */
+        hn_time due = hn_driver_due(d), next = until < due ? until : due;
+        bool overdue = hn_ms_until(due, 1) == 0; /* else it has not been looked at since */
         wake = !late ? HN_WAKE_READY : overdue ? HN_WAKE_LATE : HN_WAKE_TIMEOUT;
         if (hn_operation_advance(self, wake, hn_ms_until(next, HN_TICK_MS))) {
             hn_operation_conclude(self);
@@ -70,9 +70,9 @@ int hn_operation_drive(hn_operation *self, hn_time until)
         waits = d->engine->need == HN_NEED_WAIT;
         if (!waits && (rc = PyErr_CheckSignals()) < 0)
             break;
-        if (overdue)
+        if (overdue && hn_ms_until(hn_driver_due(d), 1) == 0)
             hn_driver_limit(d);
-        if (d->engine->call.want == HN_WANT_FAIL) {
+        if (d->engine->call.want == HN_WANT_FAIL || d->engine->call.want == HN_WANT_DONE) {
             hn_operation_conclude(self);
             is_begun = false;
             break;

@@ -39,10 +39,12 @@ int hn_describe_guess(hn_engine *e)
         use_plan(e, hn_plans_find(plans, e->request.sql, &e->declared, &e->plan_id));
         if (e->plan == NULL)
             return PyErr_Occurred() ? -1 : 0;
-        rc = hn_encode(e->plan, e->request.params, NULL, -1, &e->body);
+        rc = hn_encode(e->plan, e->request.params, NULL, -1, e->deadline, &e->body);
         if (rc == HN_NEED_DECLARED && declare(e) < 0)
             rc = -1;
     }
+    if (hn_engine_is_late(e))
+        return -1;
     switch (rc) {
     case 0:
         e->call.plan = e->plan_id;
@@ -103,7 +105,9 @@ static int encode(hn_engine *e)
         return hn_many_look(e); /* the rows are encoded as they are sent */
     if (e->request.op == HN_OP_FETCH)
         return hn_stream_look(e); /* the parameters were bound with the first chunk */
-    int rc = hn_encode(e->plan, e->request.params, e->timezone, -1, &e->body);
+    int rc = hn_encode(e->plan, e->request.params, e->timezone, -1, e->deadline, &e->body);
+    if (hn_engine_is_late(e))
+        return -1;
     if (rc == HN_NEED_TZ)
         return hn_raise("InterfaceError", "the server did not report its TimeZone setting");
     if (rc == HN_NEED_DECLARED && declare(e) < 0)
@@ -125,7 +129,8 @@ static void ask(hn_engine *e, uint32_t in_flags)
 static void use(hn_engine *e)
 {
     int rc = encode(e);
-    if (rc < 0 && e->refused == NULL && PyErr_ExceptionMatches(PyExc_Exception) &&
+    bool is_late = rc < 0 && e->deadline != HN_NEVER && hn_now() >= e->deadline;
+    if (rc < 0 && !is_late && e->refused == NULL && PyErr_ExceptionMatches(PyExc_Exception) &&
         hn_plan_takes_rows(e->plan)) {
         e->refused = hn_exception_take();
         hn_engine_step(e, HN_OP_CONTINUE, HN_IN_REPARSE);

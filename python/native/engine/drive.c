@@ -83,9 +83,17 @@ void hn_driver_escalate(hn_driver *d)
         d->limit = hn_now() + HN_GRACE;
 }
 
+hn_time hn_driver_due(const hn_driver *d)
+{
+    bool is_bound = d->stage == HN_RUNNING && d->engine != NULL && d->engine->bound < d->limit;
+    return is_bound ? d->engine->bound : d->limit;
+}
+
 void hn_driver_limit(hn_driver *d)
 {
-    if (d->stage == HN_RUNNING) {
+    if (hn_driver_due(d) < d->limit) {
+        hn_engine_expire(d->engine);
+    } else if (d->stage == HN_RUNNING) {
         hn_time grace = d->engine->call.grace_ms * HN_MS;
         hn_engine_cancel(d->engine, HN_CANCEL_LATE);
         d->stage = HN_CANCELLING;
@@ -164,7 +172,7 @@ PyObject *hn_drive(hn_engine *e, hn_time deadline)
     hn_wake wake = HN_WAKE_READY;
     bool look_first = false;
     for (;;) {
-        int left = hn_ms_until(d.limit, HN_TICK_MS);
+        int left = hn_ms_until(hn_driver_due(&d), HN_TICK_MS);
         if (hn_engine_advance(e, wake, look_first ? 0 : left) == HN_OVER)
             return hn_engine_result(e);
         if (e->need == HN_NEED_WAIT) {
@@ -175,7 +183,7 @@ PyObject *hn_drive(hn_engine *e, hn_time deadline)
         }
         if (PyErr_CheckSignals() < 0)
             interrupt(&d);
-        else if (left == 0)
+        else if (left == 0 && hn_ms_until(hn_driver_due(&d), 1) == 0) /* the round may be another */
             hn_driver_limit(&d);
         look_first = false;
     }

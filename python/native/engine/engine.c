@@ -18,6 +18,7 @@
 /* Engines to be used again, guarded by the GIL: about as many as operations run at one time. */
 #define SPARES_MAX 32
 #define SPARE_BUFFER_MAX (1u << 20)
+#define LONG_BODY (1u << 20) /* what takes long to encode and send */
 
 static hn_engine *spares[SPARES_MAX];
 static size_t spare_count;
@@ -108,6 +109,7 @@ static void begin_step(hn_engine *e)
     e->call.want = HN_WANT_FAIL;
     e->call.woke = -1;
     e->round_open = false;
+    e->bound = HN_NEVER;
 }
 
 /* Of an engine whose session is this process's. */
@@ -153,9 +155,29 @@ void hn_engine_raise(hn_engine *e)
     e->io.keep = false; /* rows that nobody will see are drained undecoded */
 }
 
-int hn_engine_start(hn_engine *e, const hn_request *request)
+bool hn_engine_is_late(const hn_engine *e)
+{
+    if (e->deadline == HN_NEVER || (e->body.len < LONG_BODY && !PyErr_Occurred()) ||
+        hn_now() < e->deadline)
+        return false;
+    PyErr_Clear();
+    char limit[32];
+    snprintf(limit, sizeof limit, "%.6g", e->request.timeout);
+    hn_raise("QueryCanceled", "timeout=%s s passed while the parameters were encoded, before they were sent",
+             limit);
+    /* Inside a transaction there is more to be done again than this statement. */
+    bool is_alone = e->request.op == HN_OP_STATEMENT && (e->call.state & HN_FLAG_IN_TRANSACTION) == 0;
+    PyObject *exception = hn_exception_take();
+    if (is_alone && PyObject_SetAttrString(exception, "safe_to_retry", Py_True) < 0)
+        PyErr_WriteUnraisable(exception);
+    hn_exception_raise(exception);
+    return true;
+}
+
+int hn_engine_start(hn_engine *e, const hn_request *request, hn_time deadline)
 {
     e->request = *request;
+    e->deadline = deadline;
     Py_XINCREF(e->request.sql);
     Py_XINCREF(e->request.params);
     uint32_t flags = request->flags;
@@ -212,6 +234,8 @@ void hn_engine_open_round(hn_engine *e)
     io->keep = io->result && wants_rows(e);
     if (io->result && e->request.mode == HN_MODE_CHUNK)
         io->rows_max = e->request.chunk;
+    if (call->limit_ms > 0)
+        e->bound = hn_now() + call->limit_ms * HN_MS;
     e->round_open = true;
 }
 
@@ -388,6 +412,13 @@ void hn_engine_abandon(hn_engine *e, uint32_t in_flags)
         e->call.sent = e->io.sent;
     hn_engine_step(e, HN_OP_ABANDON, HN_IN_CANCELLED | in_flags);
     e->call.want = HN_WANT_FAIL;
+}
+
+void hn_engine_expire(hn_engine *e)
+{
+    e->io.broken = true;
+    e->io.error = ETIMEDOUT;
+    hn_engine_close_round(e, HN_IN_TIMEOUT);
 }
 
 void hn_engine_cancel(hn_engine *e, int how)

@@ -67,6 +67,8 @@ struct hn_engine {
     hn_buf body;     /* the Bind body; MANY: a batch of rows */
     bool round_open; /* io is in the round that call.want asked for */
     bool cancelled;  /* the caller's time is up, or it was interrupted */
+    hn_time bound;   /* when the round ends, whatever has come; HN_NEVER */
+    hn_time deadline; /* the caller's, from timeout=; HN_NEVER */
 
     PyObject *result; /* the list, the row or the value; NULL: none yet */
     PyObject *raised; /* what the caller gets, whatever the core will say */
@@ -111,7 +113,7 @@ hn_engine *hn_engine_new(hn_session *session);
 void hn_engine_free(hn_engine *engine);
 
 /* The first step. 0, or -1 with an exception and nothing begun. */
-int hn_engine_start(hn_engine *engine, const hn_request *request);
+int hn_engine_start(hn_engine *engine, const hn_request *request, hn_time deadline);
 
 /* Go on. wake answers a HN_NEED_WAIT. block_ms: how long I/O may sleep in here, 0: not at all. */
 hn_progress hn_engine_advance(hn_engine *engine, hn_wake wake, int block_ms);
@@ -122,6 +124,9 @@ bool hn_engine_told(hn_engine *engine);
 
 /* Give the operation up, in whatever state it is. in_flags: HN_IN_LATE where its deadline has passed. */
 void hn_engine_abandon(hn_engine *engine, uint32_t in_flags);
+
+/* The round's bound has passed: to the core its connection has ended. Then advance. */
+void hn_engine_expire(hn_engine *engine);
 
 /* Ask the server to cancel, or shut the connection down (HN_CANCEL_*); the operation goes on to its
  * end. */
@@ -139,6 +144,9 @@ PyObject *hn_engine_result(hn_engine *engine);
 void hn_engine_step(hn_engine *engine, hn_op op, uint32_t in_flags);
 /* Take over the exception that is set as the operation's outcome; the first one counts. */
 void hn_engine_raise(hn_engine *engine);
+/* Whether the caller's time was up before a statement was sent whose parameters take long to encode.
+ * Then QueryCanceled is set, in place of any exception. */
+bool hn_engine_is_late(const hn_engine *engine);
 /* Begin and end an I/O round; end hands over what was received, with CONTINUE. */
 void hn_engine_open_round(hn_engine *engine);
 void hn_engine_close_round(hn_engine *engine, uint32_t in_flags);

@@ -33,7 +33,7 @@ static outcome run_locked(hn_session *self, const hn_request *request, hn_time d
     if (engine == NULL)
         return o;
     engine->call.home = hn_queue_home(engine, request->op);
-    if (hn_engine_start(engine, request) == 0) {
+    if (hn_engine_start(engine, request, deadline) == 0) {
         o.result = hn_drive(engine, deadline);
         self->last_state = engine->call.state;
         o.count = o.result != NULL ? engine->call.count : 0;

@@ -97,9 +97,30 @@ static int64_t change_state(const hn_session *self, int what, int value)
     return state;
 }
 
+/* How long a look at the state waits for the end of a COMMIT or rollback whose task has left. The server
+ * confirms the request to cancel within milliseconds; over a silent link the state is what is known. */
+#define ENDING_WAIT (1000 * HN_MS)
+
+static int await_ending(hn_session *self)
+{
+    if (self->lock.owner != HN_AWAITED || !hn_operation_is_ending(self->lock.awaited))
+        return 0;
+    switch (hn_lock_take(&self->lock, hn_now() + ENDING_WAIT)) {
+    case HN_LOCKED:
+        hn_lock_give(&self->lock);
+        return 0;
+    case HN_LOCK_ERROR:
+        return -1;
+    default:
+        return 0;
+    }
+}
+
 static PyObject *get_state(PyObject *self, void *unused)
 {
     (void)unused;
+    if (await_ending((hn_session *)self) < 0)
+        return NULL;
     int64_t state = change_state((hn_session *)self, HN_SET_NOTHING, 0);
     if (state < 0)
         return NULL;
@@ -111,6 +132,8 @@ static PyObject *get_state(PyObject *self, void *unused)
 /* closure: one of HN_FLAG_*. */
 static PyObject *get_flag(PyObject *self, void *closure)
 {
+    if ((intptr_t)closure == HN_FLAG_IN_TRANSACTION && await_ending((hn_session *)self) < 0)
+        return NULL;
     int64_t state = change_state((hn_session *)self, HN_SET_NOTHING, 0);
     return state < 0 ? NULL : PyBool_FromLong((state & (int64_t)(intptr_t)closure) != 0);
 }

@@ -12,7 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "hypern_abi.h"
+#include "native.h"
 
 typedef struct hn_codec hn_codec;
 typedef struct hn_plan hn_plan;
@@ -115,8 +115,10 @@ int hn_check_params(PyObject *params, Py_ssize_t row);
  * hn_check_params accepted. 0; -1 with an exception and body->len as it was; HN_NEED_TZ when an
  * aware datetime meets `timestamp` and timezone (a str) is NULL, HN_NEED_DECLARED when a value wants
  * a type declared that the plan has not, body->len as it was. row: the
- * zero-based row of execute_many that messages name, or -1. */
-int hn_encode(hn_plan *plan, PyObject *params, PyObject *timezone, Py_ssize_t row, hn_buf *body);
+ * zero-based row of execute_many that messages name, or -1. until: when a long list is given up, with
+ * TimeoutError; of hn_now(), or HN_NEVER. */
+int hn_encode(hn_plan *plan, PyObject *params, PyObject *timezone, Py_ssize_t row, hn_time until,
+              hn_buf *body);
 
 /* One DataRow, after its length word. NULL with DataError for bytes that are not what the plan's
  * columns announce. */

@@ -89,7 +89,7 @@ static PyObject *encode_body(PyObject *module, PyObject *args)
         return NULL;
     hn_buf body = {0};
     PyObject *bytes = NULL;
-    int answer = hn_encode(plan, params, NULL, -1, &body);
+    int answer = hn_encode(plan, params, NULL, -1, HN_NEVER, &body);
     if (answer == 0)
         bytes = PyBytes_FromStringAndSize((const char *)body.data, (Py_ssize_t)body.len);
     else if (answer == HN_NEED_TZ)

@@ -12,6 +12,9 @@ enum { MAX_DEPTH = 200 };
 /* Longer ones take the way on which the size of the whole is looked at after each value. */
 enum { COMMON_MAX = 1 << 20 };
 
+/* So many bytes are copied between two looks at the clock. */
+enum { BULK = 4 << 20 };
+
 /* Say which parameter an error of ours is about. Always -1. */
 static int name_parameter(Py_ssize_t row, uint16_t index)
 {
@@ -267,7 +270,32 @@ static int write_parameters(const hn_plan *plan, hn_encoder *encoder, PyObject *
     return hn_buf_bytes(body, plan->result_formats.data, plan->result_formats.len);
 }
 
-int hn_encode(hn_plan *plan, PyObject *params, PyObject *timezone, Py_ssize_t row, hn_buf *body)
+bool hn_encoder_is_late(const hn_encoder *encoder)
+{
+    if (encoder->until == HN_NEVER || hn_now() < encoder->until)
+        return false;
+    PyErr_SetString(PyExc_TimeoutError, "the parameters take too long to encode");
+    return true;
+}
+
+int hn_write_bytes(const hn_encoder *encoder, const void *data, size_t len, hn_buf *out)
+{
+    if (len <= BULK)
+        return hn_buf_bytes(out, data, len);
+    if (hn_buf_reserve(out, len) < 0)
+        return -1;
+    for (size_t at = 0; at < len; at += BULK) {
+        size_t part = len - at < BULK ? len - at : BULK;
+        if (hn_encoder_is_late(encoder))
+            return -1;
+        memcpy(out->data + out->len, (const uint8_t *)data + at, part);
+        out->len += part;
+    }
+    return 0;
+}
+
+int hn_encode(hn_plan *plan, PyObject *params, PyObject *timezone, Py_ssize_t row, hn_time until,
+              hn_buf *body)
 {
     PyObject *sequence = NULL, **values = NULL;
     Py_ssize_t given = 0;
@@ -284,7 +312,7 @@ int hn_encode(hn_plan *plan, PyObject *params, PyObject *timezone, Py_ssize_t ro
     if (given != plan->nparams) {
         answer = wrong_count(plan, given, row);
     } else {
-        hn_encoder encoder = {.timezone = timezone};
+        hn_encoder encoder = {.timezone = timezone, .until = until};
         answer = write_parameters(plan, &encoder, values, row, body);
     }
     if (answer != 0)

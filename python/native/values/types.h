@@ -150,7 +150,15 @@ struct hn_codec {
 struct hn_encoder {
     PyObject *timezone; /* str, or NULL: unknown */
     int depth;          /* of values within values */
+    hn_time until;      /* see hn_encode */
 };
+
+/* How many elements of a list are encoded between two looks at the clock. */
+#define HN_LATE_EVERY 1024
+/* Whether the time is up; then an exception is set. */
+bool hn_encoder_is_late(const hn_encoder *encoder);
+/* Append bytes, with looks at the clock where they are many: the kernel has to find memory for them. */
+int hn_write_bytes(const hn_encoder *encoder, const void *data, size_t len, hn_buf *out);
 
 /* A new type of the codec, in place of one of the same OID. NULL with an exception. */
 hn_type *hn_type_add(hn_codec *codec, uint32_t oid, hn_family family, PyObject *name);
