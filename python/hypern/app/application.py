@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import anyio
 from starlette.routing import Route, Router
 
-from hypern import _pools
-from hypern.app._errors import ErrorResponses
-from hypern.app._handler import Endpoint
-from hypern.app._json import Decimals, json_encoder
-from hypern.app._serve import serve
+from hypern.app.errors import ErrorResponses
+from hypern.app.handler import Endpoint
+from hypern.app.json import Decimals, json_encoder
+from hypern.app.serve import serve
 from hypern.middleware.asgi import DatabaseMiddleware
+from hypern.pool import registry
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from hypern.app._handler import Handler
+    from hypern.app.handler import Handler
     from hypern.middleware.asgi import Receive, Send
 
 _H = TypeVar("_H", bound="Handler")
@@ -127,7 +127,7 @@ class Hypern:
         if self._limiter is None:
             most = self._most_threads
             if most is None:
-                most = min((_pools.largest() or 16) + _SPARE_THREADS, _MAX_THREADS)
+                most = min((registry.largest() or 16) + _SPARE_THREADS, _MAX_THREADS)
             self._limiter = anyio.CapacityLimiter(most)
         return self._limiter
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from starlette.exceptions import HTTPException
 
-from hypern._scope import SCOPE_KEY, Scope
+from hypern.scope.identify import SCOPE_KEY
+from hypern.scope.scope import Scope
 
 if TYPE_CHECKING:
     from hypern.middleware.asgi import ASGIApp, Message, Receive, Send

@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Any
 import anyio.to_thread
 from starlette.exceptions import HTTPException
 
-from hypern._scope import SCOPE_KEY
-from hypern.app._context import Context
-from hypern.app._request import Request
-from hypern.app._response import Response
+from hypern.app.context import Context
+from hypern.app.request import Request
+from hypern.app.response import Response
+from hypern.scope.identify import SCOPE_KEY
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
 
-    from hypern.app._application import Hypern
-    from hypern.middleware._request import RequestScope
+    from hypern.app.application import Hypern
     from hypern.middleware.asgi import Receive, Send
+    from hypern.web.request import RequestScope
 
 Handler = Callable[[Request, Response, Context], Any]
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import uvicorn
 
 if TYPE_CHECKING:
-    from hypern.app._application import Hypern
+    from hypern.app.application import Hypern
 
 
 def serve(app: Hypern, host: str, port: int, workers: int) -> None:

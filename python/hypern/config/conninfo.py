@@ -13,8 +13,8 @@ import pwd
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hypern._conninfo import files, keywords
-from hypern._conninfo.parse import parse
+from hypern.config import files, keywords
+from hypern.config.parse import parse
 from hypern.errors import ConfigurationError
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import re
 import stat
 from pathlib import Path
 
-from hypern._conninfo.keywords import KNOWN
+from hypern.config.keywords import KNOWN
 from hypern.errors import ConfigurationError
 
 _log = logging.getLogger("hypern")

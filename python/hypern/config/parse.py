@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from hypern._conninfo.keywords import KNOWN
+from hypern.config.keywords import KNOWN
 from hypern.errors import ConfigurationError
 
 _URL_SCHEMES = ("postgresql://", "postgres://")

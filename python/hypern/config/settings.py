@@ -7,7 +7,7 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from hypern._conninfo import resolve
+from hypern.config.conninfo import resolve
 from hypern.errors import ConfigurationError
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""What is told after each statement: the slow-query log, and the one hook of `on_statement`."""
+"""What a pool calls after each statement: the slow-query log and the hook of `on_statement`."""
 
 from __future__ import annotations
 
@@ -11,40 +11,39 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     # (sql, seconds, rows, sqlstate): the statement's text without parameters, the time from call
-    # to result, the rows affected or returned, and the error's SQLSTATE; None: it succeeded.
+    # to result, the rows affected or returned, and the error's SQLSTATE, None on success.
     StatementHook = Callable[[str, float, int, str | None], object]
-    # What a pool calls: as a hook, but with the exception itself.
+    # The same with the exception in place of its SQLSTATE.
     Observer = Callable[[str, float, int, BaseException | None], object]
 
 _log = logging.getLogger("hypern")
 
-
-# For errors that no server has sent: the SQL standard's codes for a connection, and that of its
+# Codes for errors that no server has sent: the SQL standard's for a connection, and that of its
 # call-level interface for anything else.
 _CONNECTION_FAILURE = "08006"
 _NO_CONNECTION = "08003"
 _UNABLE_TO_CONNECT = "08001"
 _GENERAL_ERROR = "HY000"
 
-
-# The one hook; asked for at each call, since sessions of a closed pool keep that pool's observer.
+# The only hook. Observers look it up at each call: sessions of a closed pool keep its observer.
 _hook: StatementHook | None = None
 
 
 def set_hook(hook: StatementHook | None) -> None:
-    """Make it the hook that every observer calls."""
+    """Set the hook that every observer calls."""
     global _hook
     _hook = hook
 
 
 def observer(alias: str, slow_query_secs: float | None) -> Observer | None:
-    """What a pool should call after each statement; None where nobody listens.
+    """The function for a pool to call after each statement; None, which spares the timing, if there
+    is neither a hook nor a slow-query log.
 
-    With None nothing is timed. An exception of the hook is logged: it must neither hide a
-    statement's own error nor make a statement that succeeded look failed.
+    An exception of the hook is logged: it must not hide a statement's own error, nor make a
+    statement that succeeded look failed.
     """
     if slow_query_secs is None:
-        return None if _hook is None else _tell_hook
+        return None if _hook is None else _call_hook
     slow = slow_query_secs
 
     def observe(sql: str, seconds: float, rows: int, error: BaseException | None) -> None:
@@ -58,13 +57,13 @@ def observer(alias: str, slow_query_secs: float | None) -> Observer | None:
                 f"SQLSTATE {sqlstate}" if sqlstate else "no error",
                 sql,
             )
-        _tell_hook(sql, seconds, rows, error)
+        _call_hook(sql, seconds, rows, error)
 
     return observe
 
 
 def _sqlstate(error: BaseException | None) -> str | None:
-    """None for success alone: an error always has a code."""
+    """The code of an error, which always has one; None on success."""
     if error is None:
         return None
     if isinstance(error, Error) and error.sqlstate:
@@ -78,7 +77,7 @@ def _sqlstate(error: BaseException | None) -> str | None:
     return _GENERAL_ERROR
 
 
-def _tell_hook(sql: str, seconds: float, rows: int, error: BaseException | None) -> None:
+def _call_hook(sql: str, seconds: float, rows: int, error: BaseException | None) -> None:
     hook = _hook
     if hook is None:
         return

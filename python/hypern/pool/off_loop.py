@@ -1,6 +1,6 @@
-"""Closing pools from a coroutine: it waits in a thread, and the event loop goes on.
+"""Closes pools for a coroutine: in a thread, so that the event loop goes on.
 
-The threads are not those of `asyncio.to_thread`: handlers may fill these while they wait for the
+The threads are not those of `asyncio.to_thread`, which handlers may occupy while they wait for the
 very connections that closing would take from them.
 """
 
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("hypern")
 
-_MAX_THREADS = 4  # each waits for one close; they start as they are needed
+_MAX_THREADS = 4  # each waits for one close; a thread starts when it is needed
 
 _executor: ThreadPoolExecutor | None = None
 
 
 async def off_loop(work: Callable[..., _T], *args: object) -> _T:
-    """Call `work(*args)` in a thread, in this context. It runs to its end even where this task is
-    cancelled meanwhile; what it raises then is logged.
+    """Call `work(*args)` in a thread, in this context. It runs to its end even if this task is
+    cancelled meanwhile; an exception is then logged.
     """
     global _executor
     if _executor is None:
@@ -36,7 +36,7 @@ async def off_loop(work: Callable[..., _T], *args: object) -> _T:
     try:
         future = asyncio.get_running_loop().run_in_executor(_executor, context.run, work, *args)
     except RuntimeError:
-        # The interpreter is shutting down and starts no more threads: better late than never.
+        # The interpreter is shutting down and starts no more threads, so this one has to wait.
         return work(*args)
     try:
         return await asyncio.shield(future)

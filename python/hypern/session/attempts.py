@@ -1,96 +1,67 @@
-"""`run()` of both sessions: a transaction repeated where the server gave it up for others."""
+"""The attempts of `run()`, which repeats a transaction that gave way to another one."""
 
 from __future__ import annotations
 
-import asyncio
-import itertools
 import random
-import time
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from hypern.errors import DeadlockDetected, Error, InterfaceError, SerializationFailure
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Iterator
 
-    from hypern._async_session import AsyncDbSession
-    from hypern._session import DbSession
-
-_T = TypeVar("_T")
-_S = TypeVar("_S", bound="DbSession")
-_A = TypeVar("_A", bound="AsyncDbSession")
-
-_FIRST_PAUSE = 0.01  # seconds: a few short transactions of the others
-_LONGEST_PAUSE = 1.0
+_FIRST_PAUSE_SECS = 0.01  # about as long as a few short transactions
+_LONGEST_PAUSE_SECS = 1.0
 
 
-def run(session: _S, fn: Callable[[_S], _T], retries: int) -> _T:
-    """What `DbSession.run` says."""
-    check_start(session, retries)
-    for attempt in itertools.count():
-        outcome = Outcome()
-        try:
-            with session.transaction():
-                session.on_commit(outcome.commits)
-                return fn(session)
-        except Error as error:
-            if attempt >= retries or not outcome.repeatable(error):
-                raise
-        time.sleep(pause(attempt))
-    raise AssertionError("unreachable")
+class Attempt:
+    """One attempt, a context manager around its transaction.
 
+    It suppresses an error after which the transaction can be repeated.
+    """
 
-async def arun(session: _A, fn: Callable[[_A], Awaitable[_T]], retries: int) -> _T:
-    """What `AsyncDbSession.run` says."""
-    check_start(session, retries)
-    for attempt in itertools.count():
-        outcome = Outcome()
-        try:
-            async with session.transaction():
-                session.on_commit(outcome.commits)
-                return await fn(session)
-        except Error as error:
-            if attempt >= retries or not outcome.repeatable(error):
-                raise
-        await asyncio.sleep(pause(attempt))
-    raise AssertionError("unreachable")
+    __slots__ = ("_is_committed", "_is_last", "_number")
 
+    def __init__(self, number: int, *, is_last: bool) -> None:
+        self._number = number
+        self._is_last = is_last
+        self._is_committed = False
 
-class Outcome:
-    """Whether an attempt was committed: an error of an on_commit function comes after that."""
+    def __enter__(self) -> None:
+        pass
 
-    __slots__ = ("_committed",)
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> bool:
+        return not self._is_last and isinstance(error, Error) and self._can_be_repeated(error)
 
-    def __init__(self) -> None:
-        self._committed = False
-
-    def commits(self) -> None:
+    def committed(self) -> None:
         """The attempt's own on_commit function."""
-        self._committed = True
+        self._is_committed = True
 
-    def repeatable(self, error: BaseException) -> bool:
-        """Whether the attempt came to nothing, for the sake of other transactions.
+    def pause(self) -> float:
+        """Seconds to wait before the next attempt."""
+        seconds = min(_FIRST_PAUSE_SECS * 2.0 ** min(self._number, 10), _LONGEST_PAUSE_SECS)
+        return seconds * random.uniform(0.5, 1.5)  # so that two transactions do not collide again
 
-        A TransactionAborted counts by its cause: fn caught the error, and the commit told.
+    def _can_be_repeated(self, error: Error) -> bool:
+        """Whether the attempt gave way to another transaction, and nothing was committed.
+
+        An on_commit function runs after the commit, so its errors do not count. If fn has caught
+        the error, the commit raises TransactionAborted with that error as its cause.
         """
         causes = (error, error.__cause__)
         gave_way = any(isinstance(e, (SerializationFailure, DeadlockDetected)) for e in causes)
-        return gave_way and not self._committed
+        return gave_way and not self._is_committed
 
 
-def check_start(session: DbSession | AsyncDbSession, retries: object) -> None:
-    """Raise unless `run` can begin on the session."""
+def attempts(retries: object, *, is_in_transaction: bool) -> Iterator[Attempt]:
+    """The attempts of `run()`. Raises if the session or `retries` does not allow any."""
     if not isinstance(retries, int) or isinstance(retries, bool):
         raise TypeError(f"retries must be an int, not {type(retries).__name__}")
     if retries < 0:
         raise ValueError("retries must be 0 or more")
-    if session.is_in_transaction:
+    if is_in_transaction:
         raise InterfaceError(
-            "run() inside an open transaction: it could not be repeated as a whole; "
-            "use transaction() there, which nests"
+            "run() cannot be used inside an open transaction, which it could not repeat as a "
+            "whole; use transaction() there, which nests"
         )
-
-
-def pause(attempt: int) -> float:
-    """Seconds to wait after an attempt, numbered from 0; jitter, so that two do not meet again."""
-    return min(_FIRST_PAUSE * 2.0**attempt, _LONGEST_PAUSE) * random.uniform(0.5, 1.5)
+    return (Attempt(number, is_last=number == retries) for number in range(retries + 1))

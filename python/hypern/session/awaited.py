@@ -1,16 +1,17 @@
-"""`AsyncDbSession`: a session awaited, and its transactions as an `async with` block.
+"""`AsyncDbSession`: a session whose calls are awaited.
 
-Statements, commit and rollback are the base class's, in C; here is what is made of them.
+Statements, commit and rollback are the base class's, in C.
 """
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from hypern import _native
-from hypern._retry import arun
-from hypern._session import begin_sql
-from hypern._stream import AsyncStream
+from hypern.session.attempts import attempts
+from hypern.session.begin import begin_sql
+from hypern.session.stream import AsyncStream, Portal
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -25,8 +26,8 @@ class AsyncDbSession(_native.AsyncSession):
     """A request's session on one database for coroutines: `DbSession`'s names, awaited.
 
     `adb()` makes it. `db()` with the same id and alias is the same session underneath: one
-    connection, one transaction. Tasks that share it are served one after the other, in the order
-    in which they came; to run statements side by side, use several requests or scopes.
+    connection, one transaction. Tasks that share it are served one after the other, in order of
+    arrival; to run statements concurrently, use several requests or scopes.
     """
 
     __slots__ = ()
@@ -46,12 +47,7 @@ class AsyncDbSession(_native.AsyncSession):
         read_only: bool | None = None,
         deferrable: bool | None = None,
     ) -> AsyncTransaction:
-        """An `async with` block that commits at its end and rolls back on any exception.
-
-        Inside an open transaction it is a savepoint, and takes no options. Options are those of
-        `begin`. The block's variable is the session. The block ends its transaction itself: inside
-        it commit() and rollback() raise an InterfaceError.
-        """
+        """An `async with` block; otherwise as `DbSession.transaction`."""
         return AsyncTransaction(self, begin_sql(isolation, read_only, deferrable))
 
     def stream(
@@ -62,25 +58,27 @@ class AsyncDbSession(_native.AsyncSession):
         chunk_rows: int = 1000,
         timeout: float | None = None,
     ) -> AsyncStream:
-        """The rows of a statement one by one, for `async for`; else as `DbSession.stream`.
+        """The rows of a statement one by one, for `async for`; otherwise as `DbSession.stream`.
 
-        A loop that breaks leaves the stream open for the session's next call, or its end. An
+        A loop that breaks leaves the stream open until the session's next call, or its end. An
         `async with` block around the loop ends it at once.
         """
-        return AsyncStream(self, sql, params, chunk_rows, timeout)
+        return AsyncStream(Portal(self, sql, params, chunk_rows, timeout))
 
     async def run(self, fn: Callable[[Self], Awaitable[_T]], retries: int = 3) -> _T:
-        """Await fn(session) in a transaction, commit, and return what it returned.
-
-        Repeated as by `DbSession.run`.
+        """Await fn(session) in a transaction, commit, and return its result. It is repeated as by
+        `DbSession.run`.
         """
-        return await arun(self, fn, retries)
+        for attempt in attempts(retries, is_in_transaction=self.is_in_transaction):
+            with attempt:
+                async with self.transaction():
+                    self.on_commit(attempt.committed)
+                    return await fn(self)
+            await asyncio.sleep(attempt.pause())
+        raise AssertionError("unreachable: the last attempt returns or raises")
 
 
 class AsyncTransaction(_native.AsyncBlock):
-    """The context manager of `AsyncDbSession.transaction()`; usable again, block after block.
-
-    Blocks form a stack, whatever task enters them, as with `Transaction`.
-    """
+    """The context manager of `AsyncDbSession.transaction()`; as `Transaction`, for tasks."""
 
     __slots__ = ()

@@ -1,4 +1,4 @@
-"""The end of a request's sessions: all of them, whatever happens to one."""
+"""The end of a request's sessions: every session is finalized, whatever happens to one of them."""
 
 from __future__ import annotations
 
@@ -10,35 +10,54 @@ from hypern import _native
 from hypern.errors import Error, TransactionAborted
 
 if TYPE_CHECKING:
-    from hypern._session import DbSession
-
-    _Failure = tuple[str, BaseException]  # an alias, and why its session could not be finalized
+    from hypern.session.blocking import DbSession
+    from hypern.session.steps import Steps, View
 
 _log = logging.getLogger("hypern")
 
-# How long (seconds) a statement that another thread still runs is waited for before it is
-# cancelled.
+# Seconds to wait for a statement that another thread still runs, before it is cancelled.
 _GRACE_SECS: Final = 1.0
 
 
-def sessions_of(request_id: str, alias: str | None) -> list[DbSession]:
+def sessions_of(request_id: str, alias: str | None = None) -> list[DbSession]:
     """The open sessions of a request."""
     found: list[DbSession] = _native.sessions(request_id, alias)
     return found
 
 
+def finalizing(
+    view: View, request_id: str, alias: str | None = None, *, failed: bool = False
+) -> Steps[TransactionAborted | None]:
+    """Finalize every session of a request, then raise the first failure and log the others.
+
+    alias: finalize the session on that database only. failed: roll back what is open. Returns an
+    error if a transaction that was to be committed had been aborted by an earlier error, which the
+    caller has seen.
+    """
+    endings: _Endings | None = None
+    for session in sessions_of(request_id, alias):
+        try:
+            if failed:
+                session._set_failed()
+            yield view(session)._finalize(_GRACE_SECS)
+        except BaseException as error:  # an interrupt must not leave the other sessions open
+            endings = endings or _Endings(request_id)
+            endings.add(session, error)
+    return None if endings is None else endings.outcome()
+
+
 class _Endings:
-    """What became of a request's sessions, one after the other."""
+    """The failures of one request's sessions."""
 
     __slots__ = ("_aborted", "_failures", "_request_id")
 
     def __init__(self, request_id: str) -> None:
         self._request_id = request_id
         self._aborted: TransactionAborted | None = None
-        self._failures: list[_Failure] = []
+        self._failures: list[tuple[str, BaseException]] = []  # alias, error
 
     def add(self, session: DbSession, error: BaseException) -> None:
-        """One that could not be finalized as was wanted."""
+        """Note that a session could not be finalized as intended."""
         if not isinstance(error, TransactionAborted):
             self._failures.append((session.alias, error))
         elif self._aborted is None:
@@ -47,13 +66,13 @@ class _Endings:
             self._log(session.alias, error)
 
     def outcome(self) -> TransactionAborted | None:
-        """Raise the first failure and log the others; without one, what there is to say of a
-        transaction that was to be committed and had been aborted.
+        """Raise the first failure and log the others; if there is none, return the first
+        TransactionAborted.
         """
         failures = self._failures
         if not failures:
             return self._aborted
-        # An interruption counts more than an error of the database's.
+        # An interrupt takes precedence over an error of the database.
         first = next((f for f in failures if not isinstance(f[1], Error)), failures[0])
         for alias, error in failures:
             if error is not first[1]:
@@ -68,49 +87,9 @@ class _Endings:
         )
 
 
-def finalize(
-    request_id: str, alias: str | None, *, failed: bool = False
-) -> TransactionAborted | None:
-    """Finalize a request's sessions, all of them whatever happens to one; then raise the first
-    failure. The others are logged.
-
-    alias: that database only; None: every one. failed: roll back what is open. Where a transaction
-    that was to be committed had been aborted, by an error that the caller was given, it returns
-    what says so.
-    """
-    endings: _Endings | None = None
-    for session in sessions_of(request_id, alias):
-        try:
-            if failed:
-                session._set_failed()
-            session._finalize(_GRACE_SECS)
-        except BaseException as error:  # a Ctrl-C here must not leave the others open
-            endings = endings or _Endings(request_id)
-            endings.add(session, error)
-    return None if endings is None else endings.outcome()
-
-
-async def afinalize(
-    request_id: str, alias: str | None, *, failed: bool = False
-) -> TransactionAborted | None:
-    """As `finalize`, to be awaited at once. A task that is cancelled meanwhile leaves its sessions
-    to the background, where they are finalized all the same.
-    """
-    endings: _Endings | None = None
-    for session in sessions_of(request_id, alias):
-        try:
-            if failed:
-                session._set_failed()
-            await _native.AsyncSession(session)._finalize(_GRACE_SECS)
-        except BaseException as error:
-            endings = endings or _Endings(request_id)
-            endings.add(session, error)
-    return None if endings is None else endings.outcome()
-
-
 def report_aborted(request_id: str, aborted: TransactionAborted | None) -> None:
-    """Raise it, or log it where an exception is being handled: finalize_db() is often called in an
-    `except` or `finally`, where its own would hide the other.
+    """Raise the error, or log it while an exception is being handled: finalize_db() is often called
+    in an `except` or `finally` block, where raising would hide the exception handled there.
     """
     if aborted is None:
         return

@@ -1,75 +1,93 @@
-"""A response's body that is iterated by the server, within the scope of its request."""
+"""A response's body that the server iterates, within the scope of its request."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
-from typing import TYPE_CHECKING
+from collections.abc import AsyncIterable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from hypern.session.steps import later, now
 
 if TYPE_CHECKING:
-    from hypern.middleware._request import RequestScope, Verdict
+    from collections.abc import Callable
+
+    from hypern.session.steps import Steps, View
+    from hypern.web.options import Verdict
+    from hypern.web.request import RequestScope
+
+_END: Final = object()  # in place of a part, after the last one
 
 
-class ScopedBody:
-    """An iterable of bytes in whose steps, and in its close(), `db()` means the request.
+class _Parts:
+    """The parts of a body: `db()` means the request while each of them is produced.
 
-    at_end: bool, the request's sessions end with the body; else they have ended already.
-    verdict: what the response's status says of how they end.
+    is_at_end: bool, the request's sessions end with the body; otherwise they have ended already.
+    verdict: what the response means for its request. iterator: of the body, if it has been begun.
     """
-
-    __slots__ = ("_at_end", "_body", "_iterator", "_request", "_verdict")
 
     def __init__(
         self,
         request: RequestScope,
-        body: Iterable[bytes],
-        iterator: Iterator[bytes] | None = None,
-        *,
-        at_end: bool,
+        body: Iterable[bytes] | AsyncIterable[bytes],
         verdict: Verdict,
+        *,
+        is_at_end: bool = True,
+        iterator: Iterator[bytes] | None = None,
     ) -> None:
         self._request = request
         self._body = body
-        self._iterator = iterator
-        self._at_end = at_end
+        self._iterator: Any = iterator
         self._verdict = verdict
+        self._is_at_end = is_at_end
+
+    def _stepping(
+        self, view: View, begin: Callable[[Any], Any], advance: Callable[[Any], Any]
+    ) -> Steps[Any]:
+        """The next part, or `_END` once the sessions have ended. begin, advance: iter and next, or
+        aiter and anext.
+        """
+        with self._request.current():
+            try:
+                if self._iterator is None:
+                    self._iterator = begin(self._body)
+                return (yield advance(self._iterator))
+            except (StopIteration, StopAsyncIteration):
+                pass
+            except BaseException as error:
+                self._is_at_end = False
+                yield from self._request.abandoning(view, error)
+                raise
+        if self._is_at_end:
+            self._is_at_end = False
+            # If this raises, the server leaves the response cut short.
+            yield from self._request.ending(view, self._verdict)
+        return _END
+
+
+class ScopedBody(_Parts):
+    """The body of a WSGI response, or of a synchronous StreamingHttpResponse of Django's."""
 
     def __iter__(self) -> ScopedBody:
         return self
 
     def __next__(self) -> bytes:
-        with self._request.current():
-            try:
-                if self._iterator is None:
-                    self._iterator = iter(self._body)
-                return next(self._iterator)
-            except StopIteration:
-                pass
-            except BaseException as error:
-                self._at_end = False
-                self._request.abandon(error)
-                raise
-        self._end()
-        raise StopIteration
-
-    def _end(self) -> None:
-        if self._at_end:
-            self._at_end = False
-            # Where this raises, the server leaves the response cut short.
-            self._request.end(self._verdict)
+        part = now(self._stepping, iter, next)
+        if part is _END:
+            raise StopIteration
+        return cast("bytes", part)
 
     def close(self) -> None:
-        """Called by the server in any case: after the last part, or where the client has gone."""
+        """Called by the server in any case: after the last part, or when the client has gone."""
         if not self._request.ended:
             close_body(self._body, self._request)
-            self._request.abandon(GeneratorExit())
+            now(self._request.abandoning, GeneratorExit())
             return
         self._request.open_background()
         close_body(self._body, self._request)
-        self._request.end_background()
+        now(self._request.ending_background)
 
 
 def close_body(body: object, request: RequestScope) -> None:
-    """Call the body's close(), if it has one, within the request. What it raises rolls back."""
+    """Call the body's close(), if it has one, within the request. An exception rolls back."""
     close = getattr(body, "close", None)
     if close is None:
         return
@@ -77,51 +95,31 @@ def close_body(body: object, request: RequestScope) -> None:
         try:
             close()
         except BaseException as error:
-            request.abandon(error)
+            now(request.abandoning, error)
             raise
 
 
-class AsyncScopedBody:
-    """`ScopedBody` for an async iterable, whose sessions live until the end of the body."""
-
-    __slots__ = ("_body", "_iterator", "_request", "_verdict")
-
-    def __init__(
-        self, request: RequestScope, body: AsyncIterable[bytes], *, verdict: Verdict
-    ) -> None:
-        self._request = request
-        self._body = body
-        self._iterator: AsyncIterator[bytes] | None = None
-        self._verdict = verdict
+class AsyncScopedBody(_Parts):
+    """The body of an asynchronous StreamingHttpResponse of Django's."""
 
     def __aiter__(self) -> AsyncScopedBody:
         return self
 
     async def __anext__(self) -> bytes:
-        with self._request.current():
-            try:
-                if self._iterator is None:
-                    self._iterator = aiter(self._body)
-                return await anext(self._iterator)
-            except StopAsyncIteration:
-                pass
-            except BaseException as error:
-                await self._request.aabandon(error)
-                raise
-        if not self._request.ended:
-            await self._request.aend(self._verdict)
-        raise StopAsyncIteration
+        part = await later(self._stepping, aiter, anext)
+        if part is _END:
+            raise StopAsyncIteration
+        return cast("bytes", part)
 
     async def aclose(self) -> None:
-        """Called where the rest of the body is not wanted."""
+        """Called if the rest of the body is not needed."""
         close = getattr(self._iterator, "aclose", None)
         if close is not None:
             with self._request.current():
                 await close()
-        if not self._request.ended:
-            await self._request.aabandon(GeneratorExit())
+        self.close()
 
     def close(self) -> None:
         """Called by the server in any case, after the body."""
         if not self._request.ended:
-            self._request.abandon(GeneratorExit())
+            now(self._request.abandoning, GeneratorExit())

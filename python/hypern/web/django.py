@@ -1,60 +1,48 @@
-"""`DatabaseMiddleware` for Django, sync and async: one scope per request, over before its response.
+"""`DatabaseMiddleware` for Django: one scope per request, ended before its response.
 
     MIDDLEWARE = ["hypern.middleware.django.DatabaseMiddleware", ...]
 
-In views `db(request)` or `db()` is the request's session. It lives beside Django's ORM and touches
-none of its connections. See docs/frameworks/django.md.
+In views `db(request)` or `db()` is the request's session. It is independent of Django's ORM and its
+connections. See docs/frameworks/django.md.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Container
-from typing import TYPE_CHECKING, ClassVar, cast
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 
-from hypern._scope import SCOPE_KEY
-from hypern.middleware._body import AsyncScopedBody, ScopedBody
-from hypern.middleware._request import (
-    FAILED,
-    FAILURES,
-    Finalize,
-    RequestScope,
-    Verdict,
-    carries_scope,
-    check_options,
-    verdict_of,
-)
+from hypern.scope.identify import SCOPE_KEY
+from hypern.session.steps import later, now
+from hypern.web.body import AsyncScopedBody, ScopedBody
+from hypern.web.options import FAILED, Options
+from hypern.web.request import RequestScope, carries_scope
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
-
     from django.http import HttpRequest
-    from django.http.response import HttpResponseBase, StreamingHttpResponse
+    from django.http.response import HttpResponseBase
+
+    from hypern.session.steps import Steps, View
 
     GetResponse = Callable[[HttpRequest], HttpResponseBase | Awaitable[HttpResponseBase]]
 
 _RAISED = "hypern.raised"
 
 
-class DatabaseMiddleware:
-    """Opens a scope for each request. Other options than these: a subclass in MIDDLEWARE.
-
-    rollback_on: status codes (anything with `in`) whose response rolls back what is still open; a
-        view that raised rolls back whatever the status. A commit() of the view stands
-    finalize: "auto": before the first byte, but the sessions of a StreamingHttpResponse live until
-        it has been sent, its transactions settled before the first byte; "start": always before the
-        first byte; "end": of a StreamingHttpResponse after the body, transactions too
+class DatabaseMiddleware(Options):
+    """Opens a scope for each request. For other options (see `Options`), set rollback_on and
+    finalize in a subclass and name that in MIDDLEWARE. A view that raised rolls back whatever the
+    status; the body of a StreamingHttpResponse is produced.
     """
+
+    __module__ = "hypern.middleware.django"
 
     sync_capable = True
     async_capable = True
 
-    rollback_on: ClassVar[Container[int]] = FAILURES
-    finalize: ClassVar[Finalize] = "auto"
-
     def __init__(self, get_response: GetResponse) -> None:
-        check_options(self.rollback_on, self.finalize)
+        self.check_options()
         self.get_response = get_response
         self._is_async = iscoroutinefunction(get_response)
         if self._is_async:
@@ -65,58 +53,30 @@ class DatabaseMiddleware:
         if carries_scope(request.META):
             return self.get_response(request)
         scope = request.META[SCOPE_KEY] = RequestScope(request.META.get("HTTP_X_REQUEST_ID"))
-        return self._serve_async(request, scope) if self._is_async else self._serve(request, scope)
+        if self._is_async:
+            return later(self._serving, request, scope)
+        return now(self._serving, request, scope)
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> None:
-        """Django has caught what the view raised, and makes a response of it."""
+        """Note that the view raised; Django has caught that, and makes a response of it."""
         request.META[_RAISED] = True
 
-    def _serve(self, request: HttpRequest, scope: RequestScope) -> HttpResponseBase:
+    def _serving(
+        self, view: View, request: HttpRequest, scope: RequestScope
+    ) -> Steps[HttpResponseBase]:
         with scope.current():
             try:
-                response = cast("HttpResponseBase", self.get_response(request))
-                verdict = self._verdict(request, response)
-                if not self._lives_on(response):
-                    scope.end(verdict)
-                elif self.finalize == "auto":
-                    scope.settle(verdict)
+                response: Any = yield self.get_response(request)
+                has_raised = _RAISED in request.META
+                verdict = FAILED if has_raised else self.verdict(response.status_code)
+                is_at_end = response.streaming and self.outlive_start(is_produced=True)
+                yield from scope.starting(view, self, verdict, is_at_end=is_at_end)
             except BaseException as error:
-                scope.abandon(error)
+                yield from scope.abandoning(view, error)
                 raise
-        self._pass_on(scope, response, verdict)
-        return response
-
-    async def _serve_async(self, request: HttpRequest, scope: RequestScope) -> HttpResponseBase:
-        with scope.current():
-            try:
-                response = await cast("Awaitable[HttpResponseBase]", self.get_response(request))
-                verdict = self._verdict(request, response)
-                if not self._lives_on(response):
-                    await scope.aend(verdict)
-                elif self.finalize == "auto":
-                    await scope.asettle(verdict)
-            except BaseException as error:
-                await scope.aabandon(error)
-                raise
-        self._pass_on(scope, response, verdict)
-        return response
-
-    def _verdict(self, request: HttpRequest, response: HttpResponseBase) -> Verdict:
-        if _RAISED in request.META:
-            return FAILED
-        return verdict_of(response.status_code, self.rollback_on)
-
-    def _lives_on(self, response: HttpResponseBase) -> bool:
-        return response.streaming and self.finalize != "start"
-
-    def _pass_on(self, scope: RequestScope, response: HttpResponseBase, verdict: Verdict) -> None:
-        if not self._lives_on(response):
-            return
-        # Its own iterator is closed by the response in any case.
-        streamed = cast("StreamingHttpResponse", response)
-        body = streamed.streaming_content
-        streamed.streaming_content = (
-            AsyncScopedBody(scope, cast("AsyncIterator[bytes]", body), verdict=verdict)
-            if streamed.is_async
-            else ScopedBody(scope, cast("Iterator[bytes]", body), at_end=True, verdict=verdict)
-        )
+        if is_at_end:
+            # Django closes the body's own iterator in any case.
+            body = AsyncScopedBody if response.is_async else ScopedBody
+            response.streaming_content = body(scope, response.streaming_content, verdict)
+        passed: HttpResponseBase = response
+        return passed

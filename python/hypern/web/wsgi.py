@@ -1,30 +1,23 @@
-"""`DatabaseMiddleware` for any WSGI application: one scope per request, over before its response.
+"""`DatabaseMiddleware` for any WSGI application: one scope per request, ended before its response.
 
     app.wsgi_app = DatabaseMiddleware(app.wsgi_app)     # Flask; or hypern.middleware.flask
     application = DatabaseMiddleware(application)       # any other
 
 In the application `db()` means the request's session; `db(request)` works with the framework's own
-request, whose environ carries the key. See docs/frameworks/wsgi.md.
+request, whose environ carries the scope. See docs/frameworks/wsgi.md.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Container, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from hypern._scope import SCOPE_KEY
-from hypern.middleware._body import ScopedBody, close_body
-from hypern.middleware._request import (
-    FAILED,
-    FAILURES,
-    Finalize,
-    RequestScope,
-    Verdict,
-    carries_scope,
-    check_options,
-    verdict_of,
-)
+from hypern.scope.identify import SCOPE_KEY
+from hypern.session.steps import now
+from hypern.web.body import ScopedBody, close_body
+from hypern.web.options import FAILED, Options, Verdict, Wrapper
+from hypern.web.request import RequestScope, carries_scope
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -35,75 +28,42 @@ StartResponse = Callable[..., Callable[[bytes], object]]
 WSGIApp = Callable[[dict[str, Any], StartResponse], Iterable[bytes]]
 
 
-class DatabaseMiddleware:
-    """Opens a scope for each request.
-
-    rollback_on: status codes (anything with `in`) whose response rolls back what is still open, for
-        frameworks turn exceptions into responses; a commit() of the handler stands
-    finalize: "auto": before the first byte, but where the body has no known length the sessions
-        live until it has been sent, its transactions settled before the first byte; "start": always
-        before the first byte; "end": always after the body, transactions too
+class DatabaseMiddleware(Wrapper[WSGIApp]):
+    """Opens a scope for each request. The options rollback_on and finalize are those of `Options`;
+    a body is produced if it is no list, tuple or file and has no Content-Length.
     """
 
-    def __init__(
-        self,
-        app: WSGIApp,
-        *,
-        rollback_on: Container[int] = FAILURES,
-        finalize: Finalize = "auto",
-    ) -> None:
-        check_options(rollback_on, finalize)
-        self.app = app
-        self.rollback_on = rollback_on
-        self.finalize = finalize
+    __module__ = "hypern.middleware.wsgi"
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         """Serve one request."""
         if carries_scope(environ):
             return self.app(environ, start_response)
         request = environ[SCOPE_KEY] = RequestScope(environ.get("HTTP_X_REQUEST_ID"))
-        response = _Response(request, start_response, self.rollback_on, self.finalize)
+        response = _Response(request, start_response, self)
         body: Iterable[bytes] = ()
         try:
             with request.current():
                 body = self.app(environ, response.start)
-            return response.passed_on(body, environ.get("wsgi.file_wrapper"))
+            return response.pass_on(body, environ.get("wsgi.file_wrapper"))
         except BaseException as error:
             try:
                 close_body(body, request)
             finally:
-                request.abandon(error)
+                now(request.abandoning, error)
             raise
 
 
 class _Response:
-    """What the application starts, held back until the request's sessions have ended."""
+    """The application's response; its start is held back until the sessions have ended."""
 
-    __slots__ = (
-        "_at_end",
-        "_finalize",
-        "_is_sent",
-        "_request",
-        "_rollback_on",
-        "_start",
-        "_start_write",
-        "_started",
-    )
-
-    def __init__(
-        self,
-        request: RequestScope,
-        start: StartResponse,
-        rollback_on: Container[int],
-        finalize: Finalize,
-    ) -> None:
+    def __init__(self, request: RequestScope, start: StartResponse, options: Options) -> None:
         self._request = request
         self._start = start
-        self._rollback_on = rollback_on
-        self._finalize = finalize
+        self._options = options
         self._started: tuple[str, list[tuple[str, str]], ExcInfo | None] | None = None
         self._is_sent = False
-        self._at_end = False
+        self._is_at_end = False  # the sessions live until the body has been sent
 
     def start(
         self, status: str, headers: list[tuple[str, str]], exc_info: ExcInfo | None = None
@@ -116,10 +76,10 @@ class _Response:
         self._started = (status, headers, exc_info)
         return self._write
 
-    def passed_on(self, body: Iterable[bytes], file_wrapper: object) -> Iterable[bytes]:
-        """End the sessions where they have to end by now, send the start, and give the body."""
+    def pass_on(self, body: Iterable[bytes], file_wrapper: object) -> Iterable[bytes]:
+        """End the sessions if it is time, send the start, and return the body for the server."""
         is_whole = isinstance(body, (list, tuple)) or (
-            # Left as it is, so that the server can send the file by itself.
+            # Returned as it is, so that the server can send the file in its own way.
             isinstance(file_wrapper, type) and isinstance(body, file_wrapper)
         )
         iterator: Iterator[bytes] | None = None
@@ -129,34 +89,26 @@ class _Response:
                 rest = iter(body)
                 iterator = itertools.chain(list(itertools.islice(rest, 1)), rest)
         if not self._is_sent:
-            self._send_start(is_whole)
+            self._send_start(is_whole=is_whole)
         if is_whole:
-            if self._at_end:  # write() has sent the start
-                self._request.end(self._verdict)
+            if self._is_at_end:  # write() has sent the start
+                now(self._request.ending, self._verdict)
             return body
-        return ScopedBody(self._request, body, iterator, at_end=self._at_end, verdict=self._verdict)
+        return ScopedBody(
+            self._request, body, self._verdict, is_at_end=self._is_at_end, iterator=iterator
+        )
 
     @property
     def _verdict(self) -> Verdict:
-        if self._started is None:
-            return FAILED
-        return verdict_of(int(self._started[0][:3]), self._rollback_on)
+        return FAILED if self._started is None else self._options.verdict(int(self._started[0][:3]))
 
-    def _send_start(self, is_whole: bool) -> Callable[[bytes], object]:
+    def _send_start(self, *, is_whole: bool) -> Callable[[bytes], object]:
         if self._started is None:
-            raise AssertionError("the application gave a body without calling start_response")
+            raise AssertionError("the application returned a body without calling start_response")
         status, headers, exc_info = self._started
-        self._at_end = not is_whole and (
-            self._finalize == "end"
-            or (
-                self._finalize == "auto"
-                and all(name.lower() != "content-length" for name, _ in headers)
-            )
-        )
-        if not self._at_end:
-            self._request.end(self._verdict)
-        elif self._finalize == "auto":
-            self._request.settle(self._verdict)
+        is_produced = all(name.lower() != "content-length" for name, _ in headers)
+        self._is_at_end = not is_whole and self._options.outlive_start(is_produced=is_produced)
+        now(self._request.starting, self._options, self._verdict, is_at_end=self._is_at_end)
         self._is_sent = True
         if exc_info is None:
             return self._start(status, headers)
