@@ -1,10 +1,10 @@
-"""`Hypern`: routes, start and shutdown functions, and one scope per request, over Starlette."""
+"""`Hypern`: routes, startup and shutdown functions, and one scope per request, over Starlette."""
 
 from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import AsyncIterator, Callable, MutableMapping
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -15,14 +15,14 @@ from hypern.app.errors import ErrorResponses
 from hypern.app.handler import Endpoint
 from hypern.app.json import Decimals, json_encoder
 from hypern.app.serve import serve
-from hypern.middleware.asgi import DatabaseMiddleware
 from hypern.pool import registry
+from hypern.web.asgi import DatabaseMiddleware
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from hypern.app.handler import Handler
-    from hypern.middleware.asgi import Receive, Send
+    from hypern.web.asgi import ASGIScope, Receive, Send
 
 _H = TypeVar("_H", bound="Handler")
 _F = TypeVar("_F", bound=Callable[[], Any])
@@ -33,16 +33,16 @@ _SPARE_THREADS = 4  # for handlers that need no connection, while others wait fo
 
 
 class Hypern:
-    """An ASGI application whose handlers are called `handler(req, res, ctx)`.
+    """An ASGI application whose handlers are called as `handler(req, res, ctx)`.
 
-    Its requests' sessions are committed when the handler returns, whatever the status, and rolled
-    back when it raises; both before the response leaves.
+    A request's sessions are committed when the handler returns, whatever the status, and rolled
+    back when it raises, in both cases before the response is sent.
 
-    debug: bool, errors show their traceback, and requests are logged
+    debug: bool, show the traceback of errors, and log requests
     decimals: "str" or "number", how res.json() writes a Decimal
-    threads: int, most handlers that are no coroutines at a time; None: as many as the largest pool
-        has connections, and a few more
-    max_body_bytes: int, the largest body that is accepted; a larger one is answered 413
+    threads: int, the most handlers that run in threads at a time; None is the number of connections
+        of the largest pool, and a few more
+    max_body_bytes: int, the largest body to accept; the response to a larger one is a 413
     """
 
     def __init__(
@@ -63,13 +63,13 @@ class Hypern:
         self._startup: list[Callable[[], Any]] = []
         self._shutdown: list[Callable[[], Any]] = []
         self._router = Router(lifespan=self._lifespan)
-        # A handler's exception passes through here as it is, so a status alone is no failure.
+        # The exception of a handler passes through the middleware, so a status alone is no failure.
         self._app = ErrorResponses(DatabaseMiddleware(self._router, rollback_on=()), debug=debug)
         self._life = DatabaseMiddleware(self._router)
 
-    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: ASGIScope, receive: Receive, send: Send) -> None:
         """Serve one ASGI connection."""
-        scope["app"] = self  # has the router raise its 404 and 405
+        scope["app"] = self  # makes the router raise its 404 and 405
         app = self._app if scope["type"] == "http" else self._life
         await app(scope, receive, send)
 
@@ -79,12 +79,12 @@ class Hypern:
         return function
 
     def on_shutdown(self, function: _F) -> _F:
-        """Call a function, plain or async, after the last request. Pools disconnect after it."""
+        """Call a function, plain or async, after the last request; then the pools disconnect."""
         self._shutdown.append(function)
         return function
 
     def route(self, path: str, methods: Iterable[str] = ("GET",)) -> Callable[[_H], _H]:
-        """Answer requests for a path, in which `:name` stands for one part, with a handler."""
+        """Register a handler for a path, in which `:name` stands for one segment."""
         if not path.startswith("/"):
             raise ValueError(f'a path begins with "/", unlike {path!r}')
         names = [method.upper() for method in methods]
@@ -97,33 +97,33 @@ class Hypern:
         return add
 
     def get(self, path: str) -> Callable[[_H], _H]:
-        """Answer GET, and HEAD with it."""
+        """Register a handler for GET, which serves HEAD, too."""
         return self.route(path, ["GET"])
 
     def post(self, path: str) -> Callable[[_H], _H]:
-        """Answer POST."""
+        """Register a handler for POST."""
         return self.route(path, ["POST"])
 
     def put(self, path: str) -> Callable[[_H], _H]:
-        """Answer PUT."""
+        """Register a handler for PUT."""
         return self.route(path, ["PUT"])
 
     def patch(self, path: str) -> Callable[[_H], _H]:
-        """Answer PATCH."""
+        """Register a handler for PATCH."""
         return self.route(path, ["PATCH"])
 
     def delete(self, path: str) -> Callable[[_H], _H]:
-        """Answer DELETE."""
+        """Register a handler for DELETE."""
         return self.route(path, ["DELETE"])
 
     def start(self, host: str = "127.0.0.1", port: int = 5000, workers: int = 1) -> None:
-        """Serve until SIGINT or SIGTERM; with more than one worker in as many forked processes."""
-        serve(self, host, port, workers)
+        """Serve until SIGINT or SIGTERM, with several workers in as many forked processes."""
+        serve(self, host, port, workers, log_requests=self.debug)
 
     run = start
 
     def threads(self) -> anyio.CapacityLimiter:
-        """What bounds the handlers that run in threads."""
+        """The limit on handlers that run in threads."""
         if self._limiter is None:
             most = self._most_threads
             if most is None:
@@ -133,7 +133,7 @@ class Hypern:
 
     @asynccontextmanager
     async def _lifespan(self, app: object) -> AsyncIterator[None]:
-        self._limiter = None  # the loop may be another one, and pools may be configured below
+        self._limiter = None  # for this event loop, and for pools that are configured below
         for function in self._startup:
             await _call(function)
         yield
@@ -142,6 +142,6 @@ class Hypern:
 
 
 async def _call(function: Callable[[], Any]) -> None:
-    answer = function()
-    if inspect.isawaitable(answer):
-        await answer
+    result = function()
+    if inspect.isawaitable(result):
+        await result

@@ -1,4 +1,4 @@
-"""What a handler is told of the request besides HTTP."""
+"""`ctx`: what identifies a handler's request."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Context:
-    """`db(ctx)` is the request's session.
+    """A request's identity; `db(ctx)` is its session.
 
     request_id: str, unique whatever the client sends. client_id: str, the client's own X-Request-ID
     for logs, "" without one.

@@ -1,10 +1,9 @@
-"""The outermost layer of the application: what was raised, as a JSON response."""
+"""The outermost layer of the application: exceptions as JSON responses."""
 
 from __future__ import annotations
 
 import logging
 import traceback
-from collections.abc import MutableMapping
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
@@ -15,24 +14,24 @@ from hypern.scope.identify import SCOPE_KEY
 from hypern.scope.scope import Scope
 
 if TYPE_CHECKING:
-    from hypern.middleware.asgi import ASGIApp, Message, Receive, Send
+    from hypern.web.asgi import ASGIApp, ASGIScope, Message, Receive, Send
 
 _log = logging.getLogger("hypern.app")
 
 
 class ErrorResponses:
-    """Answers for an application that has raised: an HTTPException with its status and detail, any
-    other exception with 500 and the request's id.
+    """Responds for an application that has raised: to an HTTPException with its status and detail,
+    to any other exception with a 500 and the request's id.
 
-    debug: bool, the 500 shows the traceback
+    debug: bool, show the traceback in the 500
     """
 
     def __init__(self, app: ASGIApp, *, debug: bool) -> None:
         self._app = app
         self._debug = debug
 
-    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
-        """Answer one request."""
+    async def __call__(self, scope: ASGIScope, receive: Receive, send: Send) -> None:
+        """Respond to one request."""
         is_started = False
 
         async def note(message: Message) -> None:

@@ -1,10 +1,10 @@
-"""One route's handler as an ASGI application: receive the body, call the handler, send."""
+"""One route's handler as an ASGI application: receives the body, calls the handler, responds."""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import anyio.to_thread
 from starlette.exceptions import HTTPException
@@ -15,31 +15,40 @@ from hypern.app.response import Response
 from hypern.scope.identify import SCOPE_KEY
 
 if TYPE_CHECKING:
-    from collections.abc import MutableMapping
+    import msgspec
 
-    from hypern.app.application import Hypern
-    from hypern.middleware.asgi import Receive, Send
+    from hypern.web.asgi import ASGIScope, Receive, Send
     from hypern.web.request import RequestScope
 
 Handler = Callable[[Request, Response, Context], Any]
 
 
-class Endpoint:
-    """Calls a handler: a coroutine function on the loop, any other in a thread."""
+class Owner(Protocol):
+    """What an endpoint uses of its application."""
 
-    def __init__(self, app: Hypern, handler: Handler) -> None:
+    encoder: msgspec.json.Encoder
+    max_body_bytes: int
+
+    def threads(self) -> anyio.CapacityLimiter:
+        """The limit on handlers that run in threads."""
+
+
+class Endpoint:
+    """Calls a handler: a coroutine function on the event loop, any other function in a thread."""
+
+    def __init__(self, app: Owner, handler: Handler) -> None:
         self._app = app
         self._handler = handler
         self._is_async = inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(
             getattr(handler, "__call__", None)  # noqa: B004 - an object may be a handler
         )
 
-    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
-        """Answer one request."""
+    async def __call__(self, scope: ASGIScope, receive: Receive, send: Send) -> None:
+        """Respond to one request."""
         request_scope: RequestScope = scope[SCOPE_KEY]
         body = await _receive_body(scope, receive, self._app.max_body_bytes)
         if body is None:
-            return  # the client has gone
+            return  # the client has disconnected
         response = Response(self._app.encoder)
         arguments = (
             Request(scope, body),
@@ -47,24 +56,22 @@ class Endpoint:
             Context(request_scope.request_id, request_scope.client_id),
         )
         if self._is_async:
-            answer = await self._handler(*arguments)
+            result = await self._handler(*arguments)
         else:
-            answer = await anyio.to_thread.run_sync(
+            result = await anyio.to_thread.run_sync(
                 self._handler, *arguments, limiter=self._app.threads()
             )
-        if answer is not None and answer is not response:
+        if result is not None and result is not response:
             raise TypeError(
-                f"the handler of {scope['path']} returned {type(answer).__name__}; a handler "
-                "answers through res, as in res.json(...)"
+                f"the handler of {scope['path']} returned {type(result).__name__}; a handler "
+                "responds through res, as in res.json(...)"
             )
         await send(response.start_message())
         await send({"type": "http.response.body", "body": response.body})
 
 
-async def _receive_body(
-    scope: MutableMapping[str, Any], receive: Receive, most: int
-) -> bytes | None:
-    """The whole body; None where the client went before it had sent it."""
+async def _receive_body(scope: ASGIScope, receive: Receive, most: int) -> bytes | None:
+    """The whole body; None if the client disconnected before it had sent it."""
     parts = []
     size = 0
     while True:

@@ -1,4 +1,4 @@
-"""Values as JSON: what a database row can hold, exactly."""
+"""JSON of whatever a database row can hold, without loss."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ Decimals = Literal["str", "number"]
 def json_encoder(decimals: Decimals) -> msgspec.json.Encoder:
     """An encoder of rows to JSON (bytes, UTF-8).
 
-    Dates and times become ISO 8601, UUIDs text, bytes base64, a float that JSON cannot hold null.
-    decimals: "str" keeps a Decimal's digits for every client; "number" writes them bare, and a NaN,
-    which JSON has no word for, as NaN. Raises TypeError for what has no place in JSON.
+    Dates and times become ISO 8601, UUIDs text, bytes base64, and a float that JSON cannot
+    represent becomes null. decimals: "str" keeps a Decimal's digits for every client; "number"
+    writes them without quotes, and a NaN, for which JSON has no notation, as NaN. Raises TypeError
+    for a value that JSON cannot represent.
     """
     return msgspec.json.Encoder(
         enc_hook=_encode_other, decimal_format="string" if decimals == "str" else "number"

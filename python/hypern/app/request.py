@@ -1,4 +1,4 @@
-"""`req`: what a handler reads. The body has been received before the handler runs."""
+"""`req`: the request that a handler reads. Its body is received before the handler runs."""
 
 from __future__ import annotations
 
@@ -16,8 +16,7 @@ class Request:
     """One HTTP request.
 
     method, path: str. params: the path's parameters, str by name. query: the query string's, a
-    mapping to the last value, with getlist(). headers: a mapping without regard to case. body:
-    bytes.
+    mapping to the last value, with getlist(). headers: a case-insensitive mapping. body: bytes.
     """
 
     __slots__ = ("_scope", "body")
@@ -28,7 +27,7 @@ class Request:
 
     @property
     def method(self) -> str:
-        """The method, in capitals."""
+        """The method, in upper case."""
         return str(self._scope["method"])
 
     @property
@@ -53,17 +52,17 @@ class Request:
         return Headers(raw=self._scope["headers"])
 
     def text(self) -> str:
-        """The body as text, UTF-8. One that is not is the client's error, 400."""
+        """The body as text. If it is not UTF-8, the response is a 400."""
         try:
             return self.body.decode()
         except UnicodeDecodeError as error:
             raise HTTPException(400, "the body is not UTF-8") from error
 
     def json(self) -> Any:
-        """The body, JSON, as Python values. One that is not is the client's error, 400."""
+        """The body, JSON, as Python values. If it is not JSON, the response is a 400."""
         try:
             return _decode(self.body)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise HTTPException(400, f"the body is not JSON: {error}") from error
         except RecursionError as error:
-            raise HTTPException(400, "the body is JSON that is nested too deep") from error
+            raise HTTPException(400, "the body is JSON that is nested too deeply") from error

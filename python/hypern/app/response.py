@@ -1,4 +1,4 @@
-"""`res`: what a handler answers. Nothing is sent before the handler has returned."""
+"""`res`: the response that a handler makes. It is sent once the handler has returned."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from urllib.parse import quote
 if TYPE_CHECKING:
     import msgspec
 
-_ENCODED = ":/%#?=@[]!$&'()*+,;~"  # what a URL may hold as it is
+_ENCODED = ":/%#?=@[]!$&'()*+,;~"  # characters that a URL may contain unquoted
 
 
 class Response:
-    """The answer to one request; 200 without a body until told otherwise. Every method returns the
-    response, so that calls chain: `res.status(201).json({...})`. The last body counts.
+    """The response to one request, by default a 200 without a body. Every method returns the
+    response, so that calls chain: `res.status(201).json({...})`. The last body is sent.
     """
 
     __slots__ = ("_encoder", "_headers", "body", "status_code")
@@ -32,11 +32,11 @@ class Response:
         return self
 
     def header(self, name: str, value: str) -> Response:
-        """Set a header, in place of one of that name; Set-Cookie is added. Content-Length is set by
-        itself.
+        """Set a header, replacing one of that name; a Set-Cookie is added. Content-Length is set
+        automatically.
         """
         if any(c in name + value for c in "\r\n\0"):
-            raise ValueError(f"a header cannot hold a line break: {name!r}")
+            raise ValueError(f"a header cannot contain a line break: {name!r}")
         key = name.lower().encode("latin-1")
         if key != b"set-cookie":
             self._headers = [pair for pair in self._headers if pair[0] != key]
@@ -44,19 +44,19 @@ class Response:
         return self
 
     def json(self, data: Any) -> Response:
-        """Answer with a value as JSON. Raises TypeError for one that cannot be."""
-        return self._answer(self._encoder.encode(data), "application/json")
+        """Respond with a value as JSON. Raises TypeError for one that JSON cannot represent."""
+        return self._respond(self._encoder.encode(data), "application/json")
 
     def text(self, text: str) -> Response:
-        """Answer with plain text."""
-        return self._answer(text.encode(), "text/plain; charset=utf-8")
+        """Respond with plain text."""
+        return self._respond(text.encode(), "text/plain; charset=utf-8")
 
     def html(self, html: str) -> Response:
-        """Answer with HTML, sent as it is: escaping is the caller's."""
-        return self._answer(html.encode(), "text/html; charset=utf-8")
+        """Respond with HTML, sent as it is: escaping is up to the caller."""
+        return self._respond(html.encode(), "text/html; charset=utf-8")
 
     def redirect(self, url: str, code: int = 302) -> Response:
-        """Send the client elsewhere."""
+        """Redirect the client to another URL."""
         return self.status(code).header("Location", quote(url, safe=_ENCODED))
 
     def start_message(self) -> dict[str, Any]:
@@ -67,6 +67,6 @@ class Response:
             headers.append((b"content-length", str(len(self.body)).encode()))
         return {"type": "http.response.start", "status": self.status_code, "headers": headers}
 
-    def _answer(self, body: bytes, content_type: str) -> Response:
+    def _respond(self, body: bytes, content_type: str) -> Response:
         self.body = body
         return self.header("Content-Type", content_type)
