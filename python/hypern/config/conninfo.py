@@ -1,8 +1,7 @@
-"""Where a connection goes: everything libpq would look at, resolved into one dictionary.
+"""Connection information: everything that libpq would read, resolved into one dictionary.
 
-This is the only parser; the core is given its result and consults nothing itself. In order of
-precedence: keyword arguments, the connection string, the service file, PG* variables of the
-environment, defaults.
+Only this package parses it; the core uses the result. In order of precedence: keyword arguments,
+the connection string, the service file, PG* variables of the environment, defaults.
 """
 
 from __future__ import annotations
@@ -22,20 +21,20 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("hypern")
 
-_SOCKET_DIRECTORIES = ("/var/run/postgresql", "/tmp")  # Debian's build of PostgreSQL, its own
+_SOCKET_DIRECTORIES = ("/var/run/postgresql", "/tmp")  # Debian's default, PostgreSQL's default
 
 
 def resolve(url: str, overrides: Mapping[str, str]) -> dict[str, str]:
-    """Every keyword that matters for a connection, with its value (str).
+    """The keywords of a connection, with their values (str).
 
-    url: a connection string, in either of libpq's forms. overrides: keywords that precede it. The
-    result has host, port, user, dbname, application_name, sslmode and client_encoding always, other
-    keywords of `keywords.PASSED_ON` where set, connect_timeout and keepalives_idle where set, and
-    run-time parameters that the environment asks for. Raises ConfigurationError.
+    url: a connection string, in either of libpq's forms. overrides: keywords that take precedence.
+    The result always has host, port, user, dbname, application_name, sslmode and client_encoding;
+    if set, the other keywords of `keywords.PASSED_ON`, connect_timeout and keepalives_idle; and the
+    run-time parameters that the environment sets. Raises ConfigurationError.
     """
     if not url:
         raise ConfigurationError(
-            "the connection URL is empty; postgresql:// takes everything from the environment"
+            "the connection URL is empty; postgresql:// takes every setting from the environment"
         )
     environment = {
         keyword: os.environ[name]
@@ -51,12 +50,12 @@ def resolve(url: str, overrides: Mapping[str, str]) -> dict[str, str]:
         keywords.check(keyword, value)
     ineffective = sorted(k for k in keywords.WITHOUT_EFFECT & merged.keys() if merged[k])
     if ineffective:
-        _log.warning("connection keywords without effect here: %s", ", ".join(ineffective))
+        _log.warning("connection keywords without effect: %s", ", ".join(ineffective))
     return _complete({keyword: value for keyword, value in merged.items() if value})
 
 
 def _complete(merged: dict[str, str]) -> dict[str, str]:
-    """What is passed on, with the defaults filled in."""
+    """The keywords for the core, with their defaults."""
     kept = keywords.PASSED_ON.keys() | {"connect_timeout", "keepalives_idle"}
     out = {keyword: value for keyword, value in merged.items() if keyword in kept}
     for name, parameter in keywords.RUNTIME_ENVIRONMENT.items():
@@ -81,7 +80,7 @@ def _complete(merged: dict[str, str]) -> dict[str, str]:
 
 
 def _addresses(merged: dict[str, str]) -> tuple[list[str], list[str]]:
-    """Hosts and ports, one port per host, nothing left empty."""
+    """Hosts and ports, one port per host, none of them empty."""
     if merged.get("hostaddr"):
         if merged.get("host"):
             raise ConfigurationError("hostaddr together with host is not supported; give one")
@@ -109,12 +108,12 @@ def _operating_system_user() -> str:
         return pwd.getpwuid(os.geteuid()).pw_name
     except KeyError:
         raise ConfigurationError(
-            "no user was given, and the operating system knows no name for this process's user"
+            "no user was given, and the operating system has no name for the user of this process"
         ) from None
 
 
 def _default_certificates(out: dict[str, str]) -> None:
-    """The files in ~/.postgresql that libpq uses where they exist."""
+    """Add the files in ~/.postgresql that libpq uses if they exist."""
     directory = files.home() / ".postgresql"
     certificate, key = directory / "postgresql.crt", directory / "postgresql.key"
     if not {"sslcert", "sslkey"} & out.keys() and certificate.exists() and key.exists():
@@ -126,7 +125,7 @@ def _default_certificates(out: dict[str, str]) -> None:
 def _password(
     passfile: Path, hosts: list[str], ports: list[str], dbname: str, user: str
 ) -> str | None:
-    """The password file's answer for the hosts, which must be one and the same."""
+    """The password from the password file, which must be the same for every host."""
     default = _default_host()
     found = {
         password

@@ -1,4 +1,4 @@
-"""The two files that libpq consults: the password file and the connection service file.
+"""The two files that libpq reads: the password file and the connection service file.
 
 PostgreSQL documentation, "The Password File" and "The Connection Service File".
 """
@@ -16,34 +16,35 @@ from hypern.errors import ConfigurationError
 
 _log = logging.getLogger("hypern")
 
-# host:port:database:user:password; a backslash takes the next character as it is, and only the
-# password may have further colons.
+# host:port:database:user:password. A backslash escapes the next character, and only the password
+# may contain further colons.
 _ENTRY = re.compile(r"((?:[^:\\]|\\.)*):" * 4 + r"(.*)")
 
-_SYSTEM_DIRECTORY = (
-    "/etc/postgresql-common"  # where PGSYSCONFDIR is not set, as Debian builds libpq
-)
+_SYSTEM_DIRECTORY = "/etc/postgresql-common"  # without PGSYSCONFDIR, in Debian's build of libpq
 
 
 def home() -> Path:
-    """The user's home directory; where there is none, a path under which nothing exists."""
+    """The user's home directory; if there is none, a path that does not exist."""
     return Path(os.path.expanduser("~"))
 
 
 def password_for(path: Path, host: str, port: str, dbname: str, user: str) -> str | None:
-    """The password of the first line that fits, or None.
+    """The password of the first line that matches, or None.
 
-    path: the file; one that is missing, no regular file, or that group or others may access is
-    passed over, the last two with a warning. host: as libpq compares it, a socket directory as it
-    is written, the default one as "localhost".
+    path: the file. It is ignored if it is missing, and with a warning if it is not a regular file
+    or accessible by group or others. host: as libpq compares it, a socket directory as it is
+    written, the default directory as "localhost".
     """
     try:
         mode = path.stat().st_mode
         if not stat.S_ISREG(mode):
-            _log.warning("password file %s is not a plain file; it is not used", path)
+            _log.warning("password file %s is not a plain file; it is ignored", path)
             return None
         if mode & (stat.S_IRWXG | stat.S_IRWXO):
-            _log.warning("password file %s is open to group or others; chmod it to 0600", path)
+            _log.warning(
+                "password file %s has group or world access; chmod it to 0600",
+                path,
+            )
             return None
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -72,8 +73,9 @@ def _unescape(field: str) -> str:
 def service_settings(service: str, servicefile: str) -> dict[str, str]:
     """The keywords that a named service sets.
 
-    servicefile: the file to read; empty: ~/.pg_service.conf, then pg_service.conf in the directory
-    PGSYSCONFDIR. Raises ConfigurationError where the service is not found or its section malformed.
+    servicefile: the file to read; if empty, ~/.pg_service.conf and then pg_service.conf in the
+    directory PGSYSCONFDIR. Raises ConfigurationError if the service is not found or its section is
+    malformed.
     """
     system = Path(os.environ.get("PGSYSCONFDIR") or _SYSTEM_DIRECTORY) / "pg_service.conf"
     own = Path(servicefile) if servicefile else home() / ".pg_service.conf"
@@ -88,7 +90,7 @@ def service_settings(service: str, servicefile: str) -> dict[str, str]:
 
 
 def _read_service(path: Path, service: str) -> dict[str, str] | None:
-    """The section of the service, or None if the file has none of that name."""
+    """The section of the service, or None if the file has no such section."""
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError):

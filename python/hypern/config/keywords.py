@@ -1,4 +1,4 @@
-"""The connection keywords of libpq: which there are, their environment variables, their values.
+"""The connection keywords of libpq, their environment variables and their values.
 
 From PostgreSQL's documentation, "Parameter Key Words" and "Environment Variables" of libpq (18).
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from hypern.errors import ConfigurationError
 
-# Keywords that the core is given, each with its values where libpq has a list of them.
+# Keywords that the core receives, each with its valid values if libpq has a list of them.
 PASSED_ON: dict[str, frozenset[str] | None] = {
     "host": None,
     "port": None,
@@ -33,7 +33,7 @@ PASSED_ON: dict[str, frozenset[str] | None] = {
     ),
 }
 
-# Keywords that are used up here: they lead to values of the others, or to settings of the pool.
+# Keywords that are resolved here, into other keywords or into settings of the pool.
 USED_HERE = frozenset(
     {
         "hostaddr",
@@ -43,12 +43,12 @@ USED_HERE = frozenset(
         "fallback_application_name",
         "connect_timeout",
         "keepalives_idle",
-        "client_encoding",  # str is Unicode in Python, so the connection always speaks UTF8
+        "client_encoding",  # always UTF8, since str is Unicode
     }
 )
 
-# What the core cannot do, with the values that ask for nothing it lacks. Any other value is
-# refused, since to ignore it would be to connect in a way that the user has forbidden.
+# Features that the core lacks, with the values that do not require them. Any other value is
+# refused: ignoring it would mean connecting in a way that the user has forbidden.
 ONLY_WITH: dict[str, frozenset[str]] = {
     "gssencmode": frozenset({"disable", "prefer"}),
     "load_balance_hosts": frozenset({"disable"}),
@@ -66,7 +66,7 @@ ONLY_WITH: dict[str, frozenset[str]] = {
     "oauth_scope": frozenset(),
 }
 
-# Known, harmless and without effect: a warning says so.
+# Keywords without effect, which are reported by a warning.
 WITHOUT_EFFECT = frozenset(
     {
         "keepalives",
@@ -117,31 +117,31 @@ ENVIRONMENT = {
     "PGMAXPROTOCOLVERSION": "max_protocol_version",
 }
 
-# Variables that set a run-time parameter of the server; the core passes on what it does not know.
+# Variables that set a run-time parameter of the server, which the core passes on.
 RUNTIME_ENVIRONMENT = {"PGTZ": "timezone", "PGDATESTYLE": "datestyle", "PGGEQO": "geqo"}
 
 _AUTH_METHODS = frozenset({"password", "md5", "gss", "sspi", "scram-sha-256", "oauth", "none"})
 
 
 def check(keyword: str, value: str) -> None:
-    """Raise ConfigurationError if a known keyword has a value that cannot be honoured.
+    """Raise ConfigurationError if a known keyword has a value that is not supported.
 
-    The text names the keyword and what it may be, never the value.
+    The text names the keyword and its valid values, never the value.
     """
     if not value:
-        return  # libpq reads an empty value as an absent one
+        return  # libpq ignores an empty value
     choices = PASSED_ON.get(keyword)
     if choices is not None and value not in choices:
         raise ConfigurationError(f"{keyword} must be one of: {', '.join(sorted(choices))}")
     if keyword in ONLY_WITH and value not in ONLY_WITH[keyword]:
         supported = ", ".join(sorted(ONLY_WITH[keyword]))
-        only = f"; of its values only these are: {supported}" if supported else ""
+        only = f"; supported values: {supported}" if supported else ""
         raise ConfigurationError(f"{keyword} with this value is not supported{only}")
     if keyword == "require_auth" and any(
         method.strip().removeprefix("!") not in _AUTH_METHODS for method in value.split(",")
     ):
         raise ConfigurationError(
-            f"require_auth must list methods out of: {', '.join(sorted(_AUTH_METHODS))}"
+            f"require_auth must be a list of: {', '.join(sorted(_AUTH_METHODS))}"
         )
     if keyword in ("connect_timeout", "keepalives_idle"):
         try:

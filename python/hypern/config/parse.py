@@ -1,7 +1,7 @@
-"""The two written forms of a connection string, each parsed into {keyword: value}.
+"""The two forms of a connection string, parsed into {keyword: value}.
 
-The grammar is libpq's (PostgreSQL documentation, "Connection Strings"). No message repeats any part
-of the text but a keyword's name, since a password may be anywhere in a malformed one.
+The grammar is libpq's (PostgreSQL documentation, "Connection Strings"). Messages contain no part of
+the string but the name of a keyword, since a password may be anywhere in a malformed string.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _SCHEME = re.compile(r"([a-z][a-z0-9+.-]{0,30})://", re.IGNORECASE)
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,40}")
 _NOT_AN_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 _ESCAPE = re.compile(rb"%([0-9A-Fa-f]{2})")
-# keyword = value or keyword = 'value', where a backslash takes the next character as it is
+# keyword = value or keyword = 'value', in which a backslash escapes the next character
 _PAIR = re.compile(
     r"""\s* ([^\s=]+) \s*=\s* (?: '((?:[^'\\]|\\.)*)' | ((?!')(?:[^\s\\]|\\.)*) ) (?=\s|\Z)""",
     re.DOTALL | re.VERBOSE,
@@ -27,7 +27,7 @@ def parse(text: str) -> dict[str, str]:
     """The keywords that a connection string sets, with their values (str).
 
     text: a `postgresql://` or `postgres://` URL, or `key=value` pairs. Raises ConfigurationError
-    for anything else, for a malformed one, and for a keyword that libpq does not know.
+    for anything else, for a malformed string, and for an unknown keyword.
     """
     if "\0" in text:
         raise ConfigurationError("a connection string cannot contain a NUL character")
@@ -47,13 +47,13 @@ def parse(text: str) -> dict[str, str]:
 
 
 def known(keyword: str, *, may_name: bool = True) -> str:
-    """The keyword, if it is one of libpq's; else ConfigurationError, naming it if `may_name`."""
+    """The keyword, if it is known; raises ConfigurationError otherwise, naming it if `may_name`."""
     if keyword in KNOWN:
         return keyword
     shown = f' "{keyword}"' if may_name and _NAME.fullmatch(keyword) else ""
     raise ConfigurationError(
-        f"unknown connection keyword{shown}; settings of the server go into options, "
-        "as in options=-c%20search_path=app"
+        f"unknown connection keyword{shown}; pass settings of the server in options, as in "
+        "options=-c%20search_path=app"
     )
 
 
@@ -87,7 +87,7 @@ def _parse_url(rest: str) -> dict[str, str]:
     address, question, query = rest.partition("?")
     if "@" in address:
         raise ConfigurationError(
-            "the URL has an @ where a host or database is expected: in a user name or password "
+            "the URL has an @ in place of a host or database: in a user name or password "
             "write %40 for @, %3A for : and %2F for /"
         )
     hosts, slash_found, dbname = address.partition("/")
@@ -108,14 +108,14 @@ def _parse_hosts(text: str) -> dict[str, str]:
             host, bracket, after = item[1:].partition("]")
             if not bracket or not host or (after and not after.startswith(":")):
                 raise ConfigurationError(
-                    "an IPv6 address in the URL is written [address] or [address]:port"
+                    "an IPv6 address in the URL must be written as [address] or [address]:port"
                 )
             port = after[1:]
         else:
             host, _, port = item.partition(":")
             if ":" in port:
                 raise ConfigurationError(
-                    "the URL has more than one : in a host; an IPv6 address is written [address]"
+                    "the URL has more than one : in a host; write an IPv6 address as [address]"
                 )
         hosts.append(_decode(host, "host"))
         ports.append(_decode(port, "port"))
@@ -130,25 +130,25 @@ def _parse_query(query: str, found: dict[str, str]) -> None:
         name, equals, value = item.partition("=")
         if not equals or "=" in value:
             raise ConfigurationError(
-                "the URL's query must be keyword=value pairs joined by &; within a value write "
+                "the URL's query must be keyword=value pairs separated by &; within a value write "
                 "%3D for = and %26 for &"
             )
         name = _decode(name, "query")
         value = _decode(value, "query")
-        if name == "ssl" and value == "true":  # the JDBC driver's spelling, which libpq takes too
+        if name == "ssl" and value == "true":  # the JDBC driver's spelling; libpq accepts it
             name, value = "sslmode", "require"
-        # An @ is the mark of a password that was not percent-encoded: name nothing then.
+        # An @ suggests a password that was not percent-encoded, so nothing is named.
         found[known(name, may_name="@" not in query)] = value
 
 
 def _decode(text: str, part: str) -> str:
-    """Undo percent-encoding; part names the place in an error."""
+    """Decode percent-encoding. part: the place to name in an error."""
     if "%" not in text:
         return text
     raw = text.encode("utf-8", "surrogateescape")
     if _NOT_AN_ESCAPE.search(raw):
         raise ConfigurationError(
-            f"the URL's {part} has a % that two hexadecimal digits do not follow; write %25 for %"
+            f"the URL's {part} has a % without two hexadecimal digits after it; write %25 for %"
         )
     try:
         decoded = _ESCAPE.sub(lambda escape: bytes.fromhex(escape[1].decode()), raw).decode("utf-8")

@@ -1,4 +1,4 @@
-"""The settings of one alias: checked when they are given, frozen, compared as a whole."""
+"""The settings of one alias: validated at once, immutable, compared as a whole."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ if TYPE_CHECKING:
     JsonLoads = Callable[[bytes | str], object]
     JsonDumps = Callable[[object], str | bytes]
 
-_MAX_CONNECTIONS = 262_143  # the most that PostgreSQL's max_connections can be
+_MAX_CONNECTIONS = 262_143  # the maximum of PostgreSQL's max_connections
 _MAX_SECONDS = 2_147_483  # a server's time limits are int32 milliseconds
 _DEFAULT_CONNECT_SECS = 30
 
 
 @dataclass(frozen=True)
 class PoolConfig:
-    """What a user gives to configure one alias, unchecked; `Database.configure` explains each."""
+    """The settings as a user gives them, not validated; `Database.configure` explains each."""
 
-    url: str = field(repr=False)  # may hold a password
+    url: str = field(repr=False)  # may contain a password
     max_size: int = 16
     min_idle: int | None = None
     connect_timeout_secs: float = _DEFAULT_CONNECT_SECS
@@ -48,9 +48,9 @@ class PoolConfig:
 
 @dataclass(frozen=True)
 class Settings:
-    """What one alias was configured with, resolved. No part that may hold a password is shown.
+    """The resolved settings of one alias. The repr omits what may contain a password.
 
-    Times are milliseconds, None meaning no limit; `keepalive_secs` alone is seconds.
+    Times are milliseconds, None is no limit; only `keepalive_secs` is seconds.
     """
 
     alias: str
@@ -74,7 +74,7 @@ class Settings:
     slow_query_secs: float | None
 
     def to_core(self) -> bytes:
-        """The part of the settings that the core needs, as JSON (bytes, UTF-8)."""
+        """The settings for the core, as JSON (bytes, UTF-8)."""
         return json.dumps(
             {
                 "alias": self.alias,
@@ -97,13 +97,13 @@ class Settings:
 
 
 def make_settings(alias: str, given: PoolConfig) -> Settings:
-    """The settings that what the user gave amounts to.
+    """Validate and resolve the settings that a user has given.
 
-    Looks at the environment and at libpq's files, connects to nothing. Raises ConfigurationError.
+    Reads the environment and libpq's files, and does not connect. Raises ConfigurationError.
     """
     _text("alias", alias)
-    password = given.password
     _text("url", given.url)
+    password = given.password
     overrides: dict[str, str] = {}
     if given.application_name is not None:
         overrides["application_name"] = _text("application_name", given.application_name)
@@ -120,7 +120,7 @@ def make_settings(alias: str, given: PoolConfig) -> Settings:
     if url_connect_secs is not None and given.connect_timeout_secs == _DEFAULT_CONNECT_SECS:
         # As in libpq, zero and negative mean no limit.
         connect_ms = min(max(int(url_connect_secs), 0), _MAX_SECONDS) * 1000 or None
-    keepalive = _whole("keepalive_secs", given.keepalive_secs, 1, 32_767)  # the kernel's own limit
+    keepalive = _whole("keepalive_secs", given.keepalive_secs, 1, 32_767)  # the kernel's limit
     url_keepalive = conninfo.pop("keepalives_idle", None)
     if keepalive is None and url_keepalive is not None:
         keepalive = _whole("keepalives_idle", int(url_keepalive), 0, 32_767) or None
@@ -163,7 +163,7 @@ def _text(name: str, value: object) -> str:
     if "\0" in value:
         raise ConfigurationError(f"{name} cannot contain a NUL character")
     if any("\ud800" <= character <= "\udfff" for character in value):
-        raise ConfigurationError(f"{name} cannot be sent as UTF-8: it holds a lone surrogate")
+        raise ConfigurationError(f"{name} cannot be sent as UTF-8: it contains a lone surrogate")
     if name == "alias" and not value:
         raise ConfigurationError("alias must not be empty")
     return value
@@ -190,7 +190,7 @@ def _seconds(name: str, value: object, *, least: float) -> float | None:
         return None
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise ConfigurationError(f"{name} must be a number of seconds, not {type(value).__name__}")
-    if not least <= value <= _MAX_SECONDS:  # a NaN fails too
+    if not least <= value <= _MAX_SECONDS:  # false for a NaN
         raise ConfigurationError(f"{name} must be from {least:g} to {_MAX_SECONDS}, not {value}")
     return float(value)
 
