@@ -19,8 +19,8 @@ import uvloop
 from support import RunPython, url_with
 
 from hypern import embedded
-from hypern._scope import _current
 from hypern.database import Database, DbSession, db, scope
+from hypern.scope.scope import current_scope
 
 # A shell starts what it runs in the background with Ctrl-C ignored, and processes inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -79,7 +79,7 @@ def configured(database: str) -> Iterator[str]:
 def _no_scope_left() -> Iterator[None]:
     """A test that leaves a scope current which has ended would make the next one's `db()` fail."""
     yield
-    left = _current.get()
+    left = current_scope.get()
     assert left is None or not left.ended
 
 

@@ -22,7 +22,7 @@ from support import url_with
 from test_pgbouncer import Bouncer, bouncer
 
 from hypern import errors
-from hypern._conninfo.parse import parse
+from hypern.config.parse import parse
 from hypern.database import Database, register_type
 from hypern.database import db as blocking_db
 

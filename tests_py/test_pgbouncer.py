@@ -21,7 +21,7 @@ from either import db, finalize_db, scope
 from support import wait_until
 
 from hypern import errors
-from hypern._conninfo.parse import parse
+from hypern.config.parse import parse
 from hypern.database import Database, DbSession
 from hypern.database import db as blocking_db
 from hypern.database import scope as blocking_scope
