@@ -280,7 +280,7 @@ func (c *Conn) Cancel(done func()) {
 	Go(func() {
 		defer done()
 		defer c.cancels.Add(-1)
-		ctx, stop := context.WithTimeout(context.Background(), cancelTimeout)
+		ctx, stop := context.WithTimeout(c.pool.cancels, cancelTimeout)
 		defer stop()
 		// Best effort: if the request does not arrive, the caller's grace period ends in Kill.
 		_ = c.pg.CancelRequest(ctx)

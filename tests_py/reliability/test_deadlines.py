@@ -13,6 +13,7 @@ from collections.abc import Iterator
 import either
 import pytest
 from either import db, finalize_db, scope
+from reliability.database_sockets import holders
 from reliability.fault_proxy import longest_delay
 from reliability.own_server import PASSWORD, OwnServer
 from reliability.stalling_proxy import StallingProxy
@@ -105,6 +106,18 @@ def test_a_request_to_cancel_that_is_lost(proxy: StallingProxy, tally: Tally) ->
         assert session.query_value("SELECT 3") == 3
     _ends_clean(proxy)
     tally.add("a request to cancel that is lost, with `timeout=`", 1, "ConnectionLost in time")
+
+
+def test_close_leaves_no_request_to_cancel_behind(proxy: StallingProxy, tally: Tally) -> None:
+    """One that gets no answer would have its connection for two seconds."""
+    session = _session()
+    proxy.is_deaf = True
+    with pytest.raises(errors.ConnectionLost):
+        session.query_value("SELECT pg_sleep(1.2)", timeout=0.05)
+    assert holders(os.getpid(), proxy.port)
+    Database.close("far")
+    wait_until(lambda: not holders(os.getpid(), proxy.port), 0.5)
+    tally.add("`Database.close` with a request to cancel that is lost", 1, "no socket is left")
 
 
 def test_the_outcome_does_not_wait_for_a_request_to_cancel(
