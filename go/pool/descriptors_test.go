@@ -143,8 +143,9 @@ func TestNoDescriptorIsOpenedWhileTheProcessForks(t *testing.T) {
 		done := make(chan error, 1)
 		go func() { done <- open() }()
 		select {
-		case <-done:
+		case err := <-done:
 			t.Errorf("%s was opened", name)
+			done <- err
 		case <-time.After(20 * time.Millisecond):
 		}
 		atomic.AddUint64(forkGate, ^uint64(forking-1))
