@@ -178,6 +178,9 @@ typedef struct hn_fd {
 typedef struct hn_boot {
     hn_fd *fds; /* in: C owns it, for the life of the process */
     uint64_t *used; /* in, C's: how many places the child looks at. Go raises it before it enters more. */
+    /* in, C's: descriptors being opened by Go (the low half), and forks under way (the high half), for
+     * which Go waits before it opens another: one that is not yet in the table must not be inherited. */
+    uint64_t *gate;
     uint32_t nfds;
     uint32_t generation; /* in: 0 in the first process, + 1 in each forked child that loads again */
 } hn_boot;

@@ -40,7 +40,7 @@ func hypern_abi() *C.char { return fingerprint }
 //export hypern_boot
 func hypern_boot(boot *C.hn_boot) C.int32_t {
 	fault := guard(func() *wire.Fault {
-		pool.UseTable(unsafe.Pointer(boot.fds), int(boot.nfds), (*uint64)(unsafe.Pointer(boot.used)))
+		pool.UseTable(unsafe.Pointer(boot.fds), int(boot.nfds), (*uint64)(unsafe.Pointer(boot.used)), (*uint64)(unsafe.Pointer(boot.gate)))
 		if os.Getenv("GOGC") == "" {
 			debug.SetGCPercent(heapGrowth)
 		}

@@ -35,6 +35,7 @@ uint32_t hn_core_generation(void);
 #define HN_FD_SLOTS (1u << 20) /* the kernel's own limit, unless fs.nr_open is raised */
 hn_fd *hn_fork_table(void); /* made on the first call, with the handler; NULL: no memory */
 uint64_t *hn_fork_used(void); /* behind it: how many of its places have ever been used */
+uint64_t *hn_fork_gate(void); /* behind that: hn_boot's */
 /* Have a descriptor closed in a forked child; no longer. The core is loaded. */
 void hn_fork_watch(int fd);
 void hn_fork_unwatch(int fd);
