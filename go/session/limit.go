@@ -156,6 +156,9 @@ func (s *Session) unanswered() string {
 		return fmt.Sprintf("COMMIT was not answered within commit_timeout_secs=%s, so that it is not known whether it has "+
 			"committed", seconds(float64(s.pool.Config().CommitMS)/1000))
 	}
+	if s.op.phase == phaseProbe {
+		return "it did not answer a probe in time" // another connection is used
+	}
 	return fmt.Sprintf("a rollback was not answered within %s; the server rolls back when the connection ends",
 		seconds(undoLimit.Seconds()))
 }

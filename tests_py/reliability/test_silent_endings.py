@@ -24,14 +24,6 @@ _COMMIT_LIMIT = 0.7
 _UNDO_LIMIT = 5.0
 
 
-@pytest.fixture(scope="module")
-def tls_server() -> Iterator[OwnServer]:
-    """A server that speaks TLS, with a certificate nobody checks."""
-    server = OwnServer(tls=True)
-    yield server
-    server.remove()
-
-
 @pytest.fixture(params=["plain", "tls"])
 def proxy(
     request: pytest.FixtureRequest, own_server: OwnServer, kind: str
