@@ -68,8 +68,8 @@ def db_session(request: pytest.FixtureRequest) -> Iterator[DbSession]:
     from hypern._testing.connection import NestedConnection
     from hypern._testing.copy import DatabaseCopy
     from hypern.pool import registry
-    from hypern.session.finalizing import finalizing
-    from hypern.session.steps import now
+    from hypern.session.finalizing import finalizing, report
+    from hypern.session.steps import blocking, now
 
     settings = registry.settings_of("default") or _settings(request.getfixturevalue("hypern_url"))
     is_real = request.node.get_closest_marker(_MARKER) is not None
@@ -93,7 +93,7 @@ def db_session(request: pytest.FixtureRequest) -> Iterator[DbSession]:
             yield open_session("default", _REQUEST_ID)
         finally:
             try:
-                now(finalizing, _REQUEST_ID, failed=True)
+                report(_REQUEST_ID, now(finalizing(blocking, _REQUEST_ID, failed=True)))
             finally:
                 database.close()
 
