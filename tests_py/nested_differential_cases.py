@@ -142,8 +142,8 @@ class Trace:
 
 
 def _plain(error: BaseException | None) -> str:
-    """Its text without what differs each time: a block's place and number."""
-    words = str(error).split()
+    """Its text without what differs: a block's place and number, and who has put it into words."""
+    words = str(error).removeprefix("PostgreSQL error: ").split()
     return " ".join(word for word in words if ".py:" not in word and "hypern_" not in word)
 
 

@@ -7,10 +7,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
 from hypern import _native
+from hypern.errors import Error
 from hypern.pool import registry
 from hypern.pool.observer import observer
 from hypern.session.blocking import DbSession
-from hypern.errors import Error
 
 if TYPE_CHECKING:
     from hypern.config.settings import Settings
