@@ -230,7 +230,8 @@ def test_a_composite_type_that_changes_is_noticed() -> None:
             db("a").query_one(text, [value])
         moved = {"z": 1, "y": 2}
         assert db("a").query_one(text, [moved]) == {"p": moved, "q": moved}
-        assert db("b").query_one(text, [moved]) == {"p": moved, "q": moved}
+        assert list(db("b").stream(text, [moved])) == [{"p": moved, "q": moved}]
+    assert list(db("a").stream(text, [moved])) == [{"p": moved, "q": moved}]
 
 
 def test_what_no_transaction_can_run_says_so_and_costs_nothing() -> None:

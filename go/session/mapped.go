@@ -21,7 +21,7 @@ type mapped struct {
 	level    uint64 // SAVEPOINT: which it is
 }
 
-// transact sends a transaction command of the core's own.
+// transact runs a transaction command, one of the core's own or the caller's: the only place that sends one.
 func (s *Session) transact(c *Call, command string, p phase) {
 	if p == phaseVerdict {
 		s.op.sql = command

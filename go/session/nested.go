@@ -11,7 +11,7 @@ import (
 // The sessions of a nested pool take turns on its one connection, which is inside a transaction that is
 // never committed: a session has the connection for one operation. What is a transaction or a savepoint to
 // the session is a level to the connection (pool.Nest). Here, and nowhere else, transaction commands become
-// levels: those of the core (transact) and those in the caller's SQL (transacts). The answer is then given the
+// levels: those of the core and those in the caller's SQL (transact, in mapped.go). The answer is then given the
 // tag and the status of the command itself.
 //
 // A statement runs in a savepoint of its own, the guard, so that its failure aborts the transaction of its
@@ -192,8 +192,8 @@ func (s *Session) guardSet(c *Call) {
 	s.statement(c)
 }
 
-// uninterruptible returns whether what runs is not to be cancelled on the server: not even for the fault of a
-// savepoint can there be a savepoint. It takes no time.
+// uninterruptible returns whether what runs is not to be cancelled on the server: if a savepoint cannot be
+// set, there is none to go back to. It takes no time.
 func (s *Session) uninterruptible() bool { return s.op.mapped != nil || s.op.phase == phaseTurn }
 
 // checksDeferred returns whether deferred constraints are to be checked before the operation ends: a

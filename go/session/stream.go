@@ -186,6 +186,11 @@ func (s *Session) streamEnded(c *Call) {
 		c.fail(s.lose("a stream's transaction did not end", true))
 	case s.op.again:
 		s.op.again, s.op.undo = false, nil
+		if s.nests() { // the guard has gone with the stream's transaction
+			s.op.statement = nil
+			s.acquire(c)
+			return
+		}
 		s.relearn(c)
 	case fault != nil:
 		fault.SQL = s.op.ended.statement.SQL
