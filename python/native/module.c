@@ -47,6 +47,22 @@ static PyObject *thread_of(PyObject *module, PyObject *session)
     return PyLong_FromUnsignedLong(((hn_session *)session)->lock.user);
 }
 
+/* Go on, for a moment, with the awaited operation of a session whose loop the calling thread keeps from
+ * doing so. False: there is none. */
+static PyObject *drive(PyObject *module, PyObject *session)
+{
+    (void)module;
+    if (!PyObject_TypeCheck(session, hn_session_type))
+        return PyErr_Format(PyExc_TypeError, "drive() wants a Session, not %s",
+                            Py_TYPE(session)->tp_name);
+    const hn_lock *lock = &((hn_session *)session)->lock;
+    if (lock->owner != HN_AWAITED || !hn_operation_is_stranded(lock->awaited))
+        Py_RETURN_FALSE;
+    if (hn_operation_drive(lock->awaited, hn_now() + HN_TICK_MS * HN_MS) < 0)
+        return NULL;
+    Py_RETURN_TRUE;
+}
+
 static PyObject *core_loaded(PyObject *module, PyObject *unused)
 {
     (void)module;
@@ -84,6 +100,7 @@ static PyObject *panic_now(PyObject *module, PyObject *unused)
 static PyMethodDef functions[] = {
     {"sessions", (PyCFunction)(void (*)(void))sessions, METH_FASTCALL, NULL},
     {"thread_of", thread_of, METH_O, NULL},
+    {"drive", drive, METH_O, NULL},
     {"core_loaded", core_loaded, METH_NOARGS, NULL},
     {"left_open", left_open, METH_NOARGS, NULL},
     {"debug", debug, METH_NOARGS, NULL},
