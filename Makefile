@@ -27,8 +27,8 @@ GO_CODE := ./go/... ./tests/...
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer -g
 ASAN_TESTS := tests_py/codec tests_py/types tests_py/differential/test_random_values.py \
     $(addprefix tests_py/test_,$(addsuffix .py,\
-    async_cancel async_driven async_loops async_memory async_sessions async_spin async_tasks async_tls \
-    async_wake async_watched bad_input execute_many finalize late_looks observability open_sessions \
+    async_cancel async_driven async_loops async_memory async_sessions async_tasks async_tls \
+    async_turns async_wake async_watched bad_input execute_many finalize late_looks observability open_sessions \
     pool session stream transactions values))
 
 .DEFAULT_GOAL := help

@@ -7,7 +7,6 @@
 #include "awaited/telling.h"
 #include "core/core.h"
 #include "engine/many.h"
-#include "engine/queue.h"
 #include "error.h"
 #include "session/session.h"
 #include "session/settle.h"
@@ -58,13 +57,9 @@ static void finish(hn_operation *self)
 {
     hn_session *session = self->session;
     hn_engine *engine = self->driver.engine;
-    hn_watcher *watcher = self->watcher;
-    int woke = -1;
     Py_INCREF(self);
-    Py_XINCREF(watcher);
     if (engine != NULL) {
         session->last_state = engine->call.state;
-        woke = engine->call.woke;
         self->count = self->result != NULL ? engine->call.count : 0;
         self->driver.engine = NULL;
         self->hooks = hn_settle_hooks(session, self->request.op, &engine->call);
@@ -91,9 +86,6 @@ static void finish(hn_operation *self)
     }
     if (self->watcher != NULL && !self->is_ready)
         hn_watcher_remove(self->watcher, self);
-    if (woke >= 0 && !hn_queue_told(woke) && watcher != NULL)
-        hn_watcher_told(watcher, woke);
-    Py_XDECREF(watcher);
     Py_DECREF(self);
 }
 
@@ -136,32 +128,15 @@ static void give_up(hn_operation *self)
 
 /* Going on. */
 
-/* In the loop's own thread the loop tells others of what a step does for them. */
-static void set_home(hn_operation *self)
-{
-    bool here = self->watcher != NULL && self->watcher->thread == PyThread_get_thread_ident();
-    self->driver.engine->call.home = here ? self->watcher->home : 0;
-}
-
 /* One advance. Whether it is over. */
 bool hn_operation_advance(hn_operation *self, hn_wake wake, int block_ms)
 {
     if (self->context != NULL && PyContext_Enter(self->context) < 0)
         PyErr_WriteUnraisable(self->context);
-    set_home(self);
     hn_progress progress = hn_engine_advance(self->driver.engine, wake, block_ms);
     if (self->context != NULL && PyContext_Exit(self->context) < 0)
         PyErr_WriteUnraisable(self->context);
     return progress == HN_OVER;
-}
-
-/* After a finalize the next statement may be a thread's, as it has been before. Then the socket must not
- * stay watched from the statement before, as it would if the finalize did not wait. */
-static bool strays(const hn_operation *self)
-{
-    const hn_engine *e = self->driver.engine;
-    return e->request.op == HN_OP_FINALIZE &&
-           hn_watcher_strays(self->watcher, e->call.fd, e->call.socket);
 }
 
 /* Which descriptor may stay watched for the next statement or wait; 0: none. That of a long result is
@@ -169,7 +144,7 @@ static bool strays(const hn_operation *self)
 static uint64_t stays(const hn_operation *self)
 {
     const hn_engine *e = self->driver.engine;
-    return e->io.rows != 0 || strays(self) ? 0 : e->call.socket;
+    return e->io.rows != 0 ? 0 : e->call.socket;
 }
 
 /* Have the loop come back to it. */
@@ -230,8 +205,6 @@ bool hn_operation_begin(hn_operation *self)
         self->driver.limit = HN_NEVER;
     }
     self->driver.engine = hn_engine_new(self->session);
-    if (self->driver.engine != NULL)
-        set_home(self);
     if (self->driver.engine != NULL &&
         hn_engine_start(self->driver.engine, &self->request) == 0)
         return true;
@@ -391,12 +364,8 @@ int hn_operation_start(hn_operation *self)
     case HN_LOCKED:
         self->life = HN_LIFE_RUNNING;
         hn_watcher_add(watcher, self);
-        if (hn_operation_begin(self)) {
-            self->driver.engine->io.spin = strays(self) ? NULL : hn_telling_spin(watcher);
+        if (hn_operation_begin(self))
             go_on(self, HN_WAKE_READY);
-            if (self->driver.engine != NULL)
-                self->driver.engine->io.spin = NULL;
-        }
         return 0;
     case HN_LOCK_QUEUED:
         self->life = HN_LIFE_QUEUED;

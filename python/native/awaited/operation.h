@@ -99,8 +99,7 @@ bool hn_operation_begin(hn_operation *operation);
 bool hn_operation_advance(hn_operation *operation, hn_wake wake, int block_ms);
 void hn_operation_wait(hn_operation *operation);
 void hn_operation_conclude(hn_operation *operation);
-/* A thread that has driven it gives it back to its loop, which takes a look: what was waited for may be
- * there, and nobody was told (see hn_watcher_told). */
+/* A thread that has driven it gives it back to its loop. */
 void hn_operation_hand_back(hn_operation *operation);
 
 /* For the lock. */

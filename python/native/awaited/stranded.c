@@ -33,7 +33,6 @@ static int sleep_for(hn_operation *self, hn_time until, bool *late)
     if (hn_driver_check_queue(d->engine) < 0)
         return -1;
     int ready = hn_wait_fd(e->need_fd, e->need_events, next);
-    /* A tick that brings nothing is looked at all the same: see hn_watcher_told. */
     *late = ready == 0 && (hn_ms_until(e->need_until, 1) == 0 || hn_ms_until(d->limit, 1) == 0);
     return ready < 0 ? -1 : 0;
 }

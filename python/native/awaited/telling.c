@@ -27,7 +27,7 @@ void hn_telling_add(hn_watcher *watcher, hn_future *future)
     }
 }
 
-PyObject *hn_telling_run(hn_watcher *watcher, hn_time budget)
+PyObject *hn_telling_run(hn_watcher *watcher)
 {
     hn_future *future = watcher->woken.first;
     if (future == NULL)
@@ -36,8 +36,6 @@ PyObject *hn_telling_run(hn_watcher *watcher, hn_time budget)
     if (by_loop < 0)
         return hn_exception_take();
     PyObject *exception = NULL;
-    if (future == watcher->woken.last)
-        hn_spin_wake(&watcher->spin, budget);
     while (exception == NULL && (future = hn_futures_take(&watcher->woken)) != NULL) {
         telling = watcher;
         if ((by_loop ? hn_future_tell_soon(future) : hn_future_tell(future)) < 0)
@@ -48,7 +46,6 @@ PyObject *hn_telling_run(hn_watcher *watcher, hn_time budget)
     }
     if (telling == watcher)
         telling = NULL;
-    hn_spin_stop(&watcher->spin);
     return exception;
 }
 
@@ -57,11 +54,4 @@ hn_watcher *hn_telling_here(void)
     bool is_here = telling != NULL && telling->thread == PyThread_get_thread_ident() &&
                    telling->generation == hn_core_generation();
     return is_here ? telling : NULL;
-}
-
-hn_spin *hn_telling_spin(hn_watcher *watcher)
-{
-    bool is_alone = telling == watcher && watcher->armed == 0 && watcher->first == NULL &&
-                    watcher->woken.first == NULL;
-    return is_alone ? &watcher->spin : NULL;
 }

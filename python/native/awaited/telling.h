@@ -13,15 +13,10 @@
 void hn_telling_add(hn_watcher *watcher, hn_future *future);
 
 /* Tell them all. NULL, or the exception that one of them ends the loop with, or a signal's handler before
- * them: then the watcher may have some left. budget: how long the answers to what they ask next may be
- * spun for. */
-PyObject *hn_telling_run(hn_watcher *watcher, hn_time budget);
+ * them: then the watcher may have some left. */
+PyObject *hn_telling_run(hn_watcher *watcher);
 
 /* The watcher whose task is being stepped in this thread, borrowed; or NULL. */
 hn_watcher *hn_telling_here(void);
-
-/* What the answer to an operation may be spun for with, borrowed: where the task that begins it is being
- * stepped here, and nobody else waits for anything; or NULL. */
-hn_spin *hn_telling_spin(hn_watcher *watcher);
 
 #endif

@@ -21,7 +21,6 @@
 
 static PyTypeObject *watcher_type;
 static hn_watcher *watchers; /* the last one used first */
-static uint64_t homes = HN_HOME_THREADS; /* the last one's */
 
 void hn_watcher_forget(void)
 {
@@ -39,8 +38,6 @@ static hn_watcher *new_watcher(PyObject *loop)
         return NULL;
     self->loop = Py_NewRef(loop);
     self->generation = hn_core_generation();
-    self->home = ++homes;
-    hn_spin_begin(&self->spin);
     self->next = watchers;
     watchers = self;
     self->epoll = epoll_create1(EPOLL_CLOEXEC);
@@ -153,18 +150,9 @@ int hn_watcher_arm(hn_watcher *self, hn_operation *op, int fd, short events, uin
             return -1;
         place->socket = socket;
     }
-    if (self->armed == 0)
-        hn_spin_sleep(&self->spin);
     op->armed_fd = fd;
     place->operation = op;
-    self->latest = op;
-    self->armed++;
     return 0;
-}
-
-bool hn_watcher_strays(const hn_watcher *self, int fd, uint64_t socket)
-{
-    return (size_t)fd < self->fds && self->by_fd[fd].strayed == socket;
 }
 
 static void enqueue(hn_watcher *self, hn_operation *op)
@@ -197,13 +185,8 @@ static void dequeue(hn_watcher *self, hn_operation *op)
 /* The epoll is not told: see collect. */
 void hn_watcher_disarm(hn_watcher *self, hn_operation *op)
 {
-    if (op->armed_fd >= 0) {
-        if (self->by_fd[op->armed_fd].operation == op)
-            self->by_fd[op->armed_fd].operation = NULL;
-        self->armed--;
-        if (self->latest == op)
-            self->latest = NULL;
-    }
+    if (op->armed_fd >= 0 && self->by_fd[op->armed_fd].operation == op)
+        self->by_fd[op->armed_fd].operation = NULL;
     op->armed_fd = -1;
     if (op->is_ready)
         dequeue(self, op);
@@ -239,22 +222,13 @@ int hn_watcher_soon(hn_watcher *self, hn_operation *op)
     return -1;
 }
 
-void hn_watcher_told(hn_watcher *self, int fd)
-{
-    hn_operation *op = (size_t)fd < self->fds ? self->by_fd[fd].operation : NULL;
-    if (op != NULL)
-        hn_operation_go(op); /* else a thread drives it, and looks at each of its ticks */
-}
-
 /* A descriptor is ready that nobody waits for: a socket whose session is another's now, or that the
  * server has closed. It is watched no more. */
 static void forget(hn_watcher *self, int fd)
 {
     hn_watched *place = &self->by_fd[fd];
-    if (place->socket != 0) {
+    if (place->socket != 0)
         epoll_ctl(self->epoll, EPOLL_CTL_DEL, fd, NULL);
-        place->strayed = place->socket;
-    }
     place->socket = 0;
 }
 
@@ -283,28 +257,13 @@ static int collect(hn_watcher *self)
     return -1;
 }
 
-/* The epoll is readable. Where only one descriptor is waited for it is that one, and asking would be
- * a system call for nothing. Whether that was so. */
-static bool go_on_with_the_only_one(hn_watcher *self)
-{
-    hn_operation *op = self->latest;
-    if (op == NULL || self->armed != 1 || self->first != NULL || self->scheduled)
-        return false;
-    Py_INCREF(op);
-    hn_watcher_disarm(self, op);
-    hn_operation_go(op);
-    bool waits_again = op->armed_fd >= 0;
-    Py_DECREF(op);
-    return !waits_again;
-}
-
 /* Go on with what is ready, as long as the budget lasts. 0, or -1 with an exception. */
 static int go_on(hn_watcher *self, bool asked_for)
 {
     /* Straight after a whole budget this is the same turn of the loop: others first. */
     hn_time began = hn_now();
     bool is_tired = !asked_for && began - self->spent < BUDGET / 4;
-    int rc = asked_for || (!is_tired && go_on_with_the_only_one(self)) ? 0 : collect(self);
+    int rc = asked_for ? 0 : collect(self);
     if (rc == 0 && is_tired && self->first != NULL)
         rc = schedule(self);
     hn_time until = self->first != NULL && self->first != self->last ? hn_now() + BUDGET : 0;
@@ -341,7 +300,7 @@ static PyObject *call(PyObject *op, PyObject *args, PyObject *kwargs)
     int rc = go_on(self, asked_for);
     self->is_called = false;
     PyObject *exception = rc < 0 ? hn_exception_take() : NULL;
-    PyObject *ending = hn_telling_run(self, BUDGET);
+    PyObject *ending = hn_telling_run(self);
     if (ending != NULL)
         Py_XSETREF(exception, ending);
     if (self->woken.first != NULL && schedule(self) < 0) /* they are told when the loop is run again */

@@ -16,7 +16,6 @@
 
 #include "awaited/alarm.h"
 #include "awaited/future.h"
-#include "engine/spin.h"
 #include "native.h"
 
 typedef struct hn_operation hn_operation; /* operation.h */
@@ -25,7 +24,6 @@ typedef struct hn_operation hn_operation; /* operation.h */
 typedef struct hn_watched {
     hn_operation *operation; /* that waits for it; or NULL */
     uint64_t socket;         /* which one is watched for input for good; 0: none is */
-    uint64_t strayed;        /* which one was last readable when nobody waited for it */
 } hn_watched;
 
 typedef struct hn_watcher {
@@ -37,14 +35,10 @@ typedef struct hn_watcher {
     uint32_t generation;         /* of the core: an epoll inherited through a fork is the parent's */
     bool scheduled;              /* the loop will call soon */
     hn_time spent;               /* when a whole budget was last used up */
-    uint64_t home;               /* its number, for the core */
     hn_watched *by_fd;
     size_t fds;
-    size_t armed;                /* how many descriptors have an operation */
-    hn_operation *latest;        /* the last one armed, while it is; or NULL */
     bool is_called;              /* its callback is under way, tasks not yet being told */
     hn_futures woken;            /* whose tasks are to be told at the end of it */
-    hn_spin spin;
     hn_alarm alarm;
     hn_operation *first, *last;  /* to be gone on with, linked by `next_ready` */
     hn_operation *operations;    /* all that are not over, references; linked by `peer` */
@@ -70,13 +64,6 @@ int hn_watcher_soon(hn_watcher *watcher, hn_operation *operation);
 int hn_watcher_again(hn_watcher *watcher);
 /* No longer. */
 void hn_watcher_disarm(hn_watcher *watcher, hn_operation *operation);
-
-/* The core says that the wait for this descriptor is over (hn_call.woke): go on at once with the
- * operation whose it was. */
-void hn_watcher_told(hn_watcher *watcher, int fd);
-
-/* Whether this socket has woken the loop for nothing: it serves threads, too. */
-bool hn_watcher_strays(const hn_watcher *watcher, int fd, uint64_t socket);
 
 /* In a forked child: the parent's are not the child's. Async-signal-safe. */
 void hn_watcher_forget(void);

@@ -7,7 +7,6 @@
  */
 #include "awaited/watcher.h"
 #include "core/core.h"
-#include "engine/queue.h"
 
 #include <pthread.h>
 #include <stdbool.h>
@@ -47,7 +46,6 @@ static void in_child(void)
         return;
     close_inherited();
     hn_engine_forget_spares();
-    hn_queue_forget();
     hn_watcher_forget();
 }
 

@@ -14,7 +14,6 @@
 #include <math.h>
 #include <poll.h>
 
-#include "engine/queue.h"
 #include "error.h"
 
 int hn_deadline(PyObject *timeout, hn_time *deadline, double *given)
@@ -111,31 +110,13 @@ static void interrupt(hn_driver *d)
     }
 }
 
-/* hn_wait_fd() for the core, which whoever gives the connection may have gone on with meanwhile. */
-static int sleep_for_core(hn_engine *e, hn_time until)
-{
-    struct pollfd p[2] = {{.fd = e->need_fd, .events = e->need_events},
-                          {.fd = hn_queue_epoll(e), .events = POLLIN}};
-    int ms = hn_ms_until(until, HN_TICK_MS);
-    int n = 0;
-    if (e->need == HN_NEED_WAIT) {
-        Py_BEGIN_ALLOW_THREADS
-        n = poll(p, 2, ms);
-        Py_END_ALLOW_THREADS
-    }
-    hn_queue_awake(e);
-    if (PyErr_CheckSignals() < 0)
-        return -1;
-    return n > 0 || e->need != HN_NEED_WAIT ? 1 : 0;
-}
-
 /* One sleep in a wait that the core has asked for. Whether to advance, and with what. */
 static bool wait_for_core(hn_driver *d, hn_wake *wake)
 {
     hn_engine *e = d->engine;
     bool late = hn_ms_until(d->limit, 1) == 0;
     hn_time until = e->need_until < d->limit ? e->need_until : d->limit;
-    int ready = hn_driver_check_queue(e) < 0 ? -1 : sleep_for_core(e, until);
+    int ready = hn_driver_check_queue(e) < 0 ? -1 : hn_wait_fd(e->need_fd, e->need_events, until);
     *wake = ready == 1 ? HN_WAKE_READY : HN_WAKE_TIMEOUT;
     if (ready < 0) {
         interrupt(d);
@@ -162,21 +143,18 @@ PyObject *hn_drive(hn_engine *e, hn_time deadline)
 {
     hn_driver d = {.engine = e, .stage = HN_RUNNING, .limit = deadline};
     hn_wake wake = HN_WAKE_READY;
-    bool look_first = false;
     for (;;) {
         int left = hn_ms_until(d.limit, HN_TICK_MS);
-        if (hn_engine_advance(e, wake, look_first ? 0 : left) == HN_OVER)
+        if (hn_engine_advance(e, wake, left) == HN_OVER)
             return hn_engine_result(e);
         if (e->need == HN_NEED_WAIT) {
             while (!wait_for_core(&d, &wake))
                 continue;
-            look_first = e->need == HN_NEED_LOOK_UP; /* told: its answer has woken us */
             continue;
         }
         if (PyErr_CheckSignals() < 0)
             interrupt(&d);
         else if (left == 0)
             hn_driver_limit(&d);
-        look_first = false;
     }
 }

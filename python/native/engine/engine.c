@@ -9,7 +9,6 @@
 #include "core/core.h"
 #include "engine/describe.h"
 #include "engine/many.h"
-#include "engine/queue.h"
 #include "engine/rows.h"
 #include "engine/stream.h"
 #include "error.h"
@@ -39,7 +38,6 @@ hn_engine *hn_engine_new(hn_session *session)
             return NULL;
         }
     }
-    e->call.woke = -1;
     e->call.hooks_kept = HN_HOOKS_ALL;
     Py_INCREF(session);
     e->session = session;
@@ -77,9 +75,7 @@ void hn_engine_free(hn_engine *e)
     e->redeclared = 0;
     e->row = 0;
     e->asked_count = 0;
-    e->call.home = HN_HOME_NONE;
     e->need = HN_NEED_LOOK_UP;
-    hn_queue_awake(e);
     hn_io_reset(&e->io);
     trim(&e->io.in);
     trim(&e->io.ctl);
@@ -98,22 +94,19 @@ void hn_engine_free(hn_engine *e)
     hn_buf_free(&e->call.head);
     hn_buf_free(&e->call.tail);
     hn_buf_free(&e->call.out);
-    hn_queue_free(e);
     free(e);
 }
 
-static void begin_step(hn_engine *e)
-{
-    hn_queue_remove(e);
-    e->call.want = HN_WANT_FAIL;
-    e->call.woke = -1;
-    e->round_open = false;
-}
-
-/* Of an engine whose session is this process's. */
-static void step(hn_engine *e, hn_op op, uint32_t in_flags)
+void hn_engine_step(hn_engine *e, hn_op op, uint32_t in_flags)
 {
     hn_call *call = &e->call;
+    call->want = HN_WANT_FAIL;
+    e->round_open = false;
+    /* A callable of the user's may have forked, and this be the child: the core is the parent's. */
+    if (hn_session_check(e->session) < 0) {
+        hn_engine_raise(e);
+        return;
+    }
     call->op = op;
     call->in_flags = in_flags | (e->plan == NULL ? 0 : hn_plan_settings(e->plan));
     call->body_len = (int64_t)e->body.len;
@@ -127,20 +120,6 @@ static void step(hn_engine *e, hn_op op, uint32_t in_flags)
     call->ctl_len = call->extra_len = 0;
     call->rows = call->binds = call->sent = 0;
     call->io_errno = 0;
-    if (call->want == HN_WANT_WAIT)
-        hn_queue_add(e);
-    if (call->woke >= 0 && call->home == HN_HOME_THREADS)
-        hn_queue_told(call->woke);
-}
-
-void hn_engine_step(hn_engine *e, hn_op op, uint32_t in_flags)
-{
-    begin_step(e);
-    /* A callable of the user's may have forked, and this be the child: the core is the parent's. */
-    if (hn_session_check(e->session) < 0)
-        hn_engine_raise(e);
-    else
-        step(e, op, in_flags);
 }
 
 void hn_engine_raise(hn_engine *e)
@@ -270,17 +249,6 @@ static void begin_io(hn_engine *e)
     if (e->call.io_flags & HN_IO_BODY)
         hn_io_send(&e->io, e->body.data, e->body.len);
     hn_io_send(&e->io, e->call.tail.data, e->call.tail.len);
-}
-
-bool hn_engine_told(hn_engine *e)
-{
-    begin_step(e);
-    e->need = HN_NEED_LOOK_UP;
-    step(e, HN_OP_CONTINUE, 0);
-    if (e->call.want != HN_WANT_IO)
-        return false;
-    begin_io(e);
-    return hn_io_pump(&e->io, 0) == HN_PUMPED_WAIT && e->io.events == POLLIN;
 }
 
 static hn_progress run_io(hn_engine *e, int block_ms)

@@ -98,12 +98,6 @@ struct hn_engine {
     int need_fd;
     short need_events;
     hn_time need_until;
-
-    bool is_queued;         /* see queue.h */
-    struct hn_engine *next; /* in the queue */
-    int epoll;              /* what its thread polls besides need_fd; 0: not made yet */
-    int watched;            /* what is in epoll; 0: nothing */
-    uint32_t generation;    /* of the core, that epoll was made in */
 };
 
 /* A new operation of a session whose lock the caller holds. */
@@ -115,10 +109,6 @@ int hn_engine_start(hn_engine *engine, const hn_request *request);
 
 /* Go on. wake answers a HN_NEED_WAIT. block_ms: how long I/O may sleep in here, 0: not at all. */
 hn_progress hn_engine_advance(hn_engine *engine, hn_wake wake, int block_ms);
-
-/* The wait for a connection is over; called by another thread than the engine's own, see queue.h. Goes
- * on as far as that may, without Python: whether the statement has been sent, and its answer is next. */
-bool hn_engine_told(hn_engine *engine);
 
 /* Give the operation up, in whatever state it is. in_flags: HN_IN_LATE where its deadline has passed. */
 void hn_engine_abandon(hn_engine *engine, uint32_t in_flags);

@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <sched.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
@@ -70,7 +69,6 @@ void hn_io_reset(hn_io *io)
 {
     io->in.len = io->walk = io->scan = io->held = 0;
     io->ctl.len = 0;
-    io->spin = NULL;
 }
 
 void hn_io_free(hn_io *io)
@@ -402,26 +400,6 @@ static bool wakes_early(const hn_io *io)
     return io->local && (io->rows == 0 || io->brief);
 }
 
-/* What an event loop has just sent is not answered yet: one look would cost a system call for nothing.
- * Some looks, if it has the time. */
-static had spin(hn_io *io)
-{
-    if (io->spin == NULL)
-        return HAD_NOTHING;
-    hn_time began = hn_now(), now = began;
-    hn_time until = hn_spin_until(io->spin, began);
-    if (until == 0)
-        return HAD_NOTHING;
-    had got;
-    do {
-        sched_yield();
-        got = receive(io, false);
-        now = hn_now();
-    } while (got == HAD_NOTHING && now < until);
-    hn_spin_note(io->spin, began, now, got != HAD_NOTHING);
-    return got;
-}
-
 hn_pumped hn_io_pump(hn_io *io, int block_ms)
 {
     hn_time began = 0;
@@ -446,9 +424,10 @@ hn_pumped hn_io_pump(hn_io *io, int block_ms)
                 return look_up(io);
             wait = false;
         }
+        /* What has just been sent is not answered yet: a look would be a system call for nothing. */
         bool early = asked && block_ms == 0 && all_sent(io) && io->send_error == 0 && !io->feeding &&
                      !io->tls;
-        switch (over(io) ? HAD_NOTHING : early ? spin(io) : receive(io, wait)) {
+        switch (over(io) || early ? HAD_NOTHING : receive(io, wait)) {
         case HAD_BYTES:
             continue;
         case HAD_SIGNAL:

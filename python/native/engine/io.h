@@ -8,7 +8,6 @@
 #ifndef HN_IO_H
 #define HN_IO_H
 
-#include "engine/spin.h"
 #include "native.h"
 
 typedef enum hn_pumped {
@@ -52,8 +51,6 @@ typedef struct hn_io {
     int64_t binds;
     int64_t completed, completed_min; /* commands; more is fed once so many are completed */
     size_t tag_at, tag_end;
-
-    hn_spin *spin; /* may be spun for its answer, by an event loop's thread; NULL: not */
 
     int zs_left;  /* ReadyForQuery frames still to come */
     int guards;  /* RowDescriptions that come ahead of the result's own */

@@ -3,7 +3,6 @@
 
 #include "core/core.h"
 #include "engine/drive.h"
-#include "engine/queue.h"
 #include "error.h"
 #include "session/settle.h"
 #include "session/standstill.h"
@@ -32,7 +31,6 @@ static outcome run_locked(hn_session *self, const hn_request *request, hn_time d
     hn_engine *engine = hn_engine_new(self);
     if (engine == NULL)
         return o;
-    engine->call.home = hn_queue_home(engine, request->op);
     if (hn_engine_start(engine, request) == 0) {
         o.result = hn_drive(engine, deadline);
         self->last_state = engine->call.state;

@@ -1,10 +1,9 @@
-"""An answer that is about to come is spun for where the loop has nothing else to do; and what that
-must not cost: the loop's turns, cancellation, concurrency, the processor."""
+"""What short statements, one after the other, must not cost a loop: its turns, cancellation,
+concurrency, the processor."""
 
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 import types
 from collections.abc import Generator, Iterator
@@ -48,25 +47,6 @@ async def ask(session: AsyncDbSession, times: int) -> list[bool]:
     for n in range(times):
         assert await watched(session.query_value("SELECT $1::int", [n]), waits) == n
     return waits
-
-
-@pytest.mark.skipif(
-    len(os.sched_getaffinity(0)) < 2, reason="the server needs a processor while we spin"
-)
-def test_a_lone_task_need_not_wait_for_each_short_statement(
-    loop: asyncio.AbstractEventLoop,
-) -> None:
-    async def main() -> None:
-        session = adb("r")
-        assert await ask(session, 1) == [True]  # it connects, and nobody has waited before it
-        waits = await ask(session, 50)
-        until = time.monotonic() + 20  # where others want the processors it rests, a second at most
-        while all(waits) and time.monotonic() < until:
-            waits = await ask(session, 50)
-        assert not all(waits)
-        await afinalize_db("r")
-
-    loop.run_until_complete(main())
 
 
 def test_a_loop_with_other_work_is_not_kept_from_it(loop: asyncio.AbstractEventLoop) -> None:
@@ -127,7 +107,7 @@ def test_a_task_that_always_asks_can_be_cancelled(loop: asyncio.AbstractEventLoo
     loop.run_until_complete(main())
 
 
-def test_tasks_run_side_by_side_after_a_statement_that_was_spun_for(
+def test_tasks_run_side_by_side_after_short_statements(
     loop: asyncio.AbstractEventLoop,
 ) -> None:
     async def one(n: int) -> None:
