@@ -42,7 +42,7 @@ bool hn_future_is_due(const hn_future *self)
     return self->state != HN_PENDING && self->callback != NULL;
 }
 
-int hn_future_tell_soon(hn_future *self)
+int hn_future_notify_soon(hn_future *self)
 {
     PyObject *callback = self->callback, *context = self->context;
     self->callback = self->context = NULL;
@@ -56,11 +56,11 @@ int hn_future_tell_soon(hn_future *self)
     return 0;
 }
 
-int hn_future_tell(hn_future *self)
+int hn_future_notify(hn_future *self)
 {
     if (PyContext_Enter(self->context) < 0) { /* somebody is in there */
         PyErr_Clear();
-        return hn_future_tell_soon(self);
+        return hn_future_notify_soon(self);
     }
     PyObject *callback = self->callback, *context = self->context;
     self->callback = self->context = NULL;
@@ -149,7 +149,7 @@ static PyObject *add_done_callback(PyObject *op, PyObject *const *args, Py_ssize
         return NULL;
     self->context = context;
     self->callback = Py_NewRef(args[0]);
-    if (self->state != HN_PENDING && hn_future_tell_soon(self) < 0) {
+    if (self->state != HN_PENDING && hn_future_notify_soon(self) < 0) {
         Py_CLEAR(self->callback);
         Py_CLEAR(self->context);
         return NULL;
@@ -169,7 +169,7 @@ static PyObject *cancel(PyObject *op, PyObject *const *args, Py_ssize_t nargs, P
         Py_RETURN_FALSE;
     self->state = HN_CANCELLED;
     Py_XSETREF(self->message, message == Py_None ? NULL : Py_XNewRef(message));
-    if (self->callback != NULL && hn_future_tell_soon(self) < 0) {
+    if (self->callback != NULL && hn_future_notify_soon(self) < 0) {
         self->state = HN_PENDING; /* who cancels sees the exception; the task waits on */
         return NULL;
     }

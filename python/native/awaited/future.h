@@ -29,8 +29,8 @@ bool hn_future_finish(hn_future *future);
 /* Tell him: in a turn of the loop's own, or at once. 0, or -1 with the exception: of the loop's, or
  * one that is to end it (KeyboardInterrupt, SystemExit). Where the loop could not be asked (memory was
  * short) the future is still due: he has not been told, and can be later. */
-int hn_future_tell_soon(hn_future *future);
-int hn_future_tell(hn_future *future);
+int hn_future_notify_soon(hn_future *future);
+int hn_future_notify(hn_future *future);
 
 bool hn_future_is_due(const hn_future *future);
 

@@ -106,7 +106,7 @@ int hn_loop_soon_in(PyObject *loop, PyObject *callable, PyObject *argument, PyOb
     return answer == NULL ? -1 : 0;
 }
 
-PyObject *hn_loop_timer(PyObject *loop, hn_time when, PyObject *callable)
+PyObject *hn_loop_call_later(PyObject *loop, hn_time when, PyObject *callable)
 {
     double left = (double)(when - hn_now()) / 1e9;
     PyObject *seconds = PyFloat_FromDouble(left > 0 ? left : 0.0);
@@ -118,7 +118,7 @@ PyObject *hn_loop_timer(PyObject *loop, hn_time when, PyObject *callable)
     return handle;
 }
 
-void hn_loop_drop_timer(PyObject *handle)
+void hn_loop_cancel_handle(PyObject *handle)
 {
     PyObject *answer = PyObject_CallMethodNoArgs(handle, str_cancel);
     if (answer == NULL)

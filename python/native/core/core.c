@@ -17,7 +17,8 @@
 #include <sys/mman.h>
 #endif
 
-#include "core/room.h"
+#include "core/fork.h"
+#include "core/limits.h"
 #include "error.h"
 
 #ifndef HN_FINGERPRINT
@@ -60,18 +61,19 @@ int hn_core_check(uint32_t of_generation)
                     "call db() in this process for one of its own");
 }
 
-bool hn_core_forget(void)
+/* In a forked child: the parent's core is not the child's. */
+static void forget(void)
 {
     if (!loaded && !failed)
-        return false;
+        return;
     loaded = failed = false;
     parent_loaded = true;
     generation++;
-    return true;
 }
 
 int hn_core_locate(PyObject *module)
 {
+    hn_at_fork(forget);
     PyObject *file = PyObject_GetAttrString(module, "__file__");
     if (file == NULL)
         return -1;
@@ -299,7 +301,7 @@ int hn_core_load(void)
     pthread_sigmask(SIG_SETMASK, &all, &before);
     int slack = prctl(PR_GET_TIMERSLACK);
     prctl(PR_SET_TIMERSLACK, RUNTIME_TIMER_SLACK);
-    void *library = hn_room_try(why, sizeof why) < 0 ? NULL : open_core(why, sizeof why);
+    void *library = hn_limits_try(why, sizeof why) < 0 ? NULL : open_core(why, sizeof why);
     const char *wrong = library == NULL ? why : start_core(library);
     prctl(PR_SET_TIMERSLACK, (unsigned long)slack);
     pthread_sigmask(SIG_SETMASK, &before, NULL);

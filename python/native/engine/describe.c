@@ -5,40 +5,39 @@
 
 #include "buf.h"
 #include "engine/many.h"
+#include "engine/step.h"
 #include "error.h"
-#include "session/pool.h"
-#include "session/session.h"
 
-static void use_plan(hn_engine *e, hn_plan *plan)
+static void use_description(hn_engine *e, hn_description *description)
 {
-    if (plan != NULL)
-        hn_plan_ref(plan);
-    if (e->plan != NULL)
-        hn_plan_unref(e->plan);
-    e->plan = plan;
+    if (description != NULL)
+        hn_description_ref(description);
+    if (e->description != NULL)
+        hn_description_unref(e->description);
+    e->description = description;
 }
 
 static int declare(hn_engine *e)
 {
     /* Each time at least one more parameter is declared, unless the server changes its mind. */
-    if (e->redeclared++ > hn_plan_nparams(e->plan))
+    if (e->redeclared++ > hn_description_nparams(e->description))
         return hn_raise("OperationalError", "the server describes the statement's parameters "
                                             "differently each time");
-    return hn_declared_types(e->plan, e->request.params, &e->declared) < 0 ? -1 : 0;
+    return hn_declared_types(e->description, e->request.params, &e->declared) < 0 ? -1 : 0;
 }
 
 int hn_describe_guess(hn_engine *e)
 {
     e->call.plan = 0;
     e->body.len = 0;
-    hn_plans *plans = &e->session->pool->plans;
+    hn_descriptions *descriptions = &e->target->database->descriptions;
     int rc = HN_NEED_DECLARED;
-    /* First for the plan without declared types, which says where a value may declare one. */
+    /* First for the description without declared types, which says where a value may declare one. */
     while (rc == HN_NEED_DECLARED) {
-        use_plan(e, hn_plans_find(plans, e->request.sql, &e->declared, &e->plan_id));
-        if (e->plan == NULL)
+        use_description(e, hn_descriptions_find(descriptions, e->request.sql, &e->declared, &e->plan_id));
+        if (e->description == NULL)
             return PyErr_Occurred() ? -1 : 0;
-        rc = hn_encode(e->plan, e->request.params, NULL, -1, &e->body);
+        rc = hn_encode(e->description, e->request.params, NULL, -1, &e->body);
         if (rc == HN_NEED_DECLARED && declare(e) < 0)
             rc = -1;
     }
@@ -49,7 +48,7 @@ int hn_describe_guess(hn_engine *e)
     case HN_NEED_TZ: /* the core knows the zone, and tells it with WANT_ENCODE */
         return 0;
     default:
-        /* The plan may be of an older schema: only a fresh description is worth an error. */
+        /* The description may be of an older schema: only a fresh description is worth an error. */
         if (!PyErr_ExceptionMatches(PyExc_Exception))
             return -1;
         PyErr_Clear();
@@ -100,7 +99,7 @@ static int encode(hn_engine *e)
     e->body.len = 0;
     if (e->request.op == HN_OP_MANY)
         return hn_many_look(e); /* the rows are encoded as they are sent */
-    int rc = hn_encode(e->plan, e->request.params, e->timezone, -1, &e->body);
+    int rc = hn_encode(e->description, e->request.params, e->timezone, -1, &e->body);
     if (rc == HN_NEED_TZ)
         return hn_raise("InterfaceError", "the server did not report its TimeZone setting");
     if (rc == HN_NEED_DECLARED && declare(e) < 0)
@@ -117,13 +116,13 @@ static void ask(hn_engine *e, uint32_t in_flags)
     hn_engine_step(e, HN_OP_TYPES, in_flags);
 }
 
-/* The plan is complete. A composite that is refused may fit the type as it is by now: the core looks, and
+/* The description is complete. A composite that is refused may fit the type as it is by now: the core looks, and
  * wants another encoding if it has been altered. */
 static void use(hn_engine *e)
 {
     int rc = encode(e);
     if (rc < 0 && e->refused == NULL && PyErr_ExceptionMatches(PyExc_Exception) &&
-        hn_plan_takes_rows(e->plan)) {
+        hn_description_takes_rows(e->description)) {
         e->refused = hn_exception_take();
         hn_engine_step(e, HN_OP_CONTINUE, HN_IN_REPARSE);
         return;
@@ -141,14 +140,14 @@ static void use(hn_engine *e)
 static void proceed(hn_engine *e)
 {
     size_t max = sizeof e->asked / sizeof e->asked[0];
-    e->asked_count = hn_plan_unknown(e->plan, e->asked, max);
+    e->asked_count = hn_description_unknown(e->description, e->asked, max);
     if (e->asked_count > 0) {
         ask(e, 0);
         return;
     }
-    hn_plans *plans = &e->session->pool->plans;
-    if (hn_plan_resolve(e->plan) < 0 ||
-        hn_plans_keep(plans, e->request.sql, e->plan_id, e->plan) < 0)
+    hn_descriptions *descriptions = &e->target->database->descriptions;
+    if (hn_description_resolve(e->description) < 0 ||
+        hn_descriptions_keep(descriptions, e->request.sql, e->plan_id, e->description) < 0)
         withdraw(e);
     else
         use(e);
@@ -160,10 +159,10 @@ void hn_describe_encode(hn_engine *e)
         withdraw(e);
         return;
     }
-    if (e->plan == NULL || e->plan_id != e->call.plan)
-        use_plan(e, hn_plans_find(&e->session->pool->plans, e->request.sql, &e->declared,
+    if (e->description == NULL || e->plan_id != e->call.plan)
+        use_description(e, hn_descriptions_find(&e->target->database->descriptions, e->request.sql, &e->declared,
                                   &e->plan_id));
-    if (e->plan != NULL && e->plan_id == e->call.plan) {
+    if (e->description != NULL && e->plan_id == e->call.plan) {
         if (e->refused != NULL) { /* the types are as they were */
             hn_exception_raise(e->refused);
             e->refused = NULL;
@@ -174,19 +173,19 @@ void hn_describe_encode(hn_engine *e)
         return;
     }
     Py_CLEAR(e->refused);
-    use_plan(e, NULL);
+    use_description(e, NULL);
     e->plan_id = e->call.plan;
     hn_codec *codec = NULL;
     if (!PyErr_Occurred())
-        codec = hn_catalogs_get(&e->session->pool->catalogs, e->call.catalog);
+        codec = hn_catalogs_get(&e->target->database->catalogs, e->call.catalog);
     if (codec != NULL)
-        e->plan = hn_plan_new(codec, e->call.out.data, e->call.out.len, &e->declared,
+        e->description = hn_description_new(codec, e->call.out.data, e->call.out.len, &e->declared,
                               e->request.sql);
-    if (e->plan == NULL) {
+    if (e->description == NULL) {
         withdraw(e);
         return;
     }
-    e->asked_count = hn_plan_tables(e->plan, e->asked, sizeof e->asked / sizeof e->asked[0]);
+    e->asked_count = hn_description_tables(e->description, e->asked, sizeof e->asked / sizeof e->asked[0]);
     if (e->asked_count > 0)
         ask(e, HN_IN_COLUMNS);
     else
@@ -197,8 +196,8 @@ void hn_describe_learn(hn_engine *e)
 {
     const hn_buf *out = &e->call.out;
     if (e->asked_columns)
-        hn_plan_set_domains(e->plan, out->data, out->len);
-    else if (hn_codec_add_types(hn_plan_codec(e->plan), out->data, out->len, e->asked,
+        hn_description_set_domains(e->description, out->data, out->len);
+    else if (hn_codec_add_types(hn_description_codec(e->description), out->data, out->len, e->asked,
                                 e->asked_count) < 0) {
         withdraw(e);
         return;

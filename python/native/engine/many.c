@@ -13,6 +13,7 @@
 #include "engine/many.h"
 
 #include "buf.h"
+#include "engine/step.h"
 #include "error.h"
 
 #define BATCH_SIZE (128u * 1024)
@@ -52,7 +53,7 @@ static int append_row(hn_engine *e, PyObject *params)
     size_t at = batch->len;
     if (hn_buf_u32(batch, 0) < 0 || hn_buf_bytes(batch, head->data, head->len) < 0)
         return -1;
-    int rc = hn_encode(e->variant->plan, params, e->timezone, e->row, batch);
+    int rc = hn_encode(e->variant->description, params, e->timezone, e->row, batch);
     if (rc == HN_NEED_TZ)
         return hn_raise("InterfaceError", "the server did not report its TimeZone setting");
     if (rc == HN_NEED_DECLARED) /* of a value that is another each time it is looked at */
@@ -88,14 +89,14 @@ static PyObject *next_row(hn_engine *e)
 static int resolve(hn_engine *e, PyObject *row, hn_variant **variant)
 {
     *variant = &e->variants.list[0];
-    if (!hn_plan_is_open((*variant)->plan))
+    if (!hn_description_is_open((*variant)->description))
         return 0;
     return hn_variants_resolve(&e->variants, row, &e->declared, variant);
 }
 
 int hn_many_look(hn_engine *e)
 {
-    if (hn_variants_put(&e->variants, &e->declared, e->plan) == NULL)
+    if (hn_variants_put(&e->variants, &e->declared, e->description) == NULL)
         return -1;
     if (e->row_held == NULL && (e->row_held = next_row(e)) == NULL)
         return PyErr_Occurred() ? -1 : 0;
@@ -202,7 +203,7 @@ static bool can_switch(const hn_variant *from, const hn_variant *to)
     return from == to || (from->head.len > NO_NAMES && to->head.len > NO_NAMES);
 }
 
-/* Take a row: 1; 0: it wants types declared for which there is no plan yet; -1 with an exception. */
+/* Take a row: 1; 0: it wants types declared for which there is no description yet; -1 with an exception. */
 static int take_row(hn_engine *e, PyObject *row)
 {
     hn_variant *variant;
@@ -265,7 +266,7 @@ static void send_more(hn_engine *e)
         return;
     }
     look_at_kept(e);
-    bool first = e->row == 0 && hn_plan_nparams(e->plan) == 0;
+    bool first = e->row == 0 && hn_description_nparams(e->description) == 0;
     int more = fill_batch(e, first ? 1 : BATCH_SIZE);
     if (first && more > 0) {
         int64_t ahead = e->call.count < 0 ? ~e->call.count : e->call.count;

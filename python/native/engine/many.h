@@ -2,12 +2,12 @@
 #ifndef HN_MANY_H
 #define HN_MANY_H
 
-#include "engine/engine.h"
+#include "engine/state.h"
 
 /* Before the first step: the iterator. 0 or -1. */
 int hn_many_start(hn_engine *engine);
 
-/* WANT_ENCODE: whether the next row, if one is at hand, wants other types declared than the plan has:
+/* WANT_ENCODE: whether the next row, if one is at hand, wants other types declared than the description has:
  * HN_NEED_DECLARED, else 0; -1 with an exception. */
 int hn_many_look(hn_engine *engine);
 

@@ -3,7 +3,7 @@
 #ifndef HN_ROWS_H
 #define HN_ROWS_H
 
-#include "engine/engine.h"
+#include "engine/state.h"
 
 /* Take the rows that the pump has left in the buffer. One that cannot be decoded is the operation's
  * outcome. */

@@ -8,6 +8,7 @@
 #define HN_INDEX_H
 
 #include "native.h"
+#include "session/view.h"
 
 int hn_index_ready(void);
 
@@ -18,9 +19,9 @@ PyObject *hn_index_find(PyObject *request_id, PyObject *alias);
 PyObject *hn_index_list(PyObject *request_id, PyObject *alias);
 
 /* A session that was not found is open; 0, or -1 with an exception. Runs no Python code. */
-int hn_index_add(hn_session *session);
+int hn_index_add(hn_view *session);
 
 /* It is closed, and no longer handed out. An exception that is set stays. */
-void hn_index_remove(hn_session *session);
+void hn_index_remove(hn_view *session);
 
 #endif

@@ -71,7 +71,7 @@ static PyObject *read_field(const hn_type *record, uint32_t oid, const uint8_t *
         return NULL;
     if (!type->binary)
         return hn_beyond_python(record, "a field of type %U needs a cast to text", type->name);
-    hn_type_set *types = hn_type_set_ref(record->codec); /* no plan points to this type */
+    hn_type_set *types = hn_type_set_ref(record->codec); /* no description points to this type */
     PyObject *value = type->read(type, data, (size_t)size);
     hn_type_set_unref(record->codec, types);
     return value;

@@ -1,6 +1,6 @@
 /* The types that parameters are declared with: where the server takes a parameter for text because
  * nothing says otherwise, the statement means what it would with the value as a literal. */
-#include "values/plan.h"
+#include "values/description.h"
 
 #include <datetime.h>
 #include <string.h>
@@ -141,23 +141,23 @@ bool hn_is_open_type(const hn_type *type)
     return type->dumps == NULL && type->family == HN_FAMILY_TEXT;
 }
 
-int hn_declared_types(const hn_plan *plan, PyObject *params, hn_declared *declared)
+int hn_declared_types(const hn_description *description, PyObject *params, hn_declared *declared)
 {
     /* A copy unless it is a tuple: what a value's class does may change a list under us. */
     PyObject *values = PySequence_Tuple(params);
-    if (values == NULL || reserve(declared, plan->nparams) < 0) {
+    if (values == NULL || reserve(declared, description->nparams) < 0) {
         Py_XDECREF(values);
         return -1;
     }
     int rc = 0;
     bool is_any = false;
-    if (PyTuple_GET_SIZE(values) != plan->nparams) { /* which hn_encode refuses */
-        rc = hn_declared_copy(declared, &plan->declared);
+    if (PyTuple_GET_SIZE(values) != description->nparams) { /* which hn_encode refuses */
+        rc = hn_declared_copy(declared, &description->declared);
         goto done;
     }
-    for (uint16_t i = 0; i < plan->nparams; i++) {
+    for (uint16_t i = 0; i < description->nparams; i++) {
         PyObject *value = PyTuple_GET_ITEM(values, i);
-        const hn_param *param = &plan->params[i];
+        const hn_param *param = &description->params[i];
         if (!param->is_open)
             continue;
         if (value != Py_None && hn_own_type(value, &declared->oids[i]) < 0) {
@@ -168,7 +168,7 @@ int hn_declared_types(const hn_plan *plan, PyObject *params, hn_declared *declar
     }
     if (!is_any)
         hn_declared_clear(declared);
-    rc = !hn_declared_equal(declared, &plan->declared);
+    rc = !hn_declared_equal(declared, &description->declared);
 done:
     Py_DECREF(values);
     return rc;

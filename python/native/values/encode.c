@@ -1,5 +1,5 @@
 /* Parameters into the body of a Bind message. */
-#include "values/plan.h"
+#include "values/description.h"
 
 #include <stdbool.h>
 
@@ -181,13 +181,13 @@ static int too_many(Py_ssize_t given)
                     UINT16_MAX);
 }
 
-static int wrong_count(const hn_plan *plan, Py_ssize_t given, Py_ssize_t row)
+static int wrong_count(const hn_description *description, Py_ssize_t given, Py_ssize_t row)
 {
     if (given > UINT16_MAX)
         too_many(given);
     else
         hn_raise("ProgrammingError", "the statement has %d placeholder%s, %zd parameter%s given",
-                 plan->nparams, plan->nparams == 1 ? "" : "s", given,
+                 description->nparams, description->nparams == 1 ? "" : "s", given,
                  given == 1 ? " was" : "s were");
     return name_row(row);
 }
@@ -237,21 +237,21 @@ static bool write_common(const hn_type *type, PyObject *value, hn_buf *body)
     return true;
 }
 
-static int write_parameters(const hn_plan *plan, hn_encoder *encoder, PyObject *const *values,
+static int write_parameters(const hn_description *description, hn_encoder *encoder, PyObject *const *values,
                             Py_ssize_t row, hn_buf *body)
 {
-    formats f = {.at = body->len, .nparams = plan->nparams};
-    if (hn_buf_bytes(body, plan->parameter_formats.data, plan->parameter_formats.len) < 0)
+    formats f = {.at = body->len, .nparams = description->nparams};
+    if (hn_buf_bytes(body, description->parameter_formats.data, description->parameter_formats.len) < 0)
         return -1;
-    for (uint16_t i = 0; i < plan->nparams; i++) {
-        const hn_type *type = plan->params[i].type;
+    for (uint16_t i = 0; i < description->nparams; i++) {
+        const hn_type *type = description->params[i].type;
         if (write_common(type, values[i], body))
             continue;
-        if (plan->params[i].is_open) {
+        if (description->params[i].is_open) {
             uint32_t own = 0; /* NULL is what it is in SQL: of no type by itself */
             if (values[i] != Py_None && hn_own_type(values[i], &own) < 0)
                 return name_parameter(row, i);
-            if (own != plan->params[i].declared)
+            if (own != description->params[i].declared)
                 return HN_NEED_DECLARED;
         }
         int answer = write_parameter(encoder, type, values[i], &f, i, body);
@@ -264,10 +264,10 @@ static int write_parameters(const hn_plan *plan, hn_encoder *encoder, PyObject *
     }
     if (body->len - f.at > HN_TEXT_MAX)
         return too_long();
-    return hn_buf_bytes(body, plan->result_formats.data, plan->result_formats.len);
+    return hn_buf_bytes(body, description->result_formats.data, description->result_formats.len);
 }
 
-int hn_encode(hn_plan *plan, PyObject *params, PyObject *timezone, Py_ssize_t row, hn_buf *body)
+int hn_encode(hn_description *description, PyObject *params, PyObject *timezone, Py_ssize_t row, hn_buf *body)
 {
     PyObject *sequence = NULL, **values = NULL;
     Py_ssize_t given = 0;
@@ -281,11 +281,11 @@ int hn_encode(hn_plan *plan, PyObject *params, PyObject *timezone, Py_ssize_t ro
     }
     size_t start = body->len;
     int answer;
-    if (given != plan->nparams) {
-        answer = wrong_count(plan, given, row);
+    if (given != description->nparams) {
+        answer = wrong_count(description, given, row);
     } else {
         hn_encoder encoder = {.timezone = timezone};
-        answer = write_parameters(plan, &encoder, values, row, body);
+        answer = write_parameters(description, &encoder, values, row, body);
     }
     if (answer != 0)
         body->len = start;

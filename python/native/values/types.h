@@ -1,6 +1,6 @@
 /* PostgreSQL types as the converters see them: families, a codec's types, reading and writing.
  *
- * A type belongs to one codec; it lives until the codec has forgotten it and no plan points to it. A
+ * A type belongs to one codec; it lives until the codec has forgotten it and no description points to it. A
  * family is a set of types with the same wire format and the same Python values: its row names its
  * converters.
  *
@@ -125,18 +125,18 @@ struct hn_type {
 /* The types of one generation of the codec, superseded ones too: they point to each other, and are
  * freed together. */
 typedef struct hn_type_set {
-    size_t refs; /* the codec's, and one for each plan that points to them */
+    size_t refs; /* the codec's, and one for each description that points to them */
     hn_type *first;
     size_t count;
     struct hn_type_set *next;
 } hn_type_set;
 
 struct hn_codec {
-    size_t refs; /* the Pool's and each plan's */
+    size_t refs; /* the Pool's and each description's */
     hn_type **slots; /* open addressing by OID; nslots is a power of two */
     size_t nslots, nused;
     hn_type_set *types;  /* of this generation, or NULL */
-    hn_type_set *sets;   /* that one and those that plans still point to */
+    hn_type_set *sets;   /* that one and those that descriptions still point to */
     uint64_t generation; /* grows when types are forgotten */
     uint64_t walk;       /* the number of the latest walk by hn_type_unknown */
     uint32_t *heard; /* OIDs that an earlier codec of the Pool knew: a record may hold such a type */
