@@ -1,4 +1,4 @@
-"""What an awaited operation does about each event, in each phase and whatever drives it: the table."""
+"""The table of what an awaited operation does about an event, by its phase and its driver."""
 
 from __future__ import annotations
 

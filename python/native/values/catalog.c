@@ -1,4 +1,4 @@
-/* Types that are not built in, as the server's catalog describes them, and the user's converters. */
+/* Types that are not built in, as the server's catalog describes them. */
 #include "values/types.h"
 
 #include "error.h"
@@ -136,61 +136,4 @@ int hn_codec_add_types(hn_codec *codec, const uint8_t *rows, size_t len, const u
         type->undescribed = 1;
     }
     return 0;
-}
-
-static PyObject *read_registered(const hn_type *type, const uint8_t *data, size_t len)
-{
-    PyObject *text = hn_read_text(type, data, len);
-    if (text == NULL)
-        return NULL;
-    PyObject *value = PyObject_CallOneArg(type->loads, text);
-    Py_DECREF(text);
-    return value;
-}
-
-/* hn_write_text calls the user's dumps. */
-static int write_registered(hn_encoder *encoder, const hn_type *type, PyObject *value, hn_buf *out)
-{
-    (void)encoder, (void)type, (void)value, (void)out;
-    return HN_AS_TEXT;
-}
-
-int hn_type_apply_registered(hn_type *type, const char *schema)
-{
-    if (schema == NULL)
-        return -1;
-    PyObject *qualified = PyUnicode_FromFormat("%s.%U", schema, type->name);
-    if (qualified == NULL)
-        return -1;
-    PyObject *pair = PyDict_GetItemWithError(type->codec->registered, qualified);
-    Py_DECREF(qualified);
-    if (pair == NULL && !PyErr_Occurred())
-        pair = PyDict_GetItemWithError(type->codec->registered, type->name);
-    if (pair == NULL)
-        return PyErr_Occurred() ? -1 : 0;
-    PyObject *loads = PyTuple_GET_ITEM(pair, 0), *dumps = PyTuple_GET_ITEM(pair, 1);
-    type->loads = loads == Py_None ? NULL : Py_NewRef(loads);
-    type->dumps = dumps == Py_None ? NULL : Py_NewRef(dumps);
-    if (type->loads != NULL) {
-        type->binary = 0;
-        type->read = type->read_text = read_registered;
-    }
-    if (type->dumps != NULL) {
-        type->sends_binary = 0;
-        type->write = write_registered;
-    }
-    return 0;
-}
-
-int hn_codec_register(hn_codec *codec, const char *type_name, PyObject *loads, PyObject *dumps)
-{
-    PyObject *pair = PyTuple_Pack(2, loads == NULL ? Py_None : loads,
-                                  dumps == NULL ? Py_None : dumps);
-    if (pair == NULL)
-        return -1;
-    int answer = PyDict_SetItemString(codec->registered, type_name, pair);
-    Py_DECREF(pair);
-    if (answer == 0)
-        hn_codec_forget_types(codec);
-    return answer;
 }

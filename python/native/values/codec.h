@@ -51,6 +51,7 @@ typedef struct hn_declared {
 
 void hn_declared_clear(hn_declared *declared); /* n is 0 */
 void hn_declared_free(hn_declared *declared);
+int hn_declared_reserve(hn_declared *declared, size_t n); /* n OIDs, all 0; 0 or -1 */
 bool hn_declared_equal(const hn_declared *a, const hn_declared *b);
 int hn_declared_copy(hn_declared *to, const hn_declared *from); /* 0 or -1 */
 int hn_declared_read(hn_declared *declared, const uint8_t *oids, size_t len); /* host order; 0 or -1 */

@@ -329,3 +329,36 @@ PyObject *hn_description_timezone(const hn_description *description)
 {
     return description->timezone;
 }
+
+int hn_declared_types(const hn_description *description, PyObject *params, hn_declared *declared)
+{
+    /* A copy unless it is a tuple: what a value's class does may change a list under us. */
+    PyObject *values = PySequence_Tuple(params);
+    if (values == NULL || hn_declared_reserve(declared, description->nparams) < 0) {
+        Py_XDECREF(values);
+        return -1;
+    }
+    int rc = 0;
+    bool is_any = false;
+    if (PyTuple_GET_SIZE(values) != description->nparams) { /* which hn_encode refuses */
+        rc = hn_declared_copy(declared, &description->declared);
+        goto done;
+    }
+    for (uint16_t i = 0; i < description->nparams; i++) {
+        PyObject *value = PyTuple_GET_ITEM(values, i);
+        const hn_param *param = &description->params[i];
+        if (!param->is_open)
+            continue;
+        if (value != Py_None && hn_own_type(value, &declared->oids[i]) < 0) {
+            rc = -1;
+            goto done;
+        }
+        is_any = is_any || declared->oids[i] != 0;
+    }
+    if (!is_any)
+        hn_declared_clear(declared);
+    rc = !hn_declared_equal(declared, &description->declared);
+done:
+    Py_DECREF(values);
+    return rc;
+}

@@ -29,14 +29,6 @@ static int refuse(const hn_type *type, PyObject *value)
     return -1;
 }
 
-PyObject *hn_plainer(PyObject *value)
-{
-    int is_enum = PyObject_IsInstance(value, hn_python.Enum);
-    if (is_enum <= 0)
-        return NULL;
-    return PyObject_GetAttr(value, hn_python.str_value);
-}
-
 /* type->write, once more with an enum's value if the enum itself does not fit. */
 static int write_plain(hn_encoder *encoder, const hn_type *type, PyObject *value, hn_buf *out)
 {

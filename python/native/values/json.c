@@ -1,5 +1,5 @@
 /* json and jsonb: our own reader and writer, or the user's json_loads and json_dumps. */
-#include "values/json.h"
+#include "values/json_text.h"
 
 #include "error.h"
 #include "values/text.h"

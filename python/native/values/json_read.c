@@ -1,6 +1,6 @@
 /* JSON text into Python values, as json.loads makes them: ints exact, keys in order, the last of
  * two equal keys. */
-#include "values/json.h"
+#include "values/json_text.h"
 
 #include "error.h"
 #include "values/python_types.h"

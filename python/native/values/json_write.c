@@ -1,6 +1,6 @@
 /* Python values into JSON text, as json.dumps writes them but for two things: what JSON cannot hold
  * (NaN) is refused, and enums and dataclasses are written as their values and fields. */
-#include "values/json.h"
+#include "values/json_text.h"
 
 #include <math.h>
 

@@ -4,7 +4,9 @@
 
 #include <Python.h>
 
-/* hn_codec_init fills it. */
+/* Fills hn_python, once. 0, or -1 with an exception. */
+int hn_python_init(void);
+
 extern struct hn_python {
     PyObject *Decimal, *create_decimal; /* the second: of a context without limits, so exact */
     PyObject *Enum, *UUID, *is_dataclass, *dataclass_fields;
@@ -18,6 +20,9 @@ extern struct hn_python {
 } hn_python;
 
 int hn_is_decimal(PyObject *value);
+/* A value that no writer takes as it is, in the form one may: an enum's value. New reference, or
+ * NULL without an exception when there is no such form. */
+PyObject *hn_plainer(PyObject *value);
 /* hypern.Range, borrowed; NULL with an exception. */
 PyObject *hn_range_class(void);
 

@@ -38,14 +38,6 @@ int hn_write_str(const hn_type *type, PyObject *value, hn_buf *out)
     return hn_buf_bytes(out, text, (size_t)len);
 }
 
-/* Types that take the text of most Python values. */
-int hn_write_text_type(hn_encoder *encoder, const hn_type *type, PyObject *value, hn_buf *out)
-{
-    if (PyUnicode_Check(value))
-        return hn_write_str(type, value, out);
-    return hn_write_plain_text(encoder, type, value, out);
-}
-
 /* Types whose values are str on the way in as on the way out. */
 int hn_write_server_text(hn_encoder *encoder, const hn_type *type, PyObject *value, hn_buf *out)
 {

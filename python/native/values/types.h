@@ -92,6 +92,16 @@ typedef enum hn_family {
 #undef X
 } hn_family;
 
+typedef struct hn_converters {
+    hn_reader read, read_text;
+    hn_writer write, write_text;
+} hn_converters;
+
+/* Registers the converters of each family, and those of a domain that the user has registered a converter
+ * for: they hand on to its base type's. Once, before there is a type. */
+void hn_types_init(const hn_converters *by_family, const hn_converters *of_domains);
+extern const hn_converters hn_domain_converters; /* domain.c */
+
 /* A column of a composite type. */
 typedef struct hn_field {
     PyObject *name; /* interned str */
@@ -160,10 +170,6 @@ int hn_type_apply_registered(hn_type *type, const char *schema);
 /* A reference to the types that the codec knows now, or NULL if it knows none. */
 hn_type_set *hn_type_set_ref(const hn_codec *codec);
 void hn_type_set_unref(hn_codec *codec, hn_type_set *set);
-/* Whether the user registered a converter for the type's name. */
-int hn_type_is_registered(const hn_type *type);
-/* A registered domain whose base is linked: what no converter is registered for is the base's. */
-void hn_domain_link(hn_type *type);
 /* The table as a new list of (oid, name, family, array oid). */
 PyObject *hn_builtin_types(void);
 
@@ -187,10 +193,6 @@ int hn_write_value(hn_encoder *encoder, const hn_type *type, PyObject *value, hn
 int hn_write_text(hn_encoder *encoder, const hn_type *type, PyObject *value, hn_buf *out);
 /* Append a str's UTF-8; CharacterNotInRepertoire for NUL and surrogates. 0 or -1. */
 int hn_write_str(const hn_type *type, PyObject *value, hn_buf *out);
-/* A value that no writer takes as it is, in the form one may: an enum's value. New reference, or
- * NULL without an exception when there is no such form. */
-PyObject *hn_plainer(PyObject *value);
-
 /* Read one value that may be NULL, as containers hold it; len -1 is NULL. */
 static inline PyObject *hn_read_value(const hn_type *type, const uint8_t *data, int32_t len)
 {

@@ -1,6 +1,6 @@
 /* JSON text and Python values. */
-#ifndef HN_JSON_H
-#define HN_JSON_H
+#ifndef HN_JSON_TEXT_H
+#define HN_JSON_TEXT_H
 
 #include "values/types.h"
 
