@@ -64,16 +64,13 @@ void hn_engine_free(hn_engine *e)
     Py_CLEAR(e->raised);
     Py_CLEAR(e->refused);
     Py_CLEAR(e->timezone);
-    Py_CLEAR(e->rows_left);
-    Py_CLEAR(e->rows_kept);
-    Py_CLEAR(e->rows_anew);
-    Py_CLEAR(e->row_held);
+    hn_replay_clear(&e->rows);
     hn_declared_clear(&e->declared);
     if (e->description != NULL)
         hn_description_unref(e->description);
     e->description = NULL;
     e->plan_id = 0;
-    e->round_open = e->cancelled = e->rows_stopped = e->rows_to_come = e->row_refused = false;
+    e->round_open = e->cancelled = e->rows_stopped = e->row_refused = false;
     e->row_declares = e->rows_rewound = false;
     e->variant = NULL;
     hn_variants_clear(&e->variants);

@@ -25,23 +25,17 @@ static const uint8_t sync_message[] = {'S', 0, 0, 0, 4};
 
 int hn_many_start(hn_engine *e)
 {
-    e->rows_to_come = e->request.is_fed;
-    if (!e->request.is_fed)
-        e->rows_left = PyObject_GetIter(e->request.params);
-    return e->rows_left == NULL && !e->request.is_fed ? -1 : 0;
+    return hn_replay_begin(&e->rows, e->request.is_fed ? NULL : e->request.params);
 }
 
 int hn_many_take(hn_engine *e, PyObject *rows, bool more)
 {
-    e->rows_to_come = more;
-    Py_XSETREF(e->rows_left, PyObject_GetIter(rows));
-    return e->rows_left == NULL ? -1 : 0;
+    return hn_replay_give(&e->rows, rows, more);
 }
 
 static bool lacks_rows(const hn_engine *e)
 {
-    bool none = e->rows_left == NULL && e->rows_anew == NULL && e->row_held == NULL;
-    return none && e->rows_to_come && e->raised == NULL && !e->cancelled;
+    return hn_replay_lacks_rows(&e->rows) && e->raised == NULL && !e->cancelled;
 }
 
 static int append_row(hn_engine *e, PyObject *params)
@@ -65,26 +59,6 @@ static int append_row(hn_engine *e, PyObject *params)
     return hn_buf_bytes(batch, execute_message, sizeof execute_message);
 }
 
-/* The next row, or NULL: there is none for now, or an exception is set. */
-static PyObject *next_row(hn_engine *e)
-{
-    PyObject *row = e->row_held;
-    if (row != NULL) {
-        e->row_held = NULL;
-        return row;
-    }
-    if (e->rows_anew != NULL) {
-        row = PyIter_Next(e->rows_anew);
-        if (row != NULL || PyErr_Occurred())
-            return row;
-        Py_CLEAR(e->rows_anew);
-    }
-    row = e->rows_left == NULL ? NULL : PyIter_Next(e->rows_left);
-    if (row == NULL)
-        Py_CLEAR(e->rows_left);
-    return row;
-}
-
 /* The variant for a row: 0; HN_NEED_DECLARED with e->declared; -1 with an exception. */
 static int resolve(hn_engine *e, PyObject *row, hn_variant **variant)
 {
@@ -98,16 +72,16 @@ int hn_many_look(hn_engine *e)
 {
     if (hn_variants_put(&e->variants, &e->declared, e->description) == NULL)
         return -1;
-    if (e->row_held == NULL && (e->row_held = next_row(e)) == NULL)
+    if (e->rows.held == NULL && (e->rows.held = hn_replay_next(&e->rows)) == NULL)
         return PyErr_Occurred() ? -1 : 0;
     hn_declared described = e->declared;
-    if (hn_check_params(e->row_held, -1) < 0) { /* which is said when the row is sent */
+    if (hn_check_params(e->rows.held, -1) < 0) { /* which is said when the row is sent */
         PyErr_Clear();
         return 0;
     }
     hn_variant *variant;
     e->declared = (hn_declared){0};
-    int rc = resolve(e, e->row_held, &variant);
+    int rc = resolve(e, e->rows.held, &variant);
     if (rc == 0 && !hn_declared_equal(&variant->declared, &described)) {
         rc = hn_declared_copy(&e->declared, &variant->declared); /* not what was asked for: once more */
         if (rc == 0)
@@ -140,43 +114,27 @@ static int begin(hn_engine *e)
         Py_CLEAR(e->raised); /* of a row that was refused for the description before */
         e->rows_stopped = e->row_refused = e->rows_rewound = false;
     }
-    Py_CLEAR(e->rows_kept);
+    hn_replay_stop_keeping(&e->rows);
     if (e->call.count < 0) /* the statement cannot be stale */
         return 0;
-    e->rows_kept = in_hand ? Py_NewRef(all) : PyList_New(0);
-    return e->rows_kept == NULL ? -1 : 0;
+    return hn_replay_start_keeping(&e->rows, in_hand ? all : NULL);
 }
 
-/* The rows are given up once the server has accepted the first of them. */
+/* The rows are kept until the server has accepted the first of them. */
 static void look_at_kept(hn_engine *e)
 {
-    if (e->rows_kept != NULL && e->io.binds > e->call.count)
-        Py_CLEAR(e->rows_kept);
+    if (e->io.binds > e->call.count)
+        hn_replay_stop_keeping(&e->rows);
 }
 
-static int keep_row(const hn_engine *e, PyObject *row)
-{
-    if (e->rows_kept == NULL || e->rows_kept == e->request.params)
-        return 0;
-    return PyList_Append(e->rows_kept, row);
-}
-
-/* Back to before the first row, with all that have been taken since. 0 or -1. */
+/* Goes back to before the first row. 0 or -1. */
 static int rewind_rows(hn_engine *e)
 {
-    bool in_hand = e->rows_kept == e->request.params;
-    if (e->row_held != NULL && !in_hand && PyList_Append(e->rows_kept, e->row_held) < 0)
-        return -1;
-    Py_CLEAR(e->row_held);
-    if (in_hand)
-        Py_CLEAR(e->rows_left);
-    Py_XSETREF(e->rows_anew, PyObject_GetIter(e->rows_kept));
-    Py_CLEAR(e->rows_kept);
     hn_variants_clear(&e->variants);
     e->variant = NULL;
     e->row = 0;
     e->rows_rewound = true;
-    return e->rows_anew == NULL ? -1 : 0;
+    return hn_replay_rewind(&e->rows);
 }
 
 /* What the core is told of the round. Where it may send all rows anew, they are ready for it. */
@@ -188,7 +146,7 @@ static uint32_t outcome(hn_engine *e)
         flags |= HN_IN_REPARSE;
     if (e->row_declares && fine)
         return flags | HN_IN_DECLARED;
-    if (e->rows_kept != NULL && !e->cancelled && (e->raised == NULL || e->row_refused)) {
+    if (e->rows.kept != NULL && !e->cancelled && (e->raised == NULL || e->row_refused)) {
         if (rewind_rows(e) == 0)
             return flags | HN_IN_KEPT;
         hn_engine_raise(e);
@@ -219,11 +177,11 @@ static int take_row(hn_engine *e, PyObject *row)
     }
     if (rc == HN_NEED_DECLARED) {
         e->row_declares = true;
-        e->row_held = Py_NewRef(row);
+        hn_replay_hold(&e->rows, row);
         return 0;
     }
     e->variant = variant;
-    return keep_row(e, row) < 0 || append_row(e, row) < 0 ? -1 : 1;
+    return hn_replay_keep(&e->rows, row) < 0 || append_row(e, row) < 0 ? -1 : 1;
 }
 
 /* Encode the next batch, of size_max bytes and the last row's rest, or what an iterable gives in
@@ -232,14 +190,14 @@ static int take_row(hn_engine *e, PyObject *row)
  * exception. */
 static int fill_batch(hn_engine *e, size_t size_max)
 {
-    bool is_at_hand = e->rows_left != NULL && Py_IS_TYPE(e->rows_left, &PyListIter_Type);
+    bool is_at_hand = e->rows.left != NULL && Py_IS_TYPE(e->rows.left, &PyListIter_Type);
     hn_time until = is_at_hand ? HN_NEVER : hn_now() + BATCH_TIME;
     e->body.len = 0;
     e->row_declares = false;
     while (e->body.len < size_max && (is_at_hand || e->body.len == 0 || hn_now() < until)) {
-        PyObject *row = next_row(e);
+        PyObject *row = hn_replay_next(&e->rows);
         if (row == NULL)
-            return PyErr_Occurred() ? -1 : e->rows_to_come;
+            return PyErr_Occurred() ? -1 : e->rows.to_come;
         int rc = take_row(e, row);
         if (rc < 0)
             e->row_refused = PyErr_ExceptionMatches(PyExc_Exception) != 0;
@@ -278,7 +236,7 @@ static void send_more(hn_engine *e)
         return;
     }
     hn_io_send(&e->io, e->body.data, e->body.len);
-    if (more != 0 && (first || e->rows_kept != NULL)) /* the server may hold the first row's answer back */
+    if (more != 0 && (first || e->rows.kept != NULL)) /* the server may hold the first row's answer back */
         hn_io_send(&e->io, flush_message, sizeof flush_message);
     if (more == 0) {
         if (e->row_declares)

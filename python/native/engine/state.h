@@ -2,6 +2,7 @@
 #ifndef HN_STATE_H
 #define HN_STATE_H
 
+#include "engine/replay.h"
 #include "engine/variants.h"
 #include "io/io.h"
 #include "native.h"
@@ -75,14 +76,10 @@ typedef struct hn_engine {
     uint32_t asked[64];  /* type OIDs that the core has been asked for */
     size_t asked_count;
 
-    PyObject *rows_left; /* MANY: the iterator; NULL: no rows for now */
-    bool rows_to_come;   /* MANY: more will be given */
-    PyObject *rows_kept; /* MANY: all rows so far, in case they have to be sent anew; NULL: no more */
-    PyObject *rows_anew; /* MANY: the iterator over them, before rows_left */
-    PyObject *row_held;  /* MANY: taken and not yet encoded; before all others */
+    hn_replay rows;       /* MANY */
     hn_variants variants; /* MANY: the descriptions that rows are encoded for */
     hn_variant *variant;  /* MANY: the one that the next Bind is for, as far as the core knows */
-    bool row_declares;    /* MANY: row_held wants types declared for which there is no description */
+    bool row_declares;    /* MANY: rows.held wants types declared for which there is no description */
     bool rows_rewound;    /* MANY: all rows are to be sent anew, if the core wants so */
     bool row_refused;    /* MANY: `raised` is of a row that does not fit the description */
     Py_ssize_t row;      /* MANY: rows encoded */
