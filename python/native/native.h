@@ -11,7 +11,7 @@
 
 #include "hypern_abi.h"
 
-/* Nanoseconds of a clock that nobody sets. */
+/* Nanoseconds of the monotonic clock. */
 typedef int64_t hn_time;
 #define HN_MS ((hn_time)1000000)
 #define HN_NEVER INT64_MAX

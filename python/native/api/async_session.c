@@ -1,4 +1,4 @@
-/* A session for coroutines: the same session underneath, the same methods, awaited. */
+/* AsyncSession: the same session underneath, the same methods, awaited. */
 #include "api/async_session.h"
 
 #include "api/kinds.h"
@@ -34,15 +34,15 @@ static PyObject *get(PyObject *op, void *closure)
     return PyObject_GetAttrString((PyObject *)((hn_async_session *)op)->session, closure);
 }
 
-/* What a setter of the session answers is the session: here it is this one. */
+/* A setter of the session returns the session: here it is this one. */
 static PyObject *set(PyObject *op, const char *method, PyObject *args, PyObject *kwargs)
 {
     PyObject *bound = PyObject_GetAttrString((PyObject *)((hn_async_session *)op)->session, method);
-    PyObject *answer = bound == NULL ? NULL : PyObject_Call(bound, args, kwargs);
+    PyObject *returned = bound == NULL ? NULL : PyObject_Call(bound, args, kwargs);
     Py_XDECREF(bound);
-    if (answer == NULL)
+    if (returned == NULL)
         return NULL;
-    Py_DECREF(answer);
+    Py_DECREF(returned);
     return Py_NewRef(op);
 }
 
@@ -81,8 +81,8 @@ PyDoc_STRVAR(set_error_doc, "set_error($self)\n--\n\n"
                             "As DbSession's; not awaited. Returns the session.");
 PyDoc_STRVAR(on_commit_doc,
              "on_commit($self, fn)\n--\n\n"
-             "As DbSession's; not awaited. fn may be a coroutine function: then it is awaited by\n"
-             "whoever awaits the commit. Returns the session.");
+             "As DbSession's; not awaited. fn may be a coroutine function: then the\n"
+             "task that awaits the commit awaits it. Returns the session.");
 
 static PyMethodDef setters[] = {
     {"set_auto_commit", (PyCFunction)(void (*)(void))set_auto_commit, METH_VARARGS | METH_KEYWORDS,
@@ -106,7 +106,7 @@ static PyGetSetDef getters[] = {
     {NULL, NULL, NULL, NULL, NULL},
 };
 
-/* The methods of all tables in one, as a type wants it. */
+/* The methods of all tables in one, as a type requires. */
 static PyMethodDef methods[32];
 
 static void join_methods(void)

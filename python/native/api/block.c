@@ -1,5 +1,5 @@
-/* transaction() blocks: what `with` and `async with` call. The core knows which blocks are open, and what
- * their end means; here is that they end. */
+/* transaction() blocks: what `with` and `async with` call. The core has the stack of open blocks and
+ * decides what their end means; this file makes sure that they end. */
 #include "api/guard.h"
 
 #include <string.h>
@@ -11,7 +11,7 @@ typedef struct hn_block {
     PyObject_HEAD
     PyObject *session; /* a Session, or an AsyncSession; a test's stand for them */
     PyObject *begin;   /* str */
-    uint32_t number;   /* of the block entered last; 0: none */
+    uint32_t number;   /* of the block entered last, or 0 */
 } hn_block;
 
 static hn_name enter_name = {"_enter", NULL}, leave_name = {"_leave", NULL},
@@ -37,9 +37,9 @@ PyObject *hn_guard_call(PyObject *object, hn_name *name, PyObject *argument)
 static PyObject *call_numbered(PyObject *session, hn_name *name, uint32_t number)
 {
     PyObject *n = PyLong_FromUnsignedLong(number);
-    PyObject *answer = n == NULL ? NULL : hn_guard_call(session, name, n);
+    PyObject *returned = n == NULL ? NULL : hn_guard_call(session, name, n);
     Py_XDECREF(n);
-    return answer;
+    return returned;
 }
 
 PyObject *hn_guard_first(PyObject *first, PyObject *second)
@@ -91,7 +91,7 @@ static bool passes_on(PyObject *filename)
     return false;
 }
 
-/* The place of the caller and the BEGIN, a line each, as HN_OP_ENTER wants them. */
+/* The place of the caller and the BEGIN, a line each, as HN_OP_ENTER requires. */
 static PyObject *place_and_begin(const hn_block *self)
 {
     PyFrameObject *frame = (PyFrameObject *)Py_XNewRef((PyObject *)PyEval_GetFrame());
@@ -118,7 +118,7 @@ static uint32_t next_number(void)
     return last;
 }
 
-/* What `_enter` of the session answers: the session, or an awaitable of it. */
+/* What `_enter` of the session returns: the session, or an awaitable of it. */
 static PyObject *enter(hn_block *self)
 {
     if (self->number != 0) {
@@ -128,7 +128,7 @@ static PyObject *enter(hn_block *self)
         int is_open = PyObject_IsTrue(open);
         Py_DECREF(open);
         if (is_open > 0)
-            hn_raise("InterfaceError", "this transaction() is entered already; call it anew to nest");
+            hn_raise("InterfaceError", "this transaction() is entered already; call transaction() again to nest");
         if (is_open != 0)
             return NULL;
     }
@@ -152,12 +152,12 @@ static PyObject *enter_now(PyObject *op, PyObject *unused)
     PyObject *entered = enter(self);
     if (entered != NULL || self->number == 0)
         return entered;
-    /* Where a signal's handler has raised, the block may be open all the same. */
+    /* Where a signal handler has raised, the block may be open all the same. */
     PyObject *exception = hn_exception_take();
-    PyObject *answer = call_numbered(self->session, &not_entered_name, self->number);
-    if (answer == NULL)
+    PyObject *returned = call_numbered(self->session, &not_entered_name, self->number);
+    if (returned == NULL)
         exception = hn_guard_first(exception, hn_exception_take());
-    Py_XDECREF(answer);
+    Py_XDECREF(returned);
     hn_exception_raise(exception);
     return NULL;
 }
@@ -168,7 +168,7 @@ static PyObject *enter_awaited(PyObject *op, PyObject *unused)
     return enter((hn_block *)op);
 }
 
-/* Roll the block back, unless it has been left. What a signal's handler raises meanwhile; NULL: nothing. */
+/* Rolls the block back, unless it has been left. What a signal handler raises meanwhile, or NULL. */
 static PyObject *undo(const hn_block *self, uint32_t number)
 {
     PyObject *raised = NULL;
@@ -217,7 +217,7 @@ static PyObject *exit_awaited(PyObject *op, PyObject *const *args, Py_ssize_t na
     hn_name *method = &undo_name;
     if (args[0] == Py_None)
         method = &leave_name;
-    else if (args[0] == PyExc_GeneratorExit) /* of a coroutine that nobody drives: it cannot wait */
+    else if (args[0] == PyExc_GeneratorExit) /* of a coroutine that is not driven any more: it cannot wait */
         method = &undo_now_name;
     return call_numbered(self->session, method, self->number);
 }

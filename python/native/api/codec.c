@@ -17,7 +17,7 @@ static hn_description *make_description(const hn_buf *parameters, const uint8_t 
         hn_buf_bytes(&out, &lengths[1], 4) == 0 && hn_buf_bytes(&out, columns, ncolumns) == 0)
         description = hn_description_new(codec, out.data, out.len, NULL, NULL);
     hn_buf_free(&out);
-    /* What the table does not know stays the server's text, as it would if the server did not know
+    /* A type that is not in the table stays the server's text, as it would if the server did not have
      * it either. */
     uint32_t unknown[64];
     size_t n;
@@ -43,21 +43,21 @@ static hn_description *description_for_oids(PyObject *oids)
         PyErr_SetString(PyExc_ValueError, "too many OIDs");
         return NULL;
     }
-    int answer = hn_buf_u16(&parameters, (uint16_t)n);
-    for (Py_ssize_t i = 0; answer == 0 && i < n; i++) {
+    int rc = hn_buf_u16(&parameters, (uint16_t)n);
+    for (Py_ssize_t i = 0; rc == 0 && i < n; i++) {
         unsigned long oid = PyLong_AsUnsignedLong(PyList_GET_ITEM(oids, i));
         if (oid == (unsigned long)-1 && PyErr_Occurred())
-            answer = -1;
+            rc = -1;
         else
-            answer = hn_buf_u32(&parameters, (uint32_t)oid);
+            rc = hn_buf_u32(&parameters, (uint32_t)oid);
     }
-    if (answer == 0)
+    if (rc == 0)
         description = make_description(&parameters, NULL, 0);
     hn_buf_free(&parameters);
     return description;
 }
 
-/* A ValueError with the types that the values want declared. */
+/* A ValueError with the types that the values need declared. */
 static void raise_declared(const hn_description *description, PyObject *params)
 {
     hn_declared declared = {0};
@@ -89,12 +89,12 @@ static PyObject *encode_body(PyObject *module, PyObject *args)
         return NULL;
     hn_buf body = {0};
     PyObject *bytes = NULL;
-    int answer = hn_encode(description, params, NULL, -1, &body);
-    if (answer == 0)
+    int rc = hn_encode(description, params, NULL, -1, &body);
+    if (rc == 0)
         bytes = PyBytes_FromStringAndSize((const char *)body.data, (Py_ssize_t)body.len);
-    else if (answer == HN_NEED_TZ)
+    else if (rc == HN_NEED_TZ)
         PyErr_SetString(PyExc_ValueError, "the session's time zone is needed");
-    else if (answer == HN_NEED_DECLARED)
+    else if (rc == HN_NEED_DECLARED)
         raise_declared(description, params);
     hn_buf_free(&body);
     hn_description_unref(description);

@@ -14,7 +14,7 @@ int hn_block_ready(PyObject *module);
 /* scope.c: the base class of Scope. */
 int hn_scope_ready(PyObject *module);
 
-/* A method's name, interned once, as the interpreter's cache of methods wants it. */
+/* A method's name, interned once, as the interpreter's cache of methods requires. */
 typedef struct hn_name {
     const char *text;
     PyObject *interned;
@@ -27,7 +27,7 @@ PyObject *hn_guard_call(PyObject *object, hn_name *name, PyObject *argument);
 #define HN_TRIES 64
 
 /* Of two exceptions the one to be raised: a signal handler's counts more than an error of hypern's, and the
- * first one of a kind more than a later one. Steals both; NULL: there is none. */
+ * first one of a kind more than a later one. Steals both; either may be NULL. */
 PyObject *hn_guard_first(PyObject *first, PyObject *second);
 
 #endif

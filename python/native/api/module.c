@@ -20,11 +20,11 @@ static PyObject *sessions(PyObject *module, PyObject *const *args, Py_ssize_t na
 {
     (void)module;
     if (nargs != 2 || !PyUnicode_Check(args[0]) || !(args[1] == Py_None || PyUnicode_Check(args[1])))
-        return PyErr_Format(PyExc_TypeError, "sessions() wants a request id and an alias or None");
+        return PyErr_Format(PyExc_TypeError, "sessions() requires a request id and an alias or None");
     return hn_index_list(args[0], args[1] == Py_None ? NULL : args[1]);
 }
 
-/* What the core answers to a question about itself; without a core, `absent`. */
+/* What the core reports about itself; `absent` if it is not loaded. */
 static PyObject *ask(hn_pool_op what, const char *absent)
 {
     if (!hn_core_loaded())
@@ -44,7 +44,7 @@ static PyObject *thread_of(PyObject *module, PyObject *session)
 {
     (void)module;
     if (!PyObject_TypeCheck(session, hn_session_type))
-        return PyErr_Format(PyExc_TypeError, "thread_of() wants a Session, not %s",
+        return PyErr_Format(PyExc_TypeError, "thread_of() requires a Session, not %s",
                             Py_TYPE(session)->tp_name);
     return PyLong_FromUnsignedLong(((hn_view *)session)->lock.user);
 }
@@ -76,10 +76,10 @@ static PyObject *panic_now(PyObject *module, PyObject *unused)
     (void)unused;
     if (hn_core_load() < 0)
         return NULL;
-    PyObject *answer = ask(HN_POOL_PANIC, "");
-    if (answer == NULL)
+    PyObject *returned = ask(HN_POOL_PANIC, "");
+    if (returned == NULL)
         return NULL;
-    Py_DECREF(answer);
+    Py_DECREF(returned);
     Py_RETURN_NONE;
 }
 
@@ -96,7 +96,7 @@ static PyMethodDef functions[] = {
 
 static int execute(PyObject *module)
 {
-    /* The process-wide statics and the core itself know one interpreter. */
+    /* The process-wide statics and the core itself belong to one interpreter. */
     if (PyInterpreterState_Get() != PyInterpreterState_Main()) {
         PyErr_SetString(PyExc_ImportError, "hypern cannot be used in a sub-interpreter; use it in "
                                            "the main interpreter, with threads or processes");

@@ -183,7 +183,7 @@ static PySendResult am_send(PyObject *op, PyObject *value, PyObject **result)
     default:
         break;
     }
-    PyErr_Format(PyExc_RuntimeError, "%s() is awaited already; call it anew",
+    PyErr_Format(PyExc_RuntimeError, "%s() is awaited already; call it again",
                  self->request.method);
     return PYGEN_ERROR;
 }
@@ -226,7 +226,7 @@ static void raise_given(PyObject *type, PyObject *value, PyObject *traceback)
         Py_XINCREF(traceback);
         PyErr_Restore(type, value, traceback);
     } else {
-        PyErr_SetString(PyExc_TypeError, "throw() wants an exception");
+        PyErr_SetString(PyExc_TypeError, "throw() requires an exception");
     }
 }
 

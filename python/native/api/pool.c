@@ -32,7 +32,7 @@ static PyObject *status(PyObject *self, PyObject *unused)
     return hn_database_status((hn_database *)self);
 }
 
-/* Close the core's pool and wait for the end of it, as long as the caller wants to. */
+/* Closes the core's pool and waits until all connections have gone, or the timeout has passed. */
 static PyObject *shut(hn_database *self, hn_pool_op what, PyObject *timeout)
 {
     hn_time until;

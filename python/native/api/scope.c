@@ -1,5 +1,5 @@
-/* Scopes: what `with` and `async with` call. What a scope does is hypern/_scope.py's to know; here is that
- * one which has been left, or forgotten, gives its connections back whatever interrupts that. */
+/* Scopes: what `with` and `async with` call. hypern/_scope.py defines what a scope does; this file
+ * makes sure that one which was left, or dropped, gives its connections back, whatever interrupts that. */
 #include "api/guard.h"
 
 #include <structmember.h>
@@ -57,17 +57,17 @@ static PyObject *leave(PyObject *self, PyObject *const *args, Py_ssize_t nargs)
 typedef struct hn_leaving {
     PyObject_HEAD
     PyObject *scope; /* NULL: it is over */
-    PyObject *inner; /* the coroutine of _aexit(); NULL: entering, or over */
+    PyObject *coroutine; /* the coroutine of _aexit(); NULL: entering, or over */
 } hn_leaving;
 
 static PyTypeObject *leaving_type;
 
-static PyObject *new_leaving(PyObject *scope, PyObject *inner)
+static PyObject *new_leaving(PyObject *scope, PyObject *coroutine)
 {
     hn_leaving *self = (hn_leaving *)leaving_type->tp_alloc(leaving_type, 0);
     if (self != NULL) {
         self->scope = Py_NewRef(scope);
-        self->inner = Py_XNewRef(inner);
+        self->coroutine = Py_XNewRef(coroutine);
     }
     return (PyObject *)self;
 }
@@ -85,18 +85,18 @@ static PyObject *leave_awaited(PyObject *self, PyObject *const *args, Py_ssize_t
 {
     if (nargs != 3)
         return PyErr_Format(PyExc_TypeError, "__aexit__() takes three arguments");
-    PyObject *inner = hn_guard_call(self, &aexit_name, args[1]);
-    PyObject *leaving = inner == NULL ? NULL : new_leaving(self, inner);
-    Py_XDECREF(inner);
+    PyObject *coroutine = hn_guard_call(self, &aexit_name, args[1]);
+    PyObject *leaving = coroutine == NULL ? NULL : new_leaving(self, coroutine);
+    Py_XDECREF(coroutine);
     return or_release(self, leaving);
 }
 
-/* It is over, with what the inner coroutine has raised. */
+/* It is over, with what the coroutine has raised. */
 static void fail(hn_leaving *self)
 {
     PyObject *scope = self->scope;
     self->scope = NULL;
-    Py_CLEAR(self->inner);
+    Py_CLEAR(self->coroutine);
     if (scope != NULL)
         or_release(scope, NULL);
     Py_XDECREF(scope);
@@ -110,16 +110,16 @@ static PySendResult am_send(PyObject *op, PyObject *value, PyObject **result)
         PyErr_SetString(PyExc_RuntimeError, "the scope's __aexit__() is awaited already");
         return PYGEN_ERROR;
     }
-    if (self->inner == NULL) {
+    if (self->coroutine == NULL) {
         *result = self->scope;
         self->scope = NULL;
         return PYGEN_RETURN;
     }
-    PySendResult sent = PyIter_Send(self->inner, value, result);
+    PySendResult sent = PyIter_Send(self->coroutine, value, result);
     if (sent == PYGEN_ERROR) {
         fail(self);
     } else if (sent == PYGEN_RETURN) {
-        Py_CLEAR(self->inner);
+        Py_CLEAR(self->coroutine);
         Py_CLEAR(self->scope);
     }
     return sent;
@@ -149,17 +149,17 @@ static PyObject *next(PyObject *op)
 static PyObject *throw_in(PyObject *op, PyObject *args)
 {
     hn_leaving *self = (hn_leaving *)op;
-    if (self->inner == NULL) {
+    if (self->coroutine == NULL) {
         PyErr_SetString(PyExc_RuntimeError, "nothing is waited for here");
         return NULL;
     }
-    PyObject *method = PyObject_GetAttrString(self->inner, "throw");
-    PyObject *answer = method == NULL ? NULL : PyObject_CallObject(method, args);
+    PyObject *method = PyObject_GetAttrString(self->coroutine, "throw");
+    PyObject *returned = method == NULL ? NULL : PyObject_CallObject(method, args);
     Py_XDECREF(method);
-    if (answer != NULL)
-        return answer;
+    if (returned != NULL)
+        return returned;
     if (PyErr_ExceptionMatches(PyExc_StopIteration)) { /* swallowed, and all has been done */
-        Py_CLEAR(self->inner);
+        Py_CLEAR(self->coroutine);
         Py_CLEAR(self->scope);
     } else {
         fail(self);
@@ -174,12 +174,12 @@ static PyObject *close_it(PyObject *op, PyObject *unused)
     if (self->scope == NULL)
         Py_RETURN_NONE;
     PyObject *closed =
-        self->inner == NULL ? NULL : PyObject_CallMethod(self->inner, "close", NULL);
+        self->coroutine == NULL ? NULL : PyObject_CallMethod(self->coroutine, "close", NULL);
     PyObject *exception = closed == NULL ? hn_exception_take() : NULL;
     Py_XDECREF(closed);
     PyObject *scope = self->scope;
     self->scope = NULL;
-    Py_CLEAR(self->inner);
+    Py_CLEAR(self->coroutine);
     exception = release(scope, exception);
     Py_DECREF(scope);
     if (exception == NULL)
@@ -197,14 +197,14 @@ static int leaving_traverse(PyObject *op, visitproc visit, void *arg)
 {
     Py_VISIT(Py_TYPE(op));
     Py_VISIT(((hn_leaving *)op)->scope);
-    Py_VISIT(((hn_leaving *)op)->inner);
+    Py_VISIT(((hn_leaving *)op)->coroutine);
     return 0;
 }
 
 static int leaving_clear(PyObject *op)
 {
     Py_CLEAR(((hn_leaving *)op)->scope);
-    Py_CLEAR(((hn_leaving *)op)->inner);
+    Py_CLEAR(((hn_leaving *)op)->coroutine);
     return 0;
 }
 

@@ -1,4 +1,4 @@
-/* A view of one of the core's sessions: what DbSession is made of. */
+/* Session: what DbSession is made of. */
 #include "api/session.h"
 
 #include <structmember.h>
@@ -52,7 +52,7 @@ PyObject *hn_session_open(PyTypeObject *type, hn_database *database, PyObject *r
     return open;
 }
 
-/* The core's state, or -1 with an exception. */
+/* Changes the core's state of the session, and returns it; -1 with an exception. */
 static int64_t change_state(const hn_view *self, int what, int value)
 {
     if (hn_target_check(&self->target) < 0)
@@ -128,7 +128,7 @@ static PyObject *on_commit(PyObject *op, PyObject *const *args, Py_ssize_t nargs
         return NULL;
     }
     if (!PyCallable_Check(fn))
-        return PyErr_Format(PyExc_TypeError, "on_commit() wants a callable, not %s",
+        return PyErr_Format(PyExc_TypeError, "on_commit() requires a callable, not %s",
                             Py_TYPE(fn)->tp_name);
     if (self->target.on_commit == NULL && (self->target.on_commit = PyList_New(0)) == NULL)
         return NULL;
@@ -217,7 +217,7 @@ static PyMethodDef own_methods[] = {
     {NULL, NULL, 0, NULL},
 };
 
-/* The methods of all tables in one, as a type wants it. */
+/* The methods of all tables in one, as a type requires. */
 static PyMethodDef methods[32];
 
 static void join_methods(void)

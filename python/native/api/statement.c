@@ -7,7 +7,7 @@ typedef struct arguments {
     PyObject *sql;
     PyObject *second;
     hn_time deadline;
-    double timeout; /* in seconds; below 0: none */
+    double timeout; /* in seconds; below 0 if there is none */
 } arguments;
 
 static int place(const char *method, const char *second, PyObject *name, PyObject *value,

@@ -2,7 +2,7 @@
 #include "api/kinds.h"
 #include "drive/wait.h"
 
-/* The methods are the package's own: it gives each argument, in order. */
+/* Only the package calls these methods, with each argument in order. */
 
 static PyObject *run(PyObject *self, hn_request *request, PyObject *chunk_rows, PyObject *timeout)
 {
@@ -41,7 +41,7 @@ static PyObject *fetch(PyObject *op, PyObject *args)
     PyObject *chunk_rows, *timeout;
     if (!PyArg_ParseTuple(args, "KOO:_stream_fetch", &number, &chunk_rows, &timeout))
         return NULL;
-    /* For the observer; the core knows it by number. */
+    /* For the observer; the core finds the stream by number. */
     PyObject *sql = self->target.stream.number == number ? Py_XNewRef(self->target.stream.sql) : NULL;
     hn_request request = {.op = HN_OP_FETCH, .sql = sql, .stream = number};
     request.method = "_stream_fetch";
@@ -60,10 +60,10 @@ static PyObject *close_stream(PyObject *op, PyObject *number)
     request.stream = PyLong_AsUnsignedLongLong(number);
     if (PyErr_Occurred())
         return NULL;
-    bool elsewhere = !hn_target_is_here(&self->target);
+    bool is_parents = !hn_target_is_here(&self->target);
     /* This thread is in the middle of another operation, which has ended the stream. */
     bool inside = hn_lock_is_mine(&self->lock);
-    if ((elsewhere || inside) && hn_is_blocking(op))
+    if ((is_parents || inside) && hn_is_blocking(op))
         Py_RETURN_NONE;
     return hn_do(op, &request, HN_NEVER, false);
 }

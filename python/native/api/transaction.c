@@ -7,7 +7,7 @@
 #include "drive/wait.h"
 #include "error.h"
 
-/* A command without rows, named or not. chained: it answers the session. */
+/* A command without rows, named or not. chained: it returns the session. */
 static PyObject *command(PyObject *self, hn_op op, const char *method, PyObject *text, bool chained)
 {
     PyObject *sql = text == NULL ? NULL : hn_check_sql(text);
@@ -75,7 +75,7 @@ static PyObject *rollback_request(PyObject *self, PyObject *unused)
 static PyObject *enter_block(PyObject *self, PyObject *const *args, Py_ssize_t nargs)
 {
     if (nargs != 2 || !PyLong_Check(args[0]) || !PyUnicode_Check(args[1]))
-        return PyErr_Format(PyExc_TypeError, "_enter() wants a block's number and its text");
+        return PyErr_Format(PyExc_TypeError, "_enter() requires a block's number and its text");
     hn_request request = {.op = HN_OP_ENTER, .sql = args[1], .mode = HN_MODE_NOTHING, .timeout = -1};
     request.block = (uint32_t)PyLong_AsUnsignedLong(args[0]);
     request.method = "_enter";

@@ -9,7 +9,7 @@ typedef struct hn_feeder {
     PyObject *coroutine; /* NULL while none runs */
     PyObject *supply;    /* what the task waits for in it; or NULL */
     bool interrupted;    /* supply was cancelled, not the task */
-    bool stopped;        /* it was told that no more rows are wanted */
+    bool stopped;        /* no more rows are needed, and it has been notified */
 } hn_feeder;
 
 /* hypern._awaiting, borrowed; NULL with an exception. */
@@ -24,7 +24,7 @@ PySendResult hn_feeder_send(hn_feeder *feeder, PyObject *value, PyObject **resul
 /* Throws the exception in args into it. What the task is to wait for, or NULL if it has ended. */
 PyObject *hn_feeder_throw(hn_feeder *feeder, PyObject *args);
 
-/* Throws the exception which says that the operation's time has passed, the first time, and resumes it
+/* Throws an exception, since the operation's time has passed, the first time, and resumes it
  * then. What the task is to wait for, or NULL, without an exception, if it has ended. */
 PyObject *hn_feeder_stop(hn_feeder *feeder, PyObject *value);
 

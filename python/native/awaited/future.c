@@ -1,4 +1,4 @@
-/* What a task waits for while its operation runs: a future, as asyncio's tasks know them, of ours. */
+/* What a task waits for while its operation runs: a future that asyncio's tasks accept. */
 #include "awaited/future.h"
 
 #include <structmember.h>
@@ -9,11 +9,11 @@
 struct hn_future {
     PyObject_HEAD
     PyObject *loop;
-    PyObject *callback; /* the task's; NULL: none yet, or it has been called */
+    PyObject *callback; /* the task's; NULL if there is none yet, or it has been called */
     PyObject *context;  /* to call it in */
-    PyObject *message;  /* CANCELLED: of whoever cancelled; or NULL */
+    PyObject *message;  /* CANCELLED: what cancel() was given; or NULL */
     enum { HN_PENDING, HN_FINISHED, HN_CANCELLED } state;
-    char blocking;      /* as a task wants it: it is awaited, not yielded by mistake */
+    char blocking;      /* as a task requires: it is awaited, not yielded by mistake */
     hn_future *next;    /* in a list of hn_futures */
 };
 
@@ -58,15 +58,15 @@ int hn_future_notify_soon(hn_future *self)
 
 int hn_future_notify(hn_future *self)
 {
-    if (PyContext_Enter(self->context) < 0) { /* somebody is in there */
+    if (PyContext_Enter(self->context) < 0) { /* it is entered already */
         PyErr_Clear();
         return hn_future_notify_soon(self);
     }
     PyObject *callback = self->callback, *context = self->context;
     self->callback = self->context = NULL;
-    PyObject *answer = PyObject_CallOneArg(callback, (PyObject *)self);
-    PyObject *exception = answer == NULL ? hn_exception_take() : NULL;
-    Py_XDECREF(answer);
+    PyObject *returned = PyObject_CallOneArg(callback, (PyObject *)self);
+    PyObject *exception = returned == NULL ? hn_exception_take() : NULL;
+    Py_XDECREF(returned);
     if (PyContext_Exit(context) < 0)
         PyErr_WriteUnraisable(callback);
     Py_DECREF(callback);
@@ -115,7 +115,7 @@ int hn_futures_traverse(const hn_futures *futures, visitproc visit, void *arg)
     return 0;
 }
 
-/* What a task asks of it. */
+/* What a task calls. */
 
 /* The keyword argument `name`, the only one there may be; or NULL. -1 with an exception. */
 static int keyword(PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames, const char *name,
@@ -170,7 +170,7 @@ static PyObject *cancel(PyObject *op, PyObject *const *args, Py_ssize_t nargs, P
     self->state = HN_CANCELLED;
     Py_XSETREF(self->message, message == Py_None ? NULL : Py_XNewRef(message));
     if (self->callback != NULL && hn_future_notify_soon(self) < 0) {
-        self->state = HN_PENDING; /* who cancels sees the exception; the task waits on */
+        self->state = HN_PENDING; /* the caller gets the exception; the task waits on */
         return NULL;
     }
     Py_RETURN_TRUE;
@@ -222,7 +222,7 @@ static int traverse(PyObject *op, visitproc visit, void *arg)
     return 0;
 }
 
-/* The loop stays: a task's finalizer in the same garbage may still ask for it. */
+/* The loop stays: a task's finalizer in the same garbage may still use it. */
 static int clear(PyObject *op)
 {
     hn_future *self = (hn_future *)op;

@@ -376,7 +376,7 @@ static int go_on(hn_reactor *self, bool asked_for)
     return rc;
 }
 
-/* The loop's callback: the epoll is readable, or (with an argument) it was asked for. */
+/* The loop's callback: the epoll is readable, or (with an argument) it was scheduled. */
 static PyObject *call(PyObject *op, PyObject *args, PyObject *kwargs)
 {
     (void)kwargs;

@@ -7,8 +7,8 @@
  * waits for it; everything else is armed for one event.
  *
  * The loop owns its reactor, through the callback it has been given. The reactor owns the operations that
- * are under way, and through them the tasks that wait for them: the loop itself knows a task by weak
- * reference only. A reactor goes when its loop is closed, and loses the operations that are left. GIL held
+ * are under way, and through them the tasks that wait for them: the loop itself has only weak references to
+ * its tasks. A reactor goes when its loop is closed, and loses the operations that are left. GIL held
  * in all functions.
  */
 #ifndef HN_REACTOR_H

@@ -20,7 +20,7 @@
 #define HN_DRIVEN(X)                                                                               \
     X(LOOP, "loop")     /* its event loop, when its reactor calls */                               \
     X(THREAD, "thread") /* a thread that is inside it right now */                                 \
-    X(NOBODY, "nobody") /* its event loop has gone, or is not known yet */
+    X(NOBODY, "nobody") /* its event loop has gone, or is not found yet */
 
 #define HN_EVENTS(X)                                                                               \
     X(GRANTED, "granted") /* the session's lock is handed to it */                                 \
@@ -39,7 +39,7 @@
     X(CHECK_LIMITS, "check")      /* look at the engine's limits and the caller's */               \
     X(DETACH, "detach")           /* go on without a task */                                       \
     X(CANCEL, "cancel")           /* go on without a task, and cancel on the server */             \
-    X(LEAVE_QUEUE, "leave queue") /* give up the place in the queue */                             \
+    X(LEAVE_QUEUE, "leave queue") /* leave the session's queue */                             \
     X(ABANDON, "abandon")         /* end it unfinished: its connection is closed */                \
     X(SETTLE, "settle")           /* see to the outcome in the task's place */                     \
     X(FINISH, "finish")           /* nothing is left to do */
@@ -59,7 +59,7 @@ typedef enum hn_action { HN_ACTIONS(X) HN_ACTION_COUNT } hn_action;
 
 /* What kind of operation it is. */
 enum {
-    HN_MUST_HAPPEN = 1, /* it ends a session or a block: no place in a queue is given up */
+    HN_MUST_HAPPEN = 1, /* it ends a session or a block: it keeps its place in a queue */
     HN_CANCELLABLE = 2  /* once running, a task that leaves has it cancelled on the server */
 };
 

@@ -22,8 +22,8 @@ int hn_wakeups_add(hn_wakeups *wakeups, hn_future *future);
  * signal handler raised before: then some may be left. */
 PyObject *hn_wakeups_run(hn_wakeups *wakeups, PyObject *loop);
 
-/* The owner of the wake-ups that are being run, perhaps in another thread; or NULL. asyncio would have to
- * be asked for the loop that runs here, which costs a system call each time. */
+/* The owner of the wake-ups that are being run, perhaps in another thread; or NULL. Looking the
+ * running loop up in asyncio would cost a system call each time. */
 void *hn_wakeups_running(void);
 
 #endif

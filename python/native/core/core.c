@@ -31,7 +31,7 @@
 hn_exports hn_go;
 
 /* Go's threads inherit the loading thread's timer slack. Its monitor thread sleeps 20 us at a time
- * while statements run, and each time takes the processor that the caller is about to want back:
+ * while statements run, and each time takes the processor that the caller is about to need:
  * with slack the kernel lets it sleep up to 10 ms, and costs a statement nothing. Go's own timers
  * (dialing, idle connections) may be that much late. docs/performance.md has the figures. */
 #define RUNTIME_TIMER_SLACK 10000000UL /* nanoseconds */
@@ -105,8 +105,8 @@ int hn_core_locate(PyObject *module)
 }
 
 #if defined(__linux__) && defined(__LP64__)
-/* Whether all that the file says it holds is there: the kernel ends a process that reads a mapping beyond
- * the end of its file. What is no such file at all is for dlopen to refuse. */
+/* Whether the file is as long as its headers claim: the kernel ends a process that reads a mapping beyond
+ * the end of its file. A file that is no such library is refused by dlopen. */
 static bool is_whole(int fd)
 {
     Elf64_Ehdr head;
@@ -139,9 +139,9 @@ static bool is_file_whole(const char *path, char *why, size_t size)
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     bool whole = fd >= 0 && is_whole(fd);
     if (fd < 0)
-        snprintf(why, size, "%s", strerror(errno));
+        (void)snprintf(why, size, "%s", strerror(errno));
     else if (!whole)
-        snprintf(why, size, CUT_SHORT, path);
+        (void)snprintf(why, size, CUT_SHORT, path);
     if (fd >= 0)
         close(fd);
     return whole;
@@ -191,12 +191,12 @@ static void *open_copy(bool in_memory, char *why, size_t size)
 {
     int from = open(core_path, O_RDONLY | O_CLOEXEC);
     if (from < 0) {
-        snprintf(why, size, "%s", strerror(errno));
+        (void)snprintf(why, size, "%s", strerror(errno));
         return NULL;
     }
     int fd = nameless_file(in_memory);
     if (fd < 0 || copy_file(from, fd) < 0) {
-        snprintf(why, size, "no private copy: %s", strerror(errno));
+        (void)snprintf(why, size, "no private copy: %s", strerror(errno));
         close(from);
         if (fd >= 0)
             close(fd);
@@ -204,18 +204,18 @@ static void *open_copy(bool in_memory, char *why, size_t size)
     }
     close(from);
     if (!is_whole(fd)) { /* it was being replaced */
-        snprintf(why, size, CUT_SHORT, core_path);
+        (void)snprintf(why, size, CUT_SHORT, core_path);
         close(fd);
         return NULL;
     }
-    /* dlopen takes a path it knows for the library it knows, and descriptor numbers come back:
+    /* dlopen takes a known path for the library that is loaded from it, and descriptor numbers come back:
      * an ancestor's copy may have had this one. Then another number is taken. */
     int spare[64];
     size_t spares = 0;
     void *library = NULL;
     char path[64];
     for (;;) {
-        snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+        (void)snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
         if (dlopen(path, RTLD_LAZY | RTLD_NOLOAD) == NULL) {
             library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
             break;
@@ -228,7 +228,7 @@ static void *open_copy(bool in_memory, char *why, size_t size)
     }
     const char *error = library == NULL ? dlerror() : NULL;
     if (library == NULL)
-        snprintf(why, size, "%s", error != NULL ? error : "no free name for a private copy");
+        (void)snprintf(why, size, "%s", error != NULL ? error : "no free name for a private copy");
     close(fd); /* the mapping keeps the file */
     while (spares > 0)
         close(spare[--spares]);
@@ -249,7 +249,7 @@ static void *open_core(char *why, size_t size)
     void *library = dlopen(core_path, RTLD_NOW | RTLD_LOCAL);
     const char *error = library == NULL ? dlerror() : NULL;
     if (library == NULL)
-        snprintf(why, size, "%s", error != NULL ? error : "unknown error");
+        (void)snprintf(why, size, "%s", error != NULL ? error : "unknown error");
     return library;
 }
 

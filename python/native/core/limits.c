@@ -1,7 +1,7 @@
-/* Whether this process has room for a Go runtime, which aborts the process where it has none. */
+/* Whether the limits of this process leave room for a Go runtime, which would abort the process. */
 #include "core/limits.h"
 
-#include "native.h" /* first: it asks the C library for everything */
+#include "native.h" /* first: it requests all of the C library */
 
 #include <errno.h>
 #include <fcntl.h>
@@ -73,7 +73,7 @@ int hn_limits_try(char *why, size_t size)
 {
     int error;
     if (!can_map(ADDRESS_SPACE, PROT_NONE) || !can_map(WRITABLE, PROT_READ | PROT_WRITE)) {
-        snprintf(why, size,
+        (void)snprintf(why, size,
                  "this process may not map the address space that a Go runtime reserves (1.25 GiB; "
                  "little of it is used): raise RLIMIT_AS and RLIMIT_DATA (ulimit -v, ulimit -d), "
                  "and limit memory by a control group instead");
@@ -81,14 +81,14 @@ int hn_limits_try(char *why, size_t size)
     }
     int made = try_threads(&error);
     if (made < THREADS) {
-        snprintf(why, size, "this process can make %d more threads, and a Go runtime needs %d (%s): raise "
+        (void)snprintf(why, size, "this process can make %d more threads, and a Go runtime needs %d (%s): raise "
                  "RLIMIT_NPROC (ulimit -u) or the control group's pids.max", made, THREADS,
                  strerror(error));
         return -1;
     }
     error = try_descriptors();
     if (error != 0) {
-        snprintf(why, size, "this process can open fewer than %d more files (%s): raise RLIMIT_NOFILE "
+        (void)snprintf(why, size, "this process can open fewer than %d more files (%s): raise RLIMIT_NOFILE "
                  "(ulimit -n), or look for files that are not closed", DESCRIPTORS, strerror(error));
         return -1;
     }

@@ -1,13 +1,13 @@
 /* The blocking driver: runs an operation to its end on the calling thread.
  *
- * A deadline or an interrupt asks the server to cancel and drains the answer, so that the
- * connection stays usable. After an interrupt, if that takes longer than the grace period, or the user
- * interrupts again, the connection is shut down. After a deadline, which the caller relies on, the
- * grace period is short, and the operation abandoned behind it. Where nothing is with the server yet,
- * the operation is given up at once.
+ * A deadline or an interrupt sends a cancel request and drains the response, so that the connection
+ * stays usable. After an interrupt, if that takes longer than the grace period, or the user interrupts
+ * again, the connection is shut down. After a deadline, which the caller relies on, the grace period is
+ * short, and then the operation is abandoned. Where nothing has been sent to the server yet, the
+ * operation is abandoned at once.
  *
- * Each of these stages begins with a look, after its time: an answer that has come while the thread
- * could not run (somebody kept the GIL) counts.
+ * Each of these stages begins with a look at the connection: a response that has come while another
+ * thread held the GIL counts.
  */
 #include "drive/drive.h"
 
@@ -16,7 +16,7 @@
 #include "drive/wait.h"
 #include "engine/step.h"
 
-/* A signal's handler has raised: that is the outcome, whatever the server says. */
+/* A signal handler has raised: that is the outcome, whatever the server responds. */
 static void interrupt(hn_driver *d)
 {
     Py_CLEAR(d->engine->raised);
@@ -24,12 +24,12 @@ static void interrupt(hn_driver *d)
     if (d->engine->need == HN_NEED_WAIT && d->stage == HN_RUNNING)
         hn_engine_abandon(d->engine, 0);
     else {
-        d->answered = true; /* whoever interrupts twice waits no longer */
+        d->gave_time = true; /* after a second interrupt it waits no longer */
         hn_driver_escalate(d);
     }
 }
 
-/* One sleep in a wait that the core has asked for. Whether to advance, and with what. */
+/* One sleep in a WAIT of the core's. Whether to advance, and with what. */
 static bool wait_for_core(hn_driver *d, hn_wake *wake)
 {
     hn_engine *e = d->engine;
@@ -44,8 +44,7 @@ static bool wait_for_core(hn_driver *d, hn_wake *wake)
     if (ready == 1 || hn_engine_is_parents(e))
         return true;
     /* The caller's own time is up: the core reports what was waited for, or the outcome that it has.
-     * But the end of an interrupted operation is waited for on our account, and then it is the
-     * connection that must go. */
+     * After an interrupt the limit is the grace period, and then the connection must go. */
     if (late && (d->stage == HN_RUNNING || d->late)) {
         *wake = HN_WAKE_LATE;
         return true;

@@ -17,8 +17,8 @@ void hn_driver_escalate(hn_driver *d)
         d->stage = HN_CANCELLING;
         break;
     case HN_CANCELLING:
-        if (d->engine->need == HN_NEED_WAIT && !d->answered) {
-            d->answered = true; /* the answer is there: the request to cancel has to end, too */
+        if (d->engine->need == HN_NEED_WAIT && !d->gave_time) {
+            d->gave_time = true; /* the response is there: the cancel request has to end, too */
             break;
         }
         hn_engine_cancel(d->engine, HN_CANCEL_KILL);

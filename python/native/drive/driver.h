@@ -15,8 +15,8 @@ typedef enum hn_stage { HN_RUNNING, HN_CANCELLING, HN_KILLED } hn_stage;
 typedef struct hn_driver {
     hn_engine *engine;
     hn_stage stage;
-    bool late;     /* the caller's timeout= has passed: the outcome is due, whatever the server does */
-    bool answered; /* cancelling: the end of the request to cancel has been given its own time */
+    bool late;     /* the caller's timeout= has passed: the outcome is due in any case */
+    bool gave_time; /* cancelling: the end of the cancel request has been given its own time */
     hn_time limit; /* the caller's deadline; after it the end of the grace period */
 } hn_driver;
 
@@ -29,7 +29,7 @@ void hn_driver_escalate(hn_driver *driver);
 void hn_driver_limit(hn_driver *driver);
 
 /* Whether a blocking call may stop this thread: 0, or -1 with an exception. Registered by the room that
- * knows event loops and hubs; NULL where nothing is to be checked. */
+ * finds event loops and hubs; NULL where nothing is to be checked. */
 typedef struct hn_driver_checks {
     int (*may_block)(void);                 /* checked ahead of each blocking call */
     int (*may_queue)(const hn_target *target); /* checked at each tick in the pool's queue */

@@ -13,7 +13,7 @@ typedef struct outcome {
     PyObject *hooks; /* on_commit functions to be called; or NULL */
 } outcome;
 
-/* seconds: the timeout= that deadline stems from. */
+/* seconds: the timeout= that the deadline comes from. */
 static int lock(hn_view *self, hn_time deadline, double seconds)
 {
     hn_locked locked = hn_lock_take(&self->lock, deadline);
@@ -43,7 +43,7 @@ static outcome run_locked(hn_view *self, const hn_request *request, hn_time dead
     return o;
 }
 
-/* The transaction is over. The lock is not held: a hook may use the session. */
+/* Calls the on_commit functions. The lock is not held: they may use the session. */
 static PyObject *settle(PyObject *hooks, PyObject *result)
 {
     PyObject *exception = result == NULL ? hn_exception_take() : NULL;
@@ -106,7 +106,7 @@ PyObject *hn_run_finalize(hn_view *self, hn_time until)
 {
     if (hn_target_check(&self->target) < 0 || escalate(self, until) < 0)
         return NULL;
-    if (hn_target_check(&self->target) < 0) { /* a signal's handler has forked, and this is the child */
+    if (hn_target_check(&self->target) < 0) { /* a signal handler has forked, and this is the child */
         hn_lock_give(&self->lock);
         return NULL;
     }

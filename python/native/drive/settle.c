@@ -16,13 +16,13 @@ void hn_settle_observe(const hn_database *database, PyObject *sql, double second
 {
     PyObject *observer = Py_XNewRef(database->observer);
     if (observer == NULL)
-        return; /* another thread has just taken it away */
-    PyObject *answer = PyObject_CallFunction(observer, "OdLO", sql, seconds, (long long)rows,
+        return; /* another thread has just removed it */
+    PyObject *returned = PyObject_CallFunction(observer, "OdLO", sql, seconds, (long long)rows,
                                              exception == NULL ? Py_None : exception);
-    /* The statement has its outcome; an observer's trouble is its own. */
-    if (answer == NULL)
+    /* The statement has its outcome: an observer's exception does not change it. */
+    if (returned == NULL)
         PyErr_WriteUnraisable(observer);
-    Py_XDECREF(answer);
+    Py_XDECREF(returned);
     Py_DECREF(observer);
 }
 
@@ -91,11 +91,11 @@ PyObject *hn_settle_undo_failed(PyObject *session, PyObject *exception)
 }
 
 /* A blocking call has no event loop to await it on. */
-static int refuse_awaitable(PyObject *hook, PyObject *answer)
+static int refuse_awaitable(PyObject *hook, PyObject *returned)
 {
-    if (!PyCoro_CheckExact(answer))
+    if (!PyCoro_CheckExact(returned))
         return 0;
-    PyObject *closed = PyObject_CallMethod(answer, "close", NULL);
+    PyObject *closed = PyObject_CallMethod(returned, "close", NULL);
     if (closed == NULL)
         return -1;
     Py_DECREF(closed);
@@ -108,13 +108,13 @@ int hn_settle_call(PyObject *hooks)
     PyObject *first = NULL;
     for (Py_ssize_t i = 0; i < PyList_GET_SIZE(hooks); i++) {
         PyObject *hook = Py_NewRef(PyList_GET_ITEM(hooks, i));
-        PyObject *answer = PyObject_CallNoArgs(hook);
-        bool failed = answer == NULL || refuse_awaitable(hook, answer) < 0;
+        PyObject *returned = PyObject_CallNoArgs(hook);
+        bool failed = returned == NULL || refuse_awaitable(hook, returned) < 0;
         if (failed && first == NULL)
             first = hn_exception_take();
         else if (failed)
             PyErr_WriteUnraisable(hook);
-        Py_XDECREF(answer);
+        Py_XDECREF(returned);
         Py_DECREF(hook);
     }
     if (first == NULL)

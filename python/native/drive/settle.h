@@ -1,5 +1,5 @@
-/* What follows from an operation of a session: its pool's observer is told, and the functions that
- * wait for the commit are called. */
+/* What follows from an operation of a session: the observer of its database and the on_commit functions
+ * are called. */
 #ifndef HN_SETTLE_H
 #define HN_SETTLE_H
 
@@ -13,7 +13,7 @@ void hn_settle_log(const hn_engine *engine);
 /* Whether the observer is called for it. Of a stream, each chunk counts as one statement. */
 bool hn_settle_is_observed(const hn_request *request);
 
-/* exception: what the statement raised, or NULL. */
+/* Calls the observer. exception: what the statement raised, or NULL. */
 void hn_settle_observe(const hn_database *database, PyObject *sql, double seconds, int64_t rows,
                        PyObject *exception);
 
@@ -27,8 +27,8 @@ PyObject *hn_settle_hooks(hn_view *session, hn_op op, const hn_call *call);
  * is one that is raised meanwhile. */
 PyObject *hn_settle_undo_failed(PyObject *session, PyObject *exception);
 
-/* Call the functions in order, all of them. The first exception is the caller's to see: 0 or -1.
- * The lock is not held: they may use the session. */
+/* Calls all the functions in order. 0, or -1 with the first exception. The lock is not held: they may
+ * use the session. */
 int hn_settle_call(PyObject *hooks);
 
 #endif

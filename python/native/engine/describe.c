@@ -32,7 +32,7 @@ int hn_describe_guess(hn_engine *e)
     e->body.len = 0;
     hn_descriptions *descriptions = &e->target->database->descriptions;
     int rc = HN_NEED_DECLARED;
-    /* First for the description without declared types, which says where a value may declare one. */
+    /* First for the description without declared types, which has the places where a value may declare one. */
     while (rc == HN_NEED_DECLARED) {
         use_description(e, hn_descriptions_find(descriptions, e->request.sql, &e->declared, &e->plan_id));
         if (e->description == NULL)
@@ -45,7 +45,7 @@ int hn_describe_guess(hn_engine *e)
     case 0:
         e->call.plan = e->plan_id;
         return HN_IN_GUESS;
-    case HN_NEED_TZ: /* the core knows the zone, and tells it with WANT_ENCODE */
+    case HN_NEED_TZ: /* the core has the zone, and passes it with WANT_ENCODE */
         return 0;
     default:
         /* The description may be of an older schema: only a fresh description is worth an error. */
@@ -107,17 +107,17 @@ static int encode(hn_engine *e)
     return rc;
 }
 
-/* Asks the core about the OIDs in `asked`. */
+/* Requests the OIDs in `requested` from the core. */
 static void ask(hn_engine *e, uint32_t in_flags)
 {
-    e->asked_columns = (in_flags & HN_IN_COLUMNS) != 0;
-    e->call.sql = (const char *)e->asked;
-    e->call.sql_len = (int64_t)(e->asked_count * sizeof e->asked[0]);
+    e->requested_columns = (in_flags & HN_IN_COLUMNS) != 0;
+    e->call.sql = (const char *)e->requested;
+    e->call.sql_len = (int64_t)(e->requested_count * sizeof e->requested[0]);
     hn_engine_step(e, HN_OP_TYPES, in_flags);
 }
 
 /* The description is complete. A composite that is refused may fit the type as it is by now: the core looks, and
- * wants another encoding if it has been altered. */
+ * requests another encoding if it has been altered. */
 static void use(hn_engine *e)
 {
     int rc = encode(e);
@@ -136,12 +136,12 @@ static void use(hn_engine *e)
     hn_engine_step(e, HN_OP_CONTINUE, rc == HN_NEED_DECLARED ? HN_IN_DECLARED : 0);
 }
 
-/* The description is complete, or types are asked for. */
+/* The description is complete, or types are requested. */
 static void proceed(hn_engine *e)
 {
-    size_t max = sizeof e->asked / sizeof e->asked[0];
-    e->asked_count = hn_description_unknown(e->description, e->asked, max);
-    if (e->asked_count > 0) {
+    size_t max = sizeof e->requested / sizeof e->requested[0];
+    e->requested_count = hn_description_unknown(e->description, e->requested, max);
+    if (e->requested_count > 0) {
         ask(e, 0);
         return;
     }
@@ -185,8 +185,8 @@ void hn_describe_encode(hn_engine *e)
         withdraw(e);
         return;
     }
-    e->asked_count = hn_description_tables(e->description, e->asked, sizeof e->asked / sizeof e->asked[0]);
-    if (e->asked_count > 0)
+    e->requested_count = hn_description_tables(e->description, e->requested, sizeof e->requested / sizeof e->requested[0]);
+    if (e->requested_count > 0)
         ask(e, HN_IN_COLUMNS);
     else
         proceed(e);
@@ -195,10 +195,10 @@ void hn_describe_encode(hn_engine *e)
 void hn_describe_learn(hn_engine *e)
 {
     const hn_buf *out = &e->call.out;
-    if (e->asked_columns)
+    if (e->requested_columns)
         hn_description_set_domains(e->description, out->data, out->len);
-    else if (hn_codec_add_types(hn_description_codec(e->description), out->data, out->len, e->asked,
-                                e->asked_count) < 0) {
+    else if (hn_codec_add_types(hn_description_codec(e->description), out->data, out->len, e->requested,
+                                e->requested_count) < 0) {
         withdraw(e);
         return;
     }

@@ -76,7 +76,7 @@ void hn_engine_free(hn_engine *e)
     hn_variants_clear(&e->variants);
     e->redeclared = 0;
     e->row = 0;
-    e->asked_count = 0;
+    e->requested_count = 0;
     e->need = HN_NEED_LOOK_UP;
     hn_io_reset(&e->io);
     trim(&e->io.in);
@@ -107,7 +107,7 @@ int hn_engine_start(hn_engine *e, const hn_request *request)
     Py_XINCREF(e->request.sql);
     Py_XINCREF(e->request.params);
     uint32_t flags = request->flags;
-    e->call.state = e->target->last_state; /* in case the core fails before it answers */
+    e->call.state = e->target->last_state; /* in case the core fails before it returns one */
     e->call.timeout = request->timeout;
     e->call.grace_ms = 0;
     e->call.chunk = request->chunk;
@@ -177,7 +177,7 @@ static hn_progress begin_wait(hn_engine *e)
     return HN_NEEDS;
 }
 
-/* The password goes from the callable to the core; nothing here keeps it. */
+/* The password goes from the callable to the core, and is not kept here. */
 static void ask_password(hn_engine *e)
 {
     PyObject *callable = e->target->database->password;
@@ -185,7 +185,7 @@ static void ask_password(hn_engine *e)
     Py_ssize_t len = 0;
     const char *text = NULL;
     if (callable == NULL)
-        hn_raise("InterfaceError", "the server's password is to be had from a callable, "
+        hn_raise("InterfaceError", "the server's password is to come from a callable, "
                                    "and none is configured");
     else
         password = PyObject_CallNoArgs(callable);
@@ -258,7 +258,7 @@ void hn_engine_cancel(hn_engine *e, int how)
     e->cancelled = true;
     if (hn_target_check(e->target) == 0) {
         hn_go.hypern_cancel(e->target->handle, how);
-    } else { /* in a forked child: there is nothing to wait for */
+    } else { /* in a forked child there is nothing to wait for */
         hn_engine_raise(e);
         e->call.want = HN_WANT_FAIL;
     }

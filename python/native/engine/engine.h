@@ -21,14 +21,13 @@ void hn_engine_free(hn_engine *engine);
 /* The first step. 0, or -1 with an exception and nothing begun. */
 int hn_engine_start(hn_engine *engine, const hn_request *request);
 
-/* Go on. wake answers a HN_NEED_WAIT. block_ms: how long I/O may sleep in here, 0: not at all. */
+/* Goes on. wake: how a HN_NEED_WAIT has ended. block_ms: how long I/O may sleep in here, 0: not at all. */
 hn_progress hn_engine_advance(hn_engine *engine, hn_wake wake, int block_ms);
 
-/* Give the operation up, in whatever state it is. in_flags: HN_IN_LATE where its deadline has passed. */
+/* Abandons the operation, in any state. in_flags: HN_IN_LATE where its deadline has passed. */
 void hn_engine_abandon(hn_engine *engine, uint32_t in_flags);
 
-/* Ask the server to cancel, or shut the connection down (HN_CANCEL_*); the operation goes on to its
- * end. */
+/* Sends a cancel request, or shuts the connection down (HN_CANCEL_*); the operation goes on to its end. */
 void hn_engine_cancel(hn_engine *engine, int how);
 
 /* The outcome, once: a new reference, or NULL with an exception. */

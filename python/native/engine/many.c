@@ -1,14 +1,14 @@
-/* The rows of execute_many: encoded in batches from any iterable and sent while answers come in.
+/* The rows of execute_many: encoded in batches from any iterable and sent while responses come in.
  *
  * Nothing is synced before the end, so that the rows are one unit for the core to commit or undo.
  * A batch is made only when the one before it has been sent whole: what is in the buffer can then
  * be dropped without cutting a message in two.
  *
  * A statement without parameters may be a COPY, to which any further message than Flush and Sync would
- * cost the connection: its first row is sent alone, and answered before the next one.
+ * cost the connection: its first row is sent alone, and its response awaited before the next one.
  *
- * A statement that was prepared before may be stale, which the first row's answer tells. The rows
- * are kept until then, so that they can be encoded anew for a fresh description.
+ * A statement that was prepared before may be stale, which shows in the response to the first row.
+ * The rows are kept until then, so that they can be encoded again for a fresh description.
  */
 #include "engine/many.h"
 
@@ -75,7 +75,7 @@ int hn_many_look(hn_engine *e)
     if (e->rows.held == NULL && (e->rows.held = hn_replay_next(&e->rows)) == NULL)
         return PyErr_Occurred() ? -1 : 0;
     hn_declared described = e->declared;
-    if (hn_check_params(e->rows.held, -1) < 0) { /* which is said when the row is sent */
+    if (hn_check_params(e->rows.held, -1) < 0) { /* reported when the row is sent */
         PyErr_Clear();
         return 0;
     }
@@ -83,7 +83,7 @@ int hn_many_look(hn_engine *e)
     e->declared = (hn_declared){0};
     int rc = resolve(e, e->rows.held, &variant);
     if (rc == 0 && !hn_declared_equal(&variant->declared, &described)) {
-        rc = hn_declared_copy(&e->declared, &variant->declared); /* not what was asked for: once more */
+        rc = hn_declared_copy(&e->declared, &variant->declared); /* not what was requested: once more */
         if (rc == 0)
             rc = HN_NEED_DECLARED;
     }
@@ -104,7 +104,7 @@ static int begin(hn_engine *e)
     const hn_buf *head = &e->call.head;
     e->variant = hn_variants_find(&e->variants, &e->declared);
     if (e->variant == NULL) {
-        PyErr_SetString(PyExc_SystemError, "the core wants rows of a statement it has not described");
+        PyErr_SetString(PyExc_SystemError, "the core requests rows of a statement that it has not described");
         return -1;
     }
     e->variant->head.len = 0;
@@ -137,7 +137,7 @@ static int rewind_rows(hn_engine *e)
     return hn_replay_rewind(&e->rows);
 }
 
-/* What the core is told of the round. Where it may send all rows anew, they are ready for it. */
+/* The flags of the round for the core. Where it may need all rows once more, they are ready. */
 static uint32_t outcome(hn_engine *e)
 {
     bool fine = !e->io.erred && e->raised == NULL && !e->rows_stopped;
@@ -161,7 +161,7 @@ static bool can_switch(const hn_variant *from, const hn_variant *to)
     return from == to || (from->head.len > NO_NAMES && to->head.len > NO_NAMES);
 }
 
-/* Take a row: 1; 0: it wants types declared for which there is no description yet; -1 with an exception. */
+/* Takes a row: 1; 0 if it needs types declared for which there is no description yet; -1 with an exception. */
 static int take_row(hn_engine *e, PyObject *row)
 {
     hn_variant *variant;
@@ -186,7 +186,7 @@ static int take_row(hn_engine *e, PyObject *row)
 
 /* Encode the next batch, of size_max bytes and the last row's rest, or what an iterable gives in
  * BATCH_TIME: signals and the caller's time limit are looked at between two batches. 1: there may be
- * more; 0: that was the last, or the last before one that wants other types declared; -1 with an
+ * more; 0: that was the last, or the last before one that needs other types declared; -1 with an
  * exception. */
 static int fill_batch(hn_engine *e, size_t size_max)
 {
@@ -208,7 +208,7 @@ static int fill_batch(hn_engine *e, size_t size_max)
     return 1;
 }
 
-/* No more rows: what has been sent is to be undone. */
+/* Ends the rows: what has been sent is to be undone. */
 static void stop(hn_engine *e)
 {
     e->io.feeding = false;
@@ -218,7 +218,7 @@ static void stop(hn_engine *e)
 
 static void send_more(hn_engine *e)
 {
-    /* Cancelled, the server may be waiting for us, with nothing to cancel: the core says so. */
+    /* Cancelled, the server may be waiting for rows, with nothing to cancel: the core reports it. */
     if (e->io.erred || e->raised != NULL || e->cancelled) {
         stop(e);
         return;
@@ -236,7 +236,7 @@ static void send_more(hn_engine *e)
         return;
     }
     hn_io_send(&e->io, e->body.data, e->body.len);
-    if (more != 0 && (first || e->rows.kept != NULL)) /* the server may hold the first row's answer back */
+    if (more != 0 && (first || e->rows.kept != NULL)) /* the server may hold the first row's response back */
         hn_io_send(&e->io, flush_message, sizeof flush_message);
     if (more == 0) {
         if (e->row_declares)

@@ -1,4 +1,4 @@
-/* The rows of a result, from the receive buffer to what the caller asked for. */
+/* The rows of a result, from the receive buffer to what the caller requested. */
 #include "engine/rows.h"
 
 #include "buf.h"

@@ -1,4 +1,4 @@
-/* What an operation is made of: the request, the core's call, the I/O, and how far it has come. */
+/* What an operation is made of: the request, the core's call, the I/O, and how far it is. */
 #ifndef HN_STATE_H
 #define HN_STATE_H
 
@@ -14,7 +14,7 @@ typedef enum hn_mode {
     HN_MODE_NOTHING,     /* None; rows are dropped */
     HN_MODE_COUNT,       /* the number of rows, as the command tag has it; rows are dropped */
     HN_MODE_ROWS,        /* a list of dicts */
-    HN_MODE_CHUNK,       /* a list of dicts, and the number of the stream that has more; 0: none */
+    HN_MODE_CHUNK,       /* a list of dicts, and the number of the stream that has more, or 0 */
     HN_MODE_ONE,         /* the first row, or NoRows */
     HN_MODE_ONE_OR_NONE, /* the first row, or None */
     HN_MODE_VALUE        /* the first row's first column, or NoRows */
@@ -24,10 +24,10 @@ typedef struct hn_request {
     hn_op op;
     PyObject *sql;    /* str, or NULL */
     PyObject *params; /* STATEMENT: checked parameters or NULL; MANY: the iterable of them */
-    bool is_fed;      /* MANY: whoever drives it iterates, and gives it the rows in lists */
+    bool is_fed;      /* MANY: the driver iterates, and gives it the rows in lists */
     hn_mode mode;
     const char *method; /* its name, for Python */
-    double timeout;     /* the caller's limit in seconds, for texts; below 0: none */
+    double timeout;     /* the caller's limit in seconds, for texts; below 0 if there is none */
     int64_t chunk;   /* STREAM, FETCH: most rows */
     uint64_t stream; /* FETCH, STREAM_END: which */
     uint32_t block;  /* ENTER, LEAVE, UNDO: which */
@@ -44,7 +44,7 @@ typedef enum hn_need {
     HN_NEED_LOOK_UP, /* nothing: look at signals and clocks, then advance */
     HN_NEED_ROWS,    /* hn_many_take(), then advance */
     HN_NEED_IO,      /* need_fd to become ready for need_events, then advance */
-    HN_NEED_WAIT     /* the same, until need_until at most; tell advance how it ended */
+    HN_NEED_WAIT     /* the same, until need_until at most; advance is passed how it ended */
 } hn_need;
 
 /* How a wait ended. */
@@ -60,27 +60,27 @@ typedef struct hn_engine {
     hn_call call;
     hn_io io;
     hn_buf body;     /* the Bind body; MANY: a batch of rows */
-    bool round_open; /* io is in the round that call.want asked for */
+    bool round_open; /* io is in the round of call.want */
     bool cancelled;  /* the caller's time is up, or it was interrupted */
 
-    PyObject *result; /* the list, the row or the value; NULL: none yet */
-    PyObject *raised; /* what the caller gets, whatever the core will say */
+    PyObject *result; /* the list, the row or the value; NULL if there is none yet */
+    PyObject *raised; /* what the caller gets, whatever the core will report */
 
-    hn_declared declared; /* the types that the values want declared */
+    hn_declared declared; /* the types that the values need declared */
     unsigned redeclared;  /* how often, since the last values that were encoded */
     PyObject *refused; /* what encoding for `description` has raised, while its types are looked at */
-    bool asked_columns; /* the core has been asked for the domains of columns, not for types */
+    bool requested_columns; /* the domains of columns have been requested, not types */
     hn_description *description; /* a reference: what body was encoded for and rows are decoded by */
     uint64_t plan_id;
     PyObject *timezone;  /* the session's, once the core has described */
-    uint32_t asked[64];  /* type OIDs that the core has been asked for */
-    size_t asked_count;
+    uint32_t requested[64];  /* type OIDs requested from the core */
+    size_t requested_count;
 
     hn_replay rows;       /* MANY */
     hn_variants variants; /* MANY: the descriptions that rows are encoded for */
-    hn_variant *variant;  /* MANY: the one that the next Bind is for, as far as the core knows */
-    bool row_declares;    /* MANY: rows.held wants types declared for which there is no description */
-    bool rows_rewound;    /* MANY: all rows are to be sent anew, if the core wants so */
+    hn_variant *variant;  /* MANY: the one that the core expects the next Bind for */
+    bool row_declares;    /* MANY: rows.held needs types declared for which there is no description */
+    bool rows_rewound;    /* MANY: all rows are to be sent once more, if the core needs them */
     bool row_refused;    /* MANY: `raised` is of a row that does not fit the description */
     Py_ssize_t row;      /* MANY: rows encoded */
     bool rows_stopped;   /* MANY: Sync is sent in place of the rest */

@@ -9,7 +9,7 @@ void hn_engine_step(hn_engine *e, hn_op op, uint32_t in_flags)
     hn_call *call = &e->call;
     call->want = HN_WANT_FAIL;
     e->round_open = false;
-    /* A callable of the user's may have forked, and this be the child: the core is the parent's. */
+    /* A callable of the user's may have forked: in the child the core is the parent's. */
     if (hn_target_check(e->target) < 0) {
         hn_engine_raise(e);
         return;
@@ -36,7 +36,7 @@ void hn_engine_raise(hn_engine *e)
         e->raised = exception;
     else
         Py_XDECREF(exception);
-    e->io.keep = false; /* rows that nobody will see are drained undecoded */
+    e->io.keep = false; /* rows that will not be returned are drained undecoded */
 }
 
 static bool wants_rows(const hn_engine *e)
@@ -79,7 +79,7 @@ void hn_engine_close_round(hn_engine *e, uint32_t in_flags)
         io->in.len = io->scan;
     }
     if (e->raised != NULL && e->request.mode == HN_MODE_CHUNK)
-        in_flags |= HN_IN_CANCELLED; /* nobody will learn the stream's number */
+        in_flags |= HN_IN_CANCELLED; /* the stream's number will not be returned */
     hn_engine_step(e, HN_OP_CONTINUE, in_flags);
 }
 

@@ -8,7 +8,7 @@
 
 #include "engine/state.h"
 
-/* FETCH: decode by the description of the stream asked for, if it is the one last opened. */
+/* FETCH: decode by the description of this stream, if it is the one last opened. */
 void hn_stream_resume(hn_engine *engine);
 
 /* The outcome of STREAM or FETCH: (rows, number of the open stream or 0), or NULL with an

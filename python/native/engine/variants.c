@@ -1,4 +1,4 @@
-/* How the rows of execute_many are encoded: one description for each list of types that rows want declared. */
+/* How the rows of execute_many are encoded: one description for each list of types that rows need declared. */
 #include "engine/variants.h"
 
 #include "error.h"

@@ -1,7 +1,7 @@
-/* How the rows of execute_many are encoded: one description for each list of types that rows want declared.
+/* How the rows of execute_many are encoded: one description for each list of types that rows need declared.
  *
- * What a row wants depends on that row alone: it is what the same statement run once with these values
- * would declare.
+ * What a row needs depends on that row alone: the same statement run once with these values would
+ * declare it.
  */
 #ifndef HN_VARIANTS_H
 #define HN_VARIANTS_H
@@ -30,8 +30,8 @@ hn_variant *hn_variants_find(hn_variants *variants, const hn_declared *declared)
  * way. NULL with an exception. */
 hn_variant *hn_variants_put(hn_variants *variants, const hn_declared *declared, hn_description *description);
 
-/* The variant for a row, which hn_check_params has accepted. 0; HN_NEED_DECLARED with wanted, for which
- * there is none; -1 with an exception. */
+/* The variant for a row, which hn_check_params has accepted. 0; HN_NEED_DECLARED, with the types for
+ * which there is none in wanted; -1 with an exception. */
 int hn_variants_resolve(hn_variants *variants, PyObject *row, hn_declared *wanted,
                         hn_variant **variant);
 

@@ -7,17 +7,17 @@
 #include "buf.h"
 
 #define FRAME_MAX (1u << 30)          /* PostgreSQL's own limit for a message */
-#define UNASKED_MAX (1u << 20)        /* of what the server says of its own accord, in one round */
-#define CTL_MAX (256u << 20)          /* bytes for the core: more than any answer has */
+#define UNSOLICITED_MAX (1u << 20)        /* of unsolicited messages, in one round */
+#define CTL_MAX (256u << 20)          /* bytes for the core: more than any response has */
 
 static void collect(hn_io *io, const uint8_t *frame, size_t total)
 {
     bool notice = frame[0] == 'N' || frame[0] == 'A';
-    if (notice && (io->notices += total) > UNASKED_MAX)
+    if (notice && (io->notices += total) > UNSOLICITED_MAX)
         return;
     if (frame[0] == 'S')
         io->settings += total; /* which cannot be spared */
-    if (io->settings > UNASKED_MAX || io->ctl.len > CTL_MAX || io->frames_max-- == 0) {
+    if (io->settings > UNSOLICITED_MAX || io->ctl.len > CTL_MAX || io->frames_max-- == 0) {
         hn_io_break(io, EPROTO);
         return;
     }

@@ -1,4 +1,4 @@
-/* One round of I/O with the server: send what the core laid out, receive to the answer's end. */
+/* One round of I/O with the server: sends what the core laid out, and receives to the end of the response. */
 #include "io/io.h"
 
 #include <errno.h>
@@ -9,9 +9,9 @@
 #include "core/core.h"
 #include "io/frames.h"
 
-#define RECEIVE_SIZE (128u * 1024)    /* the receive buffer, unless one frame is larger */
-#define RECEIVE_ROOM (16u * 1024)     /* least room that a recv is tried with */
-#define ROWS_CHUNK (64u * 1024)       /* undecoded rows, handed over before more is received */
+#define RECEIVE_SIZE ((size_t)128 << 10)    /* the receive buffer, unless one frame is larger */
+#define RECEIVE_ROOM ((size_t)16 << 10)     /* least room that a recv is tried with */
+#define ROWS_CHUNK ((size_t)64 << 10)       /* undecoded rows, handed over before more is received */
 #define FRAMES_MAX (1 << 20)          /* frames for the core, but for execute_many: more than any response has */
 #define LOOP_TICK (1 * HN_MS)         /* of a pump that must not block */
 
@@ -111,7 +111,7 @@ static had receive(hn_io *io, bool wait)
 }
 
 /* Nothing to be received and nothing to be sent right now: sleep, if the caller lets us. Whether
- * there is something to be tried. What follows the end of the answer is not ours to wait for. */
+ * there is something to be tried. What follows the end of the response is not waited for. */
 static bool await(hn_io *io, int block_ms)
 {
     io->events = (short)((hn_io_is_over(io) ? 0 : POLLIN) | (hn_io_all_sent(io) ? 0 : POLLOUT));
@@ -125,8 +125,8 @@ static bool await(hn_io *io, int block_ms)
 }
 
 /* A stream that never pauses must not keep signals and deadlines waiting, nor an event loop its
- * other work: true once a tick, or after block_ms. The clock is not asked in the first turn, which is the only one of a
- * short answer. */
+ * other work: true once a tick, or after block_ms. The clock is not read in the first turn, which is the only one of a
+ * short response. */
 static bool tick_passed(int turn, hn_time *began, int block_ms)
 {
     if (turn == 1)
@@ -152,8 +152,8 @@ hn_pumped hn_io_pump(hn_io *io, int block_ms)
 {
     hn_time began = 0;
     for (int turn = 0;; turn++) {
-        bool asked = !hn_io_all_sent(io);
-        if (asked)
+        bool had_pieces = !hn_io_all_sent(io);
+        if (had_pieces)
             hn_io_send_some(io);
         hn_io_scan(io);
         if (io->broken || (hn_io_is_over(io) && hn_io_all_sent(io)))
@@ -172,8 +172,8 @@ hn_pumped hn_io_pump(hn_io *io, int block_ms)
                 return look_up(io);
             wait = false;
         }
-        /* What has just been sent is not answered yet: a look would be a system call for nothing. */
-        bool early = asked && block_ms == 0 && hn_io_all_sent(io) && io->send_error == 0 && !io->feeding &&
+        /* There is no response yet to what has just been sent: a look would be a system call for nothing. */
+        bool early = had_pieces && block_ms == 0 && hn_io_all_sent(io) && io->send_error == 0 && !io->feeding &&
                      !io->tls;
         switch (hn_io_is_over(io) || early ? HAD_NOTHING : receive(io, wait)) {
         case HAD_BYTES:
@@ -183,6 +183,7 @@ hn_pumped hn_io_pump(hn_io *io, int block_ms)
         case HAD_END:
             return HN_PUMPED_ALL;
         case HAD_NOTHING:
+        default:
             break;
         }
         if (fed)

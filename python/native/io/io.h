@@ -13,20 +13,20 @@
 #include "native.h"
 
 typedef enum hn_pumped {
-    HN_PUMPED_ALL,  /* the answer is complete, or the connection is broken (io->broken) */
+    HN_PUMPED_ALL,  /* the response is complete, or the connection is broken (io->broken) */
     HN_PUMPED_SENT, /* feeding: all has been sent, more can follow */
     HN_PUMPED_ROWS, /* decode the rows in [walk, scan), then pump again */
-    HN_PUMPED_WAIT  /* nothing to be had for now: wait for io->events on fd (0: only look up) */
+    HN_PUMPED_WAIT  /* nothing more for now: wait for io->events on fd (0: only look up) */
 } hn_pumped;
 
 /* Begin a round. What a previous round of the same operation received beyond its end is kept. */
 void hn_io_begin(hn_io *io, int64_t handle, int fd, bool tls, int zs);
 
 /* Go on with the round. With block_ms 0 it never blocks; else it may sleep that long at a time. It
- * relies on the socket's receive timeout of HN_TICK_MS. The GIL is not wanted. */
+ * relies on the socket's receive timeout of HN_TICK_MS. The GIL is not needed. */
 hn_pumped hn_io_pump(hn_io *io, int block_ms);
 
-/* All rows in [walk, scan) are decoded, or not wanted. */
+/* All rows in [walk, scan) are decoded, or not needed. */
 void hn_io_taken(hn_io *io);
 
 /* The operation is over: forget what lies beyond its end. */

@@ -15,14 +15,14 @@ typedef struct hn_io {
     bool result;  /* DataRows are the statement's result, and 'T' ends the round as a copy does */
     bool raw;     /* DataRows go to the core */
     bool keep;    /* DataRows are to be decoded; else counted and dropped. Cleared once enough are decoded. */
-    bool feeding; /* execute_many: more is to be sent, so that the answer has no end yet */
+    bool feeding; /* execute_many: more is to be sent, so that the response has no end yet */
 
     /* what is to be sent: pieces in order, borrowed until the round ends */
     const uint8_t *piece[HN_PIECES_MAX];
     size_t piece_len[HN_PIECES_MAX];
     int pieces, next_piece;
     bool flushed;   /* TLS: nothing is left in the transport */
-    int send_error; /* errno; what the server said before it hung up is still read */
+    int send_error; /* errno; what the server sent before it hung up is still read */
     int64_t sent;
 
     /* what was received: data[walk..scan) are whole frames with `held` rows among them that are not
@@ -32,10 +32,10 @@ typedef struct hn_io {
     size_t held;
     hn_buf ctl; /* whole frames for the core */
     size_t notices, settings; /* bytes of such frames in the round */
-    int64_t rows, rows_max; /* more rows than were asked for are no answer */
-    int64_t frames_max;     /* nor are more frames for the core */
+    int64_t rows, rows_max; /* more rows than were requested break the round */
+    int64_t frames_max;     /* as do more frames for the core */
 
-    /* execute_many: answers that are alike are counted; data[tag_at..tag_end) of ctl is the
+    /* execute_many: equal responses are counted; data[tag_at..tag_end) of ctl is the
      * CommandComplete that may come again, HN_AGAIN follows it if `again` */
     bool brief, again;
     int64_t binds;
@@ -46,7 +46,7 @@ typedef struct hn_io {
     int guards;  /* RowDescriptions that come ahead of the result's own */
     bool stopped; /* 'T', or 'G', 'H' or 'W' (copy), has ended the round early */
     bool erred;   /* an ErrorResponse has come */
-    bool broken;  /* end of file, or `error` says why */
+    bool broken;  /* end of file, or `error` has the reason */
     int error;    /* errno */
     short events;
 } hn_io;

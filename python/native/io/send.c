@@ -1,4 +1,4 @@
-/* Sending pieces of bytes that somebody else owns. */
+/* Sending pieces of bytes that the caller owns. */
 #include "io/send.h"
 
 #include <errno.h>
@@ -12,7 +12,7 @@
 #define MSG_NOSIGNAL 0
 #endif
 
-#define JOIN_MAX (16u * 1024)         /* TLS: pieces up to this are joined into one record */
+#define JOIN_MAX ((size_t)16 << 10)         /* TLS: pieces up to this are joined into one record */
 
 void hn_io_send(hn_io *io, const uint8_t *data, size_t len)
 {
@@ -34,8 +34,8 @@ bool hn_io_all_sent(const hn_io *io)
     return io->send_error != 0 || (io->next_piece == io->pieces && io->flushed);
 }
 
-/* Nothing more can be sent on this connection. What the server had to say by now is still read; more of
- * it is not waited for: a peer that no longer reads need not hang up, and no recv would end. */
+/* Nothing more can be sent on this connection. What the server has sent by now is still read; more
+ * is not waited for: a peer that no longer reads need not hang up, and no recv would end. */
 static void send_failed(hn_io *io, int error)
 {
     io->send_error = error;

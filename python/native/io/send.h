@@ -1,4 +1,4 @@
-/* Sending pieces of bytes that somebody else owns, in order, without blocking. */
+/* Sending pieces of bytes that the caller owns, in order, without blocking. */
 #ifndef HN_SEND_H
 #define HN_SEND_H
 

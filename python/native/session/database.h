@@ -29,7 +29,7 @@ bool hn_database_is_configured(const hn_database *database);
  * exception. Runs no other Python code. */
 int64_t hn_database_open(hn_database *database, PyObject *request_id);
 
-/* The status of the pool as JSON in bytes, or None where the core does not know it. A new reference. */
+/* The status of the pool as JSON in bytes, or None where the core has no such pool. A new reference. */
 PyObject *hn_database_status(hn_database *database);
 
 /* Closes the connections (HN_POOL_CLOSE, HN_POOL_DISCONNECT). The next use hands the settings over

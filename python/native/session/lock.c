@@ -153,7 +153,7 @@ void hn_lock_give(hn_lock *lock)
 int hn_lock_raise(hn_locked outcome, double seconds)
 {
     char limit[32];
-    snprintf(limit, sizeof limit, "%.6g", seconds);
+    (void)snprintf(limit, sizeof limit, "%.6g", seconds);
     if (outcome == HN_LOCK_LATE)
         return hn_raise("QueryCanceled", "the statement was not begun: timeout=%s s passed while "
                                          "another thread or task used the session", limit);

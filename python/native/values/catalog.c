@@ -102,34 +102,34 @@ static int take_type(hn_codec *codec, cursor *c)
     hn_type *type = NULL;
     if (schema != NULL)
         type = hn_type_add(codec, oid, family_of(typtype, true_array, name), name);
-    int answer = -1;
+    int rc = -1;
     if (type != NULL && take_fields(c, type) == 0) {
         type->delimiter = (char)delimiter;
         if (related != 0 && is_made_of_related(type->family))
             type->related_oid = related;
         else if (is_made_of_related(type->family))
             hn_type_set_family(type, HN_FAMILY_SERVER_TEXT);
-        answer = hn_type_apply_registered(type, PyUnicode_AsUTF8(schema));
+        rc = hn_type_apply_registered(type, PyUnicode_AsUTF8(schema));
     }
     Py_XDECREF(name);
     Py_XDECREF(schema);
-    return answer;
+    return rc;
 }
 
-int hn_codec_add_types(hn_codec *codec, const uint8_t *rows, size_t len, const uint32_t *asked,
-                       size_t nasked)
+int hn_codec_add_types(hn_codec *codec, const uint8_t *rows, size_t len, const uint32_t *requested,
+                       size_t nrequested)
 {
     cursor c = {rows, rows + len};
     while (c.at < c.end)
         if (take_type(codec, &c) < 0)
             return -1;
-    for (size_t i = 0; i < nasked; i++) {
-        if (hn_type_known(codec, asked[i]) != NULL)
+    for (size_t i = 0; i < nrequested; i++) {
+        if (hn_type_known(codec, requested[i]) != NULL)
             continue;
         if (PyErr_Occurred())
             return -1;
-        PyObject *name = PyUnicode_FromFormat("type %lu", (unsigned long)asked[i]);
-        hn_type *type = hn_type_add(codec, asked[i], HN_FAMILY_SERVER_TEXT, name);
+        PyObject *name = PyUnicode_FromFormat("type %lu", (unsigned long)requested[i]);
+        hn_type *type = hn_type_add(codec, requested[i], HN_FAMILY_SERVER_TEXT, name);
         Py_XDECREF(name);
         if (type == NULL)
             return -1;

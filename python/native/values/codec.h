@@ -1,7 +1,7 @@
 /* Values between Python and PostgreSQL's wire format: what the engine needs of the codec.
  *
- * Every function wants the GIL. A description is one statement's description (parameter types, columns)
- * with the converters chosen for it; a codec is what one Pool knows beyond the built-in types.
+ * Every function needs the GIL. A description has one statement's parameter types and columns, with the
+ * converters chosen for them; a codec has the types of one Pool beyond the built-in ones.
  */
 #ifndef HN_CODEC_H
 #define HN_CODEC_H
@@ -17,8 +17,8 @@
 typedef struct hn_codec hn_codec;
 typedef struct hn_description hn_description;
 
-/* hn_encode's other answers: call again with the session's time zone; or with a description for other
- * declared types, which hn_declared_types tells. */
+/* What else hn_encode returns: it is to be called again with the session's time zone; or with a description
+ * for other declared types, see hn_declared_types. */
 #define HN_NEED_TZ 1
 #define HN_NEED_DECLARED 4
 
@@ -32,7 +32,7 @@ void hn_codec_free(hn_codec *codec);
 int hn_codec_traverse(const hn_codec *codec, visitproc visit, void *arg);
 void hn_codec_clear(hn_codec *codec);
 /* Another codec with the hooks and the registered converters of this one, and no types. The converters
- * stay shared. NULL with an exception. */
+ * are shared. NULL with an exception. */
 hn_codec *hn_codec_like(const hn_codec *codec);
 /* Take over which types an earlier codec knew, but not what they were. 0 or -1 with an exception. */
 int hn_codec_hear(hn_codec *codec, const hn_codec *earlier);
@@ -61,20 +61,20 @@ int hn_declared_read(hn_declared *declared, const uint8_t *oids, size_t len); /*
 hn_description *hn_description_new(hn_codec *codec, const uint8_t *out, size_t len, const hn_declared *declared,
                      PyObject *sql);
 
-/* What params want declared, once hn_encode has answered HN_NEED_DECLARED for them: where the server
- * takes a parameter for text because nothing says otherwise, the value's own type. 1; 0: what the
+/* What params need declared, once hn_encode has returned HN_NEED_DECLARED for them: where the server
+ * takes a parameter for text because nothing else determines it, the value's own type. 1; 0: what the
  * description has; -1 with an exception. */
 int hn_declared_types(const hn_description *description, PyObject *params, hn_declared *declared);
 const hn_declared *hn_description_declared(const hn_description *description);
-/* Whether values may want types declared. */
+/* Whether values may need types declared. */
 bool hn_description_is_open(const hn_description *description);
 
-/* Type OIDs that neither the table nor the codec knows yet, at most max of them; 0: none are left.
- * The engine asks the core for them (HN_OP_TYPES), hands the rows to hn_codec_add_types, and asks
- * again. A type the server does not describe is remembered as "the server's text". */
+/* Type OIDs that neither the table nor the codec has yet, at most max of them; 0 if none are left.
+ * The engine requests them from the core (HN_OP_TYPES), hands the rows to hn_codec_add_types, and calls
+ * this again. A type the server does not describe is remembered as "the server's text". */
 size_t hn_description_unknown(hn_description *description, uint32_t *oids, size_t max);
-int hn_codec_add_types(hn_codec *codec, const uint8_t *rows, size_t len, const uint32_t *asked,
-                       size_t nasked);
+int hn_codec_add_types(hn_codec *codec, const uint8_t *rows, size_t len, const uint32_t *requested,
+                       size_t nrequested);
 
 /* Whether the codec has since learned that types are not what they were (hn_codec_register, a
  * composite type altered): such a description is to be dropped, and its statement described again. */
@@ -88,12 +88,12 @@ hn_codec *hn_description_codec(const hn_description *description);
 int hn_description_takes_rows(const hn_description *description);
 
 /* The tables whose columns the result has, at most max of their OIDs, if the user has registered
- * converters, which may be a domain's: the server names a domain's base. 0: none is to be asked for.
- * hn_description_set_domains takes in the answer, three uint32 for each column of a domain. */
+ * converters, which may be a domain's: the server names a domain's base. 0 if none is to be looked up.
+ * hn_description_set_domains takes in the result, three uint32 for each column of a domain. */
 size_t hn_description_tables(const hn_description *description, uint32_t *oids, size_t max);
 void hn_description_set_domains(hn_description *description, const uint8_t *rows, size_t len);
 
-/* Once hn_description_unknown has answered 0: choose converters and result formats. 0 or -1. */
+/* Once hn_description_unknown has returned 0: chooses converters and result formats. 0 or -1. */
 int hn_description_resolve(hn_description *description);
 
 void hn_description_ref(hn_description *description);
@@ -110,8 +110,8 @@ int hn_check_params(PyObject *params, Py_ssize_t row);
 
 /* Append one Bind body (hypern_abi.h: "The body of a Bind"). params: NULL, None or a sequence that
  * hn_check_params accepted. 0; -1 with an exception and body->len as it was; HN_NEED_TZ when an
- * aware datetime meets `timestamp` and timezone (a str) is NULL, HN_NEED_DECLARED when a value wants
- * a type declared that the description has not, body->len as it was. row: the
+ * aware datetime meets `timestamp` and timezone (a str) is NULL, HN_NEED_DECLARED when a value needs
+ * a type declared that the description lacks, body->len as it was. row: the
  * zero-based row of execute_many that messages name, or -1. */
 int hn_encode(hn_description *description, PyObject *params, PyObject *timezone, Py_ssize_t row, hn_buf *body);
 

@@ -17,7 +17,7 @@ static int next_field(const hn_type *type, hn_cursor *c, uint32_t *oid, int32_t 
 }
 
 /* ALTER TYPE came after the server had compared the type's attributes with ours, while the statement ran
- * or between two chunks of a stream. The next statement asks again. */
+ * or between two chunks of a stream. The next statement looks it up again. */
 static PyObject *altered(const hn_type *type)
 {
     hn_codec_forget_types(type->codec);
@@ -54,7 +54,7 @@ PyObject *hn_read_composite(const hn_type *type, const uint8_t *data, size_t len
     return dict;
 }
 
-/* A record's types are known from its bytes only, and nobody can be asked in the middle of a row. */
+/* A record's types are in its bytes only, and cannot be looked up in the middle of a row. */
 static PyObject *read_field(const hn_type *record, uint32_t oid, const uint8_t *data, int32_t size)
 {
     if (size < 0)
@@ -105,10 +105,10 @@ static PyObject *read_record(const hn_type *type, const uint8_t *data, size_t le
     return tuple;
 }
 
-/* Records may hold records without a type that says how deep. */
+/* Records may hold records, and no type limits the depth. */
 PyObject *hn_read_record(const hn_type *type, const uint8_t *data, size_t len)
 {
-    static int depth; /* under the GIL; back to 0 whatever happens */
+    static int depth; /* guarded by the GIL; always back to 0 */
     enum { MAX_DEPTH = 200 };
     if (depth >= MAX_DEPTH)
         return hn_beyond_python(type, "nested more than %d deep", MAX_DEPTH);
@@ -144,7 +144,7 @@ PyObject *hn_read_composite_text(const hn_type *type, const uint8_t *data, size_
     return dict;
 }
 
-/* The value's fields in the type's order as a new tuple; answers as a writer. */
+/* The value's fields in the type's order as a new tuple; returns what a writer does. */
 static int as_fields(const hn_type *type, PyObject *value, PyObject **fields)
 {
     *fields = NULL;
@@ -177,38 +177,38 @@ static int as_fields(const hn_type *type, PyObject *value, PyObject **fields)
 int hn_write_composite(hn_encoder *encoder, const hn_type *type, PyObject *value, hn_buf *out)
 {
     PyObject *fields;
-    int answer = as_fields(type, value, &fields);
-    if (answer != HN_WRITTEN)
-        return answer;
-    answer = type->sends_binary ? hn_buf_u32(out, type->nfields) : HN_AS_TEXT;
-    for (uint16_t i = 0; answer == HN_WRITTEN && i < type->nfields; i++) {
-        answer = hn_buf_u32(out, type->fields[i].oid);
+    int rc = as_fields(type, value, &fields);
+    if (rc != HN_WRITTEN)
+        return rc;
+    rc = type->sends_binary ? hn_buf_u32(out, type->nfields) : HN_AS_TEXT;
+    for (uint16_t i = 0; rc == HN_WRITTEN && i < type->nfields; i++) {
+        rc = hn_buf_u32(out, type->fields[i].oid);
         PyObject *item = PyTuple_GET_ITEM(fields, i);
-        if (answer == HN_WRITTEN)
-            answer = hn_write_value(encoder, type->fields[i].type, item, out);
+        if (rc == HN_WRITTEN)
+            rc = hn_write_value(encoder, type->fields[i].type, item, out);
     }
     Py_DECREF(fields);
-    return answer;
+    return rc;
 }
 
 int hn_write_composite_text(hn_encoder *encoder, const hn_type *type, PyObject *value, hn_buf *out)
 {
     PyObject *fields;
-    int answer = as_fields(type, value, &fields);
-    if (answer != HN_WRITTEN)
-        return answer;
-    for (uint16_t i = 0; answer == HN_WRITTEN && i < type->nfields; i++) {
+    int rc = as_fields(type, value, &fields);
+    if (rc != HN_WRITTEN)
+        return rc;
+    for (uint16_t i = 0; rc == HN_WRITTEN && i < type->nfields; i++) {
         PyObject *item = PyTuple_GET_ITEM(fields, i);
-        answer = hn_buf_u8(out, i == 0 ? '(' : ',');
-        if (answer != HN_WRITTEN || item == Py_None)
+        rc = hn_buf_u8(out, i == 0 ? '(' : ',');
+        if (rc != HN_WRITTEN || item == Py_None)
             continue;
         size_t start = out->len;
-        answer = hn_write_text(encoder, type->fields[i].type, item, out);
-        if (answer == HN_WRITTEN)
-            answer = hn_quote(out, start);
+        rc = hn_write_text(encoder, type->fields[i].type, item, out);
+        if (rc == HN_WRITTEN)
+            rc = hn_quote(out, start);
     }
     Py_DECREF(fields);
-    if (answer == HN_WRITTEN && type->nfields == 0)
-        answer = hn_buf_u8(out, '(');
-    return answer == HN_WRITTEN ? hn_buf_u8(out, ')') : answer;
+    if (rc == HN_WRITTEN && type->nfields == 0)
+        rc = hn_buf_u8(out, '(');
+    return rc == HN_WRITTEN ? hn_buf_u8(out, ')') : rc;
 }

@@ -170,9 +170,9 @@ int hn_write_timestamp(hn_encoder *encoder, const hn_type *type, PyObject *value
     PyObject *local = hn_in_timezone(type, value, encoder->timezone);
     if (local == NULL)
         return -1;
-    int answer = hn_buf_u64(out, (uint64_t)microseconds_of(local));
+    int rc = hn_buf_u64(out, (uint64_t)microseconds_of(local));
     Py_DECREF(local);
-    return answer;
+    return rc;
 }
 
 int hn_write_timestamptz(hn_encoder *encoder, const hn_type *type, PyObject *value, hn_buf *out)
@@ -194,7 +194,7 @@ int hn_write_timestamptz(hn_encoder *encoder, const hn_type *type, PyObject *val
     if (aware < 0)
         return -1;
     if (!aware)
-        return HN_AS_TEXT; /* the server knows the session's time zone */
+        return HN_AS_TEXT; /* the server has the session's time zone */
     return hn_buf_u64(out, (uint64_t)(microseconds_of(value) - offset));
 }
 
@@ -203,9 +203,9 @@ static int write_iso(const char *method, PyObject *value, hn_buf *out, const hn_
     PyObject *text = PyObject_CallMethod(value, method, NULL);
     if (text == NULL)
         return -1;
-    int answer = hn_write_str(type, text, out);
+    int rc = hn_write_str(type, text, out);
     Py_DECREF(text);
-    return answer;
+    return rc;
 }
 
 static int write_infinity(int sign, hn_buf *out)
@@ -225,9 +225,9 @@ int hn_write_date_text(hn_encoder *encoder, const hn_type *type, PyObject *value
                                      PyDateTime_GET_DAY(value));
     if (date == NULL)
         return -1;
-    int answer = write_iso("isoformat", date, out, type);
+    int rc = write_iso("isoformat", date, out, type);
     Py_DECREF(date);
-    return answer;
+    return rc;
 }
 
 int hn_write_timestamp_text(hn_encoder *encoder, const hn_type *type, PyObject *value, hn_buf *out)
@@ -250,9 +250,9 @@ int hn_write_timestamp_text(hn_encoder *encoder, const hn_type *type, PyObject *
         PyDateTime_DATE_GET_SECOND(local), PyDateTime_DATE_GET_MICROSECOND(local), Py_None,
         PyDateTimeAPI->DateTimeType);
     Py_DECREF(local);
-    int answer = naive == NULL ? -1 : write_iso("isoformat", naive, out, type);
+    int rc = naive == NULL ? -1 : write_iso("isoformat", naive, out, type);
     Py_XDECREF(naive);
-    return answer;
+    return rc;
 }
 
 int hn_write_timestamptz_text(hn_encoder *encoder, const hn_type *type, PyObject *value,

@@ -1,5 +1,5 @@
 /* The types that parameters are declared with: where the server takes a parameter for text because
- * nothing says otherwise, the statement means what it would with the value as a literal. */
+ * nothing else determines its type, the statement means what it would with the value as a literal. */
 #include "values/types.h"
 
 #include <datetime.h>

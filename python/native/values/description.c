@@ -1,4 +1,4 @@
-/* A description: one statement's description with the converters chosen for it. */
+/* A statement's description: parameter types and columns, with the converters chosen for them. */
 #include "values/description.h"
 
 #include "error.h"
@@ -41,7 +41,7 @@ static int read_parameters(hn_description *description, const uint8_t *at, size_
     return 0;
 }
 
-/* RowDescription: per column a name, then 18 bytes of which we want the type. */
+/* RowDescription: per column a name, then 18 bytes of which the type is needed. */
 int hn_description_read_columns(hn_description *description, const uint8_t *at, size_t len)
 {
     if (len == 0)
@@ -265,8 +265,8 @@ size_t hn_description_tables(const hn_description *description, uint32_t *oids, 
 void hn_description_set_domains(hn_description *description, const uint8_t *rows, size_t len)
 {
     uint32_t row[3];
-    for (const uint8_t *at = rows; (size_t)(rows + len - at) >= sizeof row; at += sizeof row) {
-        memcpy(row, at, sizeof row); /* host order: the core wrote it */
+    for (size_t at = 0; len - at >= sizeof row; at += sizeof row) {
+        memcpy(row, rows + at, sizeof row); /* host order: the core wrote it */
         for (uint16_t i = 0; i < description->ncolumns; i++)
             if (description->columns[i].table == row[0] && description->columns[i].number == row[1])
                 description->columns[i].oid = row[2];

@@ -12,7 +12,7 @@ enum { MAX_DEPTH = 200 };
 /* Longer ones take the way on which the size of the whole is looked at after each value. */
 enum { COMMON_MAX = 1 << 20 };
 
-/* Say which parameter an error of ours is about. Always -1. */
+/* Adds the parameter to one of the codec's own errors. Always -1. */
 static int name_parameter(Py_ssize_t row, uint16_t index)
 {
     PyObject *raised = hn_exception_take();
@@ -33,18 +33,18 @@ static int refuse(const hn_type *type, PyObject *value)
 static int write_plain(hn_encoder *encoder, const hn_type *type, PyObject *value, hn_buf *out)
 {
     size_t start = out->len;
-    int answer = type->write(encoder, type, value, out);
-    if (answer != HN_NO_FIT)
-        return answer;
+    int rc = type->write(encoder, type, value, out);
+    if (rc != HN_NO_FIT)
+        return rc;
     out->len = start;
     PyObject *plainer = hn_plainer(value);
     if (plainer == NULL)
         return PyErr_Occurred() ? -1 : refuse(type, value);
-    answer = type->write(encoder, type, plainer, out);
-    if (answer == HN_NO_FIT)
-        answer = refuse(type, value);
+    rc = type->write(encoder, type, plainer, out);
+    if (rc == HN_NO_FIT)
+        rc = refuse(type, value);
     Py_DECREF(plainer);
-    return answer;
+    return rc;
 }
 
 static int write_dumped(const hn_type *type, PyObject *value, hn_buf *out)
@@ -52,14 +52,14 @@ static int write_dumped(const hn_type *type, PyObject *value, hn_buf *out)
     PyObject *text = PyObject_CallOneArg(type->dumps, value);
     if (text == NULL)
         return -1;
-    int answer = -1;
+    int rc = -1;
     if (PyUnicode_Check(text))
-        answer = hn_write_str(type, text, out);
+        rc = hn_write_str(type, text, out);
     else
         PyErr_Format(PyExc_TypeError, "the converter registered for %U must return str, not %.100s",
                      type->name, Py_TYPE(text)->tp_name);
     Py_DECREF(text);
-    return answer;
+    return rc;
 }
 
 static int write_text(hn_encoder *encoder, const hn_type *type, PyObject *value, hn_buf *out)
@@ -70,18 +70,18 @@ static int write_text(hn_encoder *encoder, const hn_type *type, PyObject *value,
         return hn_write_str(type, value, out);
     size_t start = out->len;
     /* What the binary writer refuses must not slip through as text. */
-    int answer = type->write(encoder, type, value, out);
+    int rc = type->write(encoder, type, value, out);
     out->len = start;
-    if (answer == HN_WRITTEN || answer == HN_AS_TEXT)
+    if (rc == HN_WRITTEN || rc == HN_AS_TEXT)
         return type->write_text(encoder, type, value, out);
-    if (answer != HN_NO_FIT)
-        return answer;
+    if (rc != HN_NO_FIT)
+        return rc;
     PyObject *plainer = hn_plainer(value);
     if (plainer == NULL)
         return PyErr_Occurred() ? -1 : refuse(type, value);
-    answer = hn_write_text(encoder, type, plainer, out);
+    rc = hn_write_text(encoder, type, plainer, out);
     Py_DECREF(plainer);
-    return answer;
+    return rc;
 }
 
 static int too_deep(void)
@@ -94,9 +94,9 @@ int hn_write_text(hn_encoder *encoder, const hn_type *type, PyObject *value, hn_
 {
     if (++encoder->depth > MAX_DEPTH)
         return too_deep();
-    int answer = write_text(encoder, type, value, out);
+    int rc = write_text(encoder, type, value, out);
     encoder->depth--;
-    return answer;
+    return rc;
 }
 
 int hn_write_value(hn_encoder *encoder, const hn_type *type, PyObject *value, hn_buf *out)
@@ -108,12 +108,12 @@ int hn_write_value(hn_encoder *encoder, const hn_type *type, PyObject *value, hn
         return -1;
     if (++encoder->depth > MAX_DEPTH)
         return too_deep();
-    int answer = write_plain(encoder, type, value, out);
+    int rc = write_plain(encoder, type, value, out);
     encoder->depth--;
-    return answer == HN_WRITTEN ? hn_buf_close32(out, at) : answer;
+    return rc == HN_WRITTEN ? hn_buf_close32(out, at) : rc;
 }
 
-/* The formats of one body's parameters: one for all of them, until a value wants text. */
+/* The formats of one body's parameters: one for all of them, until a value needs text. */
 typedef struct formats {
     size_t at; /* of their number */
     uint16_t nparams;
@@ -143,11 +143,11 @@ static int write_parameter(hn_encoder *encoder, const hn_type *type, PyObject *v
                            uint16_t index, hn_buf *body)
 {
     size_t start = body->len;
-    int answer = hn_write_value(encoder, type, value, body);
-    if (value == Py_None && !type->sends_binary && answer == HN_WRITTEN)
+    int rc = hn_write_value(encoder, type, value, body);
+    if (value == Py_None && !type->sends_binary && rc == HN_WRITTEN)
         return mark_text(f, index, body); /* NULL too needs an input function of its format */
-    if (answer != HN_AS_TEXT)
-        return answer;
+    if (rc != HN_AS_TEXT)
+        return rc;
     body->len = start;
     if (mark_text(f, index, body) < 0)
         return -1;
@@ -155,8 +155,8 @@ static int write_parameter(hn_encoder *encoder, const hn_type *type, PyObject *v
     if (at < 0)
         return -1;
     encoder->depth = 0;
-    answer = hn_write_text(encoder, type, value, body);
-    return answer == HN_WRITTEN ? hn_buf_close32(body, at) : answer;
+    rc = hn_write_text(encoder, type, value, body);
+    return rc == HN_WRITTEN ? hn_buf_close32(body, at) : rc;
 }
 
 /* Add the row to the exception that is set, to its text and as `row`. Always -1. */
@@ -246,13 +246,13 @@ static int write_parameters(const hn_description *description, hn_encoder *encod
             if (own != description->params[i].declared)
                 return HN_NEED_DECLARED;
         }
-        int answer = write_parameter(encoder, type, values[i], &f, i, body);
-        if (answer == HN_WRITTEN && body->len - f.at > HN_TEXT_MAX)
-            answer = too_long();
-        if (answer < 0)
+        int rc = write_parameter(encoder, type, values[i], &f, i, body);
+        if (rc == HN_WRITTEN && body->len - f.at > HN_TEXT_MAX)
+            rc = too_long();
+        if (rc < 0)
             return name_parameter(row, i);
-        if (answer != HN_WRITTEN)
-            return answer;
+        if (rc != HN_WRITTEN)
+            return rc;
     }
     if (body->len - f.at > HN_TEXT_MAX)
         return too_long();
@@ -272,17 +272,17 @@ int hn_encode(hn_description *description, PyObject *params, PyObject *timezone,
         values = ((PyTupleObject *)sequence)->ob_item;
     }
     size_t start = body->len;
-    int answer;
+    int rc;
     if (given != description->nparams) {
-        answer = wrong_count(description, given, row);
+        rc = wrong_count(description, given, row);
     } else {
         hn_encoder encoder = {.timezone = timezone};
-        answer = write_parameters(description, &encoder, values, row, body);
+        rc = write_parameters(description, &encoder, values, row, body);
     }
-    if (answer != 0)
+    if (rc != 0)
         body->len = start;
     Py_XDECREF(sequence);
-    return answer;
+    return rc;
 }
 
 int hn_check_params(PyObject *params, Py_ssize_t row)

@@ -22,10 +22,10 @@ static PyObject *read_part(const hn_type *type, hn_cursor *c, int may_be_null)
 
 static int set_and_drop(PyObject *dict, PyObject *key, PyObject *value)
 {
-    int answer = key == NULL || value == NULL ? -1 : PyDict_SetItem(dict, key, value);
+    int rc = key == NULL || value == NULL ? -1 : PyDict_SetItem(dict, key, value);
     Py_XDECREF(key);
     Py_XDECREF(value);
-    return answer;
+    return rc;
 }
 
 PyObject *hn_read_hstore(const hn_type *type, const uint8_t *data, size_t len)

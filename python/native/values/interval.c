@@ -22,7 +22,7 @@ PyObject *hn_infinite_interval(const hn_type *type, int positive)
                            positive ? 999999 : 0);
 }
 
-/* A month counts as 30 days: timedelta knows none. */
+/* A month counts as 30 days: timedelta has no months. */
 PyObject *hn_make_interval(const hn_type *type, int32_t months, int32_t days, int64_t microseconds)
 {
     if (microseconds == INT64_MAX && days == INT32_MAX && months == INT32_MAX)

@@ -1,4 +1,4 @@
-/* Intervals from the server's text, in any IntervalStyle: which it is, each text tells by itself. They
+/* Intervals from the server's text, in any IntervalStyle: each text shows which it is. They
  * arrive as text only within something that must. */
 #include "values/types.h"
 

@@ -1,4 +1,4 @@
-/* Python's dates, times and intervals, made of what both wire formats tell. All answer a new
+/* Python's dates, times and intervals, made from either wire format. All return a new
  * reference, or NULL with DataError for what Python cannot hold. */
 #ifndef HN_MOMENT_H
 #define HN_MOMENT_H

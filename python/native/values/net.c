@@ -80,7 +80,7 @@ int hn_write_inet(hn_encoder *encoder, const hn_type *type, PyObject *value, hn_
     return fits ? HN_AS_TEXT : HN_NO_FIT;
 }
 
-/* An interface's own bits beyond its mask would be an error of the server's; it is one of ours. */
+/* An interface's own bits beyond its mask would be refused by the server; they are refused here. */
 int hn_write_cidr(hn_encoder *encoder, const hn_type *type, PyObject *value, hn_buf *out)
 {
     if (is_one_of(value, hn_python.IPv4Interface, hn_python.IPv6Interface))

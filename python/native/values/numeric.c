@@ -249,7 +249,7 @@ int hn_write_numeric(hn_encoder *encoder, const hn_type *type, PyObject *value, 
     PyObject *digits = is_huge != 0 ? NULL : hn_number_digits(type, number);
     Py_XDECREF(number);
     const char *text = digits == NULL ? NULL : PyUnicode_AsUTF8(digits);
-    int answer = text == NULL ? -1 : write_ascii(type, value, text, out);
+    int rc = text == NULL ? -1 : write_ascii(type, value, text, out);
     Py_XDECREF(digits);
-    return answer;
+    return rc;
 }

@@ -125,12 +125,12 @@ static int write_bounds(hn_encoder *encoder, const hn_type *type, const hn_range
                                          : parts->lower_inclusive ? LOWER_INCLUSIVE : 0) |
                 (parts->upper == Py_None ? UPPER_INFINITE
                                          : parts->upper_inclusive ? UPPER_INCLUSIVE : 0);
-    int answer = hn_buf_u8(out, (uint8_t)flags);
-    if (answer == HN_WRITTEN && parts->lower != Py_None)
-        answer = hn_write_value(encoder, type->related, parts->lower, out);
-    if (answer == HN_WRITTEN && parts->upper != Py_None)
-        answer = hn_write_value(encoder, type->related, parts->upper, out);
-    return answer;
+    int rc = hn_buf_u8(out, (uint8_t)flags);
+    if (rc == HN_WRITTEN && parts->lower != Py_None)
+        rc = hn_write_value(encoder, type->related, parts->lower, out);
+    if (rc == HN_WRITTEN && parts->upper != Py_None)
+        rc = hn_write_value(encoder, type->related, parts->upper, out);
+    return rc;
 }
 
 int hn_write_range(hn_encoder *encoder, const hn_type *type, PyObject *value, hn_buf *out)
@@ -145,9 +145,9 @@ int hn_write_range(hn_encoder *encoder, const hn_type *type, PyObject *value, hn
     hn_range_parts parts;
     if (hn_range_split(value, &parts) < 0)
         return -1;
-    int answer = write_bounds(encoder, type, &parts, out);
+    int rc = write_bounds(encoder, type, &parts, out);
     hn_range_parts_free(&parts);
-    return answer;
+    return rc;
 }
 
 int hn_as_multirange(PyObject *value, PyObject **ranges)
@@ -169,15 +169,15 @@ int hn_as_multirange(PyObject *value, PyObject **ranges)
 int hn_write_multirange(hn_encoder *encoder, const hn_type *type, PyObject *value, hn_buf *out)
 {
     PyObject *ranges;
-    int answer = hn_as_multirange(value, &ranges);
-    if (answer != HN_WRITTEN)
-        return answer;
-    answer = type->sends_binary ? hn_buf_u32(out, (uint32_t)PyTuple_GET_SIZE(ranges)) : HN_AS_TEXT;
-    for (Py_ssize_t i = 0; answer == HN_WRITTEN && i < PyTuple_GET_SIZE(ranges); i++) {
+    int rc = hn_as_multirange(value, &ranges);
+    if (rc != HN_WRITTEN)
+        return rc;
+    rc = type->sends_binary ? hn_buf_u32(out, (uint32_t)PyTuple_GET_SIZE(ranges)) : HN_AS_TEXT;
+    for (Py_ssize_t i = 0; rc == HN_WRITTEN && i < PyTuple_GET_SIZE(ranges); i++) {
         PyObject *range = PyTuple_GET_ITEM(ranges, i);
-        answer = range == Py_None ? hn_unfit(type, value, "it contains None")
+        rc = range == Py_None ? hn_unfit(type, value, "it contains None")
                                   : hn_write_value(encoder, type->related, range, out);
     }
     Py_DECREF(ranges);
-    return answer;
+    return rc;
 }

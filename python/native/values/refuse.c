@@ -49,7 +49,7 @@ static PyObject *words_of(PyObject *raised)
 }
 
 /* TypeError and hypern's own classes, raised by C: an exception of a user's converter has a
- * traceback, which says more than a new one could. */
+ * traceback, which is more useful than a new one. */
 static int is_ours(PyObject *raised)
 {
     PyObject *traceback = PyException_GetTraceback(raised);

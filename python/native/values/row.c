@@ -6,7 +6,7 @@
 #include "error.h"
 #include "values/text.h"
 
-/* Say which column an error of ours is about. Always NULL. */
+/* Adds the column to one of the codec's own errors. Always NULL. */
 static PyObject *name_column(const hn_column *column)
 {
     PyObject *raised = hn_exception_take();
@@ -77,7 +77,7 @@ PyObject *hn_decode_row(hn_description *description, const uint8_t *body, size_t
                 goto failed;
             }
             if (!description->has_duplicates)
-                continue; /* the copy says None already */
+                continue; /* the copy has None already */
             value = Py_NewRef(Py_None);
         } else {
             if (size > end - at) {

@@ -57,7 +57,7 @@ static int is_octal_escape(const char *text, Py_ssize_t len)
     return 1;
 }
 
-/* "char" is one byte: the server would drop the rest of a longer text without a word. Four bytes
+/* "char" is one byte: the server would silently drop the rest of a longer text. Four bytes
  * are its escape for a byte that is not ASCII. */
 int hn_write_char(hn_encoder *encoder, const hn_type *type, PyObject *value, hn_buf *out)
 {
@@ -68,7 +68,7 @@ int hn_write_char(hn_encoder *encoder, const hn_type *type, PyObject *value, hn_
     const char *text = PyUnicode_AsUTF8AndSize(value, &len);
     if (text != NULL && len > 1 && !is_octal_escape(text, len))
         return hn_unfit(type, value, "it is longer than one byte");
-    PyErr_Clear(); /* hn_write_text says what is wrong with a surrogate */
+    PyErr_Clear(); /* hn_write_text reports a surrogate */
     return HN_AS_TEXT;
 }
 

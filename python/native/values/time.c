@@ -95,7 +95,7 @@ int hn_write_timetz(hn_encoder *encoder, const hn_type *type, PyObject *value, h
     if (aware < 0)
         return -1;
     if (!aware)
-        return HN_AS_TEXT; /* the server knows the session's time zone */
+        return HN_AS_TEXT; /* the server has the session's time zone */
     if (offset % HN_SECOND != 0)
         return hn_unfit(type, value, "its offset has a fraction of a second");
     if (hn_buf_u64(out, (uint64_t)microseconds_of(value)) < 0)

@@ -70,7 +70,7 @@ static PyObject *no_such_zone(const hn_type *type, PyObject *timezone)
         return NULL;
     PyErr_Clear();
     hn_raise("DataError",
-             "an aware datetime cannot be sent as PostgreSQL type %U, because Python knows no time "
+             "an aware datetime cannot be sent as PostgreSQL type %U, because Python has no time "
              "zone %R, the session's TimeZone; send it without tzinfo",
              type->name, timezone);
     return NULL;

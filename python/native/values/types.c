@@ -43,7 +43,7 @@ void hn_types_init(const hn_converters *by_family, const hn_converters *of_domai
 /* Where the type of this OID is, or would go. The table always keeps free slots. */
 static hn_type **slot_of(const hn_codec *codec, uint32_t oid)
 {
-    size_t i = (oid * 2654435769u) & (codec->nslots - 1);
+    size_t i = (size_t)(oid * 2654435769u) & (codec->nslots - 1);
     while (codec->slots[i] != NULL && codec->slots[i]->oid != oid)
         i = (i + 1) & (codec->nslots - 1);
     return &codec->slots[i];
@@ -292,11 +292,11 @@ int hn_codec_register(hn_codec *codec, const char *type_name, PyObject *loads, P
                                   dumps == NULL ? Py_None : dumps);
     if (pair == NULL)
         return -1;
-    int answer = PyDict_SetItemString(codec->registered, type_name, pair);
+    int rc = PyDict_SetItemString(codec->registered, type_name, pair);
     Py_DECREF(pair);
-    if (answer == 0)
+    if (rc == 0)
         hn_codec_forget_types(codec);
-    return answer;
+    return rc;
 }
 
 static hn_type *add_builtin(hn_codec *codec, uint32_t oid, const builtin_type *row)

@@ -1,11 +1,11 @@
 /* PostgreSQL types as the converters see them: families, a codec's types, reading and writing.
  *
- * A type belongs to one codec; it lives until the codec has forgotten it and no description points to it. A
+ * A type belongs to one codec; it lives until the codec has dropped it and no description points to it. A
  * family is a set of types with the same wire format and the same Python values: its row names its
  * converters.
  *
  * A reader turns one value's bytes, exactly `len` of them, into a new object, or raises. A writer
- * appends one value's bytes, no length word, and answers one of HN_WRITTEN and its fellows; what it
+ * appends one value's bytes, no length word, and returns HN_WRITTEN or one of the others below; what it
  * has appended counts only after HN_WRITTEN. Readers and writers never see NULL.
  */
 #ifndef HN_TYPES_H
@@ -20,7 +20,7 @@ typedef struct hn_encoder hn_encoder;
 typedef PyObject *(*hn_reader)(const hn_type *type, const uint8_t *data, size_t len);
 typedef int (*hn_writer)(hn_encoder *encoder, const hn_type *type, PyObject *value, hn_buf *out);
 
-/* A writer's answers, besides -1 with an exception and HN_NEED_TZ. */
+/* What a writer returns, besides -1 with an exception and HN_NEED_TZ. */
 enum {
     HN_WRITTEN = 0,
     HN_AS_TEXT = 2, /* the server must parse this value: hn_write_text */
@@ -28,7 +28,7 @@ enum {
 };
 
 /* X(family, name, binary, binary reader, text reader, writer, text writer). binary: values travel
- * in binary format, a container's if its parts' do. A writer writes binary or says HN_AS_TEXT; a
+ * in binary format, a container's if its parts' do. A writer writes binary or returns HN_AS_TEXT; a
  * text writer is called for values that the writer takes, and never for a str. */
 #define HN_FAMILIES(X)                                                                             \
     X(BOOL, bool, 1, hn_read_bool, hn_read_bool_text, hn_write_bool, hn_write_plain_text)          \
@@ -117,7 +117,7 @@ struct hn_type {
     char delimiter;       /* between values of this type in an array's text */
     uint8_t linked;       /* related and fields point to types, the two below are decided */
     uint8_t linking;      /* guards against a type that a lying server makes contain itself */
-    uint8_t undescribed;  /* the server did not know it */
+    uint8_t undescribed;  /* the server has no such type */
     uint8_t holds_rows;   /* a composite, or made of composites */
     uint8_t binary;       /* results of this type come in binary format, parts included */
     uint8_t sends_binary; /* the server takes this type in binary format, parts included */
@@ -149,16 +149,16 @@ struct hn_codec {
     hn_type_set *sets;   /* that one and those that descriptions still point to */
     uint64_t generation; /* grows when types are forgotten */
     uint64_t walk;       /* the number of the latest walk by hn_type_unknown */
-    uint32_t *heard; /* OIDs that an earlier codec of the Pool knew: a record may hold such a type */
+    uint32_t *heard; /* OIDs that an earlier codec of the Pool had: a record may hold such a type */
     size_t nheard;
-    PyObject *json_loads, *json_dumps; /* NULL: our own reader and writer */
+    PyObject *json_loads, *json_dumps; /* NULL for the codec's own reader and writer */
     int infinity_minmax;
     PyObject *registered; /* dict: type name -> (loads, dumps) */
 };
 
 /* One hn_encode call, handed down to every writer. */
 struct hn_encoder {
-    PyObject *timezone; /* str, or NULL: unknown */
+    PyObject *timezone; /* str, or NULL if it is unknown */
     int depth;          /* of values within values */
 };
 
@@ -167,7 +167,7 @@ hn_type *hn_type_add(hn_codec *codec, uint32_t oid, hn_family family, PyObject *
 void hn_type_set_family(hn_type *type, hn_family family);
 /* Give a new type the converters that the user registered for its name. 0 or -1. */
 int hn_type_apply_registered(hn_type *type, const char *schema);
-/* A reference to the types that the codec knows now, or NULL if it knows none. */
+/* A reference to the types that the codec has now, or NULL if it has none. */
 hn_type_set *hn_type_set_ref(const hn_codec *codec);
 void hn_type_set_unref(hn_codec *codec, hn_type_set *set);
 /* The table as a new list of (oid, name, family, array oid). */
@@ -181,15 +181,15 @@ hn_type *hn_type_known(hn_codec *codec, uint32_t oid);
  * domain. Never NULL without an exception. */
 const hn_type *hn_type_linked(hn_codec *codec, uint32_t oid);
 
-/* What a type is made of and the codec does not know, itself included. A new walk visits every type
+/* What a type is made of and the codec lacks, itself included. A new walk visits every type
  * again; within one, types that share parts cost no more than their number. */
 void hn_codec_new_walk(hn_codec *codec);
 size_t hn_type_unknown(hn_codec *codec, uint32_t oid, uint32_t *oids, size_t n, size_t max);
 
-/* Append length word and value, or -1 for None, in binary; answers as a writer. */
+/* Appends length word and value, or -1 for None, in binary; returns what a writer does. */
 int hn_write_value(hn_encoder *encoder, const hn_type *type, PyObject *value, hn_buf *out);
-/* Append the text that the server reads as the value, no length word; answers as a writer but for
- * HN_AS_TEXT. Takes what the type's writer takes. */
+/* Appends the text that the server reads as the value, no length word; returns what a writer does but
+ * for HN_AS_TEXT. Takes what the type's writer takes. */
 int hn_write_text(hn_encoder *encoder, const hn_type *type, PyObject *value, hn_buf *out);
 /* Append a str's UTF-8; CharacterNotInRepertoire for NUL and surrogates. 0 or -1. */
 int hn_write_str(const hn_type *type, PyObject *value, hn_buf *out);
@@ -202,7 +202,7 @@ static inline PyObject *hn_read_value(const hn_type *type, const uint8_t *data, 
 /* The type of the literal that a value would be in SQL: of numbers, bool, date and time, uuid, and an
  * enum's value; 0 for any other, str among them. 0 or -1. */
 int hn_own_type(PyObject *value, uint32_t *oid);
-/* Whether the server takes a parameter for this type where nothing says what it is. */
+/* Whether the server takes a parameter for this type where nothing else determines it. */
 bool hn_is_open_type(const hn_type *type);
 
 /* The digits of an int, float or Decimal as a new str. DataError for an int of more digits than
