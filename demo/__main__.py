@@ -1,4 +1,4 @@
-"""Run the demo on an embedded PostgreSQL: `python -m demo`. The exit code says whether it held."""
+"""Run the demo on an embedded PostgreSQL: `python -m demo`. It exits with 0 if all checks pass."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from hypern import embedded
 from hypern.database import Database
 
 WORKERS = 4
-GONE_SECONDS = 5.0  # a server process takes a moment to end after its client has
+GONE_SECONDS = 5.0  # a server process ends shortly after its client
 
 
 def main() -> int:
-    """Serve, load, count; 0 if everything that must be true is."""
+    """Serve, load and check; returns 0 if every check passed."""
     print("Starting PostgreSQL")
     server = embedded.start()
     try:
@@ -36,7 +36,7 @@ def main() -> int:
 
 
 def _serve() -> summary.Run:
-    """Start the workers, send them the load, end them, and read what is left."""
+    """Start the workers, send them the load, stop them, and read the results."""
     server = Server(WORKERS)
     try:
         print(f"{WORKERS} workers serve {load.CONNECTIONS} client connections on {server.port}")

@@ -20,7 +20,7 @@ JSON = dict[str, Any]
 
 @app.get("/accounts/:id/orders")
 async def read_orders(req: Request, res: Response, ctx: Context) -> None:
-    """An account's orders from one database, and what they add up to in the other."""
+    """An account's orders from one database, and their total from the other."""
     account = int(req.params["id"])
     orders = await adb(ctx, "main").query(
         """
@@ -37,7 +37,7 @@ async def read_orders(req: Request, res: Response, ctx: Context) -> None:
 
 @app.post("/transfers")
 def transfer(req: Request, res: Response, ctx: Context) -> None:
-    """Move money between two accounts; more than the source has violates a constraint."""
+    """Move money between two accounts. An overdraft violates a constraint."""
     try:
         main = _begin_transfer(req, ctx)
         main.execute(
@@ -45,7 +45,7 @@ def transfer(req: Request, res: Response, ctx: Context) -> None:
             [Decimal(req.json()["amount"]), req.json()["source"]],
         )
     except CheckViolation as error:
-        # The transaction is rolled back at the end of the request, in the other database too.
+        # Both transactions are rolled back at the end of the request: this one by set_error().
         db(ctx, "analytics").set_error()
         res.status(409).json({"constraint": error.constraint, "request_id": ctx.request_id})
     else:
@@ -54,17 +54,17 @@ def transfer(req: Request, res: Response, ctx: Context) -> None:
 
 @app.post("/transfers-with-a-bug")
 def transfer_with_a_bug(req: Request, res: Response, ctx: Context) -> None:
-    """Credit the target and then fail, before the source has paid."""
+    """Credit the target, and raise before the source is debited."""
     _begin_transfer(req, ctx)
     raise RuntimeError("this handler has a bug")
 
 
 def _begin_transfer(req: Request, ctx: Context) -> DbSession:
-    """Do all of a transfer but take the money from its source."""
+    """Do everything for a transfer except debiting its source."""
     main, analytics = db(ctx, "main").begin(), db(ctx, "analytics").begin()
     source, target = req.json()["source"], req.json()["target"]
     amount = Decimal(req.json()["amount"])
-    # Locked in one order by everybody, so that two transfers cannot wait for each other.
+    # Every transfer locks in the same order, so two transfers cannot deadlock.
     main.query(
         "SELECT id FROM accounts WHERE id = ANY($1) ORDER BY id FOR UPDATE", [[source, target]]
     )
@@ -77,7 +77,7 @@ def _begin_transfer(req: Request, ctx: Context) -> DbSession:
 
 
 def report_at_shutdown(descriptor: int) -> None:
-    """Have each worker write how its pools are, a line of JSON, after its last request."""
+    """Make each worker write the status of its pools, a line of JSON, after its last request."""
 
     @app.on_shutdown
     def report() -> None:

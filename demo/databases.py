@@ -1,4 +1,4 @@
-"""The two databases of the demo: their tables, their rows, and what the books say afterwards."""
+"""The two databases of the demo: their tables and rows, and their books after the load."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hypern.database import Database, db, scope
 
 ALIASES = ("main", "analytics")
 APPLICATION_NAME = "hypern-demo"
-POOL_SIZE = 3  # less than a worker has clients: connections go from hand to hand
+POOL_SIZE = 3  # less than the clients of a worker, so requests wait for connections
 
 ACCOUNTS = 200
 OPENING_BALANCE = Decimal("10000.00")
@@ -50,13 +50,13 @@ TABLES = {
 
 @dataclass(frozen=True)
 class Books:
-    """What both databases hold once the load is over."""
+    """The contents of both databases after the load."""
 
     money: Decimal
     wrong_balances: int  # accounts whose balance is not opening + received - sent
     transfers: frozenset[str]  # request ids
     events: frozenset[str]  # request ids
-    inserted: dict[str, int]  # rows by table, with those that were rolled back: PostgreSQL's count
+    inserted: dict[str, int]  # rows by table, including those rolled back, as counted by PostgreSQL
 
 
 def create(server_url: str) -> str:
@@ -75,7 +75,7 @@ def create(server_url: str) -> str:
 
 
 def fill() -> None:
-    """Create the tables and their rows: all of them, or, where something fails, none."""
+    """Create the tables and their rows, all or nothing."""
     with scope("fill-databases"):
         for alias, tables in TABLES.items():
             session = db(alias=alias).begin()
@@ -101,13 +101,13 @@ def fill() -> None:
 
 @cache
 def orders_of(account: int) -> dict[int, Decimal]:
-    """What an account has ordered: the totals by order."""
+    """The totals of an account's orders, by order."""
     orders = range(account, ORDERS + 1, ACCOUNTS)
     return {n: Decimal(n * 7 % 9_973 + 100).scaleb(-2) for n in orders}
 
 
 def read_books() -> Books:
-    """Read what the load has left."""
+    """Read the books after the load."""
     with scope("read-books"):
         main, analytics = db(alias="main"), db(alias="analytics")
         wrong = main.query_value(
@@ -135,7 +135,7 @@ def read_books() -> Books:
 
 
 def others_connections() -> int:
-    """How many connections of the demo the server has, apart from this process's own."""
+    """The number of the demo's connections on the server, without those of this process."""
     with scope("count-connections"):
         count: int = db(alias="main").query_value(
             "SELECT count(*) FROM pg_stat_activity WHERE application_name = $1", [APPLICATION_NAME]

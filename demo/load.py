@@ -1,4 +1,4 @@
-"""The load: what clients ask for, over how many connections, and what they were answered."""
+"""The load: the requests of the clients, and the responses to them."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from typing import Any
 from demo.databases import ACCOUNTS, OPENING_BALANCE
 
 CONNECTIONS = 16
-REQUESTS_PER_CONNECTION = 15  # then a new one, which any worker may take
+REQUESTS_PER_CONNECTION = 15  # then a new one, which any worker may accept
 
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of request, how many of it are sent, and how each has to be answered."""
+    """A kind of request, the number of requests, and the expected status."""
 
     name: str
     path: str
@@ -34,7 +34,7 @@ KINDS = (READ, TRANSFER, BUG, OVERDRAFT)
 
 @dataclass(frozen=True)
 class Exchange:
-    """One request and its answer."""
+    """One request and its response."""
 
     kind: Kind
     asked: dict[str, Any]
@@ -43,7 +43,7 @@ class Exchange:
 
 
 def run(port: int) -> list[Exchange]:
-    """Send all requests over several connections at once."""
+    """Send all requests over several concurrent connections."""
     todo = _requests()
     with ThreadPoolExecutor(CONNECTIONS) as threads:
         clients = [threads.submit(_client, port, todo[n::CONNECTIONS]) for n in range(CONNECTIONS)]
@@ -51,7 +51,7 @@ def run(port: int) -> list[Exchange]:
 
 
 def _requests() -> list[tuple[Kind, dict[str, Any]]]:
-    """All requests in random order, the same at every run."""
+    """All requests in random order, which is the same in every run."""
     chance = random.Random(1)
     todo = [(kind, _body(kind, chance)) for kind in KINDS for _ in range(kind.count)]
     chance.shuffle(todo)
@@ -62,7 +62,7 @@ def _body(kind: Kind, chance: random.Random) -> dict[str, Any]:
     if kind is READ:
         return {"account": chance.randint(1, ACCOUNTS)}
     source, target = chance.sample(range(1, ACCOUNTS + 1), 2)
-    # Small enough for every account to pay all that it is asked for; or more than all money.
+    # Small enough that no account is overdrawn; for an overdraft, more than all the money.
     amount = f"{chance.randint(1, 9_999) / 100:.2f}"
     if kind is OVERDRAFT:
         amount = str(OPENING_BALANCE * ACCOUNTS + 1)
@@ -80,6 +80,6 @@ def _client(port: int, todo: list[tuple[Kind, dict[str, Any]]]) -> list[Exchange
         response = connection.getresponse()
         exchanges.append(Exchange(kind, asked, response.status, json.load(response)))
         if number % REQUESTS_PER_CONNECTION == 0:
-            connection.close()  # opened anew by the next request
+            connection.close()  # the next request opens a new one
     connection.close()
     return exchanges

@@ -1,4 +1,4 @@
-"""The server: a forked process that runs the application's workers, as `app.start` would alone."""
+"""The server: a forked process that runs `app.start`."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ START_SECONDS = 10.0
 
 
 class Server:
-    """The parent's end: a process with workers of its own, its port and its log.
+    """The parent's handle of the server: its process, port and log.
 
-    This process has used its pools by now, so the server is a fork after use, and each worker a
-    fork of that: all of them start with a core and connections of their own.
+    This process has already used its pools, so the server is a fork after use, and each worker is a
+    fork of the server. Each of them starts with its own core and connections.
     """
 
     def __init__(self, workers: int) -> None:
@@ -29,7 +29,7 @@ class Server:
             self.port: int = free.getsockname()[1]
         self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - kept until stop()
         self._reports, reports_end = os.pipe()
-        # What is still in a buffer would be written by both processes.
+        # Both processes would write what is still in the buffer.
         sys.stdout.flush()
         self.pid = os.fork()
         if self.pid == 0:
@@ -39,7 +39,7 @@ class Server:
         self._wait_until_it_listens()
 
     def stop(self) -> tuple[int, list[JSON], str]:
-        """End the workers: the exit code, each one's word on its pools, and the log."""
+        """Stop the workers; returns the exit code, each worker's report, and the log."""
         os.kill(self.pid, signal.SIGTERM)
         with open(self._reports) as lines:  # until the last worker has closed its end
             reports: list[JSON] = [json.loads(line) for line in lines]
@@ -64,19 +64,19 @@ class Server:
 
 
 def _serve(port: int, workers: int, log: IO[bytes], reports: int) -> NoReturn:
-    """The whole life of the child: it ends here, never in the parent's code."""
+    """Run the child, which ends here and never returns into the parent's code."""
     code = 1
     try:
-        os.setsid()  # Ctrl-C: the parent sees to the end
+        os.setsid()  # a Ctrl-C is for the parent, which stops the server
         os.dup2(log.fileno(), 1)
         os.dup2(log.fileno(), 2)
         report_at_shutdown(reports)
         app.start(port=port, workers=workers)
-    except SystemExit as end:  # the arbiter's way to end
+    except SystemExit as end:  # raised by gunicorn's arbiter
         code = int(end.code or 0)
     except BaseException:
         traceback.print_exc()
     finally:
         sys.stderr.flush()
-        # Not sys.exit(): what the parent has registered to run at its end is the parent's.
+        # Not sys.exit(), which would run the exit handlers that the parent has registered.
         os._exit(code)

@@ -1,4 +1,4 @@
-"""The summary: what was asked and answered, and whether the books agree with the answers."""
+"""The summary: requests, responses, and whether the books agree with the responses."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from demo.load import BUG, KINDS, OVERDRAFT, READ, TRANSFER, Exchange, Kind
 
 @dataclass(frozen=True)
 class Run:
-    """Everything that was seen of one run."""
+    """The observations of one run."""
 
     exchanges: list[Exchange]
     books: Books
     reports: list[JSON]  # each worker's pools after its last request
     exit_code: int  # of the workers' arbiter
     log: str  # of the workers
-    left_connections: int  # on the server, after the workers' end
+    left_connections: int  # on the server, after the workers have ended
     seconds: float
 
 
 @dataclass(frozen=True)
 class Check:
-    """Something that must be true, and the figures it was judged by."""
+    """A statement that must be true, with its figures."""
 
     holds: bool
     text: str
 
 
 def checks(run: Run) -> list[Check]:
-    """All that must be true of a run."""
+    """The checks of a run."""
     answered = sum(e.status == e.kind.status for e in run.exchanges)
     reads = [e for e in run.exchanges if e.kind is READ]
     right_reads = sum(_is_right(e) for e in reads)
@@ -53,11 +53,11 @@ def checks(run: Run) -> list[Check]:
     return [
         Check(
             answered == len(run.exchanges),
-            f"{answered:,} of {len(run.exchanges):,} requests were answered with the status due",
+            f"{answered:,} of {len(run.exchanges):,} requests got the expected status",
         ),
         Check(
             right_reads == len(reads),
-            f"{right_reads:,} of {len(reads):,} reads held exactly what their account ordered",
+            f"{right_reads:,} of {len(reads):,} reads returned exactly the orders of their account",
         ),
         Check(
             books.money == opening,
@@ -65,11 +65,11 @@ def checks(run: Run) -> list[Check]:
         ),
         Check(
             books.wrong_balances == 0,
-            f"{books.wrong_balances} of {ACCOUNTS} balances disagree with the transfers done",
+            f"{books.wrong_balances} of {ACCOUNTS} balances disagree with the transfers",
         ),
         Check(
             books.transfers == moved and books.events == moved,
-            f"{len(moved):,} transfers were reported done: {len(moved & books.transfers):,} of "
+            f"{len(moved):,} transfers were reported as done: {len(moved & books.transfers):,} of "
             f"them are in main, {len(moved & books.events):,} in analytics, "
             f"and {len((books.transfers | books.events) - moved)} others",
         ),
@@ -85,11 +85,11 @@ def checks(run: Run) -> list[Check]:
         ),
         Check(
             logged == len(bugs),
-            f"{logged:,} of {len(bugs):,} bugs are in the log with the request id of their answer",
+            f"{logged:,} of {len(bugs):,} bugs are in the log with their response's request id",
         ),
         Check(
             len(run.reports) > 1 and idle == len(pools),
-            f"{idle} of {len(pools)} pools have nothing in use, no one waiting, and kept to size",
+            f"{idle} of {len(pools)} pools have nothing in use or waiting, and kept to max_size",
         ),
         Check(
             run.exit_code == 0 and run.left_connections == 0,
@@ -117,7 +117,7 @@ def show(run: Run, verdicts: list[Check]) -> None:
             for alias, pool in report["pools"].items()
         )
         print(f"  process {report['pid']:<24}{served[report['pid']]:>6,}  {pools}")
-    print(f"  {'(no word of the worker)':<32}{served[None]:>6,}  where the request failed")
+    print(f"  {'(worker not reported)':<32}{served[None]:>6,}  failed requests")
 
     print("\nProof")
     for check in verdicts:

@@ -1,6 +1,6 @@
 """What the example applications have in common: accounts, and transfers between them.
 
-Nothing here commits, rolls back or releases anything: that happens where the request ends.
+Nothing here commits, rolls back or releases anything: that happens at the end of the request.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ URL = os.environ.get("DATABASE_URL", "postgresql://localhost/hypern_example")
 
 
 class NoAccountError(LookupError):
-    """There is no account of that number."""
+    """There is no account with that number."""
 
 
 def configure() -> None:
-    """Say where the database is. Connects to nothing, so it may come before a fork."""
+    """Configure the database. This does not connect, so it may come before a fork."""
     Database.configure(URL, max_size=8, application_name=os.environ.get("HYPERN_EXAMPLE", "bank"))
 
 
 def create_tables() -> None:
-    """Create the tables, unless they are there; several workers may do so at the same time."""
+    """Create the tables if they do not exist; several workers may do so at the same time."""
     with scope("create the tables"):
         session = db()
         with session.transaction():
@@ -42,7 +42,7 @@ def create_tables() -> None:
 
 
 def open_account(name: str, balance: Decimal) -> int:
-    """A new account's number."""
+    """Open an account and return its number."""
     number: int = db().query_value(
         "INSERT INTO accounts (name, balance) VALUES ($1, $2) RETURNING id", [name, balance]
     )
@@ -57,24 +57,24 @@ def account(number: int) -> dict[str, Any]:
     return row
 
 
-# Locked in one order by everybody, so that two transfers cannot wait for each other.
+# Every transfer locks in the same order, so two transfers cannot deadlock.
 _LOCK = "SELECT id FROM accounts WHERE id = ANY($1) ORDER BY id FOR UPDATE"
 _ADD = "UPDATE accounts SET balance = balance + $1 WHERE id = $2"
 
 
 def transfer(source: int, target: int, amount: Decimal) -> None:
-    """Move money. More than the source has violates a constraint, CheckViolation."""
+    """Move money. An overdraft violates a constraint and raises CheckViolation."""
     session = db()
     session.begin()
     session.query(_LOCK, [[source, target]])
     for number, change in ((source, -amount), (target, amount)):
         if not session.execute(_ADD, [change, number]):
-            # Where it is the target that does not exist, the source keeps its money.
+            # If the target does not exist, the debit of the source is rolled back, too.
             raise NoAccountError(f"no account {number}")
 
 
 async def atransfer(source: int, target: int, amount: Decimal) -> None:
-    """The same for coroutines: the event loop goes on while the server works."""
+    """The same for coroutines; the event loop is free while the server works."""
     session = adb()
     await session.begin()
     await session.query(_LOCK, [[source, target]])
@@ -84,7 +84,7 @@ async def atransfer(source: int, target: int, amount: Decimal) -> None:
 
 
 def lines() -> Iterator[str]:
-    """All accounts, a line each, read while they are sent."""
+    """All accounts, one per line, read while they are sent."""
     last = 0
     while rows := db().query(
         "SELECT id, balance FROM accounts WHERE id > $1 ORDER BY id LIMIT 100", [last]

@@ -27,7 +27,7 @@ settings.configure(
     ROOT_URLCONF=__name__,
     ALLOWED_HOSTS=["*"],
     MIDDLEWARE=["hypern.middleware.django.DatabaseMiddleware"],
-    # Django's own database, which has nothing to do with ours.
+    # The database of Django's ORM, which is independent of hypern.
     DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}},
 )
 django.setup()
@@ -63,7 +63,7 @@ def transfer(request: HttpRequest) -> JsonResponse:
 
 
 def lines(request: HttpRequest) -> StreamingHttpResponse:
-    """List all accounts, while they are read."""
+    """List all accounts, sent while they are read."""
     return StreamingHttpResponse(bank.lines(), content_type="text/plain")
 
 

@@ -18,7 +18,7 @@ app.add_middleware(DatabaseMiddleware)
 
 
 class Account(BaseModel):
-    """An account, as clients see it."""
+    """An account in a response."""
 
     id: int
     name: str
@@ -26,14 +26,14 @@ class Account(BaseModel):
 
 
 class NewAccount(BaseModel):
-    """What is needed for an account."""
+    """The data for a new account."""
 
     name: str
     balance: Decimal
 
 
 class Transfer(BaseModel):
-    """Money on its way."""
+    """A transfer between two accounts."""
 
     source: int
     target: int
@@ -66,13 +66,13 @@ async def transfer(order: Transfer) -> dict[str, Decimal]:
 
 @app.get("/lines")
 def lines() -> StreamingResponse:
-    """List all accounts, while they are read."""
+    """List all accounts, sent while they are read."""
     return StreamingResponse(bank.lines(), media_type="text/plain")
 
 
 @app.exception_handler(bank.NoAccountError)
 def not_found(request: Request, error: bank.NoAccountError) -> JSONResponse:
-    """FastAPI turns the exception into a response: its status is what rolls back."""
+    """FastAPI turns the exception into a response, whose status causes the rollback."""
     return JSONResponse({"error": str(error)}, 404)
 
 

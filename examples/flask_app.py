@@ -39,13 +39,13 @@ def transfer() -> Response:
 
 @app.get("/lines")
 def lines() -> Response:
-    """List all accounts, while they are read."""
+    """List all accounts, sent while they are read."""
     return Response(stream_with_context(bank.lines()), mimetype="text/plain")
 
 
 @app.errorhandler(bank.NoAccountError)
 def not_found(error: bank.NoAccountError) -> tuple[Response, int]:
-    """Flask turns the exception into a response: its status is what rolls back."""
+    """Flask turns the exception into a response, whose status causes the rollback."""
     return jsonify(error=str(error)), 404
 
 

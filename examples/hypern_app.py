@@ -1,5 +1,7 @@
-"""The bank as a Hypern application: `python -m examples.hypern_app`; PORT and WORKERS in the
-environment."""
+"""The bank as a Hypern application: `python -m examples.hypern_app`.
+
+The environment variables PORT and WORKERS set the port and the number of workers.
+"""
 
 from __future__ import annotations
 

@@ -33,19 +33,19 @@ def account(request: Request) -> JSONResponse:
 
 
 async def transfer(request: Request) -> JSONResponse:
-    """Move money, awaited: no thread is needed for that."""
+    """Move money, awaited, without a thread."""
     data: Any = await request.json()
     await bank.atransfer(data["source"], data["target"], Decimal(data["amount"]))
     return JSONResponse({"moved": data["amount"]})
 
 
 def lines(request: Request) -> StreamingResponse:
-    """List all accounts, while they are read."""
+    """List all accounts, sent while they are read."""
     return StreamingResponse(bank.lines(), media_type="text/plain")
 
 
 def not_found(request: Request, error: Exception) -> JSONResponse:
-    """Starlette turns the exception into a response: its status is what rolls back."""
+    """Starlette turns the exception into a response, whose status causes the rollback."""
     return JSONResponse({"error": str(error)}, 404)
 
 

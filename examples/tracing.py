@@ -1,8 +1,8 @@
-"""A span of OpenTelemetry for each statement, made of what `Database.on_statement` tells.
+"""A span of OpenTelemetry for each statement, made by the hook of `Database.on_statement`.
 
-The spans are children of the one that is current where the statement is run, which a framework's
-instrumentation has begun for the request. Attributes are named as OpenTelemetry's semantic
-conventions for databases have it. Parameter values are in none of them: the hook is not told any.
+The spans are children of the current span, which a framework's instrumentation has begun for the
+request. Their attributes follow OpenTelemetry's semantic conventions for databases. They contain no
+parameter values, since the hook does not receive any.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from hypern.database import Database
 
 
 def trace_statements(provider: TracerProvider | None = None) -> None:
-    """Begin: from now on each statement of this process becomes a span.
+    """Make a span of each statement of this process from now on.
 
-    provider: whose spans; None: the global one, as opentelemetry-instrument sets it up.
+    provider: of the spans; None is the global one, which opentelemetry-instrument sets.
     """
     tracer = trace.get_tracer("hypern", tracer_provider=provider)
 
     @Database.on_statement
     def record(sql: str, seconds: float, rows: int, sqlstate: str | None) -> None:
-        ended = time.time_ns()  # the hook is called at once when a statement has ended
+        ended = time.time_ns()  # the hook is called as soon as a statement has ended
         operation = sql.split(maxsplit=1)[0].upper() if sql.strip() else "QUERY"
         span = tracer.start_span(
             operation,

@@ -53,6 +53,25 @@ func TestAnAbandonedConnectionCountsUntilTheServerHasLetGoOfIt(t *testing.T) {
 	require.Equal(t, 1, d.Status(mainAlias).Size)
 }
 
+func TestCloseWaitsForTheRequestToCancelOfAnAbandonedConnection(t *testing.T) {
+	t.Parallel()
+	db, d, s, letGo := abandonedWhileCancelled(t)
+	closed := make(chan struct{})
+	go func() {
+		defer close(closed)
+		d.Close(mainAlias)
+	}()
+	select {
+	case <-closed:
+		t.Fatal("the request to cancel was still under way")
+	case <-time.After(50 * time.Millisecond):
+	}
+	letGo()
+	<-closed
+	db.AwaitBackends(0) // else it would sleep for seconds more
+	s.Finalize()
+}
+
 func TestAWaiterGetsThePlaceOfAnAbandonedConnectionInABoundedTime(t *testing.T) {
 	t.Parallel()
 	_, d, s, letGo := abandonedWhileCancelled(t)

@@ -19,8 +19,8 @@ import uvloop
 from support import RunPython, url_with
 
 from hypern import embedded
-from hypern._scope import _current
 from hypern.database import Database, DbSession, db, scope
+from hypern.scope.scope import current_scope
 
 # A shell starts what it runs in the background with Ctrl-C ignored, and processes inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -79,7 +79,7 @@ def configured(database: str) -> Iterator[str]:
 def _no_scope_left() -> Iterator[None]:
     """A test that leaves a scope current which has ended would make the next one's `db()` fail."""
     yield
-    left = _current.get()
+    left = current_scope.get()
     assert left is None or not left.ended
 
 
@@ -140,7 +140,7 @@ def run_python(tmp_path: Path) -> RunPython:
     """Run Python code in an interpreter of its own: `run_python(code, *arguments, options=())`.
 
     The code's own asserts decide: its exit status must be 0 (or `status`), within a minute (or
-    `seconds`).
+    `seconds`). It can import the modules of this directory.
     """
 
     def run(
@@ -150,6 +150,7 @@ def run_python(tmp_path: Path) -> RunPython:
         status: int = 0,
         seconds: float = 60,
     ) -> subprocess.CompletedProcess[str]:
+        path = filter(None, [os.environ.get("PYTHONPATH"), str(Path(__file__).parent)])
         script = tmp_path / f"{secrets.token_hex(4)}.py"
         script.write_text(textwrap.dedent(code))
         done = subprocess.run(
@@ -158,6 +159,7 @@ def run_python(tmp_path: Path) -> RunPython:
             text=True,
             timeout=seconds,
             check=False,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(path)},
         )
         assert done.returncode == status, f"{done.returncode}\n{done.stdout}\n{done.stderr}"
         return done

@@ -16,9 +16,10 @@ from types import TracebackType
 from typing import Any, Final, TypeVar, cast
 
 from hypern import database
-from hypern._scope import CURRENT, _current
-from hypern._stream import AsyncStream
 from hypern.database import AsyncDbSession, AsyncTransaction, DbSession, Scope
+from hypern.scope.identify import CURRENT
+from hypern.scope.scope import current_scope
+from hypern.session.stream import AsyncStream
 
 _T = TypeVar("_T")
 
@@ -94,7 +95,7 @@ class scope:  # noqa: N801 - it stands for the function of that name
         self._scope = database.scope(request_id)
 
     def __enter__(self) -> Scope:
-        self._outer = _current.get()
+        self._outer = current_scope.get()
         return self._scope.__enter__()
 
     def __exit__(
@@ -109,7 +110,7 @@ class scope:  # noqa: N801 - it stands for the function of that name
             try:
                 run(self._scope.__aexit__(exc_type, exc, traceback))
             finally:
-                _current.set(
+                current_scope.set(
                     self._outer
                 )  # the task that has left the scope had a copy of the context
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Protocol
 from urllib.parse import quote
 
-from hypern._conninfo.parse import parse
+from hypern.config.parse import parse
 from hypern.database import DbSession, db, scope
 
 

@@ -136,6 +136,29 @@ def test_in_a_commit_the_outcome_is_seen_to() -> None:
     assert numbers_seen_by_others() in ([], [1])
 
 
+@pytest.mark.parametrize("slow", [True, False])
+def test_the_state_is_true_at_once_after_a_cancelled_commit(slow: bool) -> None:
+    """It waits for what the COMMIT comes to, however soon it is looked at."""
+
+    async def main(n: int) -> None:
+        session = await adb("r").begin()
+        await session.execute("INSERT INTO numbers VALUES ($1, $2)", [n, slow])
+        await cancel_amid(session.commit(), after=0.1 * slow)
+        state, is_open = session.state, session.is_in_transaction
+        there = n in numbers_seen_by_others()
+        assert (state, is_open) in (
+            [("committed", False)] if there else [("rolled_back", False), ("in_transaction", True)]
+        )
+        assert is_open is (state == "in_transaction")
+        if is_open:  # the task has left before the COMMIT began
+            await session.rollback()
+        assert session.state == ("committed" if there else "rolled_back")
+        await afinalize_db("r")
+
+    for n in range(5):
+        asyncio.run(main(n))
+
+
 def test_finalizing_goes_on_in_the_background() -> None:
     async def work() -> None:
         async with scope("r"):
@@ -194,6 +217,7 @@ def test_while_it_waits_for_its_turn() -> None:
 def test_wait_for_cancels_as_timeout_does() -> None:
     async def main() -> None:
         async with scope():
+            await adb().query("SELECT 1")  # the short times are not spent on connecting
             with pytest.raises(asyncio.TimeoutError):
                 await asyncio.wait_for(adb().query("SELECT pg_sleep(30)"), 0.1)
             with pytest.raises(errors.QueryCanceled):

@@ -106,9 +106,10 @@ def test_an_awaited_call_waits_for_a_thread(configured: str) -> None:
         await asyncio.sleep(0.05)
         assert await adb("r").query_value("SELECT 1") == 1
         thread.join(5)
-        thread = threading.Thread(target=blocking.query, args=("SELECT pg_sleep(0.3)",))
+        thread = threading.Thread(target=blocking.query, args=("SELECT pg_sleep(1)",))
         thread.start()
-        await asyncio.sleep(0.05)
+        while "SELECT pg_sleep(1)" not in [h.sql for h in Database.status().holders]:
+            await asyncio.sleep(0.01)
         with pytest.raises(errors.QueryCanceled, match="not begun"):
             await adb("r").query_value("SELECT 1", timeout=0.05)
         thread.join(5)
@@ -160,6 +161,7 @@ def test_execute_many_stops_an_async_iterable_that_takes_too_long(
 
     async def main() -> None:
         async with scope():
+            await adb().query("SELECT 1")  # the short time is not spent on connecting
             began = time.monotonic()
             with pytest.raises(errors.QueryCanceled):
                 await adb().execute_many("INSERT INTO numbers VALUES ($1)", endless(), timeout=0.1)

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import signal
 import threading
 import time
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 
 import pytest
 import uvloop
+from proc import sockets, watched
 from support import wait_until
 
 from hypern.database import Database, adb, db, scope
@@ -73,21 +72,6 @@ def test_a_connection_that_the_server_closes_while_idle_does_not_keep_the_loop_b
 _ONESHOT = 1 << 30  # EPOLLONESHOT
 
 
-def sockets() -> set[int]:
-    """The descriptors of this process that are sockets."""
-    links = {int(link.name): link for link in Path("/proc/self/fd").iterdir() if link.is_symlink()}
-    return {fd for fd, link in links.items() if str(link.readlink()).startswith("socket:")}
-
-
-def watched(fd: int) -> list[int]:
-    """The events that epolls of this process watch a descriptor for, as /proc tells them."""
-    lines = []
-    for info in Path("/proc/self/fdinfo").iterdir():
-        with contextlib.suppress(FileNotFoundError):  # of the listing itself
-            lines += [line.split() for line in info.read_text().splitlines()]
-    return [int(line[3], 16) for line in lines if line[0] == "tfd:" and int(line[1]) == fd]
-
-
 def test_a_socket_stays_watched_until_a_thread_has_used_it(
     loop: asyncio.AbstractEventLoop,
 ) -> None:
@@ -103,7 +87,7 @@ def test_a_socket_stays_watched_until_a_thread_has_used_it(
     async def main() -> None:
         before = sockets()
         await commit()
-        (fd,) = sockets() - before
+        (fd,) = sockets().keys() - before.keys()
         for _ in range(2):
             await commit()
             (events,) = watched(fd)

@@ -227,7 +227,7 @@ def test_db_of_no_request_is_a_type_error(wrong: object) -> None:
 def test_a_malformed_url_and_a_second_configuration_are_refused(configured: str) -> None:
     with pytest.raises(errors.ConfigurationError):
         Database.configure("postgresql://u:p@[::1/db", alias="malformed")
-    with pytest.raises(errors.ConfigurationError, match="configured already"):
+    with pytest.raises(errors.ConfigurationError, match="already configured"):
         Database.configure(configured, max_size=5)
     with pytest.raises(errors.ConfigurationError, match="missing"):
         db("r", alias="missing")

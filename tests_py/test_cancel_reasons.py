@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 
 import pytest
 from either import db, finalize_db
@@ -15,6 +14,20 @@ from hypern.database import DbSession
 pytestmark = pytest.mark.usefixtures("kind")
 
 
+@pytest.fixture
+def pid(session: DbSession) -> int:
+    """The backend of the session, whose times are then not spent on connecting."""
+    found: int = session.query_value("SELECT pg_backend_pid()")
+    return found
+
+
+def _wait_until_it_sleeps(pid: int) -> None:
+    sleeps = "SELECT wait_event = 'PgSleep' FROM pg_stat_activity WHERE pid = $1"
+    wait_until(lambda: bool(db("other").query_value(sleeps, [pid])))
+    finalize_db("other")
+
+
+@pytest.mark.usefixtures("pid")
 def test_a_timeout(session: DbSession) -> None:
     with pytest.raises(errors.QueryCanceled) as caught:
         session.query("SELECT pg_sleep(20)", timeout=0.25)
@@ -24,6 +37,7 @@ def test_a_timeout(session: DbSession) -> None:
         session.execute_many("SELECT pg_sleep($1)", [[0], [20]], timeout=0.2)
 
 
+@pytest.mark.usefixtures("pid")
 def test_a_timeout_behind_an_aborted_transaction(session: DbSession) -> None:
     session.begin()
     with pytest.raises(errors.QueryCanceled):
@@ -33,17 +47,10 @@ def test_a_timeout_behind_an_aborted_transaction(session: DbSession) -> None:
     assert "timeout=0.2 s" in str(aborted.value.__cause__)
 
 
-def test_a_timeout_in_a_turn_that_never_came(session: DbSession) -> None:
-    began = threading.Event()
-
-    def hold() -> None:
-        began.set()
-        session.query("SELECT pg_sleep(1)")
-
-    thread = threading.Thread(target=hold)
+def test_a_timeout_in_a_turn_that_never_came(session: DbSession, pid: int) -> None:
+    thread = threading.Thread(target=session.query, args=("SELECT pg_sleep(2)",))
     thread.start()
-    began.wait(10)
-    time.sleep(0.3)
+    _wait_until_it_sleeps(pid)
     with pytest.raises(errors.QueryCanceled, match=r"timeout=0\.2 s passed"):
         session.query("SELECT 1", timeout=0.2)
     thread.join()
@@ -55,14 +62,10 @@ def test_the_servers_own_limit(session: DbSession) -> None:
         session.query("SELECT pg_sleep(20)", timeout=5)
 
 
-def test_another_session(session: DbSession) -> None:
-    pid = session.query_value("SELECT pg_backend_pid()")
-
+def test_another_session(session: DbSession, pid: int) -> None:
     def cancel() -> None:
-        other = db("other")
-        sleeps = "SELECT wait_event = 'PgSleep' FROM pg_stat_activity WHERE pid = $1"
-        wait_until(lambda: bool(other.query_value(sleeps, [pid])))
-        other.query_value("SELECT pg_cancel_backend($1)", [pid])
+        _wait_until_it_sleeps(pid)
+        db("other").query_value("SELECT pg_cancel_backend($1)", [pid])
         finalize_db("other")
 
     thread = threading.Thread(target=cancel)
@@ -70,3 +73,20 @@ def test_another_session(session: DbSession) -> None:
     with pytest.raises(errors.QueryCanceled, match="by another session"):
         session.query("SELECT pg_sleep(20)")
     thread.join()
+
+
+def test_what_the_server_has_not_said_does_not_claim_to_be_its(session: DbSession) -> None:
+    with pytest.raises(errors.UndefinedTable, match=r"^PostgreSQL error: "):
+        session.query("SELECT * FROM nothing")
+    session.begin()
+    with pytest.raises(errors.DivisionByZero):
+        session.query("SELECT 1/0")
+    with pytest.raises(errors.InFailedSqlTransaction) as aborted, session.transaction():
+        pass
+    session.rollback()
+    assert str(aborted.value).startswith("the transaction was aborted by an earlier error")
+    assert (aborted.value.severity, aborted.value.sqlstate) == (None, "25P02")
+    with pytest.raises(errors.QueryCanceled) as canceled:
+        session.query("SELECT length($1::text)", ["x" * 100_000_000], timeout=0.02)
+    assert str(canceled.value).startswith("timeout=0.02 s passed")
+    assert canceled.value.safe_to_retry

@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
-from hypern import _hypern, _pools
-from hypern._config import PoolConfig, make_settings
+from hypern import _hypern
+from hypern.config.settings import PoolConfig, make_settings
 from hypern.database import Database, PoolStatus, db
 from hypern.errors import ConfigurationError, InterfaceError
+from hypern.pool import registry
 
 URL = "postgresql://alice:s3cret@db.example.com/app"
 
@@ -52,6 +53,7 @@ def test_the_signature_is_the_specifications() -> None:
     assert {n for n, p in parameters.items() if p.kind is p.KEYWORD_ONLY} == {
         "acquire_timeout_secs",
         "statement_timeout_secs",
+        "commit_timeout_secs",
         "application_name",
         "statement_cache",
         "reset",
@@ -81,6 +83,7 @@ def test_defaults_reach_the_core() -> None:
         "test_before_acquire": False,
         "keepalive_secs": 0,
         "statement_timeout_ms": 0,
+        "commit_timeout_ms": 60_000,
         "statement_cache": "auto",
         "statement_max_age_ms": 60000,
         "reset": "full",
@@ -98,6 +101,7 @@ def test_every_setting_reaches_the_core() -> None:
         keepalive_secs=60,
         acquire_timeout_secs=0.2,
         statement_timeout_secs=0.0005 * 3,
+        commit_timeout_secs=None,
         application_name="shop",
         statement_cache="describe",
         reset="off",
@@ -109,6 +113,7 @@ def test_every_setting_reaches_the_core() -> None:
     assert settings["connect_timeout_ms"] == 1500
     assert settings["acquire_timeout_ms"] == 200
     assert settings["statement_timeout_ms"] == 2  # rounded up: 0 would mean no limit
+    assert settings["commit_timeout_ms"] == 0
     assert settings["idle_timeout_ms"] == 600_000
     assert settings["max_lifetime_ms"] == 1_800_000
     assert (settings["max_size"], settings["min_idle"]) == (4, 2)
@@ -195,9 +200,9 @@ def test_min_idle_above_max_size_is_named() -> None:
 
 def test_the_same_settings_again_change_nothing() -> None:
     Database.configure(URL, max_size=3)
-    pool = _pools._configured["default"].pool
+    pool = registry._configured["default"].pool
     Database.configure(url=URL, max_size=3, connect_timeout_secs=30.0)
-    assert _pools._configured["default"].pool is pool
+    assert registry._configured["default"].pool is pool
 
 
 def test_other_settings_for_the_same_alias_are_refused() -> None:
@@ -256,7 +261,7 @@ def test_no_repr_shows_a_password() -> None:
     assert "s3cret" not in repr(make_settings("default", config))
 
 
-def test_the_low_level_names_work_on_the_same_pools() -> None:
+def test_the_low_level_names_work_on_the_sameregistry() -> None:
     pool = _hypern.ConnectionPool
     assert pool.status() is None
     pool.initialize(_hypern.PoolConfig(url=URL, max_size=2))
@@ -298,9 +303,9 @@ def test_one_pool_that_cannot_be_disconnected_does_not_keep_the_others(
             if self.name == "a":
                 raise ValueError(self.name)
 
-    configured = {n: _pools._Configured(None, Pool(n)) for n in "abc"}  # type: ignore[arg-type]
-    monkeypatch.setattr(_pools, "_configured", configured)
+    configured = {n: registry._Configured(None, Pool(n)) for n in "abc"}  # type: ignore[arg-type]
+    monkeypatch.setattr(registry, "_configured", configured)
     with pytest.raises(ValueError, match="a"):
-        _pools.disconnect(1)
+        registry.disconnect(1)
     assert disconnected == ["a", "b", "c"]
     configured.clear()

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from hypern._conninfo import resolve
-from hypern._conninfo.parse import parse
+from hypern.config.conninfo import resolve
+from hypern.config.parse import parse
 from hypern.errors import ConfigurationError
 
 pytestmark = pytest.mark.usefixtures("home")

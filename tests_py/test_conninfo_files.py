@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hypern._conninfo import resolve
+from hypern.config.conninfo import resolve
 from hypern.errors import ConfigurationError
 
 pytestmark = pytest.mark.usefixtures("home")

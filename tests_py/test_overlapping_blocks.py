@@ -12,8 +12,8 @@ import pytest
 from either import db, finalize_db, scope
 from support import insert, numbers_seen_by_others
 
-from hypern import errors
-from hypern.database import Database, DbSession, adb, afinalize_db
+from hypern import database, errors
+from hypern.database import AsyncDbSession, Database, DbSession, adb, afinalize_db
 from hypern.database import scope as request_scope
 
 pytestmark = pytest.mark.usefixtures("kind", "numbers")
@@ -251,3 +251,16 @@ def test_a_task_cancelled_as_its_block_waits_to_end_is_rolled_back(
 
     asyncio.run(main())
     assert numbers_seen_by_others() == []
+
+
+@pytest.mark.parametrize("kind", ["blocking"], indirect=True)
+def test_the_block_of_run_is_named_by_the_place_that_called_run(configured: str) -> None:
+    async def main() -> None:
+        async with request_scope():
+            with pytest.raises(errors.InterfaceError, match=r"test_overlapping_blocks\.py:\d+"):
+                await adb().run(AsyncDbSession.commit)
+
+    asyncio.run(main())
+    place = pytest.raises(errors.InterfaceError, match=r"test_overlapping_blocks\.py:\d+")
+    with request_scope(), place:
+        database.db().run(DbSession.commit)

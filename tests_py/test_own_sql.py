@@ -22,7 +22,7 @@ from support import url_with
 from test_pgbouncer import Bouncer, bouncer
 
 from hypern import errors
-from hypern._conninfo.parse import parse
+from hypern.config.parse import parse
 from hypern.database import Database, register_type
 from hypern.database import db as blocking_db
 
@@ -60,13 +60,13 @@ BEGIN
       oidvectortypes(proargtypes) AS args
     FROM pg_proc WHERE pronamespace = 'pg_catalog'::regnamespace AND proname = ANY
       ('{pg_backend_pid,pg_postmaster_start_time,timestamptz_send,current_database,
-        width_bucket,pg_get_object_address,
+        like_escape,pg_get_object_address,pg_relation_filepath,encode,
         pg_control_system,pg_advisory_unlock_all,json_object_keys}') LOOP
     EXECUTE format('CREATE FUNCTION trap.%I(%s) RETURNS %s %s LANGUAGE plpgsql AS'
       ' ''BEGIN PERFORM trap.note(); RAISE EXCEPTION $x$trapped$x$; END''',
       f.name, f.args, CASE WHEN f.many THEN 'SETOF' ELSE '' END, f.result);
   END LOOP;
-  FOREACH a IN ARRAY '{concat,json_build_array,json_agg,row_to_json,pg_typeof}'::text[] LOOP
+  FOREACH a IN ARRAY '{concat,json_build_array,json_agg,row_to_json,record_send}'::text[] LOOP
     FOREACH b IN ARRAY '{anyelement,"VARIADIC anyarray"}'::text[] LOOP
       EXECUTE format('CREATE FUNCTION trap.%I(%s) RETURNS pg_catalog.json LANGUAGE plpgsql AS'
         ' ''BEGIN PERFORM trap.note(); RETURN NULL; END''', a, b);

@@ -10,6 +10,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -20,7 +21,7 @@ from either import db, finalize_db, scope
 from support import wait_until
 
 from hypern import errors
-from hypern._conninfo.parse import parse
+from hypern.config.parse import parse
 from hypern.database import Database, DbSession
 from hypern.database import db as blocking_db
 from hypern.database import scope as blocking_scope
@@ -49,9 +50,9 @@ class Bouncer:
     pid: int
 
 
-@pytest.fixture(scope="module", params=["session", "transaction", "statement"])
-def bouncer(request: pytest.FixtureRequest, database: str) -> Iterator[Bouncer]:
-    """PgBouncer with two server connections, in each mode."""
+@contextmanager
+def started(database: str, mode: str, size: int = SERVER_CONNECTIONS) -> Iterator[Bouncer]:
+    """PgBouncer in this mode, with so many server connections."""
     server = parse(database)
     keep = {"host": "host", "port": "port", "dbname": "dbname", "user": "user"}
     target = " ".join(f"{theirs}={server[ours]}" for ours, theirs in keep.items() if ours in server)
@@ -60,8 +61,8 @@ def bouncer(request: pytest.FixtureRequest, database: str) -> Iterator[Bouncer]:
     with tempfile.TemporaryDirectory(prefix="hypern-pgb-", ignore_cleanup_errors=True) as directory:
         room = Path(directory)
         (room / "pgbouncer.ini").write_text(
-            f"[databases]\nbounced = {target} pool_size={SERVER_CONNECTIONS}\n"
-            f"[pgbouncer]\npool_mode = {request.param}\nunix_socket_dir = {room}\n"
+            f"[databases]\nbounced = {target} pool_size={size}\n"
+            f"[pgbouncer]\npool_mode = {mode}\nunix_socket_dir = {room}\n"
             f"listen_port = 6432\nauth_type = any\nlogfile = {room}/log\nmax_client_conn = 200\n"
         )
         user = _user(server)
@@ -73,10 +74,17 @@ def bouncer(request: pytest.FixtureRequest, database: str) -> Iterator[Bouncer]:
             try:
                 wait_until((room / ".s.PGSQL.6432").exists)
                 url = f"postgresql://app@/bounced?host={room}&port=6432"
-                yield Bouncer(request.param, url, room / "log", process.pid)
+                yield Bouncer(mode, url, room / "log", process.pid)
             finally:
                 Database.close()
                 process.terminate()
+
+
+@pytest.fixture(scope="module", params=["session", "transaction", "statement"])
+def bouncer(request: pytest.FixtureRequest, database: str) -> Iterator[Bouncer]:
+    """PgBouncer with two server connections, in each mode."""
+    with started(database, request.param) as running:
+        yield running
 
 
 def _user(server: dict[str, str]) -> int:

@@ -218,7 +218,7 @@ def test_min_idle_connections_are_kept_and_idle_ones_above_it_reaped(database: s
     sessions = [db(f"r{n}", alias="lean") for n in range(3)]
     for session in sessions:
         session.query("SELECT 1")
-    assert Database.status("lean").size == 3
+    assert Database.status("lean").in_use == 3  # an idle one may have been added already
     for n in range(3):
         finalize_db(f"r{n}")
     wait_until(lambda: Database.status("lean").size == 1, seconds=10)

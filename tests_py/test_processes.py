@@ -304,11 +304,8 @@ with scope():
 HIGH_DESCRIPTORS = """
 import os, resource, sys
 from hypern.database import Database, db, scope
+from proc import sockets
 Database.configure(sys.argv[1], max_size=1)
-
-def sockets():
-    return {fd for fd in os.listdir("/proc/self/fd") if os.path.exists(f"/proc/self/fd/{fd}")
-            and os.readlink(f"/proc/self/fd/{fd}").startswith("socket:")}
 
 lowest = int(sys.argv[2])
 most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
@@ -319,11 +316,11 @@ while os.dup(null) < lowest:
     pass
 with scope():
     assert db().query_value("SELECT 1") == 1
-    ours = sockets() - before
-    assert ours and all(int(fd) > lowest for fd in ours), ours
+    ours = sockets().keys() - before.keys()
+    assert ours and all(fd > lowest for fd in ours), ours
     pid = os.fork()
     if pid == 0:
-        os._exit(1 if sockets() & ours else 0)
+        os._exit(1 if sockets().keys() & ours else 0)
     assert os.waitpid(pid, 0)[1] == 0
     assert db().query_value("SELECT 2") == 2
 """

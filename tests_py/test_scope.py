@@ -14,10 +14,11 @@ import pytest
 from either import db, finalize_db
 
 from hypern import _native
-from hypern._scope import SCOPE_KEY, Scope
 from hypern.database import AsyncDbSession, Database, DbSession, adb, scope
 from hypern.database import db as blocking_db
 from hypern.errors import ConfigurationError, InterfaceError, SessionClosed
+from hypern.scope.identify import SCOPE_KEY
+from hypern.scope.scope import Scope
 
 pytestmark = pytest.mark.usefixtures("kind")
 
@@ -208,9 +209,9 @@ def test_a_thread_that_outlives_its_scope_cannot_open_a_session() -> None:
 def test_a_scope_that_ends_while_a_session_opens_leaves_none_behind(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from hypern import _pools
+    from hypern.pool import registry
 
-    real = _pools.open_session
+    real = registry.open_session
     with scope("race") as current:
 
         def slow(alias: str, request_id: str) -> DbSession:
@@ -218,7 +219,7 @@ def test_a_scope_that_ends_while_a_session_opens_leaves_none_behind(
             current.ended = True  # as another thread would, at the worst moment
             return session
 
-        monkeypatch.setattr(_pools, "open_session", slow)
+        monkeypatch.setattr(registry, "open_session", slow)
         with pytest.raises(SessionClosed):
             db()
         assert _native.sessions("race", None) == []
@@ -272,7 +273,7 @@ def test_a_forked_child_keeps_the_current_scope() -> None:
         if pid == 0:
             # Only Python's own state is looked at here: what the core does after a fork is tested
             # with processes of their own.
-            from hypern._scope import CURRENT, identify
+            from hypern.scope.identify import CURRENT, identify
 
             os._exit(0 if identify(CURRENT) == ("forked", current) else 1)
         assert os.waitpid(pid, 0)[1] == 0

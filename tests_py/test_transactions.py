@@ -9,8 +9,8 @@ from either import db, finalize_db
 from support import in_transaction, insert, numbers_seen_by_others
 
 from hypern import errors
-from hypern._session import begin_sql
 from hypern.database import DbSession
+from hypern.session.begin import begin_sql
 
 pytestmark = pytest.mark.usefixtures("kind", "numbers")
 

@@ -20,18 +20,18 @@ def declared() -> set[str]:
 
 
 def exported(library: Path) -> set[str]:
-    """The symbols a shared library offers to others."""
-    answer = subprocess.run(
+    """The symbols that a shared library exports."""
+    listing = subprocess.run(
         ["nm", "-D", "--defined-only", "--format=posix", str(library)],
         check=True,
         capture_output=True,
         text=True,
     )
-    return {line.split()[0] for line in answer.stdout.splitlines()}
+    return {line.split()[0] for line in listing.stdout.splitlines()}
 
 
 def main() -> int:
-    """Compare both libraries; answer 1 when one differs."""
+    """Compare both libraries; returns 1 if one differs."""
     native = f"_native{sysconfig.get_config_var('EXT_SUFFIX')}"
     expected = {"libhypern_core.so": declared(), native: {"PyInit__native"}}
     status = 0

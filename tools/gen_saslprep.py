@@ -1,6 +1,6 @@
 """Write go/pool/saslprep.go, the tables of SASLprep (RFC 4013), from Python's module stringprep.
 
-With --check, only compare: the exit status is 1 if the file is not what would be written.
+With --check it only compares: the exit status is 1 if the file is out of date.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def ranges(holds: Callable[[str], bool]) -> Iterator[tuple[int, int]]:
 
 
 def split(found: list[tuple[int, int]]) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
-    """The ranges of 16 bits and those beyond: one that is in both is cut."""
+    """The ranges up to 16 bits and those beyond; a range in both is cut in two."""
     low = [(first, min(last, 0xFFFF)) for first, last in found if first <= 0xFFFF]
     high = [(max(first, 0x10000), last) for first, last in found if last > 0xFFFF]
     return low, high

@@ -1,9 +1,9 @@
 """Write python/hypern/_sqlstate.py, one exception class per SQLSTATE, from tools/errcodes.txt.
 
-errcodes.txt is PostgreSQL's own table (its format is described in its head). A class is named after
-the condition, in CapWords; where two conditions share a name (the external routine errors of class
-38 and 39 repeat those of class 2F and 22) the later one ends in Ext, and internal_error, which is
-also a PEP 249 name, ends in an underscore. `--check` compares instead of writing.
+errcodes.txt is PostgreSQL's own table (its first comment describes the format). A class is named
+after the condition, in CapWords. If two conditions share a name (the external routine errors of
+class 38 and 39 repeat those of class 2F and 22), that of the second ends in Ext; internal_error,
+which is also a PEP 249 name, ends in an underscore. `--check` compares instead of writing.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ PEP249 = (
     "ProgrammingError",
 )
 
-# The PEP 249 class that each class of SQLSTATEs belongs to. A class that is not listed has none
-# that fits: DatabaseError.
+# The PEP 249 class of each class of SQLSTATEs; the class of those that are not listed is
+# DatabaseError.
 BASES = {
     "08": "OperationalError",
     "0A": "NotSupportedError",
@@ -80,7 +80,7 @@ class Condition(NamedTuple):
 
 
 def class_name(condition: str, code: str, taken: set[str]) -> str:
-    """The name of a condition's class, unlike any in `taken`."""
+    """The name of a condition's class, which is not in `taken`."""
     name = "".join(word.capitalize() for word in condition.split("_"))
     if name in PEP249:
         return name + "_"
@@ -92,10 +92,10 @@ def class_name(condition: str, code: str, taken: set[str]) -> str:
 
 
 def conditions(table: str) -> list[Condition]:
-    """The conditions of the table that get a class, in its order.
+    """The conditions of the table that get a class, in the table's order.
 
-    Success (class 00) and warnings (class 01) are no errors; a line without a condition name is a
-    second C macro for a code that has its line already.
+    Success (class 00) and warnings (class 01) are not errors. A line without a condition name is a
+    second C macro for the code of another line.
     """
     section = ""
     found: list[Condition] = []
@@ -148,7 +148,7 @@ def generate(table: str) -> str:
 
 
 def main() -> int:
-    """Write the module, or with --check say whether it is what would be written."""
+    """Write the module, or with --check return 1 if it is out of date."""
     parser = argparse.ArgumentParser(description="Generate python/hypern/_sqlstate.py.")
     parser.add_argument("--check", action="store_true", help="compare, do not write")
     arguments = parser.parse_args()

@@ -1,15 +1,15 @@
-"""The tests on each Python and PostgreSQL that this machine has, and the tables of the results.
+"""Run the tests on each Python and PostgreSQL of this machine, and keep tables of the results.
 
 `python -m tools.versions` (`make test/versions`) builds the package's wheel for each CPython from
-3.10 on, installs it into an environment of its own under build/versions, and runs there
+3.10 on, installs it into a virtual environment under build/versions, and runs there
 
 - the Python tests, on each PostgreSQL: those of the embedded server's wheel, and Debian's;
-- what is tried with processes (HYPERN_RELIABILITY=full), on the newest PostgreSQL.
+- the tests of processes (HYPERN_RELIABILITY=full), on the newest PostgreSQL.
 
-Each of these is a cell, which docs/reliability.md keeps as soon as it is known, with its date. What
-has failed is run once more, alone, before the cell says so. Options choose the cells
-(`--python 3.12 --server 15 --no-processes`); `--resume` leaves out those that are there and good.
-The exit status is 1 if a test has failed twice.
+Each of these is a cell, which is written to docs/reliability.md with its date as soon as it is
+known. Failed tests are run once more, alone, before they count. Options choose the cells
+(`--python 3.12 --server 15 --no-processes`); `--resume` skips those that have passed. The exit
+status is 1 if a test has failed twice.
 """
 
 from __future__ import annotations
@@ -43,31 +43,31 @@ ALL_PROCESSES = "all of these"
 
 
 def pythons() -> dict[str, str]:
-    """The interpreters that can be found, by version: on PATH, else pyenv's."""
+    """The interpreters found on PATH or in pyenv, by version."""
     found = {}
     for version in PYTHONS:
         candidates = [shutil.which(f"python{version}")]
         pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
         candidates += map(str, sorted(pyenv.glob(f"{version}.*/bin/python"), reverse=True))
         for candidate in filter(None, candidates):
-            # pyenv's shims are there for versions that are not chosen, and fail.
-            asked = "import sys; print('%d.%d' % sys.version_info[:2])"
-            answer = subprocess.run([candidate, "-c", asked], capture_output=True, text=True)
-            if answer.stdout.strip() == version:
+            # pyenv has shims also for versions that are not selected; those fail.
+            program = "import sys; print('%d.%d' % sys.version_info[:2])"
+            done = subprocess.run([candidate, "-c", program], capture_output=True, text=True)
+            if done.stdout.strip() == version:
                 found[version] = candidate
                 break
     return found
 
 
 def servers() -> dict[str, Path]:
-    """Where the binaries of each PostgreSQL are, by major version."""
+    """The directories of PostgreSQL's binaries, by major version."""
     found = {path.parent.name: path for path in DEBIAN.glob("*/bin") if (path / "initdb").exists()}
     found.update({str(version): Path(path) for version, path in POSTGRES_VERSIONS.items()})
     return dict(sorted(found.items(), key=lambda item: int(item[0])))
 
 
 def environment(version: str, interpreter: str) -> Path:
-    """The Python of a virtual environment with what the tests need and the package, built anew."""
+    """The Python of a virtual environment with the requirements and a new build of the package."""
     home = WORK / version
     python = home / "bin" / "python"
     requirements = ROOT / "requirements-dev.txt"
@@ -85,7 +85,7 @@ def environment(version: str, interpreter: str) -> Path:
 
 @dataclass
 class Outcome:
-    """The tests of a cell by how they ended; `again`: of `passed`, those that had failed before."""
+    """The tests of a cell by outcome; `again` are those of `passed` that had failed before."""
 
     passed: set[str]
     skipped: set[str]
@@ -102,12 +102,12 @@ class Outcome:
 
 
 def pytest(python: Path, arguments: list[str], variables: dict[str, str]) -> Outcome:
-    """Run pytest in the environment, and what has failed once more, alone; read the reports."""
+    """Run pytest in the environment, and failed tests once more, alone; read the reports."""
     with tempfile.TemporaryDirectory() as directory:
         cache = ["-o", f"cache_dir={directory}/cache"]
         outcome = _run(python, [*cache, *arguments], variables)
         if not outcome.wrong:
-            # No test at all is no success.
+            # A run without tests has not passed.
             return outcome if outcome.passed else replace(outcome, wrong={"no test has run"})
         print(f"== once more: {', '.join(sorted(outcome.wrong))}", flush=True)
         failed = ["--last-failed", "--last-failed-no-failures", "none", "--numprocesses", "0"]
@@ -140,7 +140,7 @@ def _run(python: Path, arguments: list[str], variables: dict[str, str]) -> Outco
 
 def suite(python: Path, server: str, binaries: Path, arguments: list[str]) -> Outcome:
     """The Python tests on a PostgreSQL."""
-    # bench/ measures the source tree, built for the Python of `make build`.
+    # test_bench.py needs the source tree, which is built for the Python of `make build`.
     arguments = ["--numprocesses", "2", "--ignore", "tests_py/test_bench.py", *arguments]
     if int(server) in POSTGRES_VERSIONS:
         return pytest(python, arguments, {"PGSERVER_POSTGRES_VERSION": server})
@@ -153,7 +153,7 @@ def suite(python: Path, server: str, binaries: Path, arguments: list[str]) -> Ou
 
 
 def processes(python: Path) -> tuple[Outcome, dict[str, tuple[int, str]]]:
-    """All that is tried with processes: how it ended, and the tally."""
+    """The tests of processes: their outcome, and the tally."""
     with tempfile.TemporaryDirectory() as directory:
         tally = Path(directory) / "tally.json"
         variables = {"HYPERN_RELIABILITY": "full", "HYPERN_TALLY": str(tally)}
@@ -163,7 +163,7 @@ def processes(python: Path) -> tuple[Outcome, dict[str, tuple[int, str]]]:
 
 
 def is_good(grid: Grid, row: str, column: str) -> bool:
-    """Whether a table has this cell, and no failure in it."""
+    """Whether a table has this cell, without a failure."""
     cell = grid.cells().get(row, {}).get(column, "")
     return "passed" in cell and "failed" not in cell
 
@@ -174,11 +174,11 @@ def main() -> int:
     options.add_argument("--python", nargs="*", default=list(have), choices=list(have))
     options.add_argument("--server", nargs="*", default=list(there), choices=list(there))
     options.add_argument("--no-processes", action="store_true", help="the Python tests only")
-    options.add_argument("--resume", action="store_true", help="the cells that are not there yet")
-    options.add_argument("arguments", nargs="*", help="for pytest, after --; keeps nothing")
+    options.add_argument("--resume", action="store_true", help="skip the cells that have passed")
+    options.add_argument("arguments", nargs="*", help="for pytest, after --; no table is written")
     chosen = options.parse_args()
     if missing := sorted(set(PYTHONS) - set(have)):
-        print(f"not on this machine, so not tried: CPython {', '.join(missing)}")
+        print(f"not on this machine, therefore skipped: CPython {', '.join(missing)}")
     wrong = 0
     for version in chosen.python:
         left = chosen.server

@@ -1,4 +1,4 @@
-"""Run a command with HYPERN_TEST_URL naming a PostgreSQL: the one given, or an embedded one.
+"""Run a command with HYPERN_TEST_URL set: to the present value, or to an embedded PostgreSQL.
 
 `python -m tools.with_postgres go test ./tests/...`
 """
@@ -15,7 +15,7 @@ VARIABLE = "HYPERN_TEST_URL"
 
 
 def main(command: list[str]) -> int:
-    """Run the command and answer its exit status."""
+    """Run the command and return its exit status."""
     if os.environ.get(VARIABLE):
         return _run(command, {})
     server = embedded.start()
@@ -31,7 +31,7 @@ def _run(command: list[str], variables: dict[str, str]) -> int:
             try:
                 return process.wait()
             except KeyboardInterrupt:
-                # The terminal sent it to the command too: its end is what we wait for.
+                # The terminal has sent it to the command, too, which is about to end.
                 continue
 
 

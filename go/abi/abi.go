@@ -91,18 +91,19 @@ func (s State) String() string { return C.GoString(C.hn_state_word(C.uint32_t(s)
 
 // Flags of hn_call.in_flags.
 const (
-	InEOF       = C.HN_IN_EOF
-	InTimeout   = C.HN_IN_TIMEOUT
-	InReparse   = C.HN_IN_REPARSE
-	InCancelled = C.HN_IN_CANCELLED
-	InGuess     = C.HN_IN_GUESS
-	InKept      = C.HN_IN_KEPT
-	InDeclared  = C.HN_IN_DECLARED
-	InISO       = C.HN_IN_ISO
-	InDigits    = C.HN_IN_DIGITS
-	InLate      = C.HN_IN_LATE
-	InColumns   = C.HN_IN_COLUMNS
-	InRequest   = C.HN_IN_REQUEST
+	InEOF        = C.HN_IN_EOF
+	InTimeout    = C.HN_IN_TIMEOUT
+	InReparse    = C.HN_IN_REPARSE
+	InCancelled  = C.HN_IN_CANCELLED
+	InGuess      = C.HN_IN_GUESS
+	InKept       = C.HN_IN_KEPT
+	InDeclared   = C.HN_IN_DECLARED
+	InISO        = C.HN_IN_ISO
+	InDigits     = C.HN_IN_DIGITS
+	InLate       = C.HN_IN_LATE
+	InColumns    = C.HN_IN_COLUMNS
+	InRegistered = C.HN_IN_REGISTERED
+	InRequest    = C.HN_IN_REQUEST
 
 	Again    = C.HN_AGAIN
 	Guarded  = C.HN_GUARDED

@@ -76,7 +76,7 @@ typedef enum hn_state {
 /* hn_call.in_flags */
 enum {
     HN_IN_EOF = 1,     /* the server closed the connection, or io_errno says how the I/O failed */
-    HN_IN_TIMEOUT = 2, /* a WAIT ran out of time */
+    HN_IN_TIMEOUT = 2, /* a WAIT, or an IO with limit_ms, ran out of time */
     HN_IN_REPARSE = 4, /* STATEMENT, MANY: forget what is known of this SQL and describe it again;
                         * after WANT_ROWS: a row does not fit the description */
     HN_IN_CANCELLED = 8, /* the caller has given up on the result: timeout=, interrupt, a bad row */
@@ -89,7 +89,8 @@ enum {
     HN_IN_DIGITS = 256, /* floats, with all their digits */
     HN_IN_LATE = 512, /* with TIMEOUT, or ABANDON: it is the caller's timeout= that has passed */
     HN_IN_COLUMNS = 1024, /* TYPES: sql holds the OIDs of tables, whose columns of a domain are asked for */
-    HN_IN_REQUEST = 2048 /* COMMIT, ROLLBACK: by the end of a request, which ends open blocks, too */
+    HN_IN_REQUEST = 2048, /* COMMIT, ROLLBACK: by the end of a request, which ends open blocks, too */
+    HN_IN_REGISTERED = 4096 /* with the op that starts: converters are registered for types, by name */
 };
 
 /* hn_call.io_flags, with HN_WANT_IO */
@@ -177,6 +178,9 @@ typedef struct hn_fd {
 typedef struct hn_boot {
     hn_fd *fds; /* in: C owns it, for the life of the process */
     uint64_t *used; /* in, C's: how many places the child looks at. Go raises it before it enters more. */
+    /* in, C's: descriptors being opened by Go (the low half), and forks under way (the high half), for
+     * which Go waits before it opens another: one that is not yet in the table must not be inherited. */
+    uint64_t *gate;
     uint32_t nfds;
     uint32_t generation; /* in: 0 in the first process, + 1 in each forked child that loads again */
 } hn_boot;
@@ -229,6 +233,7 @@ typedef struct hn_call {
     int32_t wait_ms; /* WAIT: longest wait from now; -1: no limit */
     int32_t zs;      /* IO: number of ReadyForQuery frames to receive */
     int32_t grace_ms; /* IO, ROWS: how long after CANCEL_LATE the answer is waited for before ABANDON */
+    int32_t limit_ms; /* IO: how long it may take, 0: no limit; then CONTINUE with TIMEOUT and EOF */
     int64_t count;   /* DONE: rows affected, or returned, as the command tag says. FINALIZE: -1
                       * if there was no session left */
     uint32_t state;  /* as hypern_state answers */

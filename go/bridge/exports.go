@@ -40,7 +40,7 @@ func hypern_abi() *C.char { return fingerprint }
 //export hypern_boot
 func hypern_boot(boot *C.hn_boot) C.int32_t {
 	fault := guard(func() *wire.Fault {
-		pool.UseTable(unsafe.Pointer(boot.fds), int(boot.nfds), (*uint64)(unsafe.Pointer(boot.used)))
+		pool.UseTable(unsafe.Pointer(boot.fds), int(boot.nfds), (*uint64)(unsafe.Pointer(boot.used)), (*uint64)(unsafe.Pointer(boot.gate)))
 		if os.Getenv("GOGC") == "" {
 			debug.SetGCPercent(heapGrowth)
 		}
@@ -137,6 +137,7 @@ func step(s *session.Session, call *C.hn_call) {
 	call.woke = C.int32_t(c.Woke)
 	call.zs = C.int32_t(c.ZS)
 	call.grace_ms = C.int32_t(c.GraceMS)
+	call.limit_ms = C.int32_t(c.LimitMS)
 	call.count = C.int64_t(c.Count)
 	call.plan = C.uint64_t(c.Plan)
 	call.catalog = C.uint64_t(c.Catalog)

@@ -16,6 +16,8 @@ const (
 	// the next caller from another connection.
 	abandonTime = 750 * time.Millisecond
 	abandonLook = 20 * time.Millisecond
+	// closeTime bounds how long a request to cancel of an abandoned connection keeps Close.
+	closeTime   = 250 * time.Millisecond
 	cancelLooks = 15 // until a request to cancel that had no effect is repeated
 	// drainMax is how much is read in one look, so that a stream without an end keeps no goroutine busy.
 	drainMax = 4 << 20
@@ -43,6 +45,7 @@ func (p *Pool) abandon(c *Conn) {
 	Go(func() {
 		defer p.winding.Done()
 		c.windUp(p.ctx)
+		defer c.awaitCancels()
 		p.mu.Lock()
 		p.abandoned--
 		p.forget(c)
@@ -77,6 +80,15 @@ func (c *Conn) windUp(ctx context.Context) {
 			return
 		case <-ticker.C:
 		}
+	}
+}
+
+// awaitCancels waits for requests to cancel that are still under way: when the pool is closed, perhaps
+// because the process exits, they are what ends the statement on the server. Close ends one that gets no
+// answer in closeTime.
+func (c *Conn) awaitCancels() {
+	for until := Now().Add(closeTime); c.Cancelling() && Now().Sub(until) < 0; {
+		time.Sleep(abandonLook)
 	}
 }
 

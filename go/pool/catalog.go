@@ -3,7 +3,10 @@ package pool
 import (
 	"context"
 	"errors"
+	"maps"
+	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -21,16 +24,19 @@ var lastCatalog atomic.Uint64
 type Catalog struct {
 	Number uint64
 
-	mu    sync.Mutex // guards types
+	mu    sync.Mutex // guards what follows
 	types map[uint32]Type
+	named Moment // the types had their names then
 }
 
 func newCatalog() *Catalog {
-	return &Catalog{Number: lastCatalog.Add(1), types: make(map[uint32]Type)}
+	return &Catalog{Number: lastCatalog.Add(1), types: make(map[uint32]Type), named: Now()}
 }
 
 // Type is a type as the catalog describes it.
 type Type struct {
+	Schema   string
+	Name     string
 	Kind     byte   // pg_type.typtype
 	Related  uint32 // element, base type, range subtype or a multirange's range; 0: none
 	Relation uint32 // of a composite type
@@ -48,6 +54,34 @@ func (k *Catalog) Add(oid uint32, t Type) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.types[oid] = t
+}
+
+// NamedSince tells whether the types are known to have had their names at this moment or later.
+func (k *Catalog) NamedSince(then Moment) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return len(k.types) == 0 || k.named >= then
+}
+
+// OIDs are those of all types of the catalog.
+func (k *Catalog) OIDs() []uint32 {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return slices.Collect(maps.Keys(k.types))
+}
+
+// Names takes in what the types among oids are named on the server at this moment, by OID, as schema and name.
+// It tells whether they are named so in the catalog.
+func (k *Catalog) Names(oids []uint32, now map[uint32][2]string, moment Moment) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, oid := range oids {
+		if t := k.types[oid]; now[oid] != [2]string{t.Schema, t.Name} {
+			return false
+		}
+	}
+	k.named = max(k.named, moment)
+	return true
 }
 
 // Base is the type that the server names for a column of type oid: a domain's base.
@@ -128,10 +162,24 @@ func (c *Conn) MoveTo(instance string) {
 // cannot be asked.
 func (c *Conn) Instance() string { return c.server.instance }
 
-// InstanceSQL tells a running server and database from any other. Two copies of one cluster have one
-// system identifier, but have not been started in the same microsecond.
-const InstanceSQL = `select pg_catalog.concat(pg_catalog.timestamptz_send(pg_catalog.pg_postmaster_start_time()), ` +
-	`' ', (select d.oid from pg_catalog.pg_database d where d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database()))`
+// A running server and database are told from any other by when the server was started, since two copies of
+// one cluster have one system identifier but have not been started in the same microsecond; and by where a
+// catalog of the database lies, which has the database's OID in it and takes no look at a table.
+const (
+	startedSQL = "pg_catalog.timestamptz_send(pg_catalog.pg_postmaster_start_time())"
+	placeSQL   = "pg_catalog.pg_relation_filepath('1259'::pg_catalog.regclass)"
+	// InstanceSQL is both in hexadecimal and plain text.
+	InstanceSQL = "select pg_catalog.concat(pg_catalog.encode(" + startedSQL + ", 'hex'::pg_catalog.text), ' ', " + placeSQL + ")"
+)
+
+// InstanceConditions hold on that running server and database alone. param gives a value its place in the text.
+func InstanceConditions(instance string, param func(value string) string) []string {
+	started, place, _ := strings.Cut(instance, " ")
+	return []string{
+		startedSQL + " OPERATOR(pg_catalog.=) " + param(`\x`+started) + "::pg_catalog.bytea",
+		placeSQL + " OPERATOR(pg_catalog.=) " + param(place) + "::pg_catalog.text",
+	}
+}
 
 const (
 	pidSQL      = "select pg_catalog.pg_backend_pid()"

@@ -43,6 +43,7 @@ type Config struct {
 	TestOnAcquire    bool              `json:"test_before_acquire"`
 	KeepaliveSecs    int64             `json:"keepalive_secs"`
 	StatementMS      int64             `json:"statement_timeout_ms"`
+	CommitMS         int64             `json:"commit_timeout_ms"`
 	StatementCache   string            `json:"statement_cache"`
 	StatementAgeMS   int64             `json:"statement_max_age_ms"`
 	Reset            string            `json:"reset"`

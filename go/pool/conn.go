@@ -28,6 +28,9 @@ type Conn struct {
 	Reset string
 	// Shared is true behind a pooler that may give each transaction another server.
 	Shared bool
+	// direct is true where the process that answers is the one that the connection was made to, so that
+	// what is prepared stays, whatever Cache says.
+	direct bool
 	// Timeout is how long a statement may run by the client's clock; 0 leaves it to the server.
 	Timeout time.Duration
 	// GraceMS is how long after a caller's deadline the answer to a request to cancel is waited for.
@@ -277,7 +280,7 @@ func (c *Conn) Cancel(done func()) {
 	Go(func() {
 		defer done()
 		defer c.cancels.Add(-1)
-		ctx, stop := context.WithTimeout(context.Background(), cancelTimeout)
+		ctx, stop := context.WithTimeout(c.pool.cancels, cancelTimeout)
 		defer stop()
 		// Best effort: if the request does not arrive, the caller's grace period ends in Kill.
 		_ = c.pg.CancelRequest(ctx)

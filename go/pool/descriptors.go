@@ -3,6 +3,7 @@ package pool
 import (
 	"fmt"
 	"sync/atomic"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -16,10 +17,29 @@ var descriptors []uint64
 // descriptorsUsed is how many places of it the handler looks at.
 var descriptorsUsed *uint64
 
+// forkGate is hn_boot's gate: how many descriptors are being opened, and above forking the forks under way.
+var forkGate = new(uint64)
+
+const (
+	forking  = 1 << 32
+	forkLook = 100 * time.Microsecond
+)
+
 // UseTable gives the fork table to the package, once, before anything connects.
-func UseTable(memory unsafe.Pointer, slots int, used *uint64) {
-	descriptors, descriptorsUsed = unsafe.Slice((*uint64)(memory), slots), used
+func UseTable(memory unsafe.Pointer, slots int, used, gate *uint64) {
+	descriptors, descriptorsUsed, forkGate = unsafe.Slice((*uint64)(memory), slots), used, gate
 }
+
+// beginOpening keeps the process from forking until endOpening: between the two a descriptor is opened and
+// entered in the fork table. It waits for forks under way, and nothing in between may block.
+func beginOpening() {
+	for atomic.AddUint64(forkGate, 1) >= forking {
+		endOpening()
+		time.Sleep(forkLook)
+	}
+}
+
+func endOpening() { atomic.AddUint64(forkGate, ^uint64(0)) }
 
 // watch enters fd in the fork table and returns the inode it was entered with. A descriptor that has no
 // place there must not be used: a forked child would keep it open.
@@ -79,6 +99,8 @@ func NewEvent() (*Event, error) {
 
 // OpenEvent opens an event, which no event loop watches yet.
 func OpenEvent() (*Event, error) {
+	beginOpening()
+	defer endOpening()
 	fd, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
 	if err != nil {
 		return nil, err

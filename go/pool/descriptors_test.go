@@ -18,7 +18,7 @@ import (
 const tableSize = 4096
 
 // The package's tests have a fork table from the start: goroutines of any test use it.
-func init() { UseTable(unsafe.Pointer(new([tableSize]uint64)), tableSize, new(uint64)) }
+func init() { UseTable(unsafe.Pointer(new([tableSize]uint64)), tableSize, new(uint64), new(uint64)) }
 
 func entered() int {
 	n := 0
@@ -107,5 +107,55 @@ func TestADescriptorWithoutAPlaceInTheForkTableIsNotUsed(t *testing.T) {
 	var opened sockets
 	if opened.watch(fd) == nil || opened.unwatch(-1) != 0 {
 		t.Error("a socket of a dial was accepted")
+	}
+}
+
+func TestNoDescriptorIsOpenedWhileTheProcessForks(t *testing.T) {
+	listener, err := net.Listen("unix", filepath.Join(t.TempDir(), "s"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = listener.Close() }()
+	p := &Pool{config: &Config{}}
+	for name, open := range map[string]func() error{
+		"an event": func() error {
+			e, err := OpenEvent()
+			if err == nil {
+				e.Retire()
+			}
+			return err
+		},
+		"a connection": func() error {
+			c, err := p.dialer(context.Background(), "unix", listener.Addr().String())
+			if err == nil {
+				err = c.(*Socket).Close()
+			}
+			return err
+		},
+		"a connection that is refused": func() error {
+			if _, err := p.dialer(context.Background(), "unix", "/nowhere"); err == nil {
+				return io.ErrUnexpectedEOF
+			}
+			return nil
+		},
+	} {
+		atomic.AddUint64(forkGate, forking)
+		done := make(chan error, 1)
+		go func() { done <- open() }()
+		select {
+		case err := <-done:
+			t.Errorf("%s was opened", name)
+			done <- err
+		case <-time.After(20 * time.Millisecond):
+		}
+		atomic.AddUint64(forkGate, ^uint64(forking-1))
+		if err := <-done; err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	for deadline := time.Now().Add(5 * time.Second); atomic.LoadUint64(forkGate) != 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("a descriptor still counts as being opened")
+		}
 	}
 }

@@ -33,11 +33,16 @@ func (p *Pool) dialer(ctx context.Context, network, address string) (net.Conn, e
 		keepalive = defaultKeepalive
 	}
 	var opened sockets
+	// The address is a literal one, so that the dialer does nothing before it opens the socket.
+	beginOpening()
+	entered := sync.OnceFunc(endOpening)
+	defer entered()
 	d := net.Dialer{
 		KeepAliveConfig: net.KeepAliveConfig{
 			Enable: true, Idle: keepalive, Interval: max(keepalive/keepaliveCount, time.Second), Count: keepaliveCount,
 		},
 		Control: func(network, _ string, rc syscall.RawConn) error {
+			defer entered()
 			var err error
 			cerr := rc.Control(func(n uintptr) {
 				if err = opened.watch(int(n)); err != nil {

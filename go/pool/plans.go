@@ -42,24 +42,27 @@ type planKey struct {
 
 func (k planKey) bytes() int { return len(k.sql) + len(k.declared) + len(k.description) + planOverhead }
 
-// PlanID is the number of a statement's text, declared types and description, whose types are as its
+// SetPlan gives a statement the number of its text, declared types and description, whose types are as its
 // catalog says. What was asked of its tables before the moment given counts no more.
-func (p *Pool) PlanID(st *Statement, since Moment) uint64 {
+func (p *Pool) SetPlan(st *Statement, since Moment) {
 	if len(st.SQL)+len(st.Description) > planBytes {
-		return lastPlan.Add(1)
+		st.Plan, st.asked = lastPlan.Add(1), 0
+		return
 	}
 	p.plans.mu.Lock()
 	defer p.plans.mu.Unlock()
-	return p.plans.number(keyOf(st), since)
+	known := p.plans.number(keyOf(st), since)
+	st.Plan, st.asked = known.id, known.asked
 }
 
 // AskedColumns notes that the columns of the statement's tables are asked for.
 func (p *Pool) AskedColumns(st *Statement) {
 	key := keyOf(st)
+	st.asked = Now()
 	p.plans.mu.Lock()
 	defer p.plans.mu.Unlock()
 	if known, ok := p.plans.ids[key]; ok && known.id == st.Plan {
-		p.plans.ids[key] = plan{known.id, Now()}
+		p.plans.ids[key] = plan{known.id, st.asked}
 	}
 }
 
@@ -76,13 +79,13 @@ func keyOf(st *Statement) planKey {
 }
 
 // number: called with mu held.
-func (p *plans) number(key planKey, since Moment) uint64 {
+func (p *plans) number(key planKey, since Moment) plan {
 	if known, ok := p.ids[key]; ok {
 		if known.asked != 0 && known.asked < since {
 			known = plan{id: lastPlan.Add(1)}
 			p.ids[key] = known
 		}
-		return known.id
+		return known
 	}
 	if p.ids == nil {
 		p.ids = make(map[planKey]plan)
@@ -94,10 +97,10 @@ func (p *plans) number(key planKey, since Moment) uint64 {
 		delete(p.ids, oldest)
 		p.bytes -= oldest.bytes()
 	}
-	id := lastPlan.Add(1)
-	p.ids[key] = plan{id: id}
+	added := plan{id: lastPlan.Add(1)}
+	p.ids[key] = added
 	p.order = append(p.order, key)
-	return id
+	return added
 }
 
 // clear forgets all texts: the pool has been closed.

@@ -41,6 +41,11 @@ type Pool struct {
 	stop      context.CancelFunc // ends dials under way
 	ctx       context.Context
 	reaper    *time.Timer
+
+	// cancels bounds the requests to cancel, which outlive ctx: until Close is done they can still end
+	// statements on the server.
+	cancels     context.Context
+	stopCancels context.CancelFunc
 }
 
 // New checks the settings and makes a pool without connections.
@@ -56,6 +61,7 @@ func New(config *Config) (*Pool, *wire.Fault) {
 	}
 	p := &Pool{config: config, pgconn: pc, all: make(map[*Conn]struct{})}
 	p.ctx, p.stop = context.WithCancel(context.Background())
+	p.cancels, p.stopCancels = context.WithCancel(context.Background())
 	return p, nil
 }
 
@@ -305,5 +311,6 @@ func (p *Pool) Close(done func()) {
 		}
 		_ = group.Wait() // the functions return no error
 		p.winding.Wait()
+		p.stopCancels()
 	})
 }

@@ -121,6 +121,10 @@ func (p *Pool) connect(ctx context.Context, config *pgconn.Config) (*pgconn.PgCo
 	return pgconn.ConnectConfig(ctx, config)
 }
 
+// mark makes the names of the connection's statements its own. Should a pooler share its servers in spite of
+// all, no statement of another's has such a name.
+func (c *Conn) mark() { c.Statements.prefix += fmt.Sprintf("%08x_", rand.Uint32()) }
+
 // adapt chooses what the connection can rely on.
 func (c *Conn) adapt(ctx context.Context, config *pgconn.Config) error {
 	settings := c.pool.config
@@ -139,8 +143,7 @@ func (c *Conn) adapt(ctx context.Context, config *pgconn.Config) error {
 		return err
 	case pid != fmt.Sprint(c.pg.PID()):
 		c.Timeout = millis(settings.StatementMS) // the pooler may have dropped the startup parameter
-		// Should a pooler share its servers in spite of all: no statement of another's has such a name.
-		c.Statements.prefix += fmt.Sprintf("%08x_", rand.Uint32())
+		c.mark()
 		if !c.pool.pooler.keepsSession(ctx, c.pg, config) {
 			c.Shared = true
 			if c.Cache == CacheAuto {
@@ -153,6 +156,11 @@ func (c *Conn) adapt(ctx context.Context, config *pgconn.Config) error {
 	}
 	if c.Cache == CacheAuto {
 		c.Cache = CacheNamed
+	}
+	c.Statements.none = c.Cache == CacheOff
+	if err == nil && pid == fmt.Sprint(c.pg.PID()) && c.Cache != CacheNamed {
+		c.direct = true
+		c.mark()
 	}
 	return nil
 }

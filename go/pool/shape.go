@@ -12,6 +12,7 @@ import (
 type Shape struct {
 	Catalog    *Catalog
 	Composites []uint32 // type OIDs, in ascending order
+	Strict     bool     // some have attributes of a domain, which may not be NULL
 	// Foreign is true if there is any type that is not built in: behind a pooler the next server may
 	// know another one by its OID.
 	Foreign bool
@@ -59,6 +60,7 @@ func (k *Catalog) Shape(oids []uint32) *Shape {
 		if t.Kind == 'c' {
 			shape.Composites = append(shape.Composites, oid)
 			for _, f := range t.Fields {
+				shape.Strict = shape.Strict || k.types[f.OID].Kind == 'd'
 				visit(f.OID)
 			}
 		}
@@ -100,6 +102,17 @@ type guard struct {
 	catalog *Catalog // that the server's answer was compared with; nil: not yet
 }
 
+// KeepsGuards tells whether guards are prepared. They are where the caller wants none of his statements
+// kept, too, unless there may be a pooler: parsed each time, a guard takes as long as a short statement.
+func (c *Conn) KeepsGuards() bool { return c.Cache == CacheNamed || c.direct }
+
+// LostStatements follows the loss of prepared statements that nobody was seen to drop: there may be a pooler
+// that looks like a server.
+func (c *Conn) LostStatements() {
+	c.Statements.ForgetAll()
+	c.direct = false
+}
+
 // MissingGuards are the composite types of a shape that the connection has no guard for.
 func (c *Conn) MissingGuards(shape *Shape) []uint32 {
 	var missing []uint32
@@ -111,17 +124,21 @@ func (c *Conn) MissingGuards(shape *Shape) []uint32 {
 	return missing
 }
 
-// acceptSQL makes the server take in what other sessions have altered, which inside a transaction it does
-// only where it takes a lock that it does not have yet: of all functions that everybody may call, this one
-// does so each time. Its lock keeps nobody from anything but dropping the schema pg_catalog. It has no row.
-const acceptSQL = `select 1 where pg_catalog.pg_get_object_address('schema'::pg_catalog.text, ` +
-	`'{pg_catalog}'::pg_catalog.text[], '{}'::pg_catalog.text[]) is null`
+// AcceptCondition is true, and makes the server take in what other sessions have altered, which inside a
+// transaction it does only where it takes a lock that it does not have yet: of all functions that everybody
+// may call, this one does so each time. Its lock keeps nobody from anything but dropping the schema
+// pg_catalog.
+const AcceptCondition = `pg_catalog.pg_get_object_address('schema'::pg_catalog.text, ` +
+	`'{pg_catalog}'::pg_catalog.text[], '{}'::pg_catalog.text[]) is not null`
+
+// acceptSQL has no row.
+const acceptSQL = `select 1 where not ` + AcceptCondition
 
 // AppendAccept has the server take in what other sessions have altered. It is one command, whose portal
 // has the name given.
 func (c *Conn) AppendAccept(dst []byte, portal string) []byte {
 	if c.Statements.accept == "" {
-		if c.Cache == CacheNamed {
+		if c.KeepsGuards() {
 			c.Statements.accept = c.Statements.NewName()
 		}
 		dst = wire.AppendParse(dst, c.Statements.accept, acceptSQL, nil)

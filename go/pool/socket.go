@@ -64,6 +64,8 @@ func (s *Socket) detach() error {
 	fd := -1
 	var dupErr error
 	err = rc.Control(func(old uintptr) {
+		beginOpening()
+		defer endOpening()
 		if fd, dupErr = unix.FcntlInt(old, unix.F_DUPFD_CLOEXEC, 0); dupErr == nil {
 			if _, dupErr = watch(fd); dupErr != nil {
 				_ = unix.Close(fd)

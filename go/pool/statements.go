@@ -40,6 +40,8 @@ type Statement struct {
 	// Shape is what has to be looked at when the statement runs; nil: nothing, or its types are not
 	// known yet.
 	Shape *Shape
+	// asked is when the domains of its tables' columns were asked for; 0: never.
+	asked Moment
 
 	newer, older *Statement
 	next         *Statement // of the same text and place, for other declared types
@@ -68,6 +70,7 @@ type Statements struct {
 
 	env    Environment
 	maxAge time.Duration // how long a statement is reused after it was parsed; 0: no limit
+	none   bool          // none is reused
 	// bySQL has the statements of the present place: room's value for it.
 	bySQL  map[string]*Statement
 	at     place
@@ -121,15 +124,23 @@ func (s *Statements) Get(sql string, declared []uint32) *Statement {
 }
 
 // Expired tells whether st was parsed so long ago that another connection's change of the schema is to
-// be looked for.
-func (s *Statements) Expired(st *Statement, now Moment) bool {
-	return s.maxAge > 0 && st.parsed != 0 && now.Sub(st.parsed) >= s.maxAge
+// be looked for. named: the names of its types count, too.
+func (s *Statements) Expired(st *Statement, now Moment, named bool) bool {
+	if s.maxAge == 0 || st.parsed == 0 {
+		return false
+	}
+	then := now.Add(-s.maxAge)
+	return st.parsed <= then || st.asked != 0 && st.asked <= then ||
+		named && st.Shape != nil && st.Shape.Foreign && !st.Catalog.NamedSince(then+1)
 }
 
 // Since is the moment from which on what was asked of the schema still counts for a statement that has
 // just been parsed.
 func (s *Statements) Since(st *Statement) Moment {
-	if s.maxAge == 0 {
+	switch {
+	case s.none:
+		return st.parsed
+	case s.maxAge == 0:
 		return s.env.changed
 	}
 	return max(s.env.changed, st.parsed.Add(-s.maxAge))

@@ -126,7 +126,9 @@ func TestClearForgetsAllAndNeverUsesANameAgain(t *testing.T) {
 func TestPlansAreNumberedBySQLDeclaredTypesAndDescription(t *testing.T) {
 	p := &Pool{}
 	number := func(sql, description string, declared ...uint32) uint64 {
-		return p.PlanID(&Statement{SQL: sql, Declared: declared, Description: []byte(description)}, 0)
+		st := &Statement{SQL: sql, Declared: declared, Description: []byte(description)}
+		p.SetPlan(st, 0)
+		return st.Plan
 	}
 	a := number("select 1", "int")
 	if a == 0 || number("select 1", "int") != a {
@@ -139,7 +141,11 @@ func TestPlansAreNumberedBySQLDeclaredTypesAndDescription(t *testing.T) {
 
 func TestPlansAreBoundedByBytesAndForgottenByClose(t *testing.T) {
 	p := &Pool{}
-	number := func(sql string) uint64 { return p.PlanID(&Statement{SQL: sql}, 0) }
+	number := func(sql string) uint64 {
+		st := &Statement{SQL: sql}
+		p.SetPlan(st, 0)
+		return st.Plan
+	}
 	text := strings.Repeat("x", 10_000)
 	first := number("select 1")
 	last := uint64(0)
@@ -270,13 +276,13 @@ func TestAStatementExpires(t *testing.T) {
 	s := newStatements(time.Second)
 	st := &Statement{SQL: "select 1"}
 	s.Parsing(st, 1)
-	if s.Expired(st, 1) || !s.Expired(st, Moment(1).Add(time.Second)) {
+	if s.Expired(st, 1, false) || !s.Expired(st, Moment(1).Add(time.Second), false) {
 		t.Error("it expires after a second")
 	}
-	if s.maxAge = 0; s.Expired(st, Moment(1).Add(time.Hour)) {
+	if s.maxAge = 0; s.Expired(st, Moment(1).Add(time.Hour), false) {
 		t.Error("without a limit it does not expire")
 	}
-	if own := (&Statement{SQL: "BEGIN"}); s.Expired(own, Moment(1).Add(time.Hour)) {
+	if own := (&Statement{SQL: "BEGIN"}); s.Expired(own, Moment(1).Add(time.Hour), false) {
 		t.Error("a command of the core's own does not expire")
 	}
 }

@@ -36,6 +36,7 @@ type Call struct {
 	Woke    int // the descriptor of a waiter whom C is to tell, see pool.PassOn; -1: none
 	ZS      int
 	GraceMS int32
+	LimitMS int32 // IO: how long it may take; 0: no limit
 	Count   int64
 	Head    []byte
 	Tail    []byte

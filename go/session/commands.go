@@ -78,8 +78,8 @@ func (s *Session) transactionOpen(c *Call) bool {
 	case s.tx.lost:
 		c.fail(s.lostFault())
 	case s.tx.aborted():
-		c.fail(&wire.Fault{SQLState: wire.StateAborted, Severity: "ERROR", Cause: s.first,
-			Message: "current transaction is aborted, commands ignored until end of transaction block"})
+		c.fail(&wire.Fault{SQLState: wire.StateAborted, Cause: s.first,
+			Message: "the transaction was aborted by an earlier error and can only be rolled back"})
 	default:
 		return true
 	}

@@ -39,6 +39,7 @@ func (s *Session) Step(c *Call) {
 	}
 	if c.Want == abi.WantIO || c.Want == abi.WantRows {
 		c.FD, c.Socket, c.GraceMS = s.conn.FD, s.conn.Socket(), s.conn.GraceMS
+		c.LimitMS = s.ioLimit()
 		s.unused = !s.used
 		s.used = true
 		if c.ZS > 0 {
@@ -103,6 +104,7 @@ func (s *Session) start(c *Call) {
 	if len(c.Declared) > 0 {
 		s.op.declared = slices.Clone(c.Declared)
 	}
+	s.op.registered = c.has(abi.InRegistered)
 	s.hooks = c.Hooks
 	if c.has(abi.InGuess) {
 		s.op.guess = c.Plan
@@ -367,6 +369,8 @@ func (s *Session) resume(c *Call) {
 			s.op.refused = c.has(abi.InReparse)
 			s.execute(c)
 		}
+	case phaseCalm:
+		s.calmed(c)
 	case phaseCancel:
 		if s.conn != nil && s.conn.Cancelling() && !s.overdue(c) {
 			c.wait(s.op.event.FD, -1)

@@ -13,7 +13,7 @@ const notUndone = "what the request before had set could not be reset"
 
 // resumeIO takes in what an I/O brought and continues the phase it belongs to.
 func (s *Session) resumeIO(c *Call) {
-	raw := s.op.phase == phaseTypes || s.op.phase == phaseReshape
+	raw := s.op.phase == phaseTypes || s.op.phase == phaseReshape || s.op.phase == phaseDescribe
 	if why := s.receive(c, raw); why != "" {
 		if s.op.phase == phaseFarewell {
 			s.conn.Break() // a rollback and a reset are done by the server when the connection ends
@@ -71,6 +71,14 @@ func (s *Session) resumeIO(c *Call) {
 	}
 }
 
+// rawFlag is for a description along with which the server names types.
+func (s *Session) rawFlag() uint32 {
+	if s.op.naming != nil {
+		return abi.IORaw
+	}
+	return 0
+}
+
 func (s *Session) rowsFlag() uint32 {
 	if s.op.phase == phaseExecute && s.op.got.fault == nil {
 		return abi.IORows
@@ -85,7 +93,7 @@ func (s *Session) checkColumns() {
 	st := s.op.statement // nil: FETCH, where the server has no columns to describe
 	if s.op.phase == phaseExecute && got.columns != nil && got.fault == nil &&
 		(st == nil || !wire.SameColumns(got.columns, st.Columns())) {
-		got.fault = &wire.Fault{SQLState: wire.StateFeatureNotSupported, Severity: "ERROR",
+		got.fault = &wire.Fault{SQLState: wire.StateFeatureNotSupported,
 			Message: "the columns of the result have changed since the statement was described; it has run"}
 	}
 }
@@ -121,6 +129,9 @@ func (s *Session) receive(c *Call, raw bool) string {
 	case c.has(abi.InEOF):
 		if got.fault != nil { // the server's goodbye says more than how the socket ended
 			return got.fault.Message
+		}
+		if c.has(abi.InTimeout) {
+			return s.unanswered()
 		}
 		if c.Errno != 0 {
 			return syscall.Errno(c.Errno).Error()
@@ -204,7 +215,7 @@ func (s *Session) mayHaveRun(c *Call) bool {
 	switch {
 	case s.op.phase == phaseProbe, s.op.phase.describes():
 		return s.op.op == abi.OpFetch
-	case s.op.phase == phaseStreamEnd:
+	case s.op.phase == phaseStreamEnd, s.op.phase == phaseCalm:
 		return true
 	}
 	return c.Sent > 0 || s.op.op == abi.OpFetch // a stream runs from its first chunk on

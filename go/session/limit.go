@@ -2,7 +2,9 @@ package session
 
 import (
 	"fmt"
+	"math"
 	"strconv"
+	"time"
 
 	"hypern/go/abi"
 	"hypern/go/pool"
@@ -83,7 +85,7 @@ func (s *Session) explainLate(fault *wire.Fault) {
 // error.
 func (s *Session) incompleteFault() *wire.Fault {
 	if s.op.cancelled {
-		return &wire.Fault{SQLState: wire.StateQueryCanceled, Severity: "ERROR", Message: "execute_many was cancelled before its last row"}
+		return &wire.Fault{SQLState: wire.StateQueryCanceled, Message: "execute_many was cancelled before its last row"}
 	}
 	return &wire.Fault{Kind: wire.KindOperational, Message: "the rows were not completed"}
 }
@@ -113,4 +115,50 @@ func (s *Session) unsettled(c *Call, conn *pool.Conn) {
 	c.fail(&wire.Fault{Kind: wire.KindPoolTimeout, SafeToRetry: true, Message: fmt.Sprintf(
 		"no usable connection for alias %q within %s: the one at hand has not answered the reset of the request before",
 		s.key.alias, s.timeoutText())})
+}
+
+// undoLimit bounds the wait for an answer that changes little: where a rollback is not answered, the
+// server does it when its connection ends, and a probe can be repeated on another connection.
+const undoLimit = 5 * time.Second
+
+// ioLimit is how long the I/O that begins may take, in milliseconds, 0 for no limit. Statements have the
+// caller's timeout= or statement_timeout; what ends a transaction has a limit of its own, since it is sent
+// where the caller can give none. No request to cancel follows it: a COMMIT that waits for a standby would
+// succeed by that without the standby.
+func (s *Session) ioLimit() int32 {
+	if s.op.timeout >= 0 {
+		return 0
+	}
+	switch s.op.phase {
+	case phaseVerdict, phaseStreamEnd:
+		if s.committing() {
+			return int32(min(s.pool.Config().CommitMS, math.MaxInt32))
+		}
+	case phaseProbe:
+		if left := s.acquireLeft(); left >= 0 {
+			return int32(max(1, min(left/2, undoLimit.Milliseconds())))
+		}
+	case phaseUndo, phaseFarewell:
+	default:
+		return 0
+	}
+	return int32(undoLimit.Milliseconds())
+}
+
+// committing tells whether the answer to a COMMIT of the core's own is awaited.
+func (s *Session) committing() bool {
+	return s.op.phase == phaseVerdict && s.op.sql == "COMMIT" || s.op.phase == phaseStreamEnd && s.op.commits
+}
+
+// unanswered is why a connection is lost whose I/O has reached its limit.
+func (s *Session) unanswered() string {
+	if s.committing() {
+		return fmt.Sprintf("COMMIT was not answered within commit_timeout_secs=%s, so that it is not known whether it has "+
+			"committed", seconds(float64(s.pool.Config().CommitMS)/1000))
+	}
+	if s.op.phase == phaseProbe {
+		return "it did not answer a probe in time" // another connection is used
+	}
+	return fmt.Sprintf("a rollback was not answered within %s; the server rolls back when the connection ends",
+		seconds(undoLimit.Seconds()))
 }

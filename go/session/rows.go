@@ -2,7 +2,6 @@ package session
 
 import (
 	"hypern/go/abi"
-	"hypern/go/pool"
 	"hypern/go/sqltext"
 	"hypern/go/wire"
 )
@@ -175,6 +174,11 @@ func (s *Session) rowsEnded(c *Call) {
 func (s *Session) undoRows(c *Call, fault *wire.Fault) {
 	fault.SQL = s.op.sql
 	s.op.undo = fault
+	if s.op.event != nil && s.conn.Cancelling() {
+		s.op.phase = phaseCalm
+		c.wait(s.op.event.FD, -1)
+		return
+	}
 	if s.op.nested {
 		c.Head = wire.AppendQuery(c.Head, "ROLLBACK TO "+manySavepoint+";RELEASE "+manySavepoint)
 	} else {
@@ -182,6 +186,20 @@ func (s *Session) undoRows(c *Call, fault *wire.Fault) {
 	}
 	s.beginIO(phaseUndo)
 	c.io(0, 1)
+}
+
+// calmed goes on with undoRows once no request to cancel is under way, or the caller's time is up.
+func (s *Session) calmed(c *Call) {
+	switch {
+	case !s.conn.Cancelling():
+		s.undoRows(c, s.op.undo)
+	case c.has(abi.InTimeout):
+		s.op.outcome = outcome{abi.WantFail, 0, s.op.undo}
+		s.overdue(c)
+		c.fail(s.op.undo)
+	default:
+		c.wait(s.op.event.FD, -1)
+	}
 }
 
 // alteredRows tells whether types were found altered before any row was accepted, and C can encode anew.
@@ -201,11 +219,9 @@ func (s *Session) alteredRows(c *Call) bool {
 
 // alteredMeanwhile tells whether guards have failed, for which the rows are not sent anew: what was sent
 // was bound and executed, and then came an error that is none of COMMIT's, nor that of a row which Bind
-// refused. Executed guards have an error of their own.
+// refused.
 func (s *Session) alteredMeanwhile(c *Call) bool {
-	got := &s.op.got
-	return s.op.guards > 0 && s.passed(c) < s.op.guards && (got.fault.SQLState == stateGuard && s.conn.Cache != pool.CacheNamed ||
-		got.commands >= got.binds && s.guardFailure(got.fault.SQLState))
+	return s.op.guards > 0 && s.passed(c) < s.op.guards && s.guardFailure(c)
 }
 
 // staleRows tells whether to run the rows anew, once, and forgets the statement if it may be stale:

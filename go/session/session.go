@@ -67,6 +67,7 @@ const (
 	phaseVerdict         // COMMIT, ROLLBACK or a savepoint command is running
 	phaseFarewell        // what needs no answer is being sent before release
 	phaseEncoding        // client_encoding is being set back
+	phaseCalm            // execute_many is to be rolled back, once no request to cancel can hit that
 	phaseCancel          // over, but a request to cancel is still under way
 	phaseTrail           // over, but the server is in the middle of a message of its own accord
 )
@@ -80,57 +81,64 @@ func (p phase) describes() bool {
 	return false
 }
 
+// cancellable tells whether a request to cancel is to be repeated until the server has noticed it: not one
+// that could hit the rollback after it.
+func (p phase) cancellable() bool { return p != phaseCancel && p != phaseCalm && p != phaseUndo }
+
 // operation is the one under way. It is cleared twice for each, and part of every session, so the small
 // fields stand together.
 type operation struct {
-	op        abi.Op
-	chunk     int32 // STREAM, FETCH: most rows to receive
-	phase     phase
-	fresh     bool // described in this operation, so that an error is no sign of staleness
-	retried   bool
-	moved     bool // to another connection, since the first had ended before it was used
-	inside    bool // a transaction was open on the server when the operation began
-	reparse   bool
-	cancelled bool          // Cancel was called; nothing more is to be started
-	checks    bool          // execute_many: client_encoding is looked at before the rows are committed
-	begun     bool          // execute_many: its transaction or savepoint has been sent
-	more      bool          // execute_many: rows before these have been sent, for other declared types
-	nested    bool          // execute_many inside a transaction
-	saved     bool          // guards run in a savepoint, or rows do, of a transaction that was open before
-	looking   bool          // a value did not fit: the guards are to be looked at ahead of anything else
-	refused   bool          // C has encoded nothing, since a value did not fit
-	columns   bool          // phaseTypes: the columns of tables were asked for
-	reshapes  uint8         // how often types were found altered
-	under     *pool.Catalog // MANY: what the rows are encoded by
-	guards    uint16        // guards sent with the statement in this I/O
-	ahead     uint16        // MANY: those of them ahead of the rows
-	again     bool          // phaseStreamEnd: the statement was stale, run it anew. phaseReshape: BEGIN is to be sent again
-	unreset   bool          // finalize: COMMIT went without the reset, for whoever is next to send
-	sql       string        // the statement's text; a view of C memory until a Statement owns it, or owned
-	owned     bool          // own has cloned it
-	name      string        // a savepoint's name
-	block     uint64        // ENTER, LEAVE, UNDO: which
-	hooks     hooks         // what becomes of the functions that wait for a commit
-	waiter    *pool.Waiter
-	cause     cause
-	timeout   float64     // the caller's timeout= in seconds; below 0: none
-	event     *pool.Event // phaseCancel: set when the request to cancel is over
-	statement *pool.Statement
-	declared  []uint32 // the types declared for the parameters; nil: the server infers all
-	guess     uint64
-	now       pool.Moment // when its statement was looked for; 0 before that
-	until     pool.Moment // when the wait for a connection ends; 0 before it begins
-	settled   pool.Moment // when the wait for this connection's answers ends; 0 before it begins
-	prefix    int         // commands sent before the statement in this I/O
-	got       answer
-	before    int         // execute_many: how many rows were sent before these
-	total     int64       // execute_many: what they have affected
-	undo      *wire.Fault // phaseUndo, phaseStreamEnd, phaseVerdict: what to report
-	ended     *stream     // phaseStreamEnd: whose transaction it is
-	rows      int64       // phaseStreamEnd: what the last chunk held
-	outcome   outcome     // phaseCancel, phaseTrail: what to report
-	clock     *time.Timer // cancels the statement; nil where the server keeps the time
-	failed    *wire.Fault // finalize: what to report
+	op         abi.Op
+	chunk      int32 // STREAM, FETCH: most rows to receive
+	phase      phase
+	fresh      bool // described in this operation, so that an error is no sign of staleness
+	retried    bool
+	moved      bool // to another connection, since the first had ended before it was used
+	inside     bool // a transaction was open on the server when the operation began
+	reparse    bool
+	cancelled  bool          // Cancel was called; nothing more is to be started
+	checks     bool          // execute_many: client_encoding is looked at before the rows are committed
+	begun      bool          // execute_many: its transaction or savepoint has been sent
+	more       bool          // execute_many: rows before these have been sent, for other declared types
+	nested     bool          // execute_many inside a transaction
+	saved      bool          // guards run in a savepoint, or rows do, of a transaction that was open before
+	looking    bool          // a value did not fit: the guards are to be looked at ahead of anything else
+	refused    bool          // C has encoded nothing, since a value did not fit
+	registered bool          // the caller has converters for types, by their names
+	naming     []uint32      // phaseDescribe: the types whose names were asked for along with it
+	columns    bool          // phaseTypes: the columns of tables were asked for
+	reshapes   uint8         // how often types were found altered
+	under      *pool.Catalog // MANY: what the rows are encoded by
+	guards     uint16        // guards sent with the statement in this I/O
+	ahead      uint16        // MANY: those of them ahead of the rows
+	commits    bool          // phaseStreamEnd: by a COMMIT, not a ROLLBACK
+	again      bool          // phaseStreamEnd: the statement was stale, run it anew. phaseReshape: BEGIN is to be sent again
+	unreset    bool          // finalize: COMMIT went without the reset, for whoever is next to send
+	sql        string        // the statement's text; a view of C memory until a Statement owns it, or owned
+	owned      bool          // own has cloned it
+	name       string        // a savepoint's name
+	block      uint64        // ENTER, LEAVE, UNDO: which
+	hooks      hooks         // what becomes of the functions that wait for a commit
+	waiter     *pool.Waiter
+	cause      cause
+	timeout    float64     // the caller's timeout= in seconds; below 0: none
+	event      *pool.Event // phaseCancel: set when the request to cancel is over
+	statement  *pool.Statement
+	declared   []uint32 // the types declared for the parameters; nil: the server infers all
+	guess      uint64
+	now        pool.Moment // when its statement was looked for; 0 before that
+	until      pool.Moment // when the wait for a connection ends; 0 before it begins
+	settled    pool.Moment // when the wait for this connection's answers ends; 0 before it begins
+	prefix     int         // commands sent before the statement in this I/O
+	got        answer
+	before     int         // execute_many: how many rows were sent before these
+	total      int64       // execute_many: what they have affected
+	undo       *wire.Fault // phaseUndo, phaseStreamEnd, phaseVerdict: what to report
+	ended      *stream     // phaseStreamEnd: whose transaction it is
+	rows       int64       // phaseStreamEnd: what the last chunk held
+	outcome    outcome     // phaseCancel, phaseTrail: what to report
+	clock      *time.Timer // cancels the statement; nil where the server keeps the time
+	failed     *wire.Fault // finalize: what to report
 }
 
 type outcome struct {
@@ -228,7 +236,11 @@ func (s *Session) cancel(how int32, why cause) bool {
 			return false
 		}
 		s.op.event = event
-		s.askToCancel(event, cancelAgain)
+		again := cancelAgain
+		if s.op.op == abi.OpMany {
+			again = cancelAgainRows
+		}
+		s.askToCancel(event, again)
 	}
 	return true
 }
@@ -238,6 +250,9 @@ func (s *Session) cancel(how int32, why cause) bool {
 const (
 	cancelAgain    = 50 * time.Millisecond
 	cancelAgainMax = 400 * time.Millisecond
+	// cancelAgainRows is for execute_many: a request that falls between two short statements has no effect
+	// either, and one of several does not.
+	cancelAgainRows = 3 * time.Millisecond
 )
 
 // askToCancel sends a request to cancel, and again, each time after twice the time, until the operation
@@ -246,7 +261,7 @@ func (s *Session) askToCancel(event *pool.Event, again time.Duration) {
 	s.conn.Cancel(func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		if s.op.event != event || s.op.phase == phaseCancel {
+		if s.op.event != event || !s.op.phase.cancellable() {
 			event.Set()
 			return
 		}
@@ -254,17 +269,25 @@ func (s *Session) askToCancel(event *pool.Event, again time.Duration) {
 			pool.Go(func() {
 				s.mu.Lock()
 				defer s.mu.Unlock()
-				if s.op.event == event && s.op.phase != phaseCancel && s.conn != nil {
-					s.askToCancel(event, min(2*again, cancelAgainMax))
+				if s.op.event == event && s.op.phase.cancellable() && s.conn != nil {
+					s.askToCancel(event, longer(again))
 				}
 			})
 		})
 	})
 }
 
+// longer is the time until the next request, after this time had no effect.
+func longer(again time.Duration) time.Duration {
+	if again < cancelAgain {
+		return again * 9 / 8
+	}
+	return min(2*again, cancelAgainMax)
+}
+
 // cancelledFault is for what was cancelled before the server had anything to do with it.
 func cancelledFault(when string) *wire.Fault {
-	return &wire.Fault{SQLState: wire.StateQueryCanceled, Severity: "ERROR", SafeToRetry: true,
+	return &wire.Fault{SQLState: wire.StateQueryCanceled, SafeToRetry: true,
 		Message: "cancelled " + when}
 }
 

@@ -1,9 +1,6 @@
 package session
 
 import (
-	"fmt"
-	"slices"
-	"strconv"
 	"strings"
 
 	"hypern/go/abi"
@@ -50,7 +47,7 @@ func (s *Session) movable() bool { return s.conn.Shared && s.conn.Instance() != 
 // prepareGuards has the server prepare what guards are missing; false: the step is over. What the server
 // says of a new guard is compared with the catalog, so that nothing happens unnoticed in between.
 func (s *Session) prepareGuards(c *Call, st *pool.Statement) bool {
-	if s.conn.Cache != pool.CacheNamed {
+	if !s.conn.KeepsGuards() {
 		return true
 	}
 	missing := s.conn.MissingGuards(s.shape(st))
@@ -110,39 +107,17 @@ func (s *Session) matched(c *Call, st *pool.Statement) bool {
 // server's transaction did not begin right before, so that it may not have seen what others have altered.
 func (s *Session) appendGuards(dst []byte, st *pool.Statement, late bool) ([]byte, int) {
 	shape := s.shape(st)
+	late = late && len(shape.Composites) > 0
+	if !s.conn.KeepsGuards() {
+		return s.appendExecutedGuards(dst, shape, late)
+	}
 	commands := 0
-	if late && len(shape.Composites) > 0 {
+	if late {
 		dst = s.conn.AppendAccept(dst, guardPortal)
 		commands++
 	}
-	if s.conn.Cache == pool.CacheNamed {
-		s.op.guards += uint16(len(shape.Composites))
-		return s.conn.AppendGuards(dst, shape), commands
-	}
-	if s.movable() {
-		instance := s.conn.Instance()
-		dst = appendExecutedGuard(dst, instanceGuardSQL, nil, &instance)
-		s.op.guards++
-		commands++
-	}
-	for _, oid := range shape.Composites {
-		fields := shape.Catalog.Fields(oid)
-		names, types := fieldLists(fields)
-		dst = appendExecutedGuard(dst, fieldsGuard(len(fields)), []uint32{oid}, nil, &names, &types)
-		s.op.guards++
-		commands++
-	}
-	return dst, commands
-}
-
-// appendExecutedGuard appends a guard for connections on which nothing stays prepared: a query without a
-// row, that fails where the guard does. Describe's answer tells that it has held.
-func appendExecutedGuard(dst []byte, sql string, oids []uint32, params ...*string) []byte {
-	dst = wire.AppendParse(dst, "", sql, oids)
-	dst = wire.AppendBindValues(dst, guardPortal, "", params)
-	dst = wire.AppendExecuteChunk(dst, guardPortal, 0)
-	dst = wire.AppendClose(dst, 'P', guardPortal)
-	return wire.AppendDescribe(dst, 'S', "")
+	s.op.guards += uint16(len(shape.Composites))
+	return s.conn.AppendGuards(dst, shape), commands
 }
 
 // appendGuardsAround appends the guards of execute_many: before the rows, while they can be encoded anew;
@@ -158,72 +133,6 @@ func (s *Session) appendGuardsAround(c *Call, guarded bool) {
 		s.op.ahead = s.op.guards
 	}
 	c.Tail, _ = s.appendGuards(c.Tail, s.op.statement, true)
-}
-
-// A condition of a query without a row, that fails where another condition does not hold, with an error that
-// hardly anything else raises: stateGuard.
-const (
-	guardBegin = "pg_catalog.width_bucket(0::pg_catalog.float8, 0::pg_catalog.float8, 1::pg_catalog.float8, ("
-	guardEnd   = ")::pg_catalog.int4) OPERATOR(pg_catalog.=) 0::pg_catalog.int4"
-	stateGuard = "2201G"
-)
-
-// instanceGuardSQL fails if a pooler has gone over to another server.
-const instanceGuardSQL = "select 1 where " + guardBegin + "(" + pool.InstanceSQL + ") OPERATOR(pg_catalog.=) $1::pg_catalog.text" + guardEnd
-
-// fieldsGuard fails if a composite type's attributes do not have the names $2 and the types $3, in this
-// order. They are read from an empty row as the server sees it now, whatever the transaction's snapshot,
-// and without naming any: `row.name` is a function's call where there is no such attribute.
-func fieldsGuard(n int) string {
-	var places, types strings.Builder
-	for i := range n {
-		if i > 0 {
-			places.WriteByte(',')
-			types.WriteByte(',')
-		}
-		place := "x" + strconv.Itoa(i)
-		places.WriteString(place)
-		types.WriteString("pg_catalog.pg_typeof(t." + place + ")::pg_catalog.oid")
-	}
-	row := "t"
-	if n > 0 {
-		row += "(" + places.String() + ")"
-	}
-	return "select 1 from (select ($1).*) q, (select ($1).*) " + row + " where " + guardBegin +
-		"pg_catalog.row_to_json(q.*)::pg_catalog.text OPERATOR(pg_catalog.=) $2::pg_catalog.text" +
-		" and array[" + types.String() + "]::pg_catalog.oid[] OPERATOR(pg_catalog.=) $3::pg_catalog.oid[]" + guardEnd
-}
-
-// fieldLists are the names of attributes as the server's JSON has an empty row of them, and their types as
-// it reads an array.
-func fieldLists(fields []pool.Field) (names, types string) {
-	row, oids := []byte{'{'}, []byte{'{'}
-	for i, f := range fields {
-		if i > 0 {
-			row, oids = append(row, ','), append(oids, ',')
-		}
-		row = append(appendJSON(row, f.Name), ":null"...)
-		oids = strconv.AppendUint(oids, uint64(f.OID), 10)
-	}
-	return string(append(row, '}')), string(append(oids, '}'))
-}
-
-// appendJSON appends a string with the escapes that the server uses.
-func appendJSON(dst []byte, text string) []byte {
-	dst = append(dst, '"')
-	for i := range len(text) {
-		switch c := text[i]; {
-		case c == '"' || c == '\\':
-			dst = append(dst, '\\', c)
-		case c >= ' ':
-			dst = append(dst, c)
-		case strings.IndexByte("\b\f\n\r\t", c) >= 0:
-			dst = append(dst, '\\', "btn fr"[c-'\b'])
-		default:
-			dst = fmt.Appendf(dst, "\\u%04x", c)
-		}
-	}
-	return append(dst, '"')
 }
 
 // appendShapeSavepoint begins the savepoint of the guards.
@@ -292,14 +201,6 @@ func broken(state string) bool {
 	return true
 }
 
-// guardFailure tells whether an error is what a guard fails with once a type has been altered.
-func (s *Session) guardFailure(state string) bool {
-	if s.conn.Cache == pool.CacheNamed {
-		return state == wire.StateFeatureNotSupported
-	}
-	return slices.Contains([]string{stateGuard, "42601", "42P10", "42809"}, state) // Bind has none of these
-}
-
 // look has the server look at the guards alone: a value does not fit the types as C knows them.
 func (s *Session) look(c *Call, st *pool.Statement) {
 	s.op.guards, s.op.prefix, s.op.saved = 0, 0, s.tx.server == 'T'
@@ -340,7 +241,7 @@ func (s *Session) looked(c *Call) {
 // alteredFault is for types that are altered again and again, or that the transaction cannot see as they
 // are, since its snapshot is older.
 func (s *Session) alteredFault() *wire.Fault {
-	return &wire.Fault{SQLState: wire.StateSerializationFailure, Severity: "ERROR", SQL: s.op.sql,
+	return &wire.Fault{SQLState: wire.StateSerializationFailure, SQL: s.op.sql,
 		Message: "a composite type of the statement is not as this transaction sees it: another session has altered it; " +
 			"run the transaction again"}
 }
@@ -351,7 +252,7 @@ func (s *Session) outdated() {
 	s.op.reshapes++
 	s.op.looking, s.op.refused = false, false
 	if got.fault != nil && got.fault.SQLState == wire.StateUndefinedStatement {
-		s.conn.Statements.ForgetAll()
+		s.conn.LostStatements()
 	} else {
 		s.conn.RenewCatalog(st.Catalog, s.tx.server != 'I')
 		s.conn.Statements.Forget(st)

@@ -1,10 +1,18 @@
 package session
 
-import "testing"
+import (
+	"testing"
 
-func TestGuardGrowsWithAttributes(t *testing.T) {
-	small, large := len(fieldsGuard(100)), len(fieldsGuard(1000))
-	if large > 12*small {
+	"hypern/go/pool"
+)
+
+func TestAGuardGrowsWithTheAttributes(t *testing.T) {
+	size := func(n int) int {
+		var g executedGuard
+		g.composite(17000, make([]pool.Field, n))
+		return len(g.append(nil))
+	}
+	if small, large := size(100), size(1000); large > 12*small {
 		t.Errorf("the guard of 1000 attributes has %d bytes, that of 100 has %d", large, small)
 	}
 }

@@ -35,7 +35,7 @@ func (s *Session) known(conn *pool.Conn) *pool.Statement {
 	if s.op.more && !st.ParsedSince(s.op.now) {
 		return nil // it could not be sent anew if it were stale
 	}
-	if conn.Statements.Expired(st, s.op.now) {
+	if conn.Statements.Expired(st, s.op.now, s.op.registered) {
 		return nil
 	}
 	return st
@@ -91,9 +91,10 @@ func (s *Session) describe(c *Call) {
 	c.Head = s.sendOwed(c.Head, false)
 	c.Head = wire.AppendParse(c.Head, st.Name, sql, st.Declared)
 	c.Head = wire.AppendDescribe(c.Head, 'S', st.Name)
+	s.appendNames(c, s.conn.Statements.Since(st))
 	c.Head = wire.AppendSync(c.Head)
 	s.beginIO(phaseDescribe)
-	c.io(0, 1)
+	c.io(s.rawFlag(), 1)
 }
 
 func (s *Session) beginIO(p phase) {
@@ -171,7 +172,10 @@ func (s *Session) described(c *Call) {
 	d = append(d, got.params...)
 	d = binary.NativeEndian.AppendUint32(d, uint32(len(got.columns)))
 	st.Description = append(d, got.columns...)
-	st.Plan = s.pool.PlanID(st, s.conn.Statements.Since(st))
+	if s.op.naming != nil {
+		s.named(st)
+	}
+	s.pool.SetPlan(st, s.conn.Statements.Since(st))
 	if s.conn.Cache != pool.CacheOff {
 		s.conn.Statements.Put(st)
 	}
@@ -206,8 +210,13 @@ func (s *Session) execute(c *Call) {
 		s.encodeFor(c)
 		return
 	}
-	if s.op.op == abi.OpMany {
+	switch s.op.op {
+	case abi.OpMany:
 		s.rows(c)
+		return
+	case abi.OpFetch:
+		s.stream.statement = st
+		s.fetch(c)
 		return
 	}
 	s.op.guess = st.Plan
@@ -299,7 +308,7 @@ func (s *Session) forgetStatements(got *answer) {
 
 // ready follows a ReadyForQuery: the state, and the verdict when a transaction ended.
 func (s *Session) ready(got *answer) {
-	if got.status != 'I' && s.ownRows() {
+	if got.status != 'I' && (s.ownRows() || s.ownStream()) {
 		return
 	}
 	was := s.tx.server

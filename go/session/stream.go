@@ -42,15 +42,7 @@ func (s *Session) ofStream(c *Call) {
 	}
 	switch {
 	case open && s.op.op == abi.OpFetch:
-		f := s.lacks(format(c.Flags&formatFlags), "", true)
-		if f != 0 {
-			c.Head = appendFormat(c.Head, f, true)
-		}
-		c.Head = wire.AppendExecuteChunk(c.Head, s.stream.portal(), s.op.chunk)
-		c.Head = wire.AppendSync(endFormat(c.Head, f, s.stream.portal(), true))
-		s.beginIO(phaseExecute)
-		s.op.got.sets(f, 0, 1)
-		c.io(abi.IORows, 1)
+		s.fetch(c)
 	case s.op.op == abi.OpFetch:
 		c.fail(&wire.Fault{Kind: wire.KindInterface, Message: "the stream has ended, with rows left: " +
 			"a session's next statement, commit or rollback ends its open stream"})
@@ -59,6 +51,37 @@ func (s *Session) ofStream(c *Call) {
 		c.done(0)
 	}
 }
+
+// fetch asks for the next chunk. Between two chunks others may have altered a type, and the server sends
+// composites by its attributes as they are by now: so guards go with each.
+func (s *Session) fetch(c *Call) {
+	st := s.stream.statement
+	guarded, ours := s.guarded(st), 0
+	s.op.guards, s.op.prefix, s.op.saved = 0, 0, guarded
+	if guarded {
+		s.op.statement, s.op.declared = st, st.Declared
+		if !s.prepareGuards(c, st) {
+			return
+		}
+		c.Head = s.appendShapeSavepoint(c.Head)
+		c.Head, ours = s.appendGuards(c.Head, st, true)
+		c.Head = appendRelease(c.Head)
+		c.Guards, ours = int(s.op.guards), ours+2
+	}
+	f := s.lacks(format(c.Flags&formatFlags), "", true)
+	if f != 0 {
+		c.Head = appendFormat(c.Head, f, true)
+	}
+	c.Head = wire.AppendExecuteChunk(c.Head, s.stream.portal(), s.op.chunk)
+	c.Head = wire.AppendSync(endFormat(c.Head, f, s.stream.portal(), true))
+	s.beginIO(phaseExecute)
+	s.op.got.ours = ours
+	s.op.got.sets(f, ours, 1)
+	c.io(abi.IORows, 1)
+}
+
+// ownStream tells whether an open stream has a transaction of its own, which the session's state does not show.
+func (s *Session) ownStream() bool { return s.stream != nil && s.stream.own }
 
 // endStream ends the open stream before its last row. It returns false when that must be waited for.
 // No request to cancel is made: it would abort the caller's transaction.
@@ -78,6 +101,7 @@ func (s *Session) endStream(c *Call) bool {
 // endTransaction ends the transaction of a stream's own.
 func (s *Session) endTransaction(c *Call, command string) {
 	c.Head = wire.AppendQuery(c.Head, command)
+	s.op.commits = command == "COMMIT"
 	s.beginIO(phaseStreamEnd)
 	c.io(0, 1)
 }
@@ -103,6 +127,13 @@ func (s *Session) streamed(c *Call) {
 		c.Stream = st.number
 		c.done(int64(s.op.chunk))
 		return
+	}
+	if s.op.op == abi.OpFetch && got.fault != nil {
+		if s.altered(c) {
+			s.reshape(c) // the portal is older than the guards' savepoint
+			return
+		}
+		s.op.statement = nil // it is not run anew
 	}
 	c.Stream = 0
 	s.stream = nil

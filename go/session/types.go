@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"strconv"
-	"strings"
 	"unsafe"
 
 	"hypern/go/abi"
@@ -41,18 +40,68 @@ from pg_catalog.pg_attribute a join pg_catalog.pg_type t on t.oid OPERATOR(pg_ca
 where a.attrelid OPERATOR(pg_catalog.=) any ($1::pg_catalog.oid[]) and not a.attisdropped
  and t.typtype OPERATOR(pg_catalog.=) 'd'::pg_catalog."char"`
 
+// namesSQL tells what types are named by now.
+const namesSQL = `select t.oid, n.nspname, t.typname
+from pg_catalog.pg_type t join pg_catalog.pg_namespace n on n.oid OPERATOR(pg_catalog.=) t.typnamespace
+where t.oid OPERATOR(pg_catalog.=) any ($1::pg_catalog.oid[])`
+
+// namesOnAnySQL also names the server, as typesOnAnySQL does.
+const namesOnAnySQL = "select q.*, (" + pool.InstanceSQL + ") from (" + namesSQL + ") q"
+
+// oidList is a list of OIDs as the server reads an array.
+func oidList(oids []uint32) string {
+	list := []byte{'{'}
+	for i, oid := range oids {
+		if i > 0 {
+			list = append(list, ',')
+		}
+		list = strconv.AppendUint(list, uint64(oid), 10)
+	}
+	return string(append(list, '}'))
+}
+
+// appendNames has the server name the types of the catalog, behind the description of a statement, where the
+// caller has registered converters, which go by names, and the names are not known since the moment given.
+func (s *Session) appendNames(c *Call, since pool.Moment) {
+	catalog := s.op.statement.Catalog
+	if s.op.naming = nil; !s.op.registered || catalog.NamedSince(since) {
+		return
+	}
+	s.op.naming = catalog.OIDs()
+	sql := namesSQL
+	if s.movable() {
+		sql = namesOnAnySQL
+	}
+	c.Head = wire.AppendParse(c.Head, "", sql, nil)
+	c.Head = wire.AppendExecute(wire.AppendBindText(c.Head, "", oidList(s.op.naming)))
+}
+
+// named takes in what appendNames has asked for: under other names the types are learned anew.
+func (s *Session) named(st *pool.Statement) {
+	now := make(map[uint32][2]string, len(s.op.naming))
+	for _, row := range s.op.got.data {
+		if len(row) > 3 && row[3] != s.conn.Instance() {
+			s.conn.MoveTo(row[3])
+			st.Catalog = s.conn.Catalog()
+			return
+		}
+		if oid, err := strconv.ParseUint(row[0], 10, 32); err == nil && len(row) >= 3 {
+			now[uint32(oid)] = [2]string{row[1], row[2]}
+		}
+	}
+	if !st.Catalog.Names(s.op.naming, now, s.op.now) {
+		s.conn.RenewCatalog(st.Catalog, s.tx.server != 'I')
+		st.Catalog = s.conn.Catalog()
+	}
+}
+
 // describeTypes asks the server for the types, or the columns of the tables, whose OIDs the step carries.
 func (s *Session) describeTypes(c *Call) {
-	var list strings.Builder
-	list.WriteByte('{')
+	var oids []uint32
 	raw := unsafe.Slice(unsafe.StringData(c.SQL), len(c.SQL))
 	for i := 0; i+4 <= len(raw); i += 4 {
-		if i > 0 {
-			list.WriteByte(',')
-		}
-		list.WriteString(strconv.FormatUint(uint64(binary.NativeEndian.Uint32(raw[i:])), 10))
+		oids = append(oids, binary.NativeEndian.Uint32(raw[i:]))
 	}
-	list.WriteByte('}')
 	sql := typesSQL
 	if s.movable() {
 		sql = typesOnAnySQL
@@ -62,7 +111,7 @@ func (s *Session) describeTypes(c *Call) {
 		s.pool.AskedColumns(s.op.statement)
 	}
 	c.Head = wire.AppendParse(c.Head, "", sql, nil)
-	c.Head = wire.AppendBindText(c.Head, "", list.String())
+	c.Head = wire.AppendBindText(c.Head, "", oidList(oids))
 	c.Head = wire.AppendSync(wire.AppendExecute(c.Head))
 	s.op.prefix = 0
 	s.beginIO(phaseTypes)
@@ -149,7 +198,7 @@ func appendType(dst []byte, row []string) ([]byte, uint32, pool.Type, error) {
 	if err := errors.Join(err, errRelated, errRelation); err != nil {
 		return nil, 0, pool.Type{}, err
 	}
-	t := pool.Type{Kind: letter(row[1]), Related: related, Relation: relation}
+	t := pool.Type{Schema: row[7], Name: row[6], Kind: letter(row[1]), Related: related, Relation: relation}
 	dst = binary.NativeEndian.AppendUint32(dst, oid)
 	dst = append(dst, t.Kind, letter(row[2]), letter(row[3]), letter(row[4])-'0')
 	dst = binary.NativeEndian.AppendUint32(dst, related)

@@ -46,7 +46,7 @@ const (
 type Fault struct {
 	Kind        string `json:"kind,omitempty"`
 	SQLState    string `json:"sqlstate,omitempty"`
-	Severity    string `json:"severity,omitempty"`
+	Severity    string `json:"severity,omitempty"` // the server sends one; without it the text does not read "PostgreSQL error"
 	Message     string `json:"message"`
 	Detail      string `json:"detail,omitempty"`
 	Hint        string `json:"hint,omitempty"`

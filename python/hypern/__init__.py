@@ -1,6 +1,6 @@
-"""Request-scoped PostgreSQL for web applications: a Go core, a C extension, a typed Python face.
+"""Request-scoped PostgreSQL for web applications: a Go core, a C extension, a typed Python API.
 
-Importing this loads no core and starts no thread; the first session does.
+The import neither loads the core nor starts a thread; the first session loads the core.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    # The application class brings a web server along, which those who only query can do without.
+    # Loaded lazily, since the application class requires a web server.
     if name != "Hypern":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:

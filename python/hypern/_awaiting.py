@@ -1,7 +1,7 @@
-"""What follows from an awaited operation, in Python: the extension calls these.
+"""The parts of an awaited operation that are Python: the extension calls these functions.
 
-An operation whose task has left (it was cancelled) ends in the background; what it leaves behind
-is seen to here.
+An operation whose task has been cancelled ends in the background, where these functions report its
+outcome.
 """
 
 from __future__ import annotations
@@ -18,24 +18,24 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("hypern")
 
-# The operations of which nobody may miss that they failed; the others were only in the way.
-_MATTERING = frozenset(("commit", "_leave", "_finalize"))
+# The operations whose failure must be reported; that of any other has no consequence.
+_REPORTED = frozenset(("commit", "_leave", "_finalize"))
 
-_ROWS = 1000  # of an async iterable held at a time
+_ROWS = 1000  # rows of an async iterable to collect at a time
 
-_tasks: set[asyncio.Task[None]] = set()  # the event loop itself has weak references only
+_tasks: set[asyncio.Task[None]] = set()  # the event loop only has weak references to them
 
 
 async def call_hooks(hooks: list[Callable[[], Any]]) -> None:
-    """Call the functions given to on_commit, in order, all of them, and await what is awaitable;
-    then raise the first failure. The others are logged.
+    """Call every on_commit function, in order, and await its result if that is awaitable; then
+    raise the first failure. The others are logged.
     """
     first: BaseException | None = None
     for hook in hooks:
         try:
-            answer = hook()
-            if inspect.isawaitable(answer):
-                await answer
+            result = hook()
+            if inspect.isawaitable(result):
+                await result
         except BaseException as error:
             if first is None:
                 first = error
@@ -51,8 +51,8 @@ def settle_detached(
     exception: BaseException | None,
     hooks: list[Callable[[], Any]] | None,
 ) -> None:
-    """See to what a cancelled task's operation came to."""
-    if exception is not None and method in _MATTERING:
+    """Report the outcome of an operation whose task was cancelled, and call its hooks."""
+    if exception is not None and method in _REPORTED:
         _log.error(
             "%s() of request %r failed after its task was cancelled",
             method,
@@ -65,7 +65,7 @@ def settle_detached(
         loop = asyncio.get_running_loop()
     except RuntimeError:
         _log.error(
-            "request %r committed, but its on_commit functions have no event loop left",
+            "request %r committed, but there is no event loop to call its on_commit functions",
             session.request_id,
         )
         return
@@ -86,5 +86,5 @@ async def take_rows(rows: AsyncIterator[Any]) -> tuple[list[Any], bool]:
 
 
 def stop_feeding() -> BaseException:
-    """What `take_rows` is told when its operation's time has run out."""
+    """The exception to throw into `take_rows` when its operation has run out of time."""
     return asyncio.CancelledError("execute_many has run out of time")

@@ -6,9 +6,9 @@ from typing import Any, TypeVar, final
 
 from typing_extensions import Self, disjoint_base
 
-from hypern._async_session import AsyncDbSession
-from hypern._scope import Scope
-from hypern._session import DbSession
+from hypern.scope.scope import Scope
+from hypern.session.awaited import AsyncDbSession
+from hypern.session.blocking import DbSession
 
 _S = TypeVar("_S", bound=Session)
 _A = TypeVar("_A", bound=AsyncSession)

@@ -1,7 +1,7 @@
-"""The base classes of every database error, laid out as PEP 249 names them.
+"""The base classes of every database error, as named by PEP 249.
 
-They are public as `hypern.errors`; they stand alone so that the generated classes below them and
-the functions that choose among them do not import each other in a circle.
+They are public in `hypern.errors`, which imports both them and the generated classes derived from
+them; a module of their own avoids a circular import.
 """
 
 from __future__ import annotations
@@ -10,22 +10,22 @@ from __future__ import annotations
 class Error(RuntimeError):
     """Any error of this package or of the server.
 
-    `str()` of a server's error reads `PostgreSQL error: <message> (SQLSTATE <code>)`; the detail,
-    which may repeat values of the row, is an attribute only. The attributes are the fields of
-    PostgreSQL's ErrorResponse (documentation, "Error and Notice Message Fields"), None where the
-    server sent none or where the error is not the server's:
+    `str()` of a server's error reads `PostgreSQL error: <message> (SQLSTATE <code>)`. The detail
+    is an attribute only, since it may contain values of the row. The attributes are the fields of
+    PostgreSQL's ErrorResponse (documentation, "Error and Notice Message Fields"), None if the
+    server sent none or the error is not the server's:
 
     sqlstate, severity, message, detail, hint : str or None
     constraint, schema, table, column, datatype : str or None
-        what the error is about, by name
+        the names of the objects that the error concerns
     position : int or None
-        where in the statement, in characters, from 1
+        the position in the statement, in characters, from 1
     sql : str or None
         the statement, without its parameters; the first 64 KiB of a longer one
     row : int or None
-        which row of `execute_many`, from 0
+        the row of `execute_many`, from 0
     safe_to_retry : bool
-        True only where nothing of the statement can have been run
+        True only if no part of the statement can have run
     """
 
     sqlstate: str | None = None
@@ -47,7 +47,7 @@ class Error(RuntimeError):
         self.message = message
 
     def __str__(self) -> str:
-        if self.severity is not None:  # only the server sends one
+        if self.severity is not None:  # only a server's error has one
             return f"PostgreSQL error: {self.message} (SQLSTATE {self.sqlstate})"
         if self.sqlstate is not None:
             return f"{self.message} (SQLSTATE {self.sqlstate})"
@@ -55,19 +55,19 @@ class Error(RuntimeError):
 
 
 class InterfaceError(Error):
-    """The package was used in a way that cannot work; the server was not involved."""
+    """The package was used in a way that cannot work. The server was not involved."""
 
 
 class DatabaseError(Error):
-    """The database, or the way to it, failed."""
+    """The database, or the connection to it, failed."""
 
 
 class DataError(DatabaseError):
-    """A value does not fit: out of range, malformed, or not to be had in Python."""
+    """A value is out of range, malformed, or cannot be represented in Python."""
 
 
 class OperationalError(DatabaseError):
-    """The server or the connection failed, or a resource ran out; not the statement's fault."""
+    """The server or the connection failed, or a resource is exhausted."""
 
 
 class IntegrityError(DatabaseError):
@@ -75,7 +75,7 @@ class IntegrityError(DatabaseError):
 
 
 class InternalError(DatabaseError):
-    """The server's own state forbids the statement, or the server met a fault of its own."""
+    """The server's state forbids the statement, or the server has an internal error."""
 
 
 class ProgrammingError(DatabaseError):
@@ -83,4 +83,4 @@ class ProgrammingError(DatabaseError):
 
 
 class NotSupportedError(DatabaseError):
-    """The server, or this package, does not offer what was asked for."""
+    """The server, or this package, does not support the request."""

@@ -1,4 +1,4 @@
-"""`Range`: a value of PostgreSQL's range types, and one piece of a multirange."""
+"""`Range`: a value of PostgreSQL's range types, and an element of a multirange."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ _BOUNDS = ("[)", "[]", "(]", "()")
 
 @total_ordering
 class Range(Generic[_T]):
-    """What lies between two bounds; immutable, hashable, and ordered as PostgreSQL orders ranges.
+    """The values between two bounds; immutable, hashable, and ordered as PostgreSQL orders ranges.
 
-    lower, upper: the bounds; None: unbounded on that side, which is then never inclusive. bounds:
-    "[)", "[]", "(]" or "()", a square bracket including the bound. empty: the range that contains
-    nothing, which is also what a range without room between its bounds becomes.
+    lower, upper: the bounds; None is unbounded, which is never inclusive. bounds: "[)", "[]", "(]"
+    or "()", where a square bracket includes the bound. empty: the range that contains nothing; a
+    range whose bounds leave no room is empty, too.
 
-    `value in range` tells whether the range contains it. Discrete types come back from the server
-    in its canonical form: int4range(1, 3, '[]') is `Range(1, 4, "[)")` (PostgreSQL, "Range Types").
+    `value in range` is whether the range contains the value. The server returns discrete types in
+    canonical form: int4range(1, 3, '[]') is `Range(1, 4, "[)")` (PostgreSQL, "Range Types").
     """
 
     __slots__ = ("bounds", "empty", "lower", "upper")

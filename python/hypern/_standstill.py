@@ -1,8 +1,8 @@
-"""Blocking calls that would stop what they wait for.
+"""Refuses blocking calls that would stop what they wait for.
 
-A blocking call stops its thread. Where that thread runs an event loop whose tasks hold all the
-connections, or the hub of gevent or eventlet, nothing else in it goes on, and the wait cannot end.
-The extension calls these functions, off the fast path.
+A blocking call stops its thread. If that thread runs an event loop whose tasks hold every
+connection, or the hub of gevent or eventlet, nothing else in it can proceed, and the wait cannot
+end. The extension calls these functions, outside the fast path.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ import sys
 import threading
 from typing import Final, Literal
 
-from hypern import _native, _scope
+from hypern import _native
 from hypern._status import PoolStatus
 from hypern.errors import InterfaceError
+from hypern.scope.scope import thread_of
 
 _NATIVE_THREADS: Final = {
     "gevent": "gevent.get_hub().threadpool.apply(function)",
@@ -24,11 +25,11 @@ _NATIVE_THREADS: Final = {
 
 def refuse_wait(session: _native.Session, status: bytes) -> None:
     """Raise InterfaceError if a session waits for a connection on the thread of a running event
-    loop, and that loop's own requests hold all of them.
+    loop, and requests of that loop hold every connection.
 
-    status: the pool's, as the core describes it. A request is the loop's if its session was used
-    last, or its scope was opened, in the loop's thread. A connection that is being made, that is
-    held by another thread's request or that is being closed ends the wait.
+    status: the pool's, as the core describes it. A request belongs to the loop if its session was
+    used last, or its scope was opened, in the loop's thread. The wait can end if a connection is
+    being made or closed, or is held by another thread's request.
     """
     pool = PoolStatus.from_core(status)
     if pool.in_use < pool.max_size:
@@ -36,14 +37,14 @@ def refuse_wait(session: _native.Session, status: bytes) -> None:
     here = threading.get_ident()
     for holder in pool.holders:
         if (holder.request_id, holder.alias) == (session.request_id, session.alias):
-            return  # it was granted just now
+            return  # its connection has just been granted
         sessions = _native.sessions(holder.request_id, holder.alias)
-        used_here = here in map(_native.thread_of, sessions)
-        if not used_here and _scope.thread_of(holder.request_id) != here:
+        is_used_here = here in map(_native.thread_of, sessions)
+        if not is_used_here and thread_of(holder.request_id) != here:
             return
     raise InterfaceError(
-        f'a blocking call on the thread of a running event loop waits for a connection of "'
-        f'{session.alias}", and requests of that loop hold all {pool.max_size}: while the call '
+        "a blocking call on the thread of a running event loop waits for a connection of "
+        f'"{session.alias}", and requests of that loop hold all {pool.max_size}: while the call '
         "blocks the loop, none of them can give one back. In async def code use adb() and await, "
         "or make the call in another thread (asyncio.to_thread)"
     )
@@ -61,8 +62,8 @@ def patched_by() -> Literal["gevent", "eventlet", ""]:
 
 
 def refuse_hub() -> None:
-    """Raise InterfaceError if the calling thread is one whose greenlets a blocking call would stop:
-    the main thread, and any that runs a hub.
+    """Raise InterfaceError if the calling thread has greenlets that a blocking call would stop: the
+    main thread, and any thread that runs a hub.
     """
     library = patched_by()
     if library and (threading.get_native_id() == os.getpid() or _has_hub(library)):

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 class Holder:
     """A session that holds a connection.
 
-    age_secs is how long it has held it; sql the statement it ran last, without parameters; state
-    one of the words of `DbSession.state`.
+    age_secs: seconds since it took the connection. sql: the statement it ran last, without
+    parameters. state: its `DbSession.state`.
     """
 
     request_id: str
@@ -23,12 +23,12 @@ class Holder:
 
 @dataclass(frozen=True)
 class PoolStatus:
-    """A pool at one moment.
+    """The state of a pool at one moment.
 
-    size counts open connections, available those of them that are free (a connection whose state
-    is still being reset is), in_use those that `holders` have; one that was given up at a deadline
-    and is being closed is neither. waiting counts the callers that wait for one; last_error is
-    the text of the latest failure to connect, until a connect succeeds.
+    size: open connections. available: free connections, including those whose reset is under way.
+    in_use: connections that `holders` hold; one that was abandoned at a deadline and is being
+    closed is neither available nor in use. waiting: callers that wait for a connection. last_error:
+    the text of the latest failure to connect, None after a successful connect.
     """
 
     size: int
@@ -41,7 +41,7 @@ class PoolStatus:
 
     @classmethod
     def from_core(cls, data: bytes) -> PoolStatus:
-        """The status that the core described as JSON (bytes, UTF-8)."""
+        """The status from the core's JSON (bytes, UTF-8)."""
         fields = json.loads(data)
         return cls(
             size=fields["size"],

@@ -1,30 +1,32 @@
-"""The public face: configure databases, get a request's session, end it.
+"""The public interface: configure databases, get a request's session, finalize it.
 
-`Database.configure` once per alias, then `db(ctx)` wherever a request is handled; a middleware, a
-`scope()` or `finalize_db(ctx)` ends it. Each statement commits by itself unless a transaction is
-open: `session.transaction()`, `session.begin()`.
+Call `Database.configure` once per alias, then `db(ctx)` wherever a request is handled; the
+middleware, a `scope()` or `finalize_db(ctx)` finalizes its sessions. Each statement commits by
+itself unless a transaction is open: `session.transaction()`, `session.begin()`.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from hypern import _pools, _scope
-from hypern._async_session import AsyncDbSession, AsyncTransaction
-from hypern._config import PoolConfig
-from hypern._finalizing import afinalize, finalize, report_aborted
-from hypern._off_loop import off_loop
 from hypern._range import Range
-from hypern._scope import Scope, scope
-from hypern._session import DbSession, Transaction
 from hypern._status import Holder, PoolStatus
+from hypern.config.settings import PoolConfig
 from hypern.errors import SessionClosed
+from hypern.pool import registry
+from hypern.pool.off_loop import off_loop
+from hypern.scope.identify import CURRENT, identify
+from hypern.scope.scope import Scope, closed, scope
+from hypern.session.awaited import AsyncDbSession, AsyncTransaction
+from hypern.session.blocking import DbSession, Transaction
+from hypern.session.finalizing import finalizing, report_aborted
+from hypern.session.steps import later, now
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from hypern._config import JsonDumps, JsonLoads
-    from hypern._observer import StatementHook
+    from hypern.config.settings import JsonDumps, JsonLoads
+    from hypern.pool.observer import StatementHook
 
     _Hook = TypeVar("_Hook", bound=StatementHook | None)
 
@@ -48,7 +50,7 @@ __all__ = [
 
 
 class Database:
-    """Static methods to configure and look after the pools of this process, one per alias."""
+    """Static methods on the pools of this process, one per alias."""
 
     @staticmethod
     def configure(
@@ -64,6 +66,7 @@ class Database:
         *,
         acquire_timeout_secs: float | None = None,
         statement_timeout_secs: float | None = None,
+        commit_timeout_secs: float | None = 60.0,
         application_name: str | None = None,
         statement_cache: str = "auto",
         reset: str = "full",
@@ -74,43 +77,50 @@ class Database:
         slow_query_secs: float | None = None,
         statement_max_age_secs: float | None = 60.0,
     ) -> None:
-        """Set up a database under an alias. Connects to nothing: the first session does.
+        """Configure a database under an alias. The first session connects, not this call.
 
-        Where a setting is not given here, the URL's counts, then the service file's, then the
-        environment's (PGHOST and so on), then the default, as in libpq (PostgreSQL, "Database
+        A setting that is not given here is taken from the URL, then the service file, then the
+        environment (PGHOST and so on), then the default, as in libpq (PostgreSQL, "Database
         Connection Control Functions"). Configuring an alias again with the same settings does
         nothing.
 
         url: str, a postgresql:// URL or key=value pairs, with libpq's keywords
-        max_size: int, most connections at a time in this process
-        min_idle: int, connections kept open while idle; None: 0
-        connect_timeout_secs: seconds for one connect; left at 30, connect_timeout in the URL counts
-        idle_timeout_secs: seconds after which an idle connection above min_idle is closed; None: no
-        max_lifetime_secs: seconds after which a connection is replaced, a little less by chance, so
-            that connections do not end together; None: never
-        test_before_acquire: bool, ask the server for a sign of life before a connection is used
-        keepalive_secs: int, seconds of silence before a TCP keepalive probe; None: 30
+        max_size: int, the most connections that this process opens at a time
+        min_idle: int, the number of connections to keep open while idle; None is 0
+        connect_timeout_secs: seconds for one connect; if left at 30, connect_timeout from the URL
+            applies
+        idle_timeout_secs: seconds after which an idle connection above min_idle is closed; None
+            keeps it open
+        max_lifetime_secs: seconds after which a connection is replaced, less some jitter, so that
+            connections do not end together; None never replaces one
+        test_before_acquire: bool, whether to test a connection with a round trip before it is used
+        keepalive_secs: int, seconds of silence before a TCP keepalive probe; None is 30
         alias: str, the name for `db(ctx, alias=...)`
-        acquire_timeout_secs: seconds to wait for a free connection; None: connect_timeout_secs
-        statement_timeout_secs: seconds after which the server cancels a statement; None: its own
-        application_name: str, what pg_stat_activity shows; None: the URL's, else "hypern"
-        statement_cache: "named": prepared once per connection; "describe": only their descriptions
-            are kept, as a pooler in transaction mode needs; "off"; "auto": named, or describe where
-            a pooler is noticed
-        reset: what is undone when a connection is given back. "full": what DISCARD ALL undoes (see
-            docs/reliability.md); "transaction" and "off": an open transaction only
+        acquire_timeout_secs: seconds to wait for a free connection; None is connect_timeout_secs
+        statement_timeout_secs: seconds after which the server cancels a statement; None leaves the
+            server's setting
+        commit_timeout_secs: seconds to wait for the answer to a COMMIT, after which its connection
+            is closed and the outcome is unknown (ConnectionLost); None waits as long as TCP keeps
+            the connection
+        application_name: str, shown by pg_stat_activity; None is the URL's, else "hypern"
+        statement_cache: "named" prepares a statement once per connection; "describe" keeps only its
+            description, which a pooler in transaction mode requires; "off" keeps nothing; "auto" is
+            "named", or "describe" if a pooler is detected
+        reset: what to undo when a connection is given back. "full" undoes what DISCARD ALL does
+            (see docs/reliability.md); "transaction" and "off" roll back an open transaction only
         password: str, or a callable without arguments that returns one, called before a connect
-        infinity: "error": a date or timestamp that is infinite raises DataError; "minmax": it is
-            datetime's least or greatest
-        json_loads, json_dumps: callables to parse and write json and jsonb; None: built in
-        slow_query_secs: seconds from which a statement is logged, logger "hypern"; None: none is
+        infinity: "error" raises DataError for an infinite date or timestamp; "minmax" returns
+            datetime's minimum or maximum
+        json_loads, json_dumps: callables to parse and write json and jsonb; None is the built-in
+        slow_query_secs: seconds from which a statement is logged, by the logger "hypern"; None logs
+            none
         statement_max_age_secs: seconds for which a prepared statement is reused before it is parsed
-            and described anew, since another session may have changed the schema; None: no limit
+            and described again, since another session may have changed the schema; None is no limit
 
-        Raises ConfigurationError for settings that cannot work or that differ from the alias's
-        present ones. No text of it shows a password.
+        Raises ConfigurationError for settings that cannot work, or that differ from the alias's
+        present ones. Its text never contains a password.
         """
-        _pools.configure(
+        registry.configure(
             alias,
             PoolConfig(
                 url=url,
@@ -123,6 +133,7 @@ class Database:
                 keepalive_secs=keepalive_secs,
                 acquire_timeout_secs=acquire_timeout_secs,
                 statement_timeout_secs=statement_timeout_secs,
+                commit_timeout_secs=commit_timeout_secs,
                 application_name=application_name,
                 statement_cache=statement_cache,
                 reset=reset,
@@ -138,7 +149,7 @@ class Database:
     @staticmethod
     def is_configured(alias: str = "default") -> bool:
         """Whether a database is configured under the alias."""
-        return _pools.is_configured(alias)
+        return registry.is_configured(alias)
 
     @staticmethod
     def status(alias: str = "default") -> PoolStatus:
@@ -146,92 +157,91 @@ class Database:
 
         Raises ConfigurationError for an unknown alias.
         """
-        return _pools.status(alias)
+        return registry.status(alias)
 
     @staticmethod
     def close(alias: str | None = None) -> None:
-        """Close one pool, or with None all, and forget the settings. An unknown alias is fine.
+        """Close one pool, or every pool if None, and forget the settings. An unknown alias is
+        ignored.
 
-        Idle connections close at once. Statements that still run are cancelled, and their sessions
-        raise PoolClosed. Takes a few seconds at most.
+        Idle connections close at once. Running statements are cancelled, and their sessions raise
+        PoolClosed. Takes a few seconds at most.
         """
-        _pools.close(alias)
+        registry.close(alias)
 
     @staticmethod
     async def aclose(alias: str | None = None) -> None:
         """As `close`, without blocking the event loop."""
-        await off_loop(_pools.close, alias)
+        await off_loop(registry.close, alias)
 
     @staticmethod
     def on_statement(hook: _Hook) -> _Hook:
-        """Have a function called after each statement of this process; None: no longer.
+        """Register a function to call after every statement in this process; None unregisters it.
 
-        hook: called as `hook(sql, seconds, rows, sqlstate)` in the thread of the statement: its
-        text (str, no parameters), the time from call to result (float), rows affected or returned
-        (int), and None for success or the error's SQLSTATE (str); errors that the server did not
-        send have "08006" (ConnectionLost), "08001" (PoolTimeout), "08003" (PoolClosed) or "HY000"
-        (any other). There is one hook; setting it replaces it. An exception that it raises is
-        logged. Returns the hook, so that this works as a decorator.
+        hook: called as `hook(sql, seconds, rows, sqlstate)` in the statement's thread, with its
+        text (str, without parameters), the time from call to result (float), the rows affected or
+        returned (int), and the error's SQLSTATE (str) or None on success. Errors that the server
+        did not send have "08006" (ConnectionLost), "08001" (PoolTimeout), "08003" (PoolClosed) or
+        "HY000" (any other). There is one hook; setting it replaces the previous one. An exception
+        that it raises is logged. Returns the hook, so that this works as a decorator.
         """
-        _pools.set_hook(hook)
+        registry.set_hook(hook)
         return hook
 
 
-def db(ctx_or_request_id: object = _scope.CURRENT, alias: str = "default") -> DbSession:
+def db(ctx_or_request_id: object = CURRENT, alias: str = "default") -> DbSession:
     """The session of a request on a database; the same one for the same id and alias.
 
     ctx_or_request_id: a request id (str), an object with a str `request_id`, a framework's request
     that DatabaseMiddleware has seen, or nothing for the request that the middleware or `scope()`
-    has opened. Raises ConfigurationError for an unknown alias, TypeError for any other object (None
-    too), ValueError for an empty id, InterfaceError for no argument where no request is open,
-    SessionClosed for a scope that has ended.
+    has opened. Raises ConfigurationError for an unknown alias, TypeError for any other object
+    (including None), ValueError for an empty id, InterfaceError for no argument outside every
+    request, SessionClosed for a scope that has ended.
     """
-    request_id, owner = _scope.identify(ctx_or_request_id)
-    session = _pools.open_session(alias, request_id)
+    request_id, owner = identify(ctx_or_request_id)
+    session = registry.open_session(alias, request_id)
     if owner is not None and owner.ended:
-        # It ended, in another thread, after it was looked at: nobody else will finalize this one.
-        finalize(request_id, alias, failed=True)
-        raise _scope.closed(request_id)
+        # Another thread has ended it since identify(), so nobody else will finalize this session.
+        now(finalizing, request_id, alias, failed=True)
+        raise closed(request_id)
     return session
 
 
-def finalize_db(ctx_or_request_id: object = _scope.CURRENT, alias: str | None = None) -> None:
-    """End a request's sessions: commit, or roll back where an error was marked or auto-commit is
-    off; then give the connections back. An id without sessions is fine.
+def finalize_db(ctx_or_request_id: object = CURRENT, alias: str | None = None) -> None:
+    """Finalize a request's sessions: commit, or roll back if an error was marked or auto-commit is
+    off; then give the connections back. An id without sessions is ignored.
 
-    ctx_or_request_id: as for `db`. alias: that database's session only; None: all of the request's.
-    All of them are ended before the first failure, if any, is raised: a commit that failed is never
-    silent. Further failures are logged (logger "hypern"). Where an error had aborted a transaction
-    that was to be committed, TransactionAborted is raised; while another exception is being
-    handled, it is logged instead. Inside a transaction() block it rolls back and raises an
+    ctx_or_request_id: as for `db`. alias: finalize that database's session only; None finalizes all
+    of them. Every session is finalized before the first failure, if any, is raised: a failed commit
+    is never silent. Further failures are logged (logger "hypern"). If an error had aborted a
+    transaction that was to be committed, TransactionAborted is raised; while another exception is
+    being handled, it is logged instead. Inside a transaction() block it rolls back and raises
     InterfaceError.
     """
     try:
-        request_id, _ = _scope.identify(ctx_or_request_id)
+        request_id, _ = identify(ctx_or_request_id)
     except SessionClosed:
         return  # its scope has finalized it
-    report_aborted(request_id, finalize(request_id, alias))
+    report_aborted(request_id, now(finalizing, request_id, alias))
 
 
-def adb(ctx_or_request_id: object = _scope.CURRENT, alias: str = "default") -> AsyncDbSession:
-    """The session of a request on a database, to be awaited: the one that `db` gives, underneath.
+def adb(ctx_or_request_id: object = CURRENT, alias: str = "default") -> AsyncDbSession:
+    """The session of a request on a database, for coroutines; underneath it is the session of `db`.
 
-    Itself it waits for nothing and is not awaited. Arguments and errors are those of `db`.
+    adb() never blocks and must not be awaited. Arguments and errors are those of `db`.
     """
     return AsyncDbSession(db(ctx_or_request_id, alias))
 
 
-async def afinalize_db(
-    ctx_or_request_id: object = _scope.CURRENT, alias: str | None = None
-) -> None:
-    """As `finalize_db`, awaited. Once begun, it goes on to its end even where its task is cancelled
-    meanwhile; a failure is logged then (logger "hypern").
+async def afinalize_db(ctx_or_request_id: object = CURRENT, alias: str | None = None) -> None:
+    """As `finalize_db`, awaited. Once begun it continues to its end even if its task is cancelled
+    meanwhile; a failure is then logged (logger "hypern").
     """
     try:
-        request_id, _ = _scope.identify(ctx_or_request_id)
+        request_id, _ = identify(ctx_or_request_id)
     except SessionClosed:
         return  # its scope has finalized it
-    report_aborted(request_id, await afinalize(request_id, alias))
+    report_aborted(request_id, await later(finalizing, request_id, alias))
 
 
 def register_type(
@@ -240,13 +250,19 @@ def register_type(
     dumps: Callable[[Any], str] | None = None,
     alias: str = "default",
 ) -> None:
-    """Say how values of one of the database's own types are read and written, as text.
+    """Register converters for the values of a type of the database, which are exchanged as text.
 
-    name: str, the type's name in PostgreSQL, with its schema (`schema.name`) or without; the former
-    counts for more. loads: called with the server's text (str), returns the Python value; None: the
-    text itself. dumps: called with a parameter, returns the text (str); None: parameters are str.
-    A domain's serve parameters, arrays, composites and columns of tables and views, and one that is
-    None is its base's; of a domain in an expression (`x::slug`) the server names the base only.
-    alias: str. Raises ConfigurationError for an unknown alias.
+    name: str, the type's name in PostgreSQL, with its schema (`schema.name`) or without; a name
+    with a schema takes precedence. loads: called with the server's text (str), returns the Python
+    value; None returns the text itself. dumps: called with a parameter, returns the text (str);
+    with None parameters must be str. The converters of a domain apply to parameters, arrays,
+    composites and the columns of tables and views; one that is None is that of its base type. In an
+    expression (`x::slug`) they do not apply, since the server reports the base type only. alias:
+    str. Raises ConfigurationError for an unknown alias.
     """
-    _pools.register_type(alias, name, loads, dumps)
+    registry.register_type(alias, name, loads, dumps)
+
+
+# Users import them from here, so repr() and pickle name this module rather than an internal one.
+for _cls in (AsyncDbSession, AsyncTransaction, DbSession, Scope, Transaction):
+    _cls.__module__ = __name__

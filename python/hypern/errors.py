@@ -1,12 +1,12 @@
-"""The errors of this package: PEP 249's classes, one class per SQLSTATE, and a few of our own.
+"""The errors of this package: PEP 249's classes, one class per SQLSTATE, and the package's own.
 
-Everything derives from `Error`, which is a RuntimeError. A server's error is an instance of the
+Every class derives from `Error`, which is a RuntimeError. A server's error is an instance of the
 class named after its condition (`UniqueViolation` for 23505); a code without a class of its own is
-raised as the PEP 249 class of its first two characters, else as `DatabaseError`. All of them
-pickle.
+raised as the PEP 249 class of its first two characters, else as `DatabaseError`. All of them can be
+pickled.
 """
 
-# ruff: noqa: N818 - a condition is named, as PostgreSQL does
+# ruff: noqa: N818 - the names are those of PostgreSQL's conditions
 
 from __future__ import annotations
 
@@ -15,41 +15,29 @@ import logging
 from typing import Any
 
 from hypern import _sqlstate
+
+# isort: off
 from hypern._pep249 import (
     DatabaseError as DatabaseError,
-)
-from hypern._pep249 import (
     DataError as DataError,
-)
-from hypern._pep249 import (
     Error as Error,
-)
-from hypern._pep249 import (
     IntegrityError as IntegrityError,
-)
-from hypern._pep249 import (
     InterfaceError as InterfaceError,
-)
-from hypern._pep249 import (
     InternalError as InternalError,
-)
-from hypern._pep249 import (
     NotSupportedError as NotSupportedError,
-)
-from hypern._pep249 import (
     OperationalError as OperationalError,
-)
-from hypern._pep249 import (
     ProgrammingError as ProgrammingError,
 )
+
 from hypern._sqlstate import *  # noqa: F403
 from hypern._sqlstate import BASE_BY_CLASS, InFailedSqlTransaction
+# isort: on
 
 _log = logging.getLogger("hypern")
 
 
 class ConfigurationError(InterfaceError):
-    """Settings that cannot work, an alias nobody configured, or one configured twice."""
+    """Settings that cannot work, an alias that is not configured, or one configured twice."""
 
 
 class SessionClosed(InterfaceError):
@@ -57,34 +45,34 @@ class SessionClosed(InterfaceError):
 
 
 class TransactionAborted(InFailedSqlTransaction):
-    """COMMIT of a transaction that an earlier error had aborted: the server rolled it back. Also
-    the end of a session that would have committed such a transaction.
+    """A transaction that was to be committed was rolled back, since an earlier error had aborted
+    it. Raised by COMMIT, and by the end of a session that would have committed.
 
-    The first error is the `__cause__`.
+    The earlier error is the `__cause__`.
     """
 
 
 class NoRows(DatabaseError):
-    """A row was asked for and the statement returned none."""
+    """A row was required, and the statement returned none."""
 
 
 class PoolTimeout(OperationalError):
-    """No connection became free within `acquire_timeout_secs`; the text lists who holds them."""
+    """No connection became free within `acquire_timeout_secs`. The text lists their holders."""
 
 
 class PoolClosed(OperationalError):
-    """`Database.close()` took the connection away."""
+    """`Database.close()` closed the connection."""
 
 
 class ConnectionLost(OperationalError):
-    """The connection broke. What was under way may have been run unless `safe_to_retry`."""
+    """The connection broke. The statement may have run, unless `safe_to_retry`."""
 
 
 class CoreUnavailable(OperationalError):
-    """The core of the package could not be loaded, or has failed and refuses further work."""
+    """The core of the package could not be loaded, or has failed and refuses further calls."""
 
 
-_OURS: tuple[type[Error], ...] = (
+_OWN: tuple[type[Error], ...] = (
     Error,
     InterfaceError,
     DatabaseError,
@@ -108,11 +96,11 @@ _BY_SQLSTATE: dict[str, type[DatabaseError]] = {
     cls.sqlstate: cls for cls in vars(_sqlstate).values() if getattr(cls, "sqlstate", None)
 }
 
-_BY_NAME: dict[str, type[Error]] = {cls.__name__: cls for cls in (*_OURS, *_BY_SQLSTATE.values())}
+_BY_NAME: dict[str, type[Error]] = {cls.__name__: cls for cls in (*_OWN, *_BY_SQLSTATE.values())}
 
 __all__ = [*_BY_NAME, "for_sqlstate"]
 
-# Users import them from here, so that is what a traceback and a pickle should say.
+# Users import them from here, so tracebacks and pickles name this module.
 for _cls in _BY_NAME.values():
     _cls.__module__ = __name__
 
@@ -143,11 +131,11 @@ _ATTRIBUTES = (
 
 
 def from_core(data: bytes) -> Error:
-    """The exception that the core described as JSON (bytes, UTF-8).
+    """The exception from the core's JSON (bytes, UTF-8).
 
-    The object has `message`, and where they apply: `kind` (the name of a class of this module;
-    empty: chosen by `sqlstate`), the attributes of `Error` by name, and `cause`, such an object
-    again.
+    The object has `message` and, if they apply, `kind` (the name of a class of this module; if it
+    is empty, `sqlstate` chooses the class), the attributes of `Error` by name, and `cause`, an
+    object of the same form.
     """
     return _build(json.loads(data))
 
@@ -158,7 +146,7 @@ def _build(fields: dict[str, Any]) -> Error:
     error = cls(fields["message"])
     for name in _ATTRIBUTES:
         value = fields.get(name)
-        # The core leaves out, or leaves empty, what it was not told; row 0 is a row.
+        # The core omits what the server did not send, or leaves it empty; row 0 is a row.
         if value or (name == "row" and value is not None):
             setattr(error, name, value)
     cause = fields.get("cause")
@@ -168,22 +156,24 @@ def _build(fields: dict[str, Any]) -> Error:
 
 
 def undo_failed(session: object, error: BaseException) -> bool:
-    """Log that rolling a transaction() block back failed, if the error is one of these classes.
+    """Log that rolling back a transaction() block failed, if the error is one of these classes.
 
-    The exception that has left the block stays the one seen; any other error, such as one that a
-    signal handler raised, is not logged but for the caller to raise: False.
+    The exception that has left the block stays the one that is raised. Returns False for any other
+    error, such as one that a signal handler raised, which the caller must raise.
     """
     if not isinstance(error, Error):
         return False
     if isinstance(error, (ConnectionLost, PoolClosed, SessionClosed)):
-        _log.debug("nothing left to roll back in %r", session, exc_info=error)  # the server has
+        _log.debug(
+            "nothing left to roll back in %r", session, exc_info=error
+        )  # the server has rolled back
     else:
         _log.error("rolling back after an error failed", exc_info=error)
     return True
 
 
 def pooler_found(alias: str) -> None:
-    """Log, once for a pool, that its connections go through a pooler that shares its servers."""
+    """Log, once per pool, that its connections go through a pooler that shares servers."""
     _log.info(
         'the database of alias "%s" is behind a pooler in transaction or statement mode: no '
         "statement is kept prepared, and nothing is reset between requests",
@@ -192,23 +182,23 @@ def pooler_found(alias: str) -> None:
 
 
 def reset_incomplete(alias: str, status: bytes | None) -> None:
-    """Log, once for a pool, which steps of the reset between requests its role may not run.
+    """Log, once per pool, which steps of the reset between requests its role may not run.
 
-    status: the pool's, as the core has it; None if it has been closed meanwhile.
+    status: the pool's, as the core describes it; None if it has been closed meanwhile.
     """
     refused: list[str] = json.loads(status or b"{}").get("refused", [])
     _log.warning(
         'the server of alias "%s" refuses a part of the reset between requests, '
-        "which is left out: %s",
+        "which is left out from now on: %s",
         alias,
         "; ".join(refused),
     )
 
 
 def duplicate_columns(sql: str, names: list[str]) -> None:
-    """Log that a statement returns several columns of one name, of which a dict keeps the last.
+    """Log that a statement returns several columns of one name; a dict keeps the last of them.
 
-    The extension calls it once per description of a statement. sql: the statement's text; names:
+    The extension calls this once per description of a statement. sql: the statement's text. names:
     the column names that occur more than once.
     """
     _log.warning(

@@ -16,7 +16,7 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from hypern._config import Settings
+    from hypern.config.settings import Settings
     from hypern.database import AsyncDbSession, DbSession
 
 _MARKER = "hypern_commits"
@@ -62,26 +62,29 @@ def db_session(request: pytest.FixtureRequest) -> Iterator[DbSession]:
     `hypern_url`. Until the test's end every session of every alias and request, in this process,
     shares its one connection and its one transaction, which is rolled back.
     """
-    from hypern import _finalizing, _native, _pools
+    from hypern import _native
     from hypern import database as _database
     from hypern._testing.async_session import NestedAsyncSession
     from hypern._testing.connection import NestedConnection
     from hypern._testing.copy import DatabaseCopy
+    from hypern.pool import registry
+    from hypern.session.finalizing import finalizing
+    from hypern.session.steps import now
 
-    settings = _pools.settings_of("default") or _settings(request.getfixturevalue("hypern_url"))
+    settings = registry.settings_of("default") or _settings(request.getfixturevalue("hypern_url"))
     is_real = request.node.get_closest_marker(_MARKER) is not None
     database: NestedConnection | DatabaseCopy = (
         DatabaseCopy(settings) if is_real else NestedConnection(settings)
     )
 
     def open_session(alias: str, request_id: str) -> DbSession:
-        if alias != "default" and not _pools.is_configured(alias):
-            _pools.status(alias)  # raises
+        if alias != "default" and not registry.is_configured(alias):
+            registry.status(alias)  # raises
         return database.session(alias, request_id)
 
     # Nothing in the package looks for a test on the way to a session: what leads there is replaced.
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_pools, "open_session", open_session)
+        patch.setattr(registry, "open_session", open_session)
         patch.setattr(_native, "sessions", database.find)
         if not is_real:
             patch.setattr(_native, "AsyncSession", NestedAsyncSession)
@@ -90,7 +93,7 @@ def db_session(request: pytest.FixtureRequest) -> Iterator[DbSession]:
             yield open_session("default", _REQUEST_ID)
         finally:
             try:
-                _finalizing.finalize(_REQUEST_ID, None, failed=True)
+                now(finalizing, _REQUEST_ID, failed=True)
             finally:
                 database.close()
 
@@ -104,7 +107,7 @@ def adb_session(db_session: DbSession) -> AsyncDbSession:
 
 
 def _settings(url: str) -> Settings:
-    from hypern._config import PoolConfig, make_settings
+    from hypern.config.settings import PoolConfig, make_settings
 
     return make_settings("default", PoolConfig(url))
 

@@ -11,7 +11,7 @@ import pytest
 from differential.literals import CONTRIB, DEFINITIONS
 from reliability.own_server import OwnServer
 
-from hypern._conninfo.parse import parse
+from hypern.config.parse import parse
 from hypern.database import Database, DbSession, db, scope
 
 

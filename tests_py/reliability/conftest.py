@@ -57,6 +57,14 @@ def own_server(running_server: OwnServer) -> Iterator[OwnServer]:
         yield server
 
 
+@pytest.fixture(scope="module")
+def tls_server() -> Iterator[OwnServer]:
+    """A server that speaks TLS, with a certificate nobody checks."""
+    server = OwnServer(tls=True)
+    yield server
+    server.remove()
+
+
 @pytest.fixture
 def default(own_server: OwnServer) -> Iterator[OwnServer]:
     """The server, configured as "default" with eight connections by TCP."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections import defaultdict
 from pathlib import Path
+
+from proc import children, sockets
 
 _ESTABLISHED = "01"
 
@@ -14,12 +15,7 @@ def family(pid: int) -> list[int]:
     """A process and all its descendants."""
     found = [pid]
     for process in found:  # it grows meanwhile
-        for thread in _listed(f"/proc/{process}/task"):
-            try:
-                children = Path(f"/proc/{process}/task/{thread}/children").read_text()
-            except (FileNotFoundError, ProcessLookupError):
-                continue  # it has ended meanwhile
-            found += map(int, children.split())
+        found += children(process)
     return found
 
 
@@ -28,11 +24,7 @@ def holders(root: int, port: int) -> dict[str, set[int]]:
     ours = _inodes(port)
     found: dict[str, set[int]] = defaultdict(set)
     for process in family(root):
-        for number in _listed(f"/proc/{process}/fd"):
-            try:
-                link = os.readlink(f"/proc/{process}/fd/{number}")
-            except (FileNotFoundError, ProcessLookupError):
-                continue  # closed meanwhile
+        for link in sockets(process).values():
             if link in ours:
                 found[link].add(process)
     return found
@@ -64,10 +56,3 @@ def _inodes(port: int) -> set[str]:
             if int(remote.rpartition(":")[2], 16) == port and state == _ESTABLISHED:
                 found.add(f"socket:[{inode}]")
     return found
-
-
-def _listed(directory: str) -> list[str]:
-    try:
-        return os.listdir(directory)
-    except (FileNotFoundError, ProcessLookupError):
-        return []

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, TypeVar
 
+from reliability.listener import Listener, abort
 from reliability.messages import TO_CLIENT, TO_SERVER, Framing, Message
 
 CUT, RESET, HALF_CLOSE, BLACK_HOLE, SLOW = "cut", "reset", "half-close", "black hole", "slow"
@@ -59,11 +60,12 @@ class _Link:
         self.number = number
         self.client = client
         self.server = server
+        self.streams = (client, server)
         self.hole = False
         self.framing = Framing()
 
     def abort(self, reset: bool = False) -> None:
-        for stream in (self.client, self.server):
+        for stream in self.streams:
             if reset and not stream.writer.is_closing():
                 end: socket.socket = stream.writer.get_extra_info("socket")
                 end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -90,7 +92,7 @@ class FaultProxy:
         self._links: list[_Link] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._listener = run(self._listen())
-        self.port: int = self._listener.sockets[0].getsockname()[1]
+        self.port = self._listener.port
 
     def __enter__(self) -> FaultProxy:
         return self
@@ -118,17 +120,18 @@ class FaultProxy:
                 link.client.writer.close()
         await asyncio.sleep(0.01)  # a transport closes its socket a turn later
 
-    async def _listen(self) -> asyncio.Server:
-        return await asyncio.start_server(self._accept, "127.0.0.1", 0)
+    async def _listen(self) -> Listener:
+        return Listener(self._accept)
 
     async def _close(self) -> None:
-        self._listener.close()
         self._closed = True
         for link in self._links:
             link.abort()
+        await self._listener.close()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await abort(stream.writer for link in self._links for stream in link.streams)
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         number = len(self._links)
@@ -136,11 +139,11 @@ class FaultProxy:
         try:
             server = _Stream(*await asyncio.open_connection("127.0.0.1", self._server_port))
         except OSError:  # the server is down: so is the proxy, for this client
-            writer.transport.abort()
+            await abort([writer])
             return
         link = _Link(number, client, server)
         if self._closed:  # meanwhile: a late request to cancel
-            link.abort()
+            await abort(stream.writer for stream in link.streams)
             return
         self._links.append(link)
         for direction, source, sink in (

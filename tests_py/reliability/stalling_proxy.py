@@ -7,6 +7,7 @@ import contextlib
 from types import TracebackType
 
 from reliability.fault_proxy import run
+from reliability.listener import Listener, abort
 
 
 class StallingProxy:
@@ -22,12 +23,11 @@ class StallingProxy:
         self.delay = delay
         self._server_port = port
         self._is_closed = False
-        self._accepting = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._writers: set[asyncio.StreamWriter] = set()
         self._passing: set[asyncio.Event] = set()  # one for each connection
         self._listener = run(self._listen())
-        self.port: int = self._listener.sockets[0].getsockname()[1]
+        self.port = self._listener.port
 
     def __enter__(self) -> StallingProxy:
         return self
@@ -56,31 +56,23 @@ class StallingProxy:
             else:
                 event.clear()
 
-    async def _listen(self) -> asyncio.Server:
-        return await asyncio.start_server(self._accept, "127.0.0.1", 0, limit=4096)
+    async def _listen(self) -> Listener:
+        return Listener(self._accept, limit=4096)
 
     async def _close(self) -> None:
-        self._listener.close()
         self._is_closed, self.is_deaf = True, False
-        while self._accepting:
-            await asyncio.sleep(0.01)
+        await self._listener.close()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        for writer in self._writers:
-            writer.transport.abort()
-        await asyncio.sleep(0.001)  # an aborted transport closes its socket a turn later
+        await abort(self._writers)
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._writers.add(writer)
-        self._accepting += 1
-        try:
-            while self.is_deaf:
-                await asyncio.sleep(0.01)
-            if not self._is_closed:
-                await self._connect(reader, writer)
-        finally:
-            self._accepting -= 1
+        while self.is_deaf:
+            await asyncio.sleep(0.01)
+        if not self._is_closed:
+            await self._connect(reader, writer)
 
     async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:

@@ -10,6 +10,7 @@ from support import RunPython
 # themselves, and none touches a socket of the parent's, which are told by their inodes.
 FORKS_UNDER_LOAD = """
 import os, sys, threading
+import proc
 from hypern.database import Database, db, scope
 Database.configure(sys.argv[1], max_size=4)
 
@@ -29,15 +30,7 @@ for thread in threads:
     thread.start()
 
 def sockets():
-    found = set()
-    for fd in os.listdir("/proc/self/fd"):
-        try:
-            link = os.readlink(f"/proc/self/fd/{fd}")
-        except FileNotFoundError:
-            continue
-        if link.startswith("socket:"):
-            found.add(link)
-    return found
+    return set(proc.sockets().values())
 
 def child(n, ours):
     try:

@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from proc import children
 from reliability.database_sockets import holders, shared
 from reliability.own_server import PASSWORD, OwnServer
 from reliability.tally import Tally
@@ -232,7 +233,7 @@ def test_gunicorn(
         assert len(kept) == (used == "used")
         for worker_pid in first:
             os.kill(worker_pid, signal.SIGKILL)
-        wait_until(lambda: not first & set(_children(process.pid)), 20)
+        wait_until(lambda: not first & set(children(process.pid)), 20)
         ask_until_it_answers(port)
         load(port, requests, answered)
         assert len(first) == 2, "one worker has answered everything"
@@ -284,7 +285,3 @@ def test_celery(own_server: OwnServer, tmp_path: Path, tally: Tally, full: bool,
     assert len({row["process"] for row in rows}) > 2  # children are replaced after 8 tasks
     wait_until(lambda: connections() == 0)
     tally.add(f"Celery prefork, {used} before the fork: tasks", 40, "all right; no socket shared")
-
-
-def _children(pid: int) -> list[int]:
-    return list(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))

@@ -16,9 +16,9 @@ from reliability.requests_script import configure, run_requests
 from reliability.tally import Tally
 
 from hypern import errors
-from hypern._config import PoolConfig
 from hypern._hypern import ConnectionPool
 from hypern._hypern import PoolConfig as LowLevelConfig
+from hypern.config.settings import PoolConfig
 from hypern.database import Database, db, finalize_db, scope
 
 _WRONG = "swordfish-73"  # a password that opens nothing

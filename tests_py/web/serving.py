@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from proc import children, command_line
 from support import wait_until
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -74,10 +75,12 @@ class Server:
 
     def workers(self) -> list[int]:
         """The processes that it has started."""
-        pid = self.process.pid
-        found = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
         # Python's multiprocessing has one of its own beside them.
-        return [p for p in map(int, found) if b"resource_tracker" not in _command_line(p)]
+        return [
+            child
+            for child in children(self.process.pid)
+            if b"resource_tracker" not in command_line(child)
+        ]
 
     def kill_a_worker(self) -> int:
         """End a worker with SIGKILL, and wait until it has gone; its number."""
@@ -85,13 +88,6 @@ class Server:
         os.kill(worker, signal.SIGKILL)
         wait_until(lambda: worker not in self.workers() or self.process.poll() is not None, 20)
         return worker
-
-
-def _command_line(pid: int) -> bytes:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes()
-    except FileNotFoundError:
-        return b""
 
 
 @contextmanager

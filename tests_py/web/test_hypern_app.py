@@ -200,7 +200,7 @@ def test_a_handler_that_returns_a_value_is_told_to_use_res(
         return {"lost": True}
 
     assert ask(app).status == 500
-    assert "answers through res" in caplog.text
+    assert "responds through res" in caplog.text
 
 
 def test_threads_are_as_many_as_the_largest_pool_has_connections_and_a_few() -> None:

@@ -6,9 +6,9 @@ import inspect
 from collections.abc import AsyncIterable, Callable, Iterable, Sequence
 from typing import Any, TypeVar, cast
 
-from hypern._async_session import AsyncDbSession
 from hypern._testing.session import NestedSession
 from hypern.errors import Error, undo_failed
+from hypern.session.awaited import AsyncDbSession
 
 _Params = Sequence[Any] | None
 _A = TypeVar("_A", bound="NestedAsyncSession")

@@ -8,16 +8,16 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from hypern import _native
-from hypern._session import DbSession
 from hypern._testing.session import NestedSession
 from hypern._testing.worker import Worker
 from hypern.errors import DatabaseError, InFailedSqlTransaction, InterfaceError
+from hypern.session.blocking import DbSession
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from hypern._config import Settings
     from hypern._testing.transactions import NestedTransactions
+    from hypern.config.settings import Settings
 
 _T = TypeVar("_T")
 _CLOSE_SECS = 5.0

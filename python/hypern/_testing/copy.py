@@ -6,13 +6,14 @@ import secrets
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from hypern import _native, _pools
-from hypern._session import DbSession
+from hypern import _native
 from hypern._testing.connection import make_pool
 from hypern.errors import Error
+from hypern.pool import registry
+from hypern.session.blocking import DbSession
 
 if TYPE_CHECKING:
-    from hypern._config import Settings
+    from hypern.config.settings import Settings
 
 _CLOSE_SECS = 5.0
 _SUFFIX = " (copy)"
@@ -39,7 +40,7 @@ class DatabaseCopy:
         self._find = _native.sessions
         self._request_ids: set[str] = set()
         # The server copies only what nobody is connected to.
-        _pools.disconnect(_CLOSE_SECS)
+        registry.disconnect(_CLOSE_SECS)
         try:
             administer(
                 settings, f"CREATE DATABASE {quoted(self._name)} TEMPLATE {quoted(original)}"
@@ -55,7 +56,7 @@ class DatabaseCopy:
         """The session of a request on an alias."""
         pool = self._pools.get(alias)
         if pool is None:
-            own = _pools.settings_of(alias) or self._settings
+            own = registry.settings_of(alias) or self._settings
             conninfo = {**self._settings.conninfo, "dbname": self._name}
             settings = replace(
                 own, alias=alias + _SUFFIX, conninfo=conninfo, password=self._settings.password

@@ -6,7 +6,6 @@ import functools
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
-from hypern._session import DbSession
 from hypern.errors import (
     DatabaseError,
     InFailedSqlTransaction,
@@ -15,6 +14,7 @@ from hypern.errors import (
     SessionClosed,
     TransactionAborted,
 )
+from hypern.session.blocking import DbSession
 
 if TYPE_CHECKING:
     from hypern._testing.connection import NestedConnection

@@ -1,1 +1,1 @@
-"""DatabaseMiddleware for ASGI, WSGI and Django: one scope per request, over before its response."""
+"""`DatabaseMiddleware` for ASGI, WSGI and Django, under the paths that applications import."""

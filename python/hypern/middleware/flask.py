@@ -1,4 +1,4 @@
-"""`init_app(app)` for Flask: the WSGI middleware, and commits that fail inside Flask.
+"""`init_app(app)` for Flask: the WSGI middleware, and failed commits as errors inside Flask.
 
     from hypern.middleware.flask import init_app
     init_app(app)
@@ -12,32 +12,30 @@ from collections.abc import Container
 
 import flask
 
-from hypern._scope import SCOPE_KEY
-from hypern.middleware._request import FAILURES, Finalize, RequestScope, verdict_of
-from hypern.middleware.wsgi import DatabaseMiddleware
+from hypern.scope.identify import SCOPE_KEY
+from hypern.session.steps import now
+from hypern.web.options import FAILURES, Finalize
+from hypern.web.request import RequestScope
+from hypern.web.wsgi import DatabaseMiddleware
 
 
 def init_app(
-    app: flask.Flask,
-    *,
-    rollback_on: Container[int] = FAILURES,
-    finalize: Finalize = "auto",
+    app: flask.Flask, *, rollback_on: Container[int] = FAILURES, finalize: Finalize = "auto"
 ) -> None:
-    """Give each request of the application a scope. The options are `DatabaseMiddleware`'s.
+    """Open a scope for each request of the application. The options are `DatabaseMiddleware`'s.
 
-    Transactions are committed as the last of the application's after_request functions that were
-    registered by now, so that a commit which fails is an error of the request as any other is: the
-    application's own handler of 500 answers it.
+    Transactions are committed as the last of the application's after_request functions registered
+    so far. A failed commit is thus an error of the request like any other, to which the
+    application's own handler of 500 responds.
     """
-    app.wsgi_app = DatabaseMiddleware(  # type: ignore[method-assign]
-        app.wsgi_app, rollback_on=rollback_on, finalize=finalize
-    )
+    middleware = DatabaseMiddleware(app.wsgi_app, rollback_on=rollback_on, finalize=finalize)
+    app.wsgi_app = middleware  # type: ignore[method-assign]
 
     def settle(response: flask.Response) -> flask.Response:
         request = flask.request.environ.get(SCOPE_KEY)
         if finalize != "end" and isinstance(request, RequestScope) and not request.ended:
-            request.settle(verdict_of(response.status_code, rollback_on))
+            now(request.settling, middleware.verdict(response.status_code))
         return response
 
-    # Flask runs them from the last to the first.
+    # Flask calls them from the last to the first.
     app.after_request_funcs.setdefault(None, []).insert(0, settle)

@@ -76,7 +76,8 @@ static PyObject *new_block(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 /* Whether a file only passes the entering on: an ExitStack's, or that of run(). */
 static bool passes_on(PyObject *filename)
 {
-    static const char *const names[] = {"/contextlib.py", "/hypern/_retry.py"};
+    static const char *const names[] = {"/contextlib.py", "/hypern/session/blocking.py",
+                                        "/hypern/session/awaited.py"};
     const char *text = PyUnicode_AsUTF8(filename);
     if (text == NULL) {
         PyErr_Clear();

@@ -89,7 +89,7 @@ static PyObject *encode_body(PyObject *module, PyObject *args)
         return NULL;
     hn_buf body = {0};
     PyObject *bytes = NULL;
-    int rc = hn_encode(description, params, NULL, -1, &body);
+    int rc = hn_encode(description, params, NULL, -1, HN_NEVER, &body);
     if (rc == 0)
         bytes = PyBytes_FromStringAndSize((const char *)body.data, (Py_ssize_t)body.len);
     else if (rc == HN_NEED_TZ)

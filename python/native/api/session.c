@@ -64,9 +64,20 @@ static int64_t change_state(const hn_view *self, int what, int value)
     return state;
 }
 
+/* How long a look at the state waits for the end of a COMMIT or rollback whose task has left. The server
+ * confirms the cancel request within milliseconds; over a silent link the last known state is returned. */
+#define ENDING_WAIT (1000 * HN_MS)
+
+static int await_ending(PyObject *self)
+{
+    return hn_lock_await_ending(&((hn_view *)self)->lock, hn_now() + ENDING_WAIT);
+}
+
 static PyObject *get_state(PyObject *self, void *unused)
 {
     (void)unused;
+    if (await_ending(self) < 0)
+        return NULL;
     int64_t state = change_state((hn_view *)self, HN_SET_NOTHING, 0);
     if (state < 0)
         return NULL;
@@ -78,6 +89,8 @@ static PyObject *get_state(PyObject *self, void *unused)
 /* closure: one of HN_FLAG_*. */
 static PyObject *get_flag(PyObject *self, void *closure)
 {
+    if ((intptr_t)closure == HN_FLAG_IN_TRANSACTION && await_ending(self) < 0)
+        return NULL;
     int64_t state = change_state((hn_view *)self, HN_SET_NOTHING, 0);
     return state < 0 ? NULL : PyBool_FromLong((state & (int64_t)(intptr_t)closure) != 0);
 }

@@ -23,6 +23,20 @@ static bool is_inside(const hn_waiter *holder)
     return operation_of(holder)->inside == PyThread_get_thread_ident();
 }
 
+static bool is_ending(const hn_waiter *holder)
+{
+    const hn_operation *self = operation_of(holder);
+    switch (self->request.op) {
+    case HN_OP_COMMIT:
+    case HN_OP_ROLLBACK:
+    case HN_OP_LEAVE:
+    case HN_OP_UNDO:
+        return self->is_detached;
+    default:
+        return false;
+    }
+}
+
 static bool must_be_driven(const hn_waiter *holder)
 {
     const hn_operation *self = operation_of(holder);
@@ -65,17 +79,17 @@ static int turn_of(hn_operation *self, hn_time until)
         if (rc <= 0)
             return rc < 0 ? -1 : 1;
     }
-    hn_time next = until < d->limit ? until : d->limit;
-    bool is_late = hn_ms_until(d->limit, 1) == 0;
+    hn_time due = hn_driver_due(d), next = until < due ? until : due;
+    bool is_late = hn_ms_until(due, 1) == 0;
     if (hn_operation_advance(self, wake, hn_ms_until(next, HN_TICK_MS))) {
         hn_operation_conclude(self);
         return 0;
     }
     if (d->engine->need != HN_NEED_WAIT && PyErr_CheckSignals() < 0)
         return -1;
-    if (is_late)
+    if (is_late && hn_ms_until(hn_driver_due(d), 1) == 0)
         hn_driver_limit(d);
-    if (d->engine->call.want != HN_WANT_FAIL)
+    if (d->engine->call.want != HN_WANT_FAIL && d->engine->call.want != HN_WANT_DONE)
         return 1;
     hn_operation_conclude(self);
     return 0;
@@ -108,6 +122,7 @@ static int drive(hn_waiter *holder, hn_time until)
 const hn_holder_functions hn_cooperative_functions = {
     .granted = granted,
     .is_inside = is_inside,
+    .is_ending = is_ending,
     .must_be_driven = must_be_driven,
     .drive = drive,
 };

@@ -13,7 +13,7 @@
 static int set_due(hn_operation *self)
 {
     const hn_engine *e = self->driver.engine;
-    self->entry.due = self->driver.limit;
+    self->entry.due = hn_driver_due(&self->driver);
     if (e != NULL && e->need == HN_NEED_WAIT && e->need_until < self->entry.due)
         self->entry.due = e->need_until;
     return hn_reactor_set_due(&self->entry);
@@ -239,7 +239,7 @@ bool hn_operation_begin(hn_operation *self)
     if (self->request.op == HN_OP_FINALIZE)
         d->limit = HN_NEVER;
     d->engine = hn_engine_new(&self->session->target);
-    if (d->engine != NULL && hn_engine_start(d->engine, &self->request) == 0) {
+    if (d->engine != NULL && hn_engine_start(d->engine, &self->request, d->limit) == 0) {
         self->phase = HN_PHASE_RUNNING;
         return true;
     }
@@ -296,12 +296,18 @@ static bool ends_at_a_look(hn_operation *self)
 static void check_limits(hn_operation *self)
 {
     hn_driver *d = &self->driver;
-    bool is_late = hn_ms_until(d->limit, 1) == 0;
-    if (is_late && (d->stage != HN_RUNNING || d->engine->need == HN_NEED_IO) &&
-        ends_at_a_look(self))
-        return;
+    bool is_late = hn_ms_until(hn_driver_due(d), 1) == 0;
+    if (is_late && (d->stage != HN_RUNNING || d->engine->need == HN_NEED_IO)) {
+        if (ends_at_a_look(self))
+            return;
+        is_late = hn_ms_until(hn_driver_due(d), 1) == 0; /* the round may be another */
+    }
+    bool waits = d->engine->need == HN_NEED_WAIT;
     bool is_due = is_late && (d->stage == HN_RUNNING || d->late);
-    if (d->engine->need == HN_NEED_WAIT && (is_due || hn_ms_until(d->engine->need_until, 1) == 0)) {
+    if (is_late && !waits && hn_driver_due(d) < d->limit) {
+        hn_driver_limit(d);
+        go_on(self, HN_WAKE_READY);
+    } else if (waits && (is_due || hn_ms_until(d->engine->need_until, 1) == 0)) {
         go_on(self, is_due ? HN_WAKE_LATE : HN_WAKE_TIMEOUT);
     } else if (is_late && d->stage == HN_RUNNING && hn_operation_is_hungry(self)) {
         hn_driver_limit(d);
@@ -314,6 +320,8 @@ static void check_limits(hn_operation *self)
             hn_operation_conclude(self);
         else
             wait(self);
+    } else if (self->entry.armed_fd < 0 && !self->entry.is_ready) { /* the look has brought another round */
+        wait(self);
     } else if (set_due(self) < 0) { /* the loop's clock was ahead of this one */
         abandon(self);
     }

@@ -270,7 +270,8 @@ static const char *start_core(void *library)
     if (fingerprint == NULL || strcmp(fingerprint, HN_FINGERPRINT) != 0)
         return "it was built for another version of the extension (was hypern upgraded while this "
                "process ran?); restart the process, or reinstall hypern";
-    hn_boot boot = {.fds = hn_fork_table(), .used = hn_fork_used(), .nfds = HN_FD_SLOTS, .generation = generation};
+    hn_boot boot = {.fds = hn_fork_table(), .used = hn_fork_used(), .gate = hn_fork_gate(),
+                    .nfds = HN_FD_SLOTS, .generation = generation};
     if (found.hypern_boot(&boot) != 0)
         return "it did not start";
     hn_go = found;

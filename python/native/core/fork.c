@@ -11,12 +11,13 @@
 #include <pthread.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 /* Made once and kept through every generation. */
 static hn_fd *table;
 
-#define TABLE_SIZE (HN_FD_SLOTS * sizeof(hn_fd) + sizeof(uint64_t))
+#define TABLE_SIZE (HN_FD_SLOTS * sizeof(hn_fd) + 2 * sizeof(uint64_t))
 #define FUNCTIONS_MAX 8
 
 /* Registered while the module is made, with the GIL held. */
@@ -26,6 +27,33 @@ static size_t function_count;
 uint64_t *hn_fork_used(void)
 {
     return &table[HN_FD_SLOTS].ino;
+}
+
+uint64_t *hn_fork_gate(void)
+{
+    return &table[HN_FD_SLOTS + 1].ino;
+}
+
+#define FORKING ((uint64_t)1 << 32)
+/* A thread of Go's may have to wait for a processor between opening a descriptor and entering it in the
+ * table. It needs nothing that the forking thread holds; the bound is a precaution. */
+#define GATE_LOOKS 1000
+#define GATE_LOOK_NS 100000
+
+static void before_fork(void)
+{
+    __atomic_add_fetch(hn_fork_gate(), FORKING, __ATOMIC_SEQ_CST);
+    for (int looks = 0; looks < GATE_LOOKS; looks++) {
+        if ((uint32_t)__atomic_load_n(hn_fork_gate(), __ATOMIC_SEQ_CST) == 0)
+            return;
+        struct timespec pause = {.tv_nsec = GATE_LOOK_NS};
+        nanosleep(&pause, NULL);
+    }
+}
+
+static void in_parent(void)
+{
+    __atomic_sub_fetch(hn_fork_gate(), FORKING, __ATOMIC_SEQ_CST);
 }
 
 static void close_inherited(void)
@@ -45,6 +73,7 @@ static void close_inherited(void)
 
 static void in_child(void)
 {
+    __atomic_store_n(hn_fork_gate(), 0, __ATOMIC_SEQ_CST); /* no other thread is left */
     close_inherited();
     for (size_t i = 0; i < function_count; i++)
         functions[i]();
@@ -68,10 +97,11 @@ hn_fd *hn_fork_table(void)
                        MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (pages == MAP_FAILED)
         return NULL;
-    if (pthread_atfork(NULL, NULL, in_child) != 0) {
+    table = pages; /* for the handlers */
+    if (pthread_atfork(before_fork, in_parent, in_child) != 0) {
+        table = NULL;
         munmap(pages, TABLE_SIZE);
         return NULL;
     }
-    table = pages;
     return table;
 }

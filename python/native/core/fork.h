@@ -15,6 +15,9 @@ hn_fd *hn_fork_table(void);
 /* Behind the table: how many of its places have ever been used. */
 uint64_t *hn_fork_used(void);
 
+/* Behind that: how many descriptors are being opened, and whether a fork waits for them; hn_boot's. */
+uint64_t *hn_fork_gate(void);
+
 /* Registers a function to call in every forked child, in order of registration. It must be
  * async-signal-safe. Registering it again has no effect. */
 void hn_at_fork(void (*function)(void));

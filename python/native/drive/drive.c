@@ -62,7 +62,7 @@ PyObject *hn_drive(hn_engine *e, hn_time deadline)
     hn_driver d = {.engine = e, .stage = HN_RUNNING, .limit = deadline};
     hn_wake wake = HN_WAKE_READY;
     for (;;) {
-        int left = hn_ms_until(d.limit, HN_TICK_MS);
+        int left = hn_ms_until(hn_driver_due(&d), HN_TICK_MS);
         if (hn_engine_advance(e, wake, left) == HN_OVER) {
             hn_settle_log(e);
             return hn_engine_result(e);
@@ -74,7 +74,7 @@ PyObject *hn_drive(hn_engine *e, hn_time deadline)
         }
         if (PyErr_CheckSignals() < 0)
             interrupt(&d);
-        else if (left == 0)
+        else if (left == 0 && hn_ms_until(hn_driver_due(&d), 1) == 0) /* the round may be another */
             hn_driver_limit(&d);
     }
 }

@@ -33,9 +33,17 @@ void hn_driver_escalate(hn_driver *d)
         d->limit = hn_now() + HN_GRACE;
 }
 
+hn_time hn_driver_due(const hn_driver *d)
+{
+    bool is_bound = d->stage == HN_RUNNING && d->engine != NULL && d->engine->bound < d->limit;
+    return is_bound ? d->engine->bound : d->limit;
+}
+
 void hn_driver_limit(hn_driver *d)
 {
-    if (d->stage == HN_RUNNING) {
+    if (hn_driver_due(d) < d->limit) {
+        hn_engine_expire(d->engine);
+    } else if (d->stage == HN_RUNNING) {
         hn_time grace = d->engine->call.grace_ms * HN_MS;
         hn_engine_cancel(d->engine, HN_CANCEL_LATE);
         d->stage = HN_CANCELLING;

@@ -23,9 +23,12 @@ typedef struct hn_driver {
 /* Escalates an interrupted operation: cancel request, then socket shutdown, then abandon. */
 void hn_driver_escalate(hn_driver *driver);
 
-/* The driver's limit has passed, in an operation that does not wait for the core. A deadline leaves the
+/* The next time that matters to an operation that does not wait for the core. */
+hn_time hn_driver_due(const hn_driver *driver);
+
+/* That time has passed, in an operation that does not wait for the core. A deadline leaves the
  * server a moment to confirm the cancel request, then abandons the operation: the core closes its
- * connection in the background. An interrupt escalates. */
+ * connection in the background. The bound of a round ends that: then advance. An interrupt escalates. */
 void hn_driver_limit(hn_driver *driver);
 
 /* Whether a blocking call may stop this thread: 0, or -1 with an exception. Registered by the room that

@@ -29,7 +29,7 @@ static outcome run_locked(hn_view *self, const hn_request *request, hn_time dead
     hn_engine *engine = hn_engine_new(&self->target);
     if (engine == NULL)
         return o;
-    if (hn_engine_start(engine, request) == 0) {
+    if (hn_engine_start(engine, request, deadline) == 0) {
         o.result = hn_drive(engine, deadline);
         self->target.last_state = engine->call.state;
         o.count = o.result != NULL ? engine->call.count : 0;

@@ -6,6 +6,7 @@
 #include "buf.h"
 #include "engine/many.h"
 #include "engine/step.h"
+#include "engine/stream.h"
 #include "error.h"
 
 static void use_description(hn_engine *e, hn_description *description)
@@ -37,10 +38,12 @@ int hn_describe_guess(hn_engine *e)
         use_description(e, hn_descriptions_find(descriptions, e->request.sql, &e->declared, &e->plan_id));
         if (e->description == NULL)
             return PyErr_Occurred() ? -1 : 0;
-        rc = hn_encode(e->description, e->request.params, NULL, -1, &e->body);
+        rc = hn_encode(e->description, e->request.params, NULL, -1, e->deadline, &e->body);
         if (rc == HN_NEED_DECLARED && declare(e) < 0)
             rc = -1;
     }
+    if (hn_engine_is_late(e))
+        return -1;
     switch (rc) {
     case 0:
         e->call.plan = e->plan_id;
@@ -99,7 +102,11 @@ static int encode(hn_engine *e)
     e->body.len = 0;
     if (e->request.op == HN_OP_MANY)
         return hn_many_look(e); /* the rows are encoded as they are sent */
-    int rc = hn_encode(e->description, e->request.params, e->timezone, -1, &e->body);
+    if (e->request.op == HN_OP_FETCH)
+        return hn_stream_look(e); /* the parameters were bound with the first chunk */
+    int rc = hn_encode(e->description, e->request.params, e->timezone, -1, e->deadline, &e->body);
+    if (hn_engine_is_late(e))
+        return -1;
     if (rc == HN_NEED_TZ)
         return hn_raise("InterfaceError", "the server did not report its TimeZone setting");
     if (rc == HN_NEED_DECLARED && declare(e) < 0)
@@ -121,7 +128,8 @@ static void ask(hn_engine *e, uint32_t in_flags)
 static void use(hn_engine *e)
 {
     int rc = encode(e);
-    if (rc < 0 && e->refused == NULL && PyErr_ExceptionMatches(PyExc_Exception) &&
+    bool is_late = rc < 0 && e->deadline != HN_NEVER && hn_now() >= e->deadline;
+    if (rc < 0 && !is_late && e->refused == NULL && PyErr_ExceptionMatches(PyExc_Exception) &&
         hn_description_takes_rows(e->description)) {
         e->refused = hn_exception_take();
         hn_engine_step(e, HN_OP_CONTINUE, HN_IN_REPARSE);

@@ -1,6 +1,7 @@
 /* One operation on a session, as something that can be resumed. */
 #include "engine/engine.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "buf.h"
@@ -101,9 +102,10 @@ void hn_engine_free(hn_engine *e)
     free(e);
 }
 
-int hn_engine_start(hn_engine *e, const hn_request *request)
+int hn_engine_start(hn_engine *e, const hn_request *request, hn_time deadline)
 {
     e->request = *request;
+    e->deadline = deadline;
     Py_XINCREF(e->request.sql);
     Py_XINCREF(e->request.params);
     uint32_t flags = request->flags;
@@ -124,6 +126,9 @@ int hn_engine_start(hn_engine *e, const hn_request *request)
         e->call.plan = 0;
         e->body.len = 0;
     }
+    const hn_codec *codec = e->target->database->catalogs.hooks;
+    if (codec != NULL && hn_codec_has_registered(codec))
+        flags |= HN_IN_REGISTERED;
     if (request->op == HN_OP_MANY && hn_many_start(e) < 0)
         return -1;
     if (request->op == HN_OP_FETCH)
@@ -251,6 +256,13 @@ void hn_engine_abandon(hn_engine *e, uint32_t in_flags)
         e->call.sent = e->io.sent;
     hn_engine_step(e, HN_OP_ABANDON, HN_IN_CANCELLED | in_flags);
     e->call.want = HN_WANT_FAIL;
+}
+
+void hn_engine_expire(hn_engine *e)
+{
+    e->io.broken = true;
+    e->io.error = ETIMEDOUT;
+    hn_engine_close_round(e, HN_IN_TIMEOUT);
 }
 
 void hn_engine_cancel(hn_engine *e, int how)

@@ -19,13 +19,16 @@ hn_engine *hn_engine_new(hn_target *target);
 void hn_engine_free(hn_engine *engine);
 
 /* The first step. 0, or -1 with an exception and nothing begun. */
-int hn_engine_start(hn_engine *engine, const hn_request *request);
+int hn_engine_start(hn_engine *engine, const hn_request *request, hn_time deadline);
 
 /* Goes on. wake: how a HN_NEED_WAIT has ended. block_ms: how long I/O may sleep in here, 0: not at all. */
 hn_progress hn_engine_advance(hn_engine *engine, hn_wake wake, int block_ms);
 
 /* Abandons the operation, in any state. in_flags: HN_IN_LATE where its deadline has passed. */
 void hn_engine_abandon(hn_engine *engine, uint32_t in_flags);
+
+/* The round's bound has passed: to the core its connection has ended. Then advance. */
+void hn_engine_expire(hn_engine *engine);
 
 /* Sends a cancel request, or shuts the connection down (HN_CANCEL_*); the operation goes on to its end. */
 void hn_engine_cancel(hn_engine *engine, int how);

@@ -47,7 +47,7 @@ static int append_row(hn_engine *e, PyObject *params)
     size_t at = batch->len;
     if (hn_buf_u32(batch, 0) < 0 || hn_buf_bytes(batch, head->data, head->len) < 0)
         return -1;
-    int rc = hn_encode(e->variant->description, params, e->timezone, e->row, batch);
+    int rc = hn_encode(e->variant->description, params, e->timezone, e->row, e->deadline, batch);
     if (rc == HN_NEED_TZ)
         return hn_raise("InterfaceError", "the server did not report its TimeZone setting");
     if (rc == HN_NEED_DECLARED) /* of a value that is another each time it is looked at */
@@ -199,7 +199,9 @@ static int fill_batch(hn_engine *e, size_t size_max)
         if (row == NULL)
             return PyErr_Occurred() ? -1 : e->rows.to_come;
         int rc = take_row(e, row);
-        if (rc < 0)
+        if (hn_engine_is_late(e))
+            rc = -1;
+        else if (rc < 0)
             e->row_refused = PyErr_ExceptionMatches(PyExc_Exception) != 0;
         Py_DECREF(row);
         if (rc <= 0)

@@ -62,6 +62,8 @@ typedef struct hn_engine {
     hn_buf body;     /* the Bind body; MANY: a batch of rows */
     bool round_open; /* io is in the round of call.want */
     bool cancelled;  /* the caller's time is up, or it was interrupted */
+    hn_time bound;    /* when the round ends, whatever has come; or HN_NEVER */
+    hn_time deadline; /* the caller's, from timeout=; or HN_NEVER */
 
     PyObject *result; /* the list, the row or the value; NULL if there is none yet */
     PyObject *raised; /* what the caller gets, whatever the core will report */

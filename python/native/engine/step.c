@@ -4,11 +4,14 @@
 #include "core/core.h"
 #include "error.h"
 
+#define LONG_BODY (1u << 20) /* a body that takes long to encode and send */
+
 void hn_engine_step(hn_engine *e, hn_op op, uint32_t in_flags)
 {
     hn_call *call = &e->call;
     call->want = HN_WANT_FAIL;
     e->round_open = false;
+    e->bound = HN_NEVER;
     /* A callable of the user's may have forked: in the child the core is the parent's. */
     if (hn_target_check(e->target) < 0) {
         hn_engine_raise(e);
@@ -39,6 +42,26 @@ void hn_engine_raise(hn_engine *e)
     e->io.keep = false; /* rows that will not be returned are drained undecoded */
 }
 
+bool hn_engine_is_late(const hn_engine *e)
+{
+    if (e->deadline == HN_NEVER || (e->body.len < LONG_BODY && !PyErr_Occurred()) ||
+        hn_now() < e->deadline)
+        return false;
+    PyErr_Clear();
+    char limit[32];
+    (void)snprintf(limit, sizeof limit, "%.6g", e->request.timeout);
+    hn_raise("QueryCanceled",
+             "timeout=%s s passed while the parameters were encoded, before they were sent", limit);
+    /* Inside a transaction there is more to be done again than this statement. */
+    bool is_alone =
+        e->request.op == HN_OP_STATEMENT && (e->call.state & HN_FLAG_IN_TRANSACTION) == 0;
+    PyObject *exception = hn_exception_take();
+    if (is_alone && PyObject_SetAttrString(exception, "safe_to_retry", Py_True) < 0)
+        PyErr_WriteUnraisable(exception);
+    hn_exception_raise(exception);
+    return true;
+}
+
 static bool wants_rows(const hn_engine *e)
 {
     return e->request.mode >= HN_MODE_ROWS && e->raised == NULL;
@@ -56,6 +79,8 @@ void hn_engine_open_round(hn_engine *e)
     io->keep = io->result && wants_rows(e);
     if (io->result && e->request.mode == HN_MODE_CHUNK)
         io->rows_max = e->request.chunk;
+    if (call->limit_ms > 0)
+        e->bound = hn_now() + call->limit_ms * HN_MS;
     e->round_open = true;
 }
 

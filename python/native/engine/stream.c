@@ -1,10 +1,17 @@
 /* A result in chunks: what a target keeps between them. */
 #include "engine/stream.h"
 
+#include "error.h"
+
 
 static void keep(hn_engine *e)
 {
     struct hn_stream *stream = &e->target->stream;
+    if (stream->number == e->call.stream && stream->number != 0 && e->description != NULL) {
+        hn_description_ref(e->description); /* another one, where a type was altered since the last chunk */
+        hn_description_unref(stream->description);
+        stream->description = e->description;
+    }
     if (stream->number == e->call.stream)
         return;
     hn_target_forget_stream(e->target);
@@ -24,6 +31,16 @@ void hn_stream_resume(hn_engine *e)
     e->description = stream->description;
     if (e->description != NULL)
         hn_description_ref(e->description);
+}
+
+int hn_stream_look(hn_engine *e)
+{
+    const struct hn_stream *stream = &e->target->stream;
+    e->body.len = 0;
+    if (stream->description != NULL && hn_description_comes_as(e->description, stream->description))
+        return 0;
+    return hn_raise("DataError", "the types of the stream's rows were altered between two chunks, so that "
+                                 "its rows cannot be read any more; start another stream");
 }
 
 PyObject *hn_stream_chunk(hn_engine *e, PyObject *rows)

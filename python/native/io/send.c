@@ -12,6 +12,8 @@
 #define MSG_NOSIGNAL 0
 #endif
 
+#define SEND_MAX ((int64_t)1 << 20) /* sent between two looks at the clock: a peer may read as fast */
+#define TLS_MAX ((size_t)64 << 10) /* encrypted at a time: the transport keeps what is not sent */
 #define JOIN_MAX ((size_t)16 << 10)         /* TLS: pieces up to this are joined into one record */
 
 void hn_io_send(hn_io *io, const uint8_t *data, size_t len)
@@ -60,7 +62,10 @@ static void count_sent(hn_io *io, size_t n)
 
 static void send_plain(hn_io *io)
 {
+    int64_t until = io->sent + SEND_MAX;
     while (io->next_piece < io->pieces) {
+        if (io->sent >= until)
+            return;
         struct iovec iov[HN_PIECES_MAX];
         size_t n = 0;
         for (int i = io->next_piece; i < io->pieces; i++)
@@ -95,13 +100,15 @@ static size_t join_pieces(const hn_io *io, uint8_t *to)
 static void send_tls(hn_io *io)
 {
     uint8_t joined[JOIN_MAX];
-    while (!io->flushed) {
+    int64_t until = io->sent + SEND_MAX;
+    while (!io->flushed && io->sent < until) {
         uint8_t *data = NULL;
         size_t len = 0;
         if (io->next_piece < io->pieces) {
             len = join_pieces(io, joined);
             data = len > 0 ? joined : (uint8_t *)(uintptr_t)io->piece[io->next_piece];
             len = len > 0 ? len : io->piece_len[io->next_piece];
+            len = len < TLS_MAX ? len : TLS_MAX;
         }
         int64_t n = hn_go.hypern_transport(io->handle, 1, data, (int64_t)len);
         if (n == HN_IO_AGAIN)

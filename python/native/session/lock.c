@@ -150,6 +150,21 @@ void hn_lock_give(hn_lock *lock)
     wake(next);
 }
 
+int hn_lock_await_ending(hn_lock *lock, hn_time deadline)
+{
+    if (lock->owner != HN_NO_THREAD || !lock->holder->functions->is_ending(lock->holder))
+        return 0;
+    switch (hn_lock_take(lock, deadline)) {
+    case HN_LOCKED:
+        hn_lock_give(lock);
+        return 0;
+    case HN_LOCK_ERROR:
+        return -1;
+    default:
+        return 0;
+    }
+}
+
 int hn_lock_raise(hn_locked outcome, double seconds)
 {
     char limit[32];

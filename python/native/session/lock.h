@@ -22,6 +22,8 @@ typedef struct hn_holder_functions {
     void (*granted)(hn_waiter *waiter);
     /* Whether the calling thread is inside the operation that holds the lock. */
     bool (*is_inside)(const hn_waiter *holder);
+    /* Whether it decides what the session's transaction comes to, and ends in the background. */
+    bool (*is_ending)(const hn_waiter *holder);
     /* Whether the operation can only go on if the calling thread drives it. */
     bool (*must_be_driven)(const hn_waiter *holder);
     /* Drives the operation to its end, or until then. 0, or -1 with the exception of a signal handler. */
@@ -66,6 +68,10 @@ hn_locked hn_lock_await(hn_lock *lock, hn_waiter *turn);
 void hn_lock_leave(hn_lock *lock, hn_waiter *turn);
 
 void hn_lock_give(hn_lock *lock);
+
+/* Waits until the holder has ended, if it decides what the session's transaction comes to: 0, also where
+ * the deadline has passed; -1 with an exception. */
+int hn_lock_await_ending(hn_lock *lock, hn_time deadline);
 
 /* Whether the calling thread is inside the operation that holds the lock. */
 bool hn_lock_is_mine(const hn_lock *lock);

@@ -129,6 +129,10 @@ static int write_level(hn_encoder *encoder, const hn_type *type, PyObject *value
     int rc = HN_WRITTEN;
     for (Py_ssize_t i = 0; rc == HN_WRITTEN && i < PyTuple_GET_SIZE(level); i++) {
         PyObject *item = PyTuple_GET_ITEM(level, i);
+        if (i % HN_LATE_EVERY == HN_LATE_EVERY - 1 && hn_encoder_is_late(encoder)) {
+            rc = -1;
+            break;
+        }
         *has_null |= item == Py_None;
         rc = ndim == 1 ? hn_write_value(encoder, type->related, item, out)
                            : write_level(encoder, type, item, sizes + 1, ndim - 1, has_null, out);

@@ -98,6 +98,10 @@ static int write_level(hn_encoder *encoder, const hn_type *type, PyObject *value
     int rc = hn_buf_u8(out, '{');
     for (Py_ssize_t i = 0; rc == HN_WRITTEN && i < PyTuple_GET_SIZE(level); i++) {
         PyObject *item = PyTuple_GET_ITEM(level, i);
+        if (i % HN_LATE_EVERY == HN_LATE_EVERY - 1 && hn_encoder_is_late(encoder)) {
+            rc = -1;
+            break;
+        }
         if (i > 0)
             rc = hn_buf_u8(out, (uint8_t)type->related->delimiter);
         if (rc == HN_WRITTEN)

@@ -73,9 +73,9 @@ PyObject *hn_read_bytea_text(const hn_type *type, const uint8_t *data, size_t le
 
 int hn_write_bytea(hn_encoder *encoder, const hn_type *type, PyObject *value, hn_buf *out)
 {
-    (void)encoder, (void)type;
+    (void)type;
     if (PyBytes_Check(value))
-        return hn_buf_bytes(out, PyBytes_AS_STRING(value), (size_t)PyBytes_GET_SIZE(value));
+        return hn_write_bytes(encoder, PyBytes_AS_STRING(value), (size_t)PyBytes_GET_SIZE(value), out);
     if (PyUnicode_Check(value))
         return HN_AS_TEXT;
     /* Other objects with a buffer (array, an image) hold items, not bytes. */

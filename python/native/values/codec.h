@@ -12,7 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "hypern_abi.h"
+#include "native.h"
 
 typedef struct hn_codec hn_codec;
 typedef struct hn_description hn_description;
@@ -31,6 +31,8 @@ void hn_codec_free(hn_codec *codec);
 /* For the garbage collector, on behalf of the codec's owner: the user's functions that it refers to. */
 int hn_codec_traverse(const hn_codec *codec, visitproc visit, void *arg);
 void hn_codec_clear(hn_codec *codec);
+/* Whether the user has registered converters. */
+bool hn_codec_has_registered(const hn_codec *codec);
 /* Another codec with the hooks and the registered converters of this one, and no types. The converters
  * are shared. NULL with an exception. */
 hn_codec *hn_codec_like(const hn_codec *codec);
@@ -87,6 +89,9 @@ hn_codec *hn_description_codec(const hn_description *description);
  * for the type as it is by now. */
 int hn_description_takes_rows(const hn_description *description);
 
+/* Whether both have columns of the same types, in the same formats. */
+bool hn_description_comes_as(const hn_description *description, const hn_description *other);
+
 /* The tables whose columns the result has, at most max of their OIDs, if the user has registered
  * converters, which may be a domain's: the server names a domain's base. 0 if none is to be looked up.
  * hn_description_set_domains takes in the result, three uint32 for each column of a domain. */
@@ -112,8 +117,10 @@ int hn_check_params(PyObject *params, Py_ssize_t row);
  * hn_check_params accepted. 0; -1 with an exception and body->len as it was; HN_NEED_TZ when an
  * aware datetime meets `timestamp` and timezone (a str) is NULL, HN_NEED_DECLARED when a value needs
  * a type declared that the description lacks, body->len as it was. row: the
- * zero-based row of execute_many that messages name, or -1. */
-int hn_encode(hn_description *description, PyObject *params, PyObject *timezone, Py_ssize_t row, hn_buf *body);
+ * zero-based row of execute_many that messages name, or -1. until: when a long list is abandoned, with
+ * TimeoutError; of hn_now(), or HN_NEVER. */
+int hn_encode(hn_description *description, PyObject *params, PyObject *timezone, Py_ssize_t row,
+              hn_time until, hn_buf *body);
 
 /* One DataRow, after its length word. NULL with DataError for bytes that are not what the description's
  * columns announce. */

@@ -234,6 +234,18 @@ int hn_description_resolve(hn_description *description)
     return make_parameter_formats(description) < 0 ? -1 : make_result_formats(description);
 }
 
+bool hn_description_comes_as(const hn_description *description, const hn_description *other)
+{
+    const hn_buf *a = &description->result_formats, *b = &other->result_formats;
+    if (description->ncolumns != other->ncolumns || a->len != b->len ||
+        memcmp(a->data, b->data, a->len) != 0)
+        return false;
+    for (uint16_t i = 0; i < description->ncolumns; i++)
+        if (description->columns[i].oid != other->columns[i].oid)
+            return false;
+    return true;
+}
+
 hn_codec *hn_description_codec(const hn_description *description)
 {
     return description->codec;
@@ -250,7 +262,7 @@ int hn_description_takes_rows(const hn_description *description)
 size_t hn_description_tables(const hn_description *description, uint32_t *oids, size_t max)
 {
     size_t n = 0;
-    if (PyDict_GET_SIZE(description->codec->registered) == 0)
+    if (!hn_codec_has_registered(description->codec))
         return 0;
     for (uint16_t i = 0; i < description->ncolumns && n < max; i++) {
         size_t at = 0;
@@ -265,8 +277,8 @@ size_t hn_description_tables(const hn_description *description, uint32_t *oids, 
 void hn_description_set_domains(hn_description *description, const uint8_t *rows, size_t len)
 {
     uint32_t row[3];
-    for (size_t at = 0; len - at >= sizeof row; at += sizeof row) {
-        memcpy(row, rows + at, sizeof row); /* host order: the core wrote it */
+    for (size_t n = len / sizeof row; n > 0; n--, rows += sizeof row) {
+        memcpy(row, rows, sizeof row); /* host order: the core wrote it */
         for (uint16_t i = 0; i < description->ncolumns; i++)
             if (description->columns[i].table == row[0] && description->columns[i].number == row[1])
                 description->columns[i].oid = row[2];

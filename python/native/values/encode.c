@@ -259,7 +259,8 @@ static int write_parameters(const hn_description *description, hn_encoder *encod
     return hn_buf_bytes(body, description->result_formats.data, description->result_formats.len);
 }
 
-int hn_encode(hn_description *description, PyObject *params, PyObject *timezone, Py_ssize_t row, hn_buf *body)
+int hn_encode(hn_description *description, PyObject *params, PyObject *timezone, Py_ssize_t row, hn_time until,
+              hn_buf *body)
 {
     PyObject *sequence = NULL, **values = NULL;
     Py_ssize_t given = 0;
@@ -276,7 +277,7 @@ int hn_encode(hn_description *description, PyObject *params, PyObject *timezone,
     if (given != description->nparams) {
         rc = wrong_count(description, given, row);
     } else {
-        hn_encoder encoder = {.timezone = timezone};
+        hn_encoder encoder = {.timezone = timezone, .until = until};
         rc = write_parameters(description, &encoder, values, row, body);
     }
     if (rc != 0)

@@ -73,6 +73,6 @@ int hn_write_plain_text(hn_encoder *encoder, const hn_type *type, PyObject *valu
 int hn_write_text_type(hn_encoder *encoder, const hn_type *type, PyObject *value, hn_buf *out)
 {
     if (PyUnicode_Check(value))
-        return hn_write_str(type, value, out);
+        return hn_write_long_str(encoder, type, value, out);
     return hn_write_plain_text(encoder, type, value, out);
 }

@@ -19,32 +19,45 @@ PyObject *hn_read_text(const hn_type *type, const uint8_t *data, size_t len)
     return hn_str_from_utf8(type, data, len);
 }
 
+/* Whether a str has a place in the type: its UTF-8, or NULL with an exception. */
+static const char *read_str(const hn_type *type, PyObject *value, Py_ssize_t *len)
+{
+    const char *text = PyUnicode_AsUTF8AndSize(value, len);
+    if (text == NULL) {
+        if (!PyErr_ExceptionMatches(PyExc_UnicodeEncodeError))
+            return NULL;
+        PyErr_Clear();
+        hn_raise("CharacterNotInRepertoire",
+                 "this str has a surrogate, which PostgreSQL type %U cannot hold", type->name);
+        return NULL;
+    }
+    if (memchr(text, 0, (size_t)*len) == NULL)
+        return text;
+    hn_raise("CharacterNotInRepertoire",
+             "this str has a NUL character, which PostgreSQL type %U cannot hold", type->name);
+    return NULL;
+}
+
 int hn_write_str(const hn_type *type, PyObject *value, hn_buf *out)
 {
     Py_ssize_t len;
-    const char *text = PyUnicode_AsUTF8AndSize(value, &len);
-    if (text == NULL) {
-        if (!PyErr_ExceptionMatches(PyExc_UnicodeEncodeError))
-            return -1;
-        PyErr_Clear();
-        return hn_raise("CharacterNotInRepertoire",
-                        "this str has a surrogate, which PostgreSQL type %U cannot hold",
-                        type->name);
-    }
-    if (memchr(text, 0, (size_t)len) != NULL)
-        return hn_raise("CharacterNotInRepertoire",
-                        "this str has a NUL character, which PostgreSQL type %U cannot hold",
-                        type->name);
-    return hn_buf_bytes(out, text, (size_t)len);
+    const char *text = read_str(type, value, &len);
+    return text == NULL ? -1 : hn_buf_bytes(out, text, (size_t)len);
+}
+
+int hn_write_long_str(const hn_encoder *encoder, const hn_type *type, PyObject *value, hn_buf *out)
+{
+    Py_ssize_t len;
+    const char *text = read_str(type, value, &len);
+    return text == NULL ? -1 : hn_write_bytes(encoder, text, (size_t)len, out);
 }
 
 /* Types whose values are str on the way in as on the way out. */
 int hn_write_server_text(hn_encoder *encoder, const hn_type *type, PyObject *value, hn_buf *out)
 {
-    (void)encoder;
     if (!PyUnicode_Check(value))
         return HN_NO_FIT;
-    return type->binary ? hn_write_str(type, value, out) : HN_AS_TEXT;
+    return type->binary ? hn_write_long_str(encoder, type, value, out) : HN_AS_TEXT;
 }
 
 static int is_octal_escape(const char *text, Py_ssize_t len)

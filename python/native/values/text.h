@@ -2,9 +2,9 @@
 #ifndef HN_TEXT_H
 #define HN_TEXT_H
 
-#include <string.h>
-
 #include "values/types.h"
+
+#include <string.h>
 
 /* Not ASCII, or not UTF-8 at all. */
 PyObject *hn_str_from_wide_utf8(const hn_type *type, const uint8_t *data, size_t len);

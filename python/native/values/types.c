@@ -286,6 +286,11 @@ int hn_type_apply_registered(hn_type *type, const char *schema)
     return 0;
 }
 
+bool hn_codec_has_registered(const hn_codec *codec)
+{
+    return PyDict_GET_SIZE(codec->registered) > 0;
+}
+
 int hn_codec_register(hn_codec *codec, const char *type_name, PyObject *loads, PyObject *dumps)
 {
     PyObject *pair = PyTuple_Pack(2, loads == NULL ? Py_None : loads,

@@ -160,7 +160,15 @@ struct hn_codec {
 struct hn_encoder {
     PyObject *timezone; /* str, or NULL if it is unknown */
     int depth;          /* of values within values */
+    hn_time until;      /* see hn_encode */
 };
+
+/* How many elements of a list are encoded between two looks at the clock. */
+#define HN_LATE_EVERY 1024
+/* Whether the time is up; then an exception is set. */
+bool hn_encoder_is_late(const hn_encoder *encoder);
+/* Append bytes, with looks at the clock where they are many: the kernel has to find memory for them. */
+int hn_write_bytes(const hn_encoder *encoder, const void *data, size_t len, hn_buf *out);
 
 /* A new type of the codec, in place of one of the same OID. NULL with an exception. */
 hn_type *hn_type_add(hn_codec *codec, uint32_t oid, hn_family family, PyObject *name);
@@ -193,6 +201,8 @@ int hn_write_value(hn_encoder *encoder, const hn_type *type, PyObject *value, hn
 int hn_write_text(hn_encoder *encoder, const hn_type *type, PyObject *value, hn_buf *out);
 /* Append a str's UTF-8; CharacterNotInRepertoire for NUL and surrogates. 0 or -1. */
 int hn_write_str(const hn_type *type, PyObject *value, hn_buf *out);
+/* The same for one that may be long. */
+int hn_write_long_str(const hn_encoder *encoder, const hn_type *type, PyObject *value, hn_buf *out);
 /* Read one value that may be NULL, as containers hold it; len -1 is NULL. */
 static inline PyObject *hn_read_value(const hn_type *type, const uint8_t *data, int32_t len)
 {

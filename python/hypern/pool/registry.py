@@ -1,0 +1,176 @@
+"""The configured aliases of this process, each with its settings and its pool.
+
+The registry is a dict and each change of it one operation, so it needs no lock, and a forked child
+inherits it whole: its pools are empty until the child uses them.
+"""
+
+from __future__ import annotations
+
+import atexit
+import json
+import time
+import warnings
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from hypern import _native
+from hypern._status import PoolStatus
+from hypern.config.settings import PoolConfig, Settings, make_settings
+from hypern.errors import ConfigurationError, CoreUnavailable
+from hypern.pool import observer
+from hypern.session.blocking import DbSession
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from hypern.pool.observer import StatementHook
+
+_CLOSE_SECS = 5.0  # the longest time that closing one pool may take
+_EXIT_SECS = 2.0  # the longest time that all pools together may delay the interpreter's exit
+
+
+class _Configured(NamedTuple):
+    settings: Settings
+    pool: _native.Pool
+
+
+_configured: dict[str, _Configured] = {}
+_at_exit_registered = False
+
+
+def configure(alias: str, given: PoolConfig) -> None:
+    """Configure an alias. The same settings again change nothing, other settings raise."""
+    settings = make_settings(alias, given)
+    existing = _configured.get(alias)
+    if existing is None:
+        pool = _native.Pool(
+            alias,
+            settings.to_core(),
+            session_type=DbSession,
+            json_loads=settings.json_loads,
+            json_dumps=settings.json_dumps,
+            infinity_minmax=settings.infinity == "minmax",
+            password=settings.password,
+        )
+        pool.observer = observer.observer(alias, settings.slow_query_secs)
+        existing = _configured.setdefault(alias, _Configured(settings, pool))
+    if existing.settings != settings:
+        raise ConfigurationError(
+            f'database "{alias}" is already configured with other settings; '
+            f'call Database.close("{alias}") first'
+        )
+
+
+def settings_of(alias: str) -> Settings | None:
+    """The alias's settings; None if it is not configured."""
+    entry = _configured.get(alias)
+    return None if entry is None else entry.settings
+
+
+def is_configured(alias: str) -> bool:
+    """Whether the alias has settings."""
+    return alias in _configured
+
+
+def open_session(alias: str, request_id: str) -> DbSession:
+    """The session of a request on an alias. The first call in a process loads the core."""
+    entry = _entry(alias)
+    if not _at_exit_registered:
+        _register_at_exit()
+    session: DbSession = entry.pool.open(request_id)
+    return session
+
+
+def status(alias: str) -> PoolStatus:
+    """The pool's status. Neither loads the core nor connects."""
+    entry = _entry(alias)
+    data = entry.pool.status()
+    if data is None:
+        return PoolStatus(size=0, available=0, max_size=entry.settings.max_size)
+    return PoolStatus.from_core(data)
+
+
+def close(alias: str | None) -> None:
+    """Close one pool, or all if None, and forget the settings; then raise the first failure."""
+    names = list(_configured) if alias is None else [alias]
+    forgotten = (_configured.pop(name, None) for name in names)  # each when its turn comes
+    _each(filter(None, forgotten), lambda pool: pool.close(_CLOSE_SECS))
+
+
+def disconnect(seconds: float) -> None:
+    """Close every pool's connections within so many seconds; then raise the first failure.
+
+    The settings stay, so the next session connects again.
+    """
+    deadline = time.monotonic() + seconds
+    _each(
+        list(_configured.values()),
+        lambda pool: pool.disconnect(max(deadline - time.monotonic(), 0.0)),
+    )
+
+
+def largest() -> int:
+    """The largest max_size of any alias; 0 if none is configured."""
+    return max((entry.settings.max_size for entry in list(_configured.values())), default=0)
+
+
+def register_type(
+    alias: str,
+    name: str,
+    loads: Callable[[str], object] | None,
+    dumps: Callable[[Any], str] | None,
+) -> None:
+    """Register converters for a type's text with an alias's pool."""
+    _entry(alias).pool.register_type(name, loads, dumps)
+
+
+def set_hook(hook: StatementHook | None) -> None:
+    """Set the hook that present and future pools call after each statement."""
+    observer.set_hook(hook)
+    for alias, entry in list(_configured.items()):
+        entry.pool.observer = observer.observer(alias, entry.settings.slow_query_secs)
+
+
+def _entry(alias: str) -> _Configured:
+    entry = _configured.get(alias)
+    if entry is None:
+        known = ", ".join(f'"{name}"' for name in sorted(_configured)) or "none"
+        raise ConfigurationError(
+            f'no database is configured under the alias "{alias}" (configured: {known}); '
+            "call Database.configure() first"
+        )
+    return entry
+
+
+def _each(entries: Iterable[_Configured], action: Callable[[_native.Pool], None]) -> None:
+    """Act on every pool, whatever happens to one of them; then raise the first failure."""
+    first: Exception | None = None
+    for entry in entries:
+        try:
+            action(entry.pool)
+        except Exception as error:
+            first = first or error
+    if first is not None:
+        raise first
+
+
+def _register_at_exit() -> None:
+    global _at_exit_registered
+    _at_exit_registered = True
+    atexit.register(_at_exit)
+
+
+def _at_exit() -> None:
+    """Warn of sessions that nobody finalized, and disconnect the pools."""
+    try:
+        left_open = json.loads(_native.left_open())
+    except CoreUnavailable:
+        return  # the core has failed before, with an error that its caller has seen
+    for left in left_open:
+        warnings.warn(
+            f'the database session of request "{left["request_id"]}" on "{left["alias"]}" was '
+            f"never finalized (open for {left['age_secs']:.0f} s), and its uncommitted changes are "
+            "lost; use scope(), the middleware or finalize_db()",
+            ResourceWarning,
+            stacklevel=1,
+        )
+    disconnect(_EXIT_SECS)

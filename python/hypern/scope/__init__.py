@@ -1,0 +1,1 @@
+"""Request scopes: which request `db()` means, and the end of its sessions."""

@@ -1,0 +1,182 @@
+"""`Scope`: gives the sessions of one request an id, and finalizes them when it ends.
+
+The innermost open scope, kept in a ContextVar, is the request that `db()` without an argument
+means, also in the tasks and threads that inherit its context. A scope that has ended stays closed:
+using it raises SessionClosed. The shared state needs no lock, since each step on it is one
+operation on a dict; a forked child inherits it whole.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from _thread import get_ident
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Final
+from weakref import ref
+
+from hypern import _native
+from hypern.errors import Error, InterfaceError, SessionClosed
+from hypern.session.finalizing import finalizing, sessions_of
+from hypern.session.steps import blocking, later, now
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+    from hypern.errors import TransactionAborted
+    from hypern.session.steps import Steps, View
+
+_log = logging.getLogger("hypern")
+
+# The prefix of generated ids, which no user's id may have: only a user's id can be opened again.
+GENERATED: Final = "hypern:"
+
+current_scope: ContextVar[Scope | None] = ContextVar("hypern.scope", default=None)
+# By request id; weak references, since a scope that is no longer referenced ends.
+_open_generated: dict[str, ref[Scope]] = {}
+
+
+def scope(request_id: str | None = None) -> Scope:
+    """A scope for `with` or `async with`: jobs, scripts, tasks of a queue, any framework.
+
+    request_id: str, the scope's id, for logs and for `db("its-id")` elsewhere; None generates a
+    unique one. Inside the block `db()` means this scope. At its end each session of the scope is
+    finalized: committed, or rolled back if the block raised. The first failure to commit is raised,
+    unless the block itself raised; so is TransactionAborted if the block went on after an error
+    that had aborted its transaction. Raises TypeError if request_id is not a str, ValueError if it
+    is empty.
+    """
+    return Scope(request_id)
+
+
+class Scope(_native.ScopeBase):
+    """One request's scope; it can be entered once. `request_id` (str) is its id.
+
+    The base class has the methods that `with` and `async with` call. It calls `_enter`, `_exit` and
+    `_aexit` here, and `_release` if one of them was interrupted or the scope is no longer
+    referenced. `is_open` stays true until the sessions have been finalized.
+    """
+
+    __slots__ = ("__weakref__", "_outer", "_thread", "ended", "is_entered", "request_id")
+
+    def __init__(self, request_id: str | None = None) -> None:
+        if request_id is None:
+            request_id = GENERATED + os.urandom(12).hex()
+        elif not isinstance(request_id, str):
+            raise TypeError(f"request_id must be a str, not {type(request_id).__name__}")
+        elif not request_id or request_id.startswith(GENERATED):
+            raise ValueError(f'request_id must not be empty, nor start with "{GENERATED}"')
+        self.request_id = request_id
+        self.ended = False
+        self.is_entered = False
+        self._outer: Scope | None = None
+        self._thread = 0  # the thread that opened it
+
+    def __repr__(self) -> str:
+        word = "ended" if self.ended else "open" if self.is_entered else "new"
+        return f"<hypern scope {self.request_id!r}, {word}>"
+
+    def open(self) -> None:
+        """Open the scope, so that sessions can be opened in it."""
+        self.is_entered = self.is_open = True
+        self._thread = get_ident()
+        if self.request_id.startswith(GENERATED):
+            _open_generated[self.request_id] = ref(self)
+
+    def close(self) -> None:
+        """Close the scope: no session can be opened in it any more."""
+        self.ended = True
+        _open_generated.pop(self.request_id, None)
+
+    def finalizing(self, view: View, *, failed: bool) -> Steps[TransactionAborted | None]:
+        """Finalize the sessions of the scope, which is closed already."""
+        try:
+            aborted = yield from finalizing(view, self.request_id, failed=failed)
+        except Error:
+            self.is_open = False
+            raise
+        self.is_open = False
+        return aborted
+
+    def leaving(self, view: View, error: BaseException | None) -> Steps[None]:
+        """Finalize the sessions at the end of a block, which `error` has left, if any. While an
+        error is on its way out, failures are logged.
+        """
+        if isinstance(error, GeneratorExit) and view is not blocking:
+            now(self.leaving, error)  # the coroutine has been dropped, and cannot await any more
+            return
+        self._leave()
+        try:
+            aborted = yield from self.finalizing(view, failed=error is not None)
+        except Error:
+            if error is None:
+                raise
+            _log.exception("finalizing %r after %s failed", self, type(error).__name__)
+            return
+        if aborted is None:
+            return
+        if error is None:
+            raise aborted
+        if not isinstance(error, Error):  # an error of the database reports that by itself
+            _log.error("nothing of a transaction of %r was committed", self, exc_info=aborted)
+
+    def successor(self) -> Scope:
+        """The scope that stands for this one after its end. There is none: raises SessionClosed."""
+        raise closed(self.request_id)
+
+    def _enter(self) -> Scope:
+        if self.is_entered:
+            raise InterfaceError(f"{self!r} has been entered already; call scope() anew")
+        self._outer = outer = current_scope.get()
+        while outer is not None:
+            if outer.request_id == self.request_id and not outer.ended:
+                raise InterfaceError(f'a scope "{self.request_id}" is open around this one')
+            outer = outer._outer
+        self.open()
+        current_scope.set(self)
+        return self
+
+    def _exit(self, error: BaseException | None) -> None:
+        now(self.leaving, error)
+
+    def _aexit(self, error: BaseException | None) -> Coroutine[None, None, None]:
+        return later(self.leaving, error)
+
+    def _leave(self) -> None:
+        self.close()
+        # The token of set() is not used, since an interrupt may have lost it. In another context
+        # than the scope was entered in, as some test runners and servers leave generators, the
+        # scope is not the current one; there `ended` closes it.
+        if current_scope.get() is self:
+            current_scope.set(self._outer)
+
+    def _release(self) -> None:
+        """Finish an end that was interrupted. It may be called again at any time.
+
+        Sessions that are being finalized in the background are left alone.
+        """
+        self._leave()
+        while any(not session._is_finalizing for session in sessions_of(self.request_id)):
+            try:
+                now(finalizing, self.request_id, failed=True)
+            except Error:
+                _log.exception("finalizing %r after an interruption failed", self)
+                break
+        self.is_open = False
+
+
+def open_scope(request_id: str) -> Scope | None:
+    """The open scope that generated a request id; None if there is none."""
+    known = _open_generated.get(request_id)
+    return None if known is None else known()
+
+
+def thread_of(request_id: str) -> int:
+    """The identifier of the thread that opened the scope of a generated id; 0 if unknown."""
+    owner = open_scope(request_id)
+    return 0 if owner is None else owner._thread
+
+
+def closed(request_id: str) -> SessionClosed:
+    """The error for using a scope that has ended."""
+    return SessionClosed(f'the scope of request "{request_id}" has ended')

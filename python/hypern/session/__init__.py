@@ -1,0 +1,1 @@
+"""One request's session on one database: statements, transactions, streams, and its end."""

@@ -1,0 +1,84 @@
+"""`AsyncDbSession`: a session whose calls are awaited.
+
+Statements, commit and rollback are the base class's, in C.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from hypern import _native
+from hypern.session.attempts import attempts
+from hypern.session.begin import begin_sql
+from hypern.session.stream import AsyncStream, Portal
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+    from typing import Any, TypeVar
+
+    from typing_extensions import Self
+
+    _T = TypeVar("_T")
+
+
+class AsyncDbSession(_native.AsyncSession):
+    """A request's session on one database for coroutines: `DbSession`'s names, awaited.
+
+    `adb()` makes it. `db()` with the same id and alias is the same session underneath: one
+    connection, one transaction. Tasks that share it are served one after the other, in order of
+    arrival; to run statements concurrently, use several requests or scopes.
+    """
+
+    __slots__ = ()
+
+    def begin(
+        self,
+        isolation: str | None = None,
+        read_only: bool | None = None,
+        deferrable: bool | None = None,
+    ) -> _native.Operation[Self]:
+        """Open a transaction, taking a connection. Arguments and errors are `DbSession.begin`'s."""
+        return self._begin(begin_sql(isolation, read_only, deferrable))
+
+    def transaction(
+        self,
+        isolation: str | None = None,
+        read_only: bool | None = None,
+        deferrable: bool | None = None,
+    ) -> AsyncTransaction:
+        """An `async with` block; otherwise as `DbSession.transaction`."""
+        return AsyncTransaction(self, begin_sql(isolation, read_only, deferrable))
+
+    def stream(
+        self,
+        sql: str,
+        params: Sequence[Any] | None = None,
+        *,
+        chunk_rows: int = 1000,
+        timeout: float | None = None,
+    ) -> AsyncStream:
+        """The rows of a statement one by one, for `async for`; otherwise as `DbSession.stream`.
+
+        A loop that breaks leaves the stream open until the session's next call, or its end. An
+        `async with` block around the loop ends it at once.
+        """
+        return AsyncStream(Portal(self, sql, params, chunk_rows, timeout))
+
+    async def run(self, fn: Callable[[Self], Awaitable[_T]], retries: int = 3) -> _T:
+        """Await fn(session) in a transaction, commit, and return its result. It is repeated as by
+        `DbSession.run`.
+        """
+        for attempt in attempts(retries, is_in_transaction=self.is_in_transaction):
+            with attempt:
+                async with self.transaction():
+                    self.on_commit(attempt.committed)
+                    return await fn(self)
+            await asyncio.sleep(attempt.pause())
+        raise AssertionError("unreachable: the last attempt returns or raises")
+
+
+class AsyncTransaction(_native.AsyncBlock):
+    """The context manager of `AsyncDbSession.transaction()`; as `Transaction`, for tasks."""
+
+    __slots__ = ()

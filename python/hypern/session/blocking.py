@@ -1,0 +1,111 @@
+"""`DbSession`: a session whose calls block.
+
+Statements, commit and rollback are the base class's, in C.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from hypern import _native
+from hypern.session.attempts import attempts
+from hypern.session.begin import begin_sql
+from hypern.session.stream import Portal, Stream
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Any, TypeVar
+
+    from typing_extensions import Self
+
+    _T = TypeVar("_T")
+
+
+class DbSession(_native.Session):
+    """A request's session on one database: at most one connection and one transaction at a time.
+
+    `db()` makes it; the same request id and alias give the same session until it is finalized. It
+    takes a connection when it is first used, and gives it back when `finalize_db`, the middleware
+    or the end of the `scope()` finalizes it. A statement outside a transaction commits by itself.
+    Several threads may use one session: their statements run one after the other.
+    """
+
+    __slots__ = ()
+
+    def begin(
+        self,
+        isolation: str | None = None,
+        read_only: bool | None = None,
+        deferrable: bool | None = None,
+    ) -> DbSession:
+        """Open a transaction, taking a connection. BEGIN is sent with the first statement.
+
+        isolation: "read committed", "repeatable read", "serializable" or "read uncommitted"; case
+        does not matter and underscores may stand for spaces. read_only, deferrable: bool. None
+        leaves each to the server's default_transaction_* settings (PostgreSQL, "BEGIN"). Returns
+        the session. Raises InterfaceError if a transaction is open, PoolTimeout or OperationalError
+        if no connection is available, ValueError for another isolation.
+        """
+        return self._begin(begin_sql(isolation, read_only, deferrable))
+
+    def transaction(
+        self,
+        isolation: str | None = None,
+        read_only: bool | None = None,
+        deferrable: bool | None = None,
+    ) -> Transaction:
+        """A `with` block that commits at its end and rolls back on any exception.
+
+        The options are those of `begin`. Inside an open transaction the block is a savepoint, and
+        takes no options. The block's variable is the session. Only the block ends its transaction:
+        commit() and rollback() raise InterfaceError inside it.
+        """
+        return Transaction(self, begin_sql(isolation, read_only, deferrable))
+
+    def stream(
+        self,
+        sql: str,
+        params: Sequence[Any] | None = None,
+        *,
+        chunk_rows: int = 1000,
+        timeout: float | None = None,
+    ) -> Stream:
+        """The rows of a statement one by one, as dicts, in bounded memory however many there are.
+
+        It is an iterator, and a context manager that closes it. The statement runs when the first
+        row is requested. chunk_rows (int) rows are received at a time, each chunk within timeout
+        (seconds). The stream ends after the last row, with close() or its `with` block, or when
+        anything else is run on the session; its next row then raises InterfaceError. Outside a
+        transaction it has one of its own, which is committed when the stream ends and rolled back
+        on an error. A loop that breaks leaves the stream open: the session's next call, or its end,
+        ends the stream and raises any error of its COMMIT. A `with` block ends it at once.
+        """
+        return Stream(Portal(self, sql, params, chunk_rows, timeout))
+
+    def run(self, fn: Callable[[Self], _T], retries: int = 3) -> _T:
+        """Call fn(session) in a transaction, commit, and return the result of fn.
+
+        If the server gives the transaction up for the sake of another one (SerializationFailure,
+        DeadlockDetected), in fn or in the commit, it is rolled back and fn is called again after a
+        growing pause, up to `retries` (int) times. So fn must have no side effects besides those on
+        this session. Any other exception rolls back and is raised. Raises InterfaceError inside an
+        open transaction, which could not be repeated as a whole.
+        """
+        for attempt in attempts(retries, is_in_transaction=self.is_in_transaction):
+            with attempt, self.transaction():
+                self.on_commit(attempt.committed)
+                return fn(self)
+            time.sleep(attempt.pause())
+        raise AssertionError("unreachable: the last attempt returns or raises")
+
+
+class Transaction(_native.Block):
+    """The context manager of `DbSession.transaction()`; it can be entered again after its end.
+
+    Blocks form a stack, whatever thread enters them. A block that ends while an inner one is open
+    rolls the whole transaction back and raises InterfaceError, as does each statement until the
+    inner block has been left.
+    """
+
+    __slots__ = ()

@@ -1,0 +1,145 @@
+"""`Stream` and `AsyncStream`: the rows of a result one by one, in bounded memory."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from hypern.errors import Error
+from hypern.session.steps import later, now
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Generator, Sequence
+
+    from hypern import _native
+    from hypern.session.steps import Steps, View
+
+_log = logging.getLogger("hypern")
+
+
+class Portal:
+    """The server's side of a stream, which the generator of its rows shares with the object that
+    closes it.
+
+    A generator that ends early leaves the portal open: a generator that is collected cannot raise,
+    so the error of a COMMIT sent from there would be lost. The session's next call, or its end,
+    closes the portal and raises that error.
+    """
+
+    __slots__ = ("_chunk_rows", "_number", "_params", "_session", "_sql", "_timeout", "is_finished")
+
+    def __init__(
+        self,
+        session: _native.Session | _native.AsyncSession,
+        sql: str,
+        params: Sequence[Any] | None,
+        chunk_rows: int,
+        timeout: float | None,
+    ) -> None:
+        if not isinstance(chunk_rows, int) or isinstance(chunk_rows, bool):
+            raise TypeError(f"chunk_rows must be an int, not {type(chunk_rows).__name__}")
+        if not 1 <= chunk_rows <= 2**31 - 1:
+            raise ValueError("chunk_rows must be 1 or more, and below 2**31")
+        self._session = session
+        self._sql = sql
+        self._params = params
+        self._chunk_rows = chunk_rows
+        self._timeout = timeout
+        self._number = 0  # 0 if it is not open
+        self.is_finished = False
+
+    def receive(self) -> Any:
+        """Call the session for the next chunk. Its result, awaited if need be, is for `rows_of`."""
+        if self._number:
+            return self._session._stream_fetch(self._number, self._chunk_rows, self._timeout)
+        return self._session._stream_open(self._sql, self._params, self._chunk_rows, self._timeout)
+
+    def rows_of(self, chunk: tuple[list[dict[str, Any]], int]) -> list[dict[str, Any]]:
+        """The rows of a chunk, after which the portal is open or finished."""
+        rows, self._number = chunk
+        self.is_finished = not self._number
+        return rows
+
+    def closing(self, _view: View, error: BaseException | None = None) -> Steps[None]:
+        """Close the portal. An error that is leaving a block must stay the one that is raised."""
+        if not self._number:
+            return
+        try:
+            yield self._session._stream_close(self._number)
+            self._number = 0
+        except Error:
+            if error is None:
+                raise
+            _log.exception("ending a stream after an error failed")
+
+
+class Stream:
+    """The iterator of `DbSession.stream()`; as a context manager it closes itself at the block's
+    end.
+    """
+
+    __slots__ = ("_portal", "_rows")
+
+    def __init__(self, portal: Portal) -> None:
+        self._portal = portal
+        self._rows = _rows(portal)
+
+    def __iter__(self) -> Generator[dict[str, Any], None, None]:
+        # The generator itself, which saves a call for each row.
+        return self._rows
+
+    def __next__(self) -> dict[str, Any]:
+        return next(self._rows)
+
+    def close(self) -> None:
+        """End the stream, with rows left or not. A second call does nothing."""
+        self.__exit__(None, None, None)
+
+    def __enter__(self) -> Stream:
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        self._rows.close()
+        now(self._portal.closing, error)
+
+
+def _rows(portal: Portal) -> Generator[dict[str, Any], None, None]:
+    # No name holds a chunk, so that it is freed before the next one is received.
+    while not portal.is_finished:
+        yield from portal.rows_of(portal.receive())
+
+
+class AsyncStream:
+    """The async iterator of `AsyncDbSession.stream()`; as an async context manager it closes itself
+    at the block's end.
+    """
+
+    __slots__ = ("_portal", "_rows")
+
+    def __init__(self, portal: Portal) -> None:
+        self._portal = portal
+        self._rows = _arows(portal)
+
+    def __aiter__(self) -> AsyncGenerator[dict[str, Any], None]:
+        # The generator itself, which saves a call for each row.
+        return self._rows
+
+    async def __anext__(self) -> dict[str, Any]:
+        return await anext(self._rows)
+
+    async def aclose(self) -> None:
+        """End the stream, with rows left or not. A second call does nothing."""
+        await self.__aexit__(None, None, None)
+
+    async def __aenter__(self) -> AsyncStream:
+        return self
+
+    async def __aexit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        await self._rows.aclose()
+        await later(self._portal.closing, error)
+
+
+async def _arows(portal: Portal) -> AsyncGenerator[dict[str, Any], None]:
+    while not portal.is_finished:
+        for row in portal.rows_of(await portal.receive()):
+            yield row

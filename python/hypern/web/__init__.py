@@ -1,0 +1,1 @@
+"""The middleware: one scope per web request, ended before its response."""

@@ -1,0 +1,82 @@
+"""`DatabaseMiddleware` for Django: one scope per request, ended before its response.
+
+    MIDDLEWARE = ["hypern.middleware.django.DatabaseMiddleware", ...]
+
+In views `db(request)` or `db()` is the request's session. It is independent of Django's ORM and its
+connections. See docs/frameworks/django.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+from asgiref.sync import iscoroutinefunction, markcoroutinefunction
+
+from hypern.scope.identify import SCOPE_KEY
+from hypern.session.steps import later, now
+from hypern.web.body import AsyncScopedBody, ScopedBody
+from hypern.web.options import FAILED, Options
+from hypern.web.request import RequestScope, carries_scope
+
+if TYPE_CHECKING:
+    from django.http import HttpRequest
+    from django.http.response import HttpResponseBase
+
+    from hypern.session.steps import Steps, View
+
+    GetResponse = Callable[[HttpRequest], HttpResponseBase | Awaitable[HttpResponseBase]]
+
+_RAISED = "hypern.raised"
+
+
+class DatabaseMiddleware(Options):
+    """Opens a scope for each request. For other options (see `Options`), set rollback_on and
+    finalize in a subclass and name that in MIDDLEWARE. A view that raised rolls back whatever the
+    status; the body of a StreamingHttpResponse is produced.
+    """
+
+    __module__ = "hypern.middleware.django"
+
+    sync_capable = True
+    async_capable = True
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.check_options()
+        self.get_response = get_response
+        self._is_async = iscoroutinefunction(get_response)
+        if self._is_async:
+            markcoroutinefunction(self)
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
+        """Serve one request."""
+        if carries_scope(request.META):
+            return self.get_response(request)
+        scope = request.META[SCOPE_KEY] = RequestScope(request.META.get("HTTP_X_REQUEST_ID"))
+        if self._is_async:
+            return later(self._serving, request, scope)
+        return now(self._serving, request, scope)
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> None:
+        """Note that the view raised; Django has caught that, and makes a response of it."""
+        request.META[_RAISED] = True
+
+    def _serving(
+        self, view: View, request: HttpRequest, scope: RequestScope
+    ) -> Steps[HttpResponseBase]:
+        with scope.current():
+            try:
+                response: Any = yield self.get_response(request)
+                has_raised = _RAISED in request.META
+                verdict = FAILED if has_raised else self.verdict(response.status_code)
+                is_at_end = response.streaming and self.outlive_start(is_produced=True)
+                yield from scope.starting(view, self, verdict, is_at_end=is_at_end)
+            except BaseException as error:
+                yield from scope.abandoning(view, error)
+                raise
+        if is_at_end:
+            # Django closes the body's own iterator in any case.
+            body = AsyncScopedBody if response.is_async else ScopedBody
+            response.streaming_content = body(scope, response.streaming_content, verdict)
+        passed: HttpResponseBase = response
+        return passed

@@ -1,0 +1,166 @@
+"""The scope of one web request: when its sessions end, and what follows.
+
+The sessions end before the response's first byte is sent, so that a failed commit can still become
+a 500. If the body is yet to be produced, transactions end before the first byte, and the sessions
+after the body. What runs after the response has another scope (`open_background`), to which every
+reference to this one leads.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Final
+
+from hypern.errors import TransactionAborted
+from hypern.scope.identify import SCOPE_KEY
+from hypern.scope.scope import Scope, current_scope
+from hypern.session.finalizing import sessions_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from hypern.session.steps import Steps, View
+    from hypern.web.options import Options, Verdict
+
+_log = logging.getLogger("hypern")
+
+_LONGEST_ID: Final = 128
+
+
+class RequestScope(Scope):
+    """One request's scope. `client_id` is its X-Request-ID (str) for logs, "" without one.
+
+    Its courses of action (`starting`, `ending` and so on) are run by `now` or `later`.
+    """
+
+    __slots__ = ("_background", "client_id")
+
+    def __init__(self, client_id: str | None = None) -> None:
+        super().__init__()
+        self.client_id = _printable(client_id)
+        self._background: Scope | None = None
+        self.open()
+
+    def __repr__(self) -> str:
+        name = super().__repr__()
+        return f"{name[:-1]}, X-Request-ID {self.client_id!r}>" if self.client_id else name
+
+    def current(self) -> _Current:
+        """A block in which `db()` means this request."""
+        return _Current(self)
+
+    def starting(
+        self, view: View, options: Options, verdict: Verdict, *, is_at_end: bool
+    ) -> Steps[None]:
+        """End what must have ended before the response's first byte. is_at_end: the sessions live
+        until the body has been sent.
+        """
+        if not is_at_end:
+            yield from self.ending(view, verdict)
+        elif options.finalize == "auto":
+            yield from self.settling(view, verdict)
+
+    def settling(self, view: View, verdict: Verdict) -> Steps[None]:
+        """Commit what is open, or roll it back if the request failed; the sessions stay open. An
+        open stream outside a transaction is committed, as any statement is.
+        """
+        for session in sessions_of(self.request_id):
+            viewed = view(session)
+            if session._open_stream:
+                yield viewed._stream_close(session._open_stream)
+            if not session.is_in_transaction:
+                continue
+            if verdict.failed or session.has_error or not session.auto_commit:
+                yield viewed._rollback_request()
+                continue
+            try:
+                yield viewed._commit_request()
+            except TransactionAborted:
+                if verdict.is_success:
+                    raise
+
+    def ending(self, view: View, verdict: Verdict) -> Steps[None]:
+        """Finalize every session. Raises what made a commit fail, and TransactionAborted if the
+        response is a success.
+        """
+        self.close()
+        aborted = yield from self.finalizing(view, failed=verdict.failed)
+        if aborted is not None and verdict.is_success:
+            raise aborted
+
+    def abandoning(self, view: View, error: BaseException) -> Steps[None]:
+        """Roll back and release, since `error` is on its way out. Failures are logged."""
+        yield from self.leaving(view, error)
+        if self._background is not None:
+            yield from self._background.leaving(view, error)
+
+    def open_background(self) -> None:
+        """Open the scope of what still runs for this request once the response has been sent."""
+        self._background = background = _Background(self)
+        background.open()
+
+    def successor(self) -> Scope:
+        """The scope of what runs after the response, while that is open."""
+        background = self._background
+        if background is None or background.ended:
+            return super().successor()
+        return background
+
+    def ending_background(self, view: View) -> Steps[None]:
+        """Finalize what ran after the response. Raises what made a commit fail."""
+        background = self._background
+        if background is None:
+            return
+        background.close()
+        aborted = yield from background.finalizing(view, failed=False)
+        if aborted is not None:
+            _log.error(
+                "nothing of a transaction of %r was committed: it had been aborted",
+                background,
+                exc_info=aborted,
+            )
+
+
+class _Current:
+    """The context manager of `RequestScope.current()`: a class, since it is entered per request."""
+
+    __slots__ = ("_request", "_token")
+
+    def __init__(self, request: RequestScope) -> None:
+        self._request = request
+
+    def __enter__(self) -> None:
+        self._token = current_scope.set(self._request)
+
+    def __exit__(self, *_: object) -> None:
+        try:
+            current_scope.reset(self._token)
+        except ValueError:
+            # A coroutine that its loop drops is closed in another context than it ran in.
+            _log.debug("%r was left in a context that did not enter it", self._request)
+
+
+class _Background(Scope):
+    """What runs after a request's response. Its id derives from the request's, which is unique."""
+
+    __slots__ = ()
+
+    def __init__(self, request: RequestScope) -> None:
+        # Not the base class's, which would generate an id for each request.
+        self.request_id = f"{request.request_id}/background"
+        self.ended = False
+        self.is_entered = False
+        self._outer = None
+
+
+def carries_scope(carrier: Mapping[str, object]) -> bool:
+    """Whether an outer middleware has already opened the request's scope."""
+    holder = carrier.get(SCOPE_KEY)
+    return isinstance(holder, Scope) and not holder.ended
+
+
+def _printable(client_id: str | None) -> str:
+    """The part of a client's own id that may go into a log: one line, not too long."""
+    if not client_id:
+        return ""
+    return "".join(c if c.isprintable() else "?" for c in client_id[:_LONGEST_ID])
