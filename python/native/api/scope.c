@@ -150,7 +150,7 @@ static PyObject *throw_in(PyObject *op, PyObject *args)
 {
     hn_leaving *self = (hn_leaving *)op;
     if (self->coroutine == NULL) {
-        PyErr_SetString(PyExc_RuntimeError, "nothing is waited for here");
+        PyErr_SetString(PyExc_RuntimeError, "nothing is awaited here");
         return NULL;
     }
     PyObject *method = PyObject_GetAttrString(self->coroutine, "throw");

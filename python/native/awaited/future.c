@@ -188,7 +188,7 @@ static PyObject *result(PyObject *op, PyObject *unused)
         return NULL;
     case HN_PENDING:
     default:
-        PyErr_SetString(PyExc_RuntimeError, "what is waited for is not there yet");
+        PyErr_SetString(PyExc_RuntimeError, "the result is not ready");
         return NULL;
     }
 }

@@ -172,7 +172,7 @@ int hn_lock_raise(hn_locked outcome, double seconds)
     if (outcome == HN_LOCK_LATE)
         return hn_raise("QueryCanceled", "the statement was not begun: timeout=%s s passed while "
                                          "another thread or task used the session", limit);
-    return hn_raise("InterfaceError", "the session is in the middle of a statement of this very "
+    return hn_raise("InterfaceError", "the session is in the middle of a statement of this "
                                       "thread (in a parameter, an iterable or a callable); use "
                                       "another session there");
 }

@@ -41,12 +41,12 @@ PyObject *hn_read_array(const hn_type *type, const uint8_t *data, size_t len)
 {
     int32_t sizes[HN_MAX_DIMENSIONS];
     if (len < 12)
-        return hn_unreadable(type, "their header is cut short");
+        return hn_unreadable(type, "truncated header");
     uint32_t ndim = hn_get_u32(data);
     if (ndim > HN_MAX_DIMENSIONS || len < 12 + 8 * (size_t)ndim)
-        return hn_unreadable(type, "their number of dimensions lies");
+        return hn_unreadable(type, "invalid number of dimensions");
     if (hn_get_u32(data + 8) != type->related->oid && hn_get_u32(data + 8) != type->related_oid)
-        return hn_unreadable(type, "their elements are of another type");
+        return hn_unreadable(type, "elements of another type");
     cursor c = {data + 12 + 8 * (size_t)ndim, data + len};
     /* Every element takes four bytes at least, so a false size cannot allocate more memory than
      * the message itself. */
@@ -54,15 +54,15 @@ PyObject *hn_read_array(const hn_type *type, const uint8_t *data, size_t len)
     for (uint32_t i = 0; i < ndim; i++) {
         uint32_t size = hn_get_u32(data + 12 + 8 * (size_t)i); /* the lower bound is not kept */
         if (size > room || (count *= size) > room)
-            return hn_unreadable(type, "their dimensions lie");
+            return hn_unreadable(type, "invalid dimensions");
         sizes[i] = (int32_t)size;
     }
     if (ndim == 0 || count == 0) /* the second: an empty vector */
-        return c.at == c.end ? PyList_New(0) : hn_unreadable(type, "they go on after the end");
+        return c.at == c.end ? PyList_New(0) : hn_unreadable(type, "bytes after the end");
     PyObject *list = read_dimension(type, &c, sizes, (int)ndim);
     if (list != NULL && c.at != c.end) {
         Py_DECREF(list);
-        return hn_unreadable(type, "they go on after the end");
+        return hn_unreadable(type, "bytes after the end");
     }
     return list;
 }

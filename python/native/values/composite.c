@@ -49,7 +49,7 @@ PyObject *hn_read_composite(const hn_type *type, const uint8_t *data, size_t len
     }
     if (dict != NULL && c.at != c.end) {
         Py_DECREF(dict);
-        return hn_unreadable(type, "they go on after the end");
+        return hn_unreadable(type, "bytes after the end");
     }
     return dict;
 }
@@ -82,7 +82,7 @@ static PyObject *read_record(const hn_type *type, const uint8_t *data, size_t le
     hn_cursor c = {data + 4, data + len};
     uint32_t n = len < 4 ? 0 : hn_get_u32(data);
     if (len < 4 || n > (len - 4) / 8)
-        return hn_unreadable(type, "their number of fields lies");
+        return hn_unreadable(type, "invalid number of fields");
     PyObject *tuple = PyTuple_New((Py_ssize_t)n);
     for (uint32_t i = 0; tuple != NULL && i < n; i++) {
         uint32_t oid;
@@ -100,7 +100,7 @@ static PyObject *read_record(const hn_type *type, const uint8_t *data, size_t le
     }
     if (tuple != NULL && c.at != c.end) {
         Py_DECREF(tuple);
-        return hn_unreadable(type, "they go on after the end");
+        return hn_unreadable(type, "bytes after the end");
     }
     return tuple;
 }

@@ -46,7 +46,7 @@ PyObject *hn_make_date(const hn_type *type, hn_civil c)
 PyObject *hn_read_date(const hn_type *type, const uint8_t *data, size_t len)
 {
     if (len != 4)
-        return hn_unreadable(type, "their number is wrong");
+        return hn_unreadable(type, "wrong length");
     int32_t days = (int32_t)hn_get_u32(data);
     if (days == INT32_MAX || days == INT32_MIN)
         return hn_infinite_date(type, days > 0);
@@ -73,7 +73,7 @@ static inline PyObject *read_timestamp(const hn_type *type, const uint8_t *data,
                                        PyObject *tz)
 {
     if (len != 8)
-        return hn_unreadable(type, "their number is wrong");
+        return hn_unreadable(type, "wrong length");
     int64_t microseconds = (int64_t)hn_get_u64(data);
     if (microseconds == INT64_MAX || microseconds == INT64_MIN)
         return hn_infinite_timestamp(type, microseconds > 0, tz);

@@ -70,7 +70,7 @@ int hn_check_fields(const hn_type *type, PyObject *value)
         if (same <= 0)
             return same < 0 ? -1
                             : hn_unfit(type, value,
-                                       "its attributes are none that Python's own class can hold; "
+                                       "its attributes do not fit Python's own class; "
                                        "send None for NULL");
     }
     return 0;

@@ -31,7 +31,7 @@ static int set_and_drop(PyObject *dict, PyObject *key, PyObject *value)
 PyObject *hn_read_hstore(const hn_type *type, const uint8_t *data, size_t len)
 {
     if (len < 4)
-        return hn_unreadable(type, "they are too few");
+        return hn_unreadable(type, "too few bytes");
     uint32_t n = hn_get_u32(data);
     hn_cursor c = {data + 4, data + len};
     PyObject *dict = PyDict_New();
@@ -43,7 +43,7 @@ PyObject *hn_read_hstore(const hn_type *type, const uint8_t *data, size_t len)
     }
     if (dict != NULL && c.at != c.end) {
         Py_DECREF(dict);
-        return hn_unreadable(type, "they go on after the end");
+        return hn_unreadable(type, "bytes after the end");
     }
     return dict;
 }

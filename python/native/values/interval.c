@@ -44,7 +44,7 @@ PyObject *hn_make_interval(const hn_type *type, int32_t months, int32_t days, in
 PyObject *hn_read_interval(const hn_type *type, const uint8_t *data, size_t len)
 {
     if (len != 16)
-        return hn_unreadable(type, "their number is wrong");
+        return hn_unreadable(type, "wrong length");
     return hn_make_interval(type, (int32_t)hn_get_u32(data + 12), (int32_t)hn_get_u32(data + 8),
                             (int64_t)hn_get_u64(data));
 }

@@ -20,7 +20,7 @@ PyObject *hn_read_json(const hn_type *type, const uint8_t *data, size_t len)
 PyObject *hn_read_jsonb(const hn_type *type, const uint8_t *data, size_t len)
 {
     if (len < 1 || data[0] != 1)
-        return hn_unreadable(type, "their version is unknown");
+        return hn_unreadable(type, "unknown version");
     return hn_read_json(type, data + 1, len - 1);
 }
 

@@ -129,7 +129,7 @@ static PyObject *unescape(reader *r, const uint8_t *at, const uint8_t *end)
         at++;
         if (at == end || read_escape(&at, end, &code) < 0) {
             PyMem_Free(bytes);
-            return malformed(r, "an escape in a string is wrong");
+            return malformed(r, "invalid escape in a string");
         }
         surrogates |= code >= 0xD800 && code < 0xE000;
         into += put_utf8(into, code);
@@ -194,7 +194,7 @@ static PyObject *slow_number(reader *r, const uint8_t *start, int is_float)
         return value;
     PyErr_Clear();
     if (is_float)
-        return malformed(r, "a number is wrong");
+        return malformed(r, "invalid number");
     /* As json.loads does: to convert digits is quadratic, and nothing could interrupt it. */
     return hn_beyond_python(r->type,
                             "an int of %zu digits, more than sys.set_int_max_str_digits() allows",
@@ -226,7 +226,7 @@ static PyObject *read_number(reader *r)
         for (r->at++; is_digit(r); r->at++, ndigits++, scale++)
             digits = digits * 10 + (*r->at - (uint64_t)'0');
         if (scale == 0)
-            return malformed(r, "a number is wrong");
+            return malformed(r, "invalid number");
     }
     if (r->at < r->end && (*r->at | 32) == 'e') {
         is_float = has_exponent = 1;
@@ -234,7 +234,7 @@ static PyObject *read_number(reader *r)
         if (r->at < r->end && (*r->at == '+' || *r->at == '-'))
             r->at++;
         if (!is_digit(r))
-            return malformed(r, "a number is wrong");
+            return malformed(r, "invalid number");
         while (is_digit(r))
             r->at++;
     }

@@ -9,7 +9,7 @@
 
 static PyObject *wrong_length(const hn_type *type)
 {
-    return hn_unreadable(type, "their number is wrong");
+    return hn_unreadable(type, "wrong length");
 }
 
 PyObject *hn_read_bool(const hn_type *type, const uint8_t *data, size_t len)

@@ -45,7 +45,7 @@ static inline unsigned group_at(const uint8_t *groups, int ngroups, int first_we
 PyObject *hn_read_numeric(const hn_type *type, const uint8_t *data, size_t len)
 {
     if (len < 8)
-        return hn_unreadable(type, "they are too few");
+        return hn_unreadable(type, "too few bytes");
     int ngroups = hn_get_u16(data), weight = (int16_t)hn_get_u16(data + 2);
     unsigned sign = hn_get_u16(data + 4);
     int scale = hn_get_u16(data + 6);
@@ -58,7 +58,7 @@ PyObject *hn_read_numeric(const hn_type *type, const uint8_t *data, size_t len)
         return decimal_from_ascii("-Infinity");
     if ((sign != POSITIVE && sign != NEGATIVE) || scale > MAX_SCALE ||
         len != 8 + 2 * (size_t)ngroups)
-        return hn_unreadable(type, "its header lies");
+        return hn_unreadable(type, "invalid header");
     for (int i = 0; i < ngroups; i++)
         if (hn_get_u16(groups + 2 * (size_t)i) > 9999)
             return hn_unreadable(type, "a digit is too large");

@@ -39,7 +39,7 @@ static PyObject *read_bound(const hn_type *type, const uint8_t **at, const uint8
 PyObject *hn_read_range(const hn_type *type, const uint8_t *data, size_t len)
 {
     if (len < 1)
-        return hn_unreadable(type, "they are too few");
+        return hn_unreadable(type, "too few bytes");
     const uint8_t *at = data + 1, *end = data + len;
     int flags = data[0];
     if (flags & EMPTY)
@@ -49,7 +49,7 @@ PyObject *hn_read_range(const hn_type *type, const uint8_t *data, size_t len)
     if (lower != NULL)
         upper = flags & UPPER_INFINITE ? Py_NewRef(Py_None) : read_bound(type, &at, end);
     if (upper != NULL && at != end)
-        hn_unreadable(type, "they go on after the end");
+        hn_unreadable(type, "bytes after the end");
     else if (upper != NULL)
         range = hn_range_make(lower, upper, flags & LOWER_INCLUSIVE, flags & UPPER_INCLUSIVE, 0);
     Py_XDECREF(lower);
@@ -60,7 +60,7 @@ PyObject *hn_read_range(const hn_type *type, const uint8_t *data, size_t len)
 PyObject *hn_read_multirange(const hn_type *type, const uint8_t *data, size_t len)
 {
     if (len < 4)
-        return hn_unreadable(type, "they are too few");
+        return hn_unreadable(type, "too few bytes");
     uint32_t n = hn_get_u32(data);
     const uint8_t *at = data + 4, *end = data + len;
     PyObject *list = PyList_New(0);
@@ -72,7 +72,7 @@ PyObject *hn_read_multirange(const hn_type *type, const uint8_t *data, size_t le
     }
     if (list != NULL && at != end) {
         Py_DECREF(list);
-        return hn_unreadable(type, "they go on after the end");
+        return hn_unreadable(type, "bytes after the end");
     }
     return list;
 }

@@ -8,7 +8,7 @@
 
 PyObject *hn_unreadable(const hn_type *type, const char *why)
 {
-    hn_raise("DataError", "the server's bytes are no %U: %s", type->name, why);
+    hn_raise("DataError", "malformed %U from the server: %s", type->name, why);
     return NULL;
 }
 

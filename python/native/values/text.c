@@ -9,7 +9,7 @@ PyObject *hn_str_from_wide_utf8(const hn_type *type, const uint8_t *data, size_t
     PyObject *text = PyUnicode_DecodeUTF8((const char *)data, (Py_ssize_t)len, NULL);
     if (text == NULL && PyErr_ExceptionMatches(PyExc_UnicodeDecodeError)) {
         PyErr_Clear();
-        return hn_unreadable(type, "they are not UTF-8");
+        return hn_unreadable(type, "invalid UTF-8");
     }
     return text;
 }

@@ -9,7 +9,7 @@
 PyObject *hn_read_uuid(const hn_type *type, const uint8_t *data, size_t len)
 {
     if (len != 16)
-        return hn_unreadable(type, "their number is wrong");
+        return hn_unreadable(type, "wrong length");
     PyTypeObject *class = (PyTypeObject *)hn_python.UUID;
     PyObject *number = _PyLong_FromByteArray(data, 16, 0, 0);
     if (number == NULL)
