@@ -166,11 +166,11 @@ def test_no_file_is_in_a_circle_but_for_declared_pairs(edges: set[tuple[str, str
 
 
 def test_python_types_are_made_in_one_room() -> None:
-    """But for two that no user sees: a loop calls a reactor, and a task waits for a future."""
+    """But for one: a reactor is what its event loop calls."""
     makers = {
         name_of(path)
         for path in SOURCES.rglob("*.c")
         if re.search(r"PyType_From\w*Spec", path.read_text(encoding="utf-8"))
     }
     others = {maker for maker in makers if room_of(maker) != "api"}
-    assert others == {"awaited/future", "awaited/reactor"}
+    assert others == {"awaited/reactor"}

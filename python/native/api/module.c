@@ -1,6 +1,7 @@
 /* hypern._native: the extension module's start, and the functions that belong to no object. */
 #include "api/async_session.h"
 #include "api/codec.h"
+#include "api/future.h"
 #include "api/guard.h"
 #include "api/kinds.h"
 #include "api/operation.h"
@@ -105,7 +106,7 @@ static int execute(PyObject *module)
     hn_engine_ready();
     if (hn_core_locate(module) < 0 || hn_codec_init() < 0 ||
         PyModule_AddFunctions(module, hn_codec_methods) < 0 || hn_session_ready(module) < 0 ||
-        hn_pool_ready(module) < 0 || hn_loop_ready() < 0 || hn_reactor_ready() < 0 ||
+        hn_pool_ready(module) < 0 || hn_loop_ready() < 0 || hn_reactor_ready() < 0 || hn_future_ready() < 0 ||
         hn_operation_type_ready(module) < 0 || hn_async_session_ready(module) < 0 ||
         hn_block_ready(module) < 0 || hn_scope_ready(module) < 0)
         return -1;

@@ -11,14 +11,24 @@
 
 #include "native.h"
 
-typedef struct hn_future hn_future;
+typedef struct hn_future {
+    PyObject_HEAD
+    PyObject *loop;
+    PyObject *callback; /* the task's; NULL if there is none yet, or it has been called */
+    PyObject *context;  /* to call it in */
+    PyObject *message;  /* CANCELLED: what cancel() was given; or NULL */
+    enum { HN_PENDING, HN_FINISHED, HN_CANCELLED } state;
+    char blocking;      /* as a task requires: it is awaited, not yielded by mistake */
+    struct hn_future *next; /* in a list of hn_futures */
+} hn_future;
 
 /* Those to be finished, in the order of their outcomes; references. */
 typedef struct hn_futures {
     hn_future *first, *last;
 } hn_futures;
 
-int hn_future_type_ready(void);
+/* Made by api/future.c. */
+extern PyTypeObject *hn_future_type;
 
 /* A new future, in the state in which a task is given it; NULL with an exception. */
 hn_future *hn_future_new(PyObject *loop);
