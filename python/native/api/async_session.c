@@ -3,7 +3,8 @@
 
 #include "api/kinds.h"
 
-/* Without references it is about to go: its deallocation may have been put off, and other code runs. */
+/* Without references it is about to go: its deallocation may have been put off, and other code
+ * runs. */
 static bool has_awaited(const hn_session *session)
 {
     return session->awaited != NULL && Py_REFCNT(session->awaited) > 0;
@@ -122,8 +123,12 @@ static void join_methods(void)
 static char type_doc[] = "A request's session on one database, awaited; made by adb() only.";
 
 static PyType_Slot slots[] = {
-    {Py_tp_new, new_awaited},   {Py_tp_traverse, traverse}, {Py_tp_dealloc, dealloc},
-    {Py_tp_methods, methods},   {Py_tp_getset, getters},    {Py_tp_doc, type_doc},
+    {Py_tp_new, new_awaited},
+    {Py_tp_traverse, traverse},
+    {Py_tp_dealloc, dealloc},
+    {Py_tp_methods, methods},
+    {Py_tp_getset, getters},
+    {Py_tp_doc, type_doc},
     {0, NULL},
 };
 

@@ -1,5 +1,5 @@
-/* transaction() blocks: what `with` and `async with` call. The core has the stack of open blocks and
- * decides what their end means; this file makes sure that they end. */
+/* transaction() blocks: what `with` and `async with` call. The core has the stack of open blocks
+ * and decides what their end means; this file makes sure that they end. */
 #include "api/guard.h"
 
 #include <string.h>
@@ -60,7 +60,8 @@ PyObject *hn_guard_first(PyObject *first, PyObject *second)
 
 static PyObject *new_block(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
-    PyObject *session, *begin; /* sessions are the package's own, or a test's, which derive from them */
+    PyObject *session,
+        *begin; /* sessions are the package's own, or a test's, which derive from them */
     if (kwargs != NULL && PyDict_GET_SIZE(kwargs) > 0)
         return PyErr_Format(PyExc_TypeError, "%s() takes no keyword arguments", type->tp_name);
     if (!PyArg_ParseTuple(args, "OU:Block", &session, &begin))
@@ -129,7 +130,8 @@ static PyObject *enter(hn_block *self)
         int is_open = PyObject_IsTrue(open);
         Py_DECREF(open);
         if (is_open > 0)
-            hn_raise("InterfaceError", "this transaction() is entered already; call transaction() again to nest");
+            hn_raise("InterfaceError",
+                     "this transaction() is entered already; call transaction() again to nest");
         if (is_open != 0)
             return NULL;
     }
@@ -169,7 +171,8 @@ static PyObject *enter_awaited(PyObject *op, PyObject *unused)
     return enter((hn_block *)op);
 }
 
-/* Rolls the block back, unless it has been left. What a signal handler raises meanwhile, or NULL. */
+/* Rolls the block back, unless it has been left. What a signal handler raises meanwhile, or
+ * NULL. */
 static PyObject *undo(const hn_block *self, uint32_t number)
 {
     PyObject *raised = NULL;
@@ -179,8 +182,7 @@ static PyObject *undo(const hn_block *self, uint32_t number)
             Py_DECREF(done);
             break;
         }
-        PyObject *exception =
-            hn_settle_undo_failed(self->session, hn_exception_take());
+        PyObject *exception = hn_settle_undo_failed(self->session, hn_exception_take());
         if (exception == NULL)
             break;
         raised = hn_guard_first(raised, exception);
@@ -218,7 +220,8 @@ static PyObject *exit_awaited(PyObject *op, PyObject *const *args, Py_ssize_t na
     hn_name *method = &undo_name;
     if (args[0] == Py_None)
         method = &leave_name;
-    else if (args[0] == PyExc_GeneratorExit) /* of a coroutine that is not driven any more: it cannot wait */
+    else if (args[0] == PyExc_GeneratorExit) /* of a coroutine that is not driven any more: it
+                                                cannot wait */
         method = &undo_now_name;
     return call_numbered(self->session, method, self->number);
 }

@@ -4,7 +4,8 @@
 #include "values/description.h"
 
 /* The description that the core would hand over: both parts, no time zone. NULL on failure. */
-static hn_description *make_description(const hn_buf *parameters, const uint8_t *columns, size_t ncolumns)
+static hn_description *make_description(const hn_buf *parameters, const uint8_t *columns,
+                                        size_t ncolumns)
 {
     hn_codec *codec = hn_codec_new(NULL, NULL, 0);
     if (codec == NULL)
@@ -17,8 +18,8 @@ static hn_description *make_description(const hn_buf *parameters, const uint8_t 
         hn_buf_bytes(&out, &lengths[1], 4) == 0 && hn_buf_bytes(&out, columns, ncolumns) == 0)
         description = hn_description_new(codec, out.data, out.len, NULL, NULL);
     hn_buf_free(&out);
-    /* A type that is not in the table stays the server's text, as it would if the server did not have
-     * it either. */
+    /* A type that is not in the table stays the server's text, as it would if the server did not
+     * have it either. */
     uint32_t unknown[64];
     size_t n;
     while (description != NULL && (n = hn_description_unknown(description, unknown, 64)) > 0)

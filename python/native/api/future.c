@@ -1,4 +1,5 @@
-/* Future: what a task waits for while its operation runs, with the methods that asyncio's tasks call. */
+/* Future: what a task waits for while its operation runs, with the methods that asyncio's tasks
+ * call. */
 #include "api/future.h"
 
 #include <structmember.h>
@@ -149,8 +150,12 @@ static PyMemberDef members[] = {
 };
 
 static PyType_Slot slots[] = {
-    {Py_tp_traverse, traverse}, {Py_tp_clear, clear},     {Py_tp_dealloc, dealloc},
-    {Py_tp_methods, methods},   {Py_tp_members, members}, {Py_tp_repr, repr},
+    {Py_tp_traverse, traverse},
+    {Py_tp_clear, clear},
+    {Py_tp_dealloc, dealloc},
+    {Py_tp_methods, methods},
+    {Py_tp_members, members},
+    {Py_tp_repr, repr},
     {0, NULL},
 };
 

@@ -48,7 +48,8 @@ PyObject *hn_check_sql(PyObject *sql)
         return NULL;
     }
     if (len > HN_TEXT_MAX) {
-        hn_raise("ProgrammingError", "sql is longer than 1 GiB, which is more than PostgreSQL takes");
+        hn_raise("ProgrammingError",
+                 "sql is longer than 1 GiB, which is more than PostgreSQL takes");
         return NULL;
     }
     if (memchr(text, 0, (size_t)len) != NULL) {

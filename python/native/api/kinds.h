@@ -22,8 +22,8 @@ bool hn_is_blocking(PyObject *session);
 /* The view of a session of either kind; borrowed. */
 hn_view *hn_view_of(PyObject *session);
 
-/* What every method ends in: on a Session the operation is run, on an AsyncSession it is made, to be
- * awaited. chained: it returns the session in place of None. */
+/* What every method ends in: on a Session the operation is run, on an AsyncSession it is made, to
+ * be awaited. chained: it returns the session in place of None. */
 PyObject *hn_do(PyObject *session, const hn_request *request, hn_time deadline, bool chained);
 
 /* A str that the server can be given, as an exact str; NULL with an exception. */

@@ -20,8 +20,10 @@
 static PyObject *sessions(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
 {
     (void)module;
-    if (nargs != 2 || !PyUnicode_Check(args[0]) || !(args[1] == Py_None || PyUnicode_Check(args[1])))
-        return PyErr_Format(PyExc_TypeError, "sessions() requires a request id and an alias or None");
+    if (nargs != 2 || !PyUnicode_Check(args[0]) ||
+        !(args[1] == Py_None || PyUnicode_Check(args[1])))
+        return PyErr_Format(PyExc_TypeError,
+                            "sessions() requires a request id and an alias or None");
     return hn_index_list(args[0], args[1] == Py_None ? NULL : args[1]);
 }
 
@@ -106,9 +108,10 @@ static int execute(PyObject *module)
     hn_engine_ready();
     if (hn_core_locate(module) < 0 || hn_codec_init() < 0 ||
         PyModule_AddFunctions(module, hn_codec_methods) < 0 || hn_session_ready(module) < 0 ||
-        hn_pool_ready(module) < 0 || hn_loop_ready() < 0 || hn_reactor_ready() < 0 || hn_future_ready() < 0 ||
-        hn_operation_type_ready(module) < 0 || hn_async_session_ready(module) < 0 ||
-        hn_block_ready(module) < 0 || hn_scope_ready(module) < 0)
+        hn_pool_ready(module) < 0 || hn_loop_ready() < 0 || hn_reactor_ready() < 0 ||
+        hn_future_ready() < 0 || hn_operation_type_ready(module) < 0 ||
+        hn_async_session_ready(module) < 0 || hn_block_ready(module) < 0 ||
+        hn_scope_ready(module) < 0)
         return -1;
     return 0;
 }

@@ -1,5 +1,5 @@
-/* Operation: what a method of AsyncDbSession returns, with the protocol of a coroutine. What follows from
- * the outcome happens here, in the task that awaits it. */
+/* Operation: what a method of AsyncDbSession returns, with the protocol of a coroutine. What
+ * follows from the outcome happens here, in the task that awaits it. */
 #include "api/operation.h"
 
 #include <string.h>
@@ -51,7 +51,8 @@ static PyObject *outcome(hn_operation *self)
     PyObject *result = self->outcome.result;
     self->outcome.result = NULL;
     if (self->outcome.exception != NULL && self->request.op == HN_OP_UNDO) {
-        self->outcome.exception = hn_settle_undo_failed((PyObject *)self->session, self->outcome.exception);
+        self->outcome.exception =
+            hn_settle_undo_failed((PyObject *)self->session, self->outcome.exception);
         if (self->outcome.exception == NULL)
             result = Py_NewRef(Py_None);
     }
@@ -114,11 +115,13 @@ static void leave(hn_operation *self)
     self->inside = 0;
 }
 
-/* Resumes the collecting of rows, and feeds the operation with them. Whether the task has to wait. */
+/* Resumes the collecting of rows, and feeds the operation with them. Whether the task has to
+ * wait. */
 static bool feed(hn_operation *self, PyObject *value, PyObject **result)
 {
     PySendResult sent = PYGEN_ERROR;
-    if (self->feeder.coroutine != NULL || hn_feeder_begin(&self->feeder, "take_rows", self->rows) == 0) {
+    if (self->feeder.coroutine != NULL ||
+        hn_feeder_begin(&self->feeder, "take_rows", self->rows) == 0) {
         enter(self);
         sent = hn_feeder_send(&self->feeder, value, result);
         leave(self);
@@ -297,7 +300,8 @@ static PyGetSetDef getters[] = {
 static PyObject *repr(PyObject *op)
 {
     const hn_operation *self = (hn_operation *)op;
-    static const char *const words[] = {"new", "queued", "running", "running", "over", "over", "done"};
+    static const char *const words[] = {"new",  "queued", "running", "running",
+                                        "over", "over",   "done"};
     return PyUnicode_FromFormat("<%s() of request %R, %s>", self->request.method,
                                 self->session->request_id, words[self->phase]);
 }
@@ -348,8 +352,8 @@ static void finalize(PyObject *op)
         if (hn_operation_start(self) < 0)
             PyErr_Clear(); /* no loop runs here: the end of the session rolls back */
     } else if (self->phase == HN_PHASE_NEW &&
-        PyErr_WarnFormat(PyExc_RuntimeWarning, 1, "%s() of request %R was never awaited",
-                         self->request.method, self->session->request_id) < 0)
+               PyErr_WarnFormat(PyExc_RuntimeWarning, 1, "%s() of request %R was never awaited",
+                                self->request.method, self->session->request_id) < 0)
         PyErr_WriteUnraisable(op);
     bool is_under_way = self->phase == HN_PHASE_QUEUED || self->phase == HN_PHASE_GRANTED ||
                         self->phase == HN_PHASE_RUNNING;
@@ -384,10 +388,18 @@ static PyMethodDef methods[] = {
 static char type_doc[] = "What a method of AsyncDbSession returns; it begins when it is awaited.";
 
 static PyType_Slot slots[] = {
-    {Py_am_await, await_it},   {Py_am_send, am_send},     {Py_tp_iter, PyObject_SelfIter},
-    {Py_tp_iternext, iternext}, {Py_tp_methods, methods},  {Py_tp_repr, repr},
-    {Py_tp_traverse, traverse}, {Py_tp_clear, clear},      {Py_tp_finalize, finalize},
-    {Py_tp_dealloc, dealloc},   {Py_tp_getset, getters},   {Py_tp_doc, type_doc},
+    {Py_am_await, await_it},
+    {Py_am_send, am_send},
+    {Py_tp_iter, PyObject_SelfIter},
+    {Py_tp_iternext, iternext},
+    {Py_tp_methods, methods},
+    {Py_tp_repr, repr},
+    {Py_tp_traverse, traverse},
+    {Py_tp_clear, clear},
+    {Py_tp_finalize, finalize},
+    {Py_tp_dealloc, dealloc},
+    {Py_tp_getset, getters},
+    {Py_tp_doc, type_doc},
     {0, NULL},
 };
 

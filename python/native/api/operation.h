@@ -7,8 +7,8 @@
 
 int hn_operation_type_ready(PyObject *module);
 
-/* An operation of a session, with references of its own. returns: what it returns in place of None; or
- * NULL. */
+/* An operation of a session, with references of its own. returns: what it returns in place of None;
+ * or NULL. */
 PyObject *hn_operation_new(hn_view *session, const hn_request *request, hn_time deadline,
                            PyObject *returns);
 

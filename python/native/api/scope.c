@@ -1,5 +1,6 @@
 /* Scopes: what `with` and `async with` call. hypern/_scope.py defines what a scope does; this file
- * makes sure that one which was left, or dropped, gives its connections back, whatever interrupts that. */
+ * makes sure that one which was left, or dropped, gives its connections back, whatever interrupts
+ * that. */
 #include "api/guard.h"
 
 #include <structmember.h>
@@ -28,7 +29,8 @@ static PyObject *release(PyObject *self, PyObject *exception)
     return exception;
 }
 
-/* `result` of entering or leaving, or NULL with what has been raised, after which the scope is over. */
+/* `result` of entering or leaving, or NULL with what has been raised, after which the scope is
+ * over. */
 static PyObject *or_release(PyObject *self, PyObject *result)
 {
     if (result == NULL)
@@ -56,7 +58,7 @@ static PyObject *leave(PyObject *self, PyObject *const *args, Py_ssize_t nargs)
 /* An awaitable: entering, which waits for nothing, or leaving. */
 typedef struct hn_leaving {
     PyObject_HEAD
-    PyObject *scope; /* NULL: it is over */
+    PyObject *scope;     /* NULL: it is over */
     PyObject *coroutine; /* the coroutine of _aexit(); NULL: entering, or over */
 } hn_leaving;
 
@@ -242,16 +244,11 @@ static PyMethodDef leaving_methods[] = {
 };
 
 static PyType_Slot leaving_slots[] = {
-    {Py_am_await, await_it},
-    {Py_am_send, am_send},
-    {Py_tp_iter, PyObject_SelfIter},
-    {Py_tp_iternext, next},
-    {Py_tp_methods, leaving_methods},
-    {Py_tp_traverse, leaving_traverse},
-    {Py_tp_clear, leaving_clear},
-    {Py_tp_finalize, leaving_finalize},
-    {Py_tp_dealloc, leaving_dealloc},
-    {0, NULL},
+    {Py_am_await, await_it},          {Py_am_send, am_send},
+    {Py_tp_iter, PyObject_SelfIter},  {Py_tp_iternext, next},
+    {Py_tp_methods, leaving_methods}, {Py_tp_traverse, leaving_traverse},
+    {Py_tp_clear, leaving_clear},     {Py_tp_finalize, leaving_finalize},
+    {Py_tp_dealloc, leaving_dealloc}, {0, NULL},
 };
 
 static PyType_Spec leaving_spec = {
@@ -299,8 +296,11 @@ static PyMemberDef members[] = {
 };
 
 static PyType_Slot slots[] = {
-    {Py_tp_methods, methods},   {Py_tp_members, members}, {Py_tp_finalize, finalize},
-    {Py_tp_dealloc, dealloc},   {0, NULL},
+    {Py_tp_methods, methods},
+    {Py_tp_members, members},
+    {Py_tp_finalize, finalize},
+    {Py_tp_dealloc, dealloc},
+    {0, NULL},
 };
 
 static PyType_Spec spec = {

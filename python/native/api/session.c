@@ -59,13 +59,16 @@ static int64_t change_state(const hn_view *self, int what, int value)
         return -1;
     uint32_t state = hn_go.hypern_state(self->target.handle, what, value);
     if (what != HN_SET_NOTHING && (state & 0xff) == HN_STATE_CLOSED)
-        return hn_raise("SessionClosed", "the session of request %R was finalized; "
-                                         "db() opens a new one", self->request_id);
+        return hn_raise("SessionClosed",
+                        "the session of request %R was finalized; "
+                        "db() opens a new one",
+                        self->request_id);
     return state;
 }
 
-/* How long a look at the state waits for the end of a COMMIT or rollback whose task has left. The server
- * confirms the cancel request within milliseconds; over a silent link the last known state is returned. */
+/* How long a look at the state waits for the end of a COMMIT or rollback whose task has left. The
+ * server confirms the cancel request within milliseconds; over a silent link the last known state
+ * is returned. */
 #define ENDING_WAIT (1000 * HN_MS)
 
 static int await_ending(PyObject *self)
@@ -199,8 +202,8 @@ static PyMemberDef members[] = {
 
 static PyGetSetDef getters[] = {
     {"alias", get_alias, NULL, "The alias of the session's database.", NULL},
-    {"state", get_state, NULL,
-     "idle, connected, in_transaction, committed, rolled_back or closed.", NULL},
+    {"state", get_state, NULL, "idle, connected, in_transaction, committed, rolled_back or closed.",
+     NULL},
     {"is_in_transaction", get_flag, NULL, "Whether a transaction is open, an aborted one included.",
      (void *)HN_FLAG_IN_TRANSACTION},
     {"auto_commit", get_flag, NULL, "Whether finalizing commits an open transaction.",

@@ -20,8 +20,8 @@ static int refuse_hub(void)
     return none == NULL ? -1 : 0;
 }
 
-/* A thread is about to sleep in the pool's queue. If it runs an event loop whose own requests hold all
- * connections, that would never end. */
+/* A thread is about to sleep in the pool's queue. If it runs an event loop whose own requests hold
+ * all connections, that would never end. */
 static int refuse_wait(const hn_target *target)
 {
     int runs = hn_loop_runs_here();

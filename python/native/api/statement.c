@@ -104,8 +104,10 @@ static PyObject *execute_many(PyObject *self, PyObject *const *args, Py_ssize_t 
 }
 
 #define TIMEOUT                                                                                    \
-    "\n\ntimeout: seconds for waiting and running; then the statement is cancelled (QueryCanceled).\n"  \
-    "If the server does not confirm that in time, its connection is closed (ConnectionLost). If no\n"    \
+    "\n\ntimeout: seconds for waiting and running; then the statement is cancelled "               \
+    "(QueryCanceled).\n"                                                                           \
+    "If the server does not confirm that in time, its connection is closed (ConnectionLost). If "  \
+    "no\n"                                                                                         \
     "connection came free, it is PoolTimeout."
 #define PARAMS " with $1, $2, ... from params. "
 PyDoc_STRVAR(query_doc, "query($self, sql, params=None, *, timeout=None)\n--\n\n"
@@ -118,8 +120,8 @@ PyDoc_STRVAR(query_one_or_none_doc,
              "Run a statement" PARAMS "The first row, or None." TIMEOUT);
 PyDoc_STRVAR(query_value_doc,
              "query_value($self, sql, params=None, *, timeout=None)\n--\n\n"
-             "Run a statement" PARAMS "The first column of the first row; NoRows if there is none."
-             TIMEOUT);
+             "Run a statement" PARAMS
+             "The first column of the first row; NoRows if there is none." TIMEOUT);
 PyDoc_STRVAR(execute_doc, "execute($self, sql, params=None, *, timeout=None)\n--\n\n"
                           "Run a statement" PARAMS "The number of rows affected." TIMEOUT);
 PyDoc_STRVAR(execute_many_doc,
@@ -127,16 +129,9 @@ PyDoc_STRVAR(execute_many_doc,
              "Run a statement once for each of an iterable's params, all or none of them.\n"
              "The number of rows affected; an error names its .row, from 0." TIMEOUT);
 #define FAST(name)                                                                                 \
-    {                                                                                              \
-        #name, (PyCFunction)(void (*)(void))name, METH_FASTCALL | METH_KEYWORDS, name##_doc        \
-    }
+    {#name, (PyCFunction)(void (*)(void))name, METH_FASTCALL | METH_KEYWORDS, name##_doc}
 PyMethodDef hn_statement_methods[] = {
-    FAST(query),
-    FAST(query_one),
-    FAST(query_one_or_none),
-    FAST(query_value),
-    FAST(execute),
-    FAST(execute_many),
-    {NULL, NULL, 0, NULL},
+    FAST(query),   FAST(query_one),    FAST(query_one_or_none), FAST(query_value),
+    FAST(execute), FAST(execute_many), {NULL, NULL, 0, NULL},
 };
 #undef FAST

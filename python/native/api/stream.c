@@ -9,7 +9,7 @@ static PyObject *run(PyObject *self, hn_request *request, PyObject *chunk_rows, 
     hn_time deadline;
     request->mode = HN_MODE_CHUNK;
     request->chunk = PyLong_AsLongLong(chunk_rows);
-    if ((request->chunk == -1 && PyErr_Occurred()) || 
+    if ((request->chunk == -1 && PyErr_Occurred()) ||
         hn_deadline(timeout, &deadline, &request->timeout) < 0)
         return NULL;
     return hn_do(self, request, deadline, false);
@@ -42,7 +42,8 @@ static PyObject *fetch(PyObject *op, PyObject *args)
     if (!PyArg_ParseTuple(args, "KOO:_stream_fetch", &number, &chunk_rows, &timeout))
         return NULL;
     /* For the observer; the core finds the stream by number. */
-    PyObject *sql = self->target.stream.number == number ? Py_XNewRef(self->target.stream.sql) : NULL;
+    PyObject *sql =
+        self->target.stream.number == number ? Py_XNewRef(self->target.stream.sql) : NULL;
     hn_request request = {.op = HN_OP_FETCH, .sql = sql, .stream = number};
     request.method = "_stream_fetch";
     PyObject *result = run(op, &request, chunk_rows, timeout);

@@ -1,4 +1,5 @@
-/* The methods of a session, awaited or not, that begin and end transactions, blocks and the session. */
+/* The methods of a session, awaited or not, that begin and end transactions, blocks and the
+ * session. */
 #include "api/kinds.h"
 #include "api/operation.h"
 #include "core/core.h"
@@ -56,7 +57,8 @@ static PyObject *rollback_to(PyObject *self, PyObject *name)
 static PyObject *commit_request(PyObject *self, PyObject *unused)
 {
     (void)unused;
-    hn_request request = {.op = HN_OP_COMMIT, .mode = HN_MODE_NOTHING, .flags = HN_IN_REQUEST, .timeout = -1};
+    hn_request request = {
+        .op = HN_OP_COMMIT, .mode = HN_MODE_NOTHING, .flags = HN_IN_REQUEST, .timeout = -1};
     request.method = "commit";
     return hn_do(self, &request, HN_NEVER, false);
 }
@@ -64,8 +66,8 @@ static PyObject *commit_request(PyObject *self, PyObject *unused)
 static PyObject *rollback_request(PyObject *self, PyObject *unused)
 {
     (void)unused;
-    hn_request request = {.op = HN_OP_ROLLBACK, .mode = HN_MODE_NOTHING, .flags = HN_IN_REQUEST,
-                          .timeout = -1};
+    hn_request request = {
+        .op = HN_OP_ROLLBACK, .mode = HN_MODE_NOTHING, .flags = HN_IN_REQUEST, .timeout = -1};
     request.method = "rollback";
     return hn_do(self, &request, HN_NEVER, false);
 }
@@ -76,7 +78,8 @@ static PyObject *enter_block(PyObject *self, PyObject *const *args, Py_ssize_t n
 {
     if (nargs != 2 || !PyLong_Check(args[0]) || !PyUnicode_Check(args[1]))
         return PyErr_Format(PyExc_TypeError, "_enter() requires a block's number and its text");
-    hn_request request = {.op = HN_OP_ENTER, .sql = args[1], .mode = HN_MODE_NOTHING, .timeout = -1};
+    hn_request request = {
+        .op = HN_OP_ENTER, .sql = args[1], .mode = HN_MODE_NOTHING, .timeout = -1};
     request.block = (uint32_t)PyLong_AsUnsignedLong(args[0]);
     request.method = "_enter";
     if (PyErr_Occurred())
@@ -105,12 +108,14 @@ static PyObject *undo_block(PyObject *self, PyObject *number)
 static PyObject *undo_now(PyObject *op, PyObject *number)
 {
     hn_view *self = hn_view_of(op);
-    hn_request request = {.op = HN_OP_UNDO, .mode = HN_MODE_NOTHING, .method = "_undo", .timeout = -1};
+    hn_request request = {
+        .op = HN_OP_UNDO, .mode = HN_MODE_NOTHING, .method = "_undo", .timeout = -1};
     request.block = (uint32_t)PyLong_AsUnsignedLong(number);
     if (PyErr_Occurred())
         return NULL;
     PyObject *done = hn_run(self, &request, HN_NEVER);
-    PyObject *exception = done != NULL ? NULL : hn_settle_undo_failed((PyObject *)self, hn_exception_take());
+    PyObject *exception =
+        done != NULL ? NULL : hn_settle_undo_failed((PyObject *)self, hn_exception_take());
     Py_XDECREF(done);
     if (exception == NULL)
         return hn_operation_over(self, &request);

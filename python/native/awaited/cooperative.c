@@ -48,7 +48,8 @@ static bool must_be_driven(const hn_waiter *holder)
     return !hn_loop_is_running(hn_reactor_loop(reactor));
 }
 
-/* Sleeps while the engine waits for the core. Whether to advance: 1 with *wake, 0; -1 with an exception. */
+/* Sleeps while the engine waits for the core. Whether to advance: 1 with *wake, 0; -1 with an
+ * exception. */
 static int sleep_for_core(const hn_operation *self, hn_time until, hn_wake *wake)
 {
     const hn_engine *e = self->driver.engine;
@@ -58,9 +59,7 @@ static int sleep_for_core(const hn_operation *self, hn_time until, hn_wake *wake
     if (hn_driver_check_queue(e) < 0)
         return -1;
     int ready = hn_wait_fd(e->need_fd, e->need_events, next);
-    *wake = ready > 0                          ? HN_WAKE_READY
-            : hn_ms_until(limit, 1) == 0 ? HN_WAKE_LATE
-                                               : HN_WAKE_TIMEOUT;
+    *wake = ready > 0 ? HN_WAKE_READY : hn_ms_until(limit, 1) == 0 ? HN_WAKE_LATE : HN_WAKE_TIMEOUT;
     if (ready != 0)
         return ready;
     return hn_ms_until(e->need_until, 1) == 0 || hn_ms_until(limit, 1) == 0;

@@ -1,5 +1,5 @@
-/* A blocking call that drives an awaited operation: it waits for the session's lock in the thread whose
- * event loop would have to drive the operation that holds it. */
+/* A blocking call that drives an awaited operation: it waits for the session's lock in the thread
+ * whose event loop would have to drive the operation that holds it. */
 #ifndef HN_COOPERATIVE_H
 #define HN_COOPERATIVE_H
 

@@ -46,7 +46,8 @@ PyObject *hn_feeder_stop(hn_feeder *self, PyObject *value)
     } else {
         self->stopped = true;
         PyObject *module = hn_feeder_module();
-        PyObject *reason = module == NULL ? NULL : PyObject_CallMethod(module, "stop_feeding", NULL);
+        PyObject *reason =
+            module == NULL ? NULL : PyObject_CallMethod(module, "stop_feeding", NULL);
         PyObject *args = reason == NULL ? NULL : PyTuple_Pack(1, reason);
         supply = args == NULL ? NULL : hn_feeder_throw(self, args);
         Py_XDECREF(args);

@@ -1,5 +1,5 @@
-/* A coroutine of hypern._awaiting that runs in the task which awaits an operation: it collects the rows of
- * an async iterable, or calls on_commit functions. GIL held. */
+/* A coroutine of hypern._awaiting that runs in the task which awaits an operation: it collects the
+ * rows of an async iterable, or calls on_commit functions. GIL held. */
 #ifndef HN_FEEDER_H
 #define HN_FEEDER_H
 

@@ -1,9 +1,10 @@
 /* What a task waits for while its operation runs: a future that asyncio's tasks accept.
  *
- * asyncio's own has its loop call the task later: a handle, a place in the loop's queue and a turn of
- * it for each statement, which is a tenth of the client's work for one. Where no other task is being run
- * (in the reactor's callback) the task is stepped straight from the wake-up. The protocol is the one of
- * Future-like objects (https://docs.python.org/3/library/asyncio-future.html): an object with
+ * asyncio's own has its loop call the task later: a handle, a place in the loop's queue and a turn
+ * of it for each statement, which is a tenth of the client's work for one. Where no other task is
+ * being run (in the reactor's callback) the task is stepped straight from the wake-up. The protocol
+ * is the one of Future-like objects (https://docs.python.org/3/library/asyncio-future.html): an
+ * object with
  * `_asyncio_future_blocking` may be yielded to a task. GIL held, in the loop's thread.
  */
 #ifndef HN_FUTURE_H
@@ -18,7 +19,7 @@ typedef struct hn_future {
     PyObject *context;  /* to call it in */
     PyObject *message;  /* CANCELLED: what cancel() was given; or NULL */
     enum { HN_PENDING, HN_FINISHED, HN_CANCELLED } state;
-    char blocking;      /* as a task requires: it is awaited, not yielded by mistake */
+    char blocking;          /* as a task requires: it is awaited, not yielded by mistake */
     struct hn_future *next; /* in a list of hn_futures */
 } hn_future;
 
@@ -36,9 +37,9 @@ hn_future *hn_future_new(PyObject *loop);
 /* What was waited for is there. Whether a task is to be woken: not where its wait is cancelled. */
 bool hn_future_finish(hn_future *future);
 
-/* Steps the task that waits: in a later turn of the loop, or at once. 0, or -1 with an exception of the
- * loop's, or with one that ends it (KeyboardInterrupt, SystemExit). Where memory was too short to schedule
- * the step, the future is still due, and can be notified later. */
+/* Steps the task that waits: in a later turn of the loop, or at once. 0, or -1 with an exception of
+ * the loop's, or with one that ends it (KeyboardInterrupt, SystemExit). Where memory was too short
+ * to schedule the step, the future is still due, and can be notified later. */
 int hn_future_notify_soon(hn_future *future);
 int hn_future_notify(hn_future *future);
 

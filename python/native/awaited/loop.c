@@ -3,9 +3,11 @@
 
 #include "error.h"
 
+/* clang-format off */
 #define NAMES(X)                                                                                   \
     X(add_reader) X(call_later) X(call_soon) X(call_soon_threadsafe) X(cancel) X(context)          \
     X(get_debug) X(is_running) X(_nest_patched)
+/* clang-format on */
 
 #define X(name) static PyObject *str_##name; /* interned, kept for good */
 NAMES(X)
@@ -72,8 +74,7 @@ int hn_loop_watch(PyObject *loop, int fd, PyObject *callable)
     PyObject *number = PyLong_FromLong(fd);
     if (number == NULL)
         return -1;
-    PyObject *returned =
-        PyObject_CallMethodObjArgs(loop, str_add_reader, number, callable, NULL);
+    PyObject *returned = PyObject_CallMethodObjArgs(loop, str_add_reader, number, callable, NULL);
     Py_DECREF(number);
     Py_XDECREF(returned);
     if (returned != NULL)
@@ -82,8 +83,9 @@ int hn_loop_watch(PyObject *loop, int fd, PyObject *callable)
         !PyErr_ExceptionMatches(PyExc_AttributeError))
         return -1;
     PyErr_Clear();
-    return hn_raise("InterfaceError", "this event loop (%s) cannot watch a socket: it has no "
-                                      "add_reader(); use asyncio's own loop or uvloop",
+    return hn_raise("InterfaceError",
+                    "this event loop (%s) cannot watch a socket: it has no "
+                    "add_reader(); use asyncio's own loop or uvloop",
                     Py_TYPE(loop)->tp_name);
 }
 
@@ -112,8 +114,7 @@ PyObject *hn_loop_call_later(PyObject *loop, hn_time when, PyObject *callable)
     PyObject *seconds = PyFloat_FromDouble(left > 0 ? left : 0.0);
     if (seconds == NULL)
         return NULL;
-    PyObject *handle =
-        PyObject_CallMethodObjArgs(loop, str_call_later, seconds, callable, NULL);
+    PyObject *handle = PyObject_CallMethodObjArgs(loop, str_call_later, seconds, callable, NULL);
     Py_DECREF(seconds);
     return handle;
 }

@@ -28,9 +28,9 @@ void hn_loop_cancel_handle(PyObject *handle);
 /* Raise asyncio.CancelledError; message: or NULL. */
 void hn_loop_raise_cancelled(PyObject *message);
 
-/* Whether the loop must step its tasks itself: in debug mode, where it names each slow one, and where
- * nest_asyncio runs it within a step, which it cannot do during the reactor's callback.
- * -1 with an exception that a signal handler has raised meanwhile. */
+/* Whether the loop must step its tasks itself: in debug mode, where it names each slow one, and
+ * where nest_asyncio runs it within a step, which it cannot do during the reactor's callback. -1
+ * with an exception that a signal handler has raised meanwhile. */
 int hn_loop_steps_itself(PyObject *loop);
 
 /* Whether it runs in some thread. */

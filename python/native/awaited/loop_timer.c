@@ -56,6 +56,7 @@ void hn_loop_timer_drop(hn_loop_timer *timer)
     if (timer->owner != NULL)
         PyCapsule_SetContext(timer->owner, NULL);
     Py_CLEAR(timer->owner);
-    /* Not cancelled: its loop may be garbage, too, and half taken apart. It expires without effect. */
+    /* Not cancelled: its loop may be garbage, too, and half taken apart. It expires without
+     * effect. */
     Py_CLEAR(timer->handle);
 }

@@ -26,8 +26,9 @@ static hn_driven driven_by(const hn_operation *self)
     return self->entry.reactor == NULL ? HN_BY_NOBODY : HN_BY_LOOP;
 }
 
-/* What ends a session or a transaction() block must happen. So must a LEAVE that has not begun, as the UNDO
- * of a block whose task has left. What undoes or ends something is short, and not cancelled. */
+/* What ends a session or a transaction() block must happen. So must a LEAVE that has not begun, as
+ * the UNDO of a block whose task has left. What undoes or ends something is short, and not
+ * cancelled. */
 static unsigned kind_of(const hn_operation *self)
 {
     switch (self->request.op) {
@@ -45,7 +46,8 @@ static unsigned kind_of(const hn_operation *self)
     }
 }
 
-/* A block that was to be committed, and that its task has left before the COMMIT began, is rolled back. */
+/* A block that was to be committed, and that its task has left before the COMMIT began, is rolled
+ * back. */
 static void undo_instead(hn_operation *self)
 {
     if (self->request.op == HN_OP_LEAVE)
@@ -72,7 +74,8 @@ static void wake_task(hn_operation *self)
 static void was_not_entered(const hn_operation *self)
 {
     const hn_target *target = &self->session->target;
-    if (self->request.op == HN_OP_ENTER && self->outcome.result != NULL && hn_target_is_here(target))
+    if (self->request.op == HN_OP_ENTER && self->outcome.result != NULL &&
+        hn_target_is_here(target))
         hn_go.hypern_state(target->handle, HN_SET_NOT_ENTERED, (int32_t)self->request.block);
 }
 
@@ -108,8 +111,8 @@ static void report(hn_operation *self)
         hn_reactor_remove(&self->entry);
 }
 
-/* `result` or `exception` has the outcome of the engine, which is over, or was never made. The session's
- * lock goes to the next in its queue. */
+/* `result` or `exception` has the outcome of the engine, which is over, or was never made. The
+ * session's lock goes to the next in its queue. */
 static void finish(hn_operation *self)
 {
     hn_view *session = self->session;
@@ -182,8 +185,8 @@ bool hn_operation_advance(hn_operation *self, hn_wake wake, int block_ms)
     return progress == HN_OVER;
 }
 
-/* Has the loop come back to it. The socket may stay watched for the next statement, unless it has a long
- * result, and is readable while others have their turn. */
+/* Has the loop come back to it. The socket may stay watched for the next statement, unless it has a
+ * long result, and is readable while others have their turn. */
 static void wait(hn_operation *self)
 {
     const hn_engine *e = self->driver.engine;
@@ -256,8 +259,10 @@ static void escalate_holder(hn_operation *self)
     hn_driver *d = &self->driver;
     const hn_target *target = &self->session->target;
     if (d->stage == HN_KILLED)
-        hn_raise("InterfaceError", "the session of request %R cannot be finalized: its statement "
-                                   "does not end", self->session->request_id);
+        hn_raise("InterfaceError",
+                 "the session of request %R cannot be finalized: its statement "
+                 "does not end",
+                 self->session->request_id);
     if (d->stage == HN_KILLED || hn_target_check(target) < 0) { /* in a forked child */
         leave_queue(self);
         return;
@@ -320,7 +325,8 @@ static void check_limits(hn_operation *self)
             hn_operation_conclude(self);
         else
             wait(self);
-    } else if (self->entry.armed_fd < 0 && !self->entry.is_ready) { /* the look has brought another round */
+    } else if (self->entry.armed_fd < 0 && !self->entry.is_ready) { /* the look has brought another
+                                                                       round */
         wait(self);
     } else if (set_due(self) < 0) { /* the loop's clock was ahead of this one */
         abandon(self);
@@ -371,7 +377,7 @@ static void drop_place(hn_operation *self)
 /* Has it abandoned, for the reason that the event gives. */
 static void abandon_after(hn_operation *self, hn_event event)
 {
-    const char *reason = event == HN_EVENT_LEFT      ? "no task waits for it"
+    const char *reason = event == HN_EVENT_LEFT ? "no task waits for it"
                          : event == HN_EVENT_GRANTED
                              ? "the event loop was closed while an operation waited"
                              : "the event loop was closed while an operation ran";
@@ -491,13 +497,12 @@ void hn_operation_init(hn_operation *self, hn_view *session, const hn_request *r
     Py_XINCREF(self->request.sql);
     Py_XINCREF(self->request.params);
     self->timeout = deadline == HN_NEVER ? HN_NEVER : deadline - hn_now();
-    self->entry = (hn_entry){.owner = (PyObject *)self,
-                             .functions = &entry_functions,
-                             .due = HN_NEVER,
-                             .armed_fd = -1};
+    self->entry = (hn_entry){
+        .owner = (PyObject *)self, .functions = &entry_functions, .due = HN_NEVER, .armed_fd = -1};
 }
 
-/* What the rows of execute_many are taken from, and in which context. 0, or -1 with an exception. */
+/* What the rows of execute_many are taken from, and in which context. 0, or -1 with an
+ * exception. */
 static int prepare_rows(hn_operation *self)
 {
     if (self->request.is_fed) {

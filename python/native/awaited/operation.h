@@ -1,13 +1,13 @@
 /* An awaited operation: one engine that an event loop drives, from its turn to its outcome.
  *
- * It begins when it is first awaited. From its turn to its outcome it holds its session's lock, and its
- * loop's reactor goes on with it whenever it can; the task that awaits it is woken once, when the outcome
- * is there. What follows from the outcome (the observer, on_commit functions) happens in that task. A
- * task that is cancelled leaves it detached: it is then ended in the background, on the server too, and
- * gives the lock when that is done.
+ * It begins when it is first awaited. From its turn to its outcome it holds its session's lock, and
+ * its loop's reactor goes on with it whenever it can; the task that awaits it is woken once, when
+ * the outcome is there. What follows from the outcome (the observer, on_commit functions) happens
+ * in that task. A task that is cancelled leaves it detached: it is then ended in the background, on
+ * the server too, and gives the lock when that is done.
  *
- * GIL held in all functions. An operation belongs to its loop's thread, but for the turn it is granted and
- * for a thread that has to drive it.
+ * GIL held in all functions. An operation belongs to its loop's thread, but for the turn it is
+ * granted and for a thread that has to drive it.
  */
 #ifndef HN_OPERATION_H
 #define HN_OPERATION_H
@@ -36,11 +36,12 @@ typedef struct hn_operation {
     PyObject *context;    /* MANY: the task's, for the iterable; or NULL */
     PyObject *rows;       /* MANY: the async iterator that the task feeds it from; or NULL */
     hn_feeder feeder;
-    hn_future *future;    /* what the task waits for; or NULL */
+    hn_future *future; /* what the task waits for; or NULL */
     hn_outcome outcome;
 } hn_operation;
 
-/* Sets up a new operation, whose memory is zero: references of its own, and the parts that others see. */
+/* Sets up a new operation, whose memory is zero: references of its own, and the parts that others
+ * see. */
 void hn_operation_init(hn_operation *operation, hn_view *session, const hn_request *request,
                        hn_time deadline, PyObject *returns);
 /* The functions of its turn are set by the caller: cooperative.h has them. */
@@ -56,8 +57,8 @@ void hn_operation_feed(hn_operation *operation, PyObject *rows, bool more);
 /* Whether it needs rows from its task. */
 bool hn_operation_is_hungry(const hn_operation *operation);
 
-/* For cooperative.c, which goes on with it in another thread. Makes the engine: whether there is one, or
- * else it is over. */
+/* For cooperative.c, which goes on with it in another thread. Makes the engine: whether there is
+ * one, or else it is over. */
 bool hn_operation_begin(hn_operation *operation);
 /* Advances the engine once: whether the engine is over. */
 bool hn_operation_advance(hn_operation *operation, hn_wake wake, int block_ms);

@@ -9,9 +9,9 @@
 typedef struct hn_outcome {
     PyObject *result; /* NULL: exception */
     PyObject *exception;
-    PyObject *hooks;  /* on_commit functions to be called; or NULL */
+    PyObject *hooks; /* on_commit functions to be called; or NULL */
     int64_t count;
-    hn_time began;    /* 0 if it is not observed */
+    hn_time began; /* 0 if it is not observed */
     double seconds;
 } hn_outcome;
 

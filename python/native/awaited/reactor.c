@@ -30,7 +30,7 @@ struct hn_reactor {
     PyObject_HEAD
     PyObject *loop; /* a reference */
     int epoll;
-    int bell; /* an eventfd in it, for wake-ups that the loop has no memory for */
+    int bell;             /* an eventfd in it, for wake-ups that the loop has no memory for */
     unsigned long thread; /* the loop's, as last seen */
     uint32_t generation;  /* of the core: an epoll inherited through a fork is the parent's */
     bool scheduled;       /* the loop will call soon */
@@ -315,8 +315,8 @@ static int expired(hn_loop_timer *timer)
     return rc;
 }
 
-/* A descriptor is ready that no operation waits for: a socket whose connection another loop or a thread
- * uses now, or that the server has closed. It is watched no more. */
+/* A descriptor is ready that no operation waits for: a socket whose connection another loop or a
+ * thread uses now, or that the server has closed. It is watched no more. */
 static void forget(hn_reactor *self, int fd)
 {
     watched *place = &self->by_fd[fd];
@@ -360,7 +360,8 @@ static int go_on(hn_reactor *self, bool asked_for)
     if (rc == 0 && is_tired && self->first != NULL)
         rc = schedule(self);
     hn_time until = self->first != NULL && self->first != self->last ? hn_now() + BUDGET : 0;
-    /* Scheduled, it is about to be called once more: one budget for a turn of the loop is enough. */
+    /* Scheduled, it is about to be called once more: one budget for a turn of the loop is
+     * enough. */
     while (rc == 0 && self->first != NULL && !self->scheduled) {
         hn_entry *next = self->first;
         dequeue(self, next);
@@ -396,7 +397,8 @@ static PyObject *call(PyObject *op, PyObject *args, PyObject *kwargs)
     PyObject *ending = hn_wakeups_run(&self->wakeups, self->loop);
     if (ending != NULL)
         Py_XSETREF(exception, ending);
-    if (self->wakeups.futures.first != NULL && schedule(self) < 0) /* woken when the loop is run again */
+    if (self->wakeups.futures.first != NULL && schedule(self) < 0) /* woken when the loop is run
+                                                                      again */
         PyErr_WriteUnraisable((PyObject *)self);
     if (self->spent != spent) /* else the tasks' steps would make it look long ago */
         self->spent = hn_now();

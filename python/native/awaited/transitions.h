@@ -1,5 +1,5 @@
-/* What an awaited operation does about an event: one pure function over its phase, its driver and the
- * event. The operation carries the action out.
+/* What an awaited operation does about an event: one pure function over its phase, its driver and
+ * the event. The operation carries the action out.
  *
  *     NEW ──► QUEUED ──► GRANTED ──► RUNNING ──► OVER ──► SETTLING ──► DONE
  *       └────────────────────────────────┘         └──────────────────┘
@@ -31,15 +31,15 @@
 
 #define HN_ACTIONS(X)                                                                              \
     X(IGNORE, "ignore")                                                                            \
-    X(SCHEDULE, "schedule")       /* have the reactor call READY soon */                           \
-    X(BEGIN, "begin")             /* make the engine and take the first step */                    \
-    X(ADVANCE, "advance")         /* go on with the engine */                                      \
-    X(NOTIFY, "notify")           /* wake the task once more: the outcome came in another thread */ \
-    X(EXPIRE, "expire")           /* the time for waiting in the queue has passed */               \
-    X(CHECK_LIMITS, "check")      /* look at the engine's limits and the caller's */               \
-    X(DETACH, "detach")           /* go on without a task */                                       \
-    X(CANCEL, "cancel")           /* go on without a task, and cancel on the server */             \
-    X(LEAVE_QUEUE, "leave queue") /* leave the session's queue */                             \
+    X(SCHEDULE, "schedule")  /* have the reactor call READY soon */                                \
+    X(BEGIN, "begin")        /* make the engine and take the first step */                         \
+    X(ADVANCE, "advance")    /* go on with the engine */                                           \
+    X(NOTIFY, "notify")      /* wake the task once more: the outcome came in another thread */     \
+    X(EXPIRE, "expire")      /* the time for waiting in the queue has passed */                    \
+    X(CHECK_LIMITS, "check") /* look at the engine's limits and the caller's */                    \
+    X(DETACH, "detach")      /* go on without a task */                                            \
+    X(CANCEL, "cancel")      /* go on without a task, and cancel on the server */                  \
+    X(LEAVE_QUEUE, "leave queue") /* leave the session's queue */                                  \
     X(ABANDON, "abandon")         /* end it unfinished: its connection is closed */                \
     X(SETTLE, "settle")           /* see to the outcome in the task's place */                     \
     X(FINISH, "finish")           /* nothing is left to do */
@@ -67,6 +67,6 @@ hn_action hn_transition(hn_phase phase, hn_driven driven, hn_event event, unsign
 
 /* Names, for reprs and tests. */
 extern const char *const hn_phase_words[], *const hn_driven_words[], *const hn_event_words[],
-    *const hn_action_words[];
+                                                                         *const hn_action_words[];
 
 #endif

@@ -21,7 +21,7 @@ int hn_wakeups_add(hn_wakeups *wakeups, hn_future *future)
         PyErr_WriteUnraisable((PyObject *)future);
         return 0;
     }
-    PyErr_Clear(); /* a task that is not woken would wait for ever: tried again in the next callback */
+    PyErr_Clear(); /* else the task would wait for ever: tried again in the next callback */
     hn_futures_add(&wakeups->futures, future);
     return -1;
 }

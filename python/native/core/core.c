@@ -105,8 +105,8 @@ int hn_core_locate(PyObject *module)
 }
 
 #if defined(__linux__) && defined(__LP64__)
-/* Whether the file is as long as its headers claim: the kernel ends a process that reads a mapping beyond
- * the end of its file. A file that is no such library is refused by dlopen. */
+/* Whether the file is as long as its headers claim: the kernel ends a process that reads a mapping
+ * beyond the end of its file. A file that is no such library is refused by dlopen. */
 static bool is_whole(int fd)
 {
     Elf64_Ehdr head;
@@ -120,8 +120,8 @@ static bool is_whole(int fd)
     for (uint64_t i = 0; i < head.e_phnum; i++) {
         Elf64_Phdr part;
         off_t at = (off_t)(head.e_phoff + i * head.e_phentsize);
-        if (pread(fd, &part, sizeof part, at) != (ssize_t)sizeof part ||
-            part.p_offset > size || part.p_filesz > size - part.p_offset)
+        if (pread(fd, &part, sizeof part, at) != (ssize_t)sizeof part || part.p_offset > size ||
+            part.p_filesz > size - part.p_offset)
             return false;
     }
     return true;
@@ -208,8 +208,8 @@ static void *open_copy(bool in_memory, char *why, size_t size)
         close(fd);
         return NULL;
     }
-    /* dlopen takes a known path for the library that is loaded from it, and descriptor numbers come back:
-     * an ancestor's copy may have had this one. Then another number is taken. */
+    /* dlopen takes a known path for the library that is loaded from it, and descriptor numbers come
+     * back: an ancestor's copy may have had this one. Then another number is taken. */
     int spare[64];
     size_t spares = 0;
     void *library = NULL;
@@ -270,8 +270,11 @@ static const char *start_core(void *library)
     if (fingerprint == NULL || strcmp(fingerprint, HN_FINGERPRINT) != 0)
         return "it was built for another version of the extension (was hypern upgraded while this "
                "process ran?); restart the process, or reinstall hypern";
-    hn_boot boot = {.fds = hn_fork_table(), .used = hn_fork_used(), .gate = hn_fork_gate(),
-                    .nfds = HN_FD_SLOTS, .generation = generation};
+    hn_boot boot = {.fds = hn_fork_table(),
+                    .used = hn_fork_used(),
+                    .gate = hn_fork_gate(),
+                    .nfds = HN_FD_SLOTS,
+                    .generation = generation};
     if (found.hypern_boot(&boot) != 0)
         return "it did not start";
     hn_go = found;

@@ -31,7 +31,8 @@ bool hn_core_loaded(void);
  * that had loaded it. */
 uint32_t hn_core_generation(void);
 
-/* 0 in the process and generation that made something; else -1 with InterfaceError: it is a parent's. */
+/* 0 in the process and generation that made something; else -1 with InterfaceError: it is a
+ * parent's. */
 int hn_core_check(uint32_t of_generation);
 
 #endif

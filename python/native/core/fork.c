@@ -35,8 +35,8 @@ uint64_t *hn_fork_gate(void)
 }
 
 #define FORKING ((uint64_t)1 << 32)
-/* A thread of Go's may have to wait for a processor between opening a descriptor and entering it in the
- * table. It needs nothing that the forking thread holds; the bound is a precaution. */
+/* A thread of Go's may have to wait for a processor between opening a descriptor and entering it in
+ * the table. It needs nothing that the forking thread holds; the bound is a precaution. */
 #define GATE_LOOKS 1000
 #define GATE_LOOK_NS 100000
 
@@ -93,8 +93,8 @@ hn_fd *hn_fork_table(void)
     if (table != NULL)
         return table;
     /* Zero pages until used, and no lock of malloc behind them. */
-    void *pages = mmap(NULL, TABLE_SIZE, PROT_READ | PROT_WRITE,
-                       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    void *pages =
+        mmap(NULL, TABLE_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (pages == MAP_FAILED)
         return NULL;
     table = pages; /* for the handlers */

@@ -12,8 +12,8 @@
 #include <unistd.h>
 
 #define MIB ((size_t)1 << 20)
-/* Measured: a runtime reserves 0.9 GiB of address space and uses a few MiB of it, with a handful of threads.
- * The rest is for more threads and for its heap. */
+/* Measured: a runtime reserves 0.9 GiB of address space and uses a few MiB of it, with a handful of
+ * threads. The rest is for more threads and for its heap. */
 #define ADDRESS_SPACE (1280 * MIB)
 #define WRITABLE (96 * MIB)
 #define THREADS 8
@@ -73,23 +73,28 @@ int hn_limits_try(char *why, size_t size)
 {
     int error;
     if (!can_map(ADDRESS_SPACE, PROT_NONE) || !can_map(WRITABLE, PROT_READ | PROT_WRITE)) {
-        (void)snprintf(why, size,
-                 "this process may not map the address space that a Go runtime reserves (1.25 GiB; "
-                 "little of it is used): raise RLIMIT_AS and RLIMIT_DATA (ulimit -v, ulimit -d), "
-                 "and limit memory by a control group instead");
+        (void)snprintf(
+            why, size,
+            "this process may not map the address space that a Go runtime reserves (1.25 GiB; "
+            "little of it is used): raise RLIMIT_AS and RLIMIT_DATA (ulimit -v, ulimit -d), "
+            "and limit memory by a control group instead");
         return -1;
     }
     int made = try_threads(&error);
     if (made < THREADS) {
-        (void)snprintf(why, size, "this process can make %d more threads, and a Go runtime needs %d (%s): raise "
-                 "RLIMIT_NPROC (ulimit -u) or the control group's pids.max", made, THREADS,
-                 strerror(error));
+        (void)snprintf(
+            why, size,
+            "this process can make %d more threads, and a Go runtime needs %d (%s): raise "
+            "RLIMIT_NPROC (ulimit -u) or the control group's pids.max",
+            made, THREADS, strerror(error));
         return -1;
     }
     error = try_descriptors();
     if (error != 0) {
-        (void)snprintf(why, size, "this process can open fewer than %d more files (%s): raise RLIMIT_NOFILE "
-                 "(ulimit -n), or look for files that are not closed", DESCRIPTORS, strerror(error));
+        (void)snprintf(why, size,
+                       "this process can open fewer than %d more files (%s): raise RLIMIT_NOFILE "
+                       "(ulimit -n), or look for files that are not closed",
+                       DESCRIPTORS, strerror(error));
         return -1;
     }
     return 0;

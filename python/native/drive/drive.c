@@ -1,10 +1,10 @@
 /* The blocking driver: runs an operation to its end on the calling thread.
  *
  * A deadline or an interrupt sends a cancel request and drains the response, so that the connection
- * stays usable. After an interrupt, if that takes longer than the grace period, or the user interrupts
- * again, the connection is shut down. After a deadline, which the caller relies on, the grace period is
- * short, and then the operation is abandoned. Where nothing has been sent to the server yet, the
- * operation is abandoned at once.
+ * stays usable. After an interrupt, if that takes longer than the grace period, or the user
+ * interrupts again, the connection is shut down. After a deadline, which the caller relies on, the
+ * grace period is short, and then the operation is abandoned. Where nothing has been sent to the
+ * server yet, the operation is abandoned at once.
  *
  * Each of these stages begins with a look at the connection: a response that has come while another
  * thread held the GIL counts.
@@ -43,8 +43,8 @@ static bool wait_for_core(hn_driver *d, hn_wake *wake)
     }
     if (ready == 1 || hn_engine_is_parents(e))
         return true;
-    /* The caller's own time is up: the core reports what was waited for, or the outcome that it has.
-     * After an interrupt the limit is the grace period, and then the connection must go. */
+    /* The caller's own time is up: the core reports what was waited for, or the outcome that it
+     * has. After an interrupt the limit is the grace period, and then the connection must go. */
     if (late && (d->stage == HN_RUNNING || d->late)) {
         *wake = HN_WAKE_LATE;
         return true;

@@ -67,8 +67,8 @@ PyObject *hn_run(hn_view *self, const hn_request *request, hn_time deadline)
     hn_lock_give(&self->lock);
     if (observed) {
         PyObject *exception = hn_exception_take();
-        hn_settle_observe(self->target.database, request->sql, (double)(hn_now() - began) / 1e9, o.count,
-                          exception);
+        hn_settle_observe(self->target.database, request->sql, (double)(hn_now() - began) / 1e9,
+                          o.count, exception);
         if (exception != NULL)
             hn_exception_raise(exception);
     }
@@ -97,8 +97,10 @@ static int escalate(hn_view *self, hn_time until)
     case HN_LOCK_ERROR:
         return -1;
     default:
-        return hn_raise("InterfaceError", "the session of request %R cannot be finalized: another "
-                                          "thread does not leave its statement", self->request_id);
+        return hn_raise("InterfaceError",
+                        "the session of request %R cannot be finalized: another "
+                        "thread does not leave its statement",
+                        self->request_id);
     }
 }
 
@@ -106,7 +108,7 @@ PyObject *hn_run_finalize(hn_view *self, hn_time until)
 {
     if (hn_target_check(&self->target) < 0 || escalate(self, until) < 0)
         return NULL;
-    if (hn_target_check(&self->target) < 0) { /* a signal handler has forked, and this is the child */
+    if (hn_target_check(&self->target) < 0) { /* a signal handler has forked */
         hn_lock_give(&self->lock);
         return NULL;
     }

@@ -18,7 +18,7 @@ void hn_settle_observe(const hn_database *database, PyObject *sql, double second
     if (observer == NULL)
         return; /* another thread has just removed it */
     PyObject *returned = PyObject_CallFunction(observer, "OdLO", sql, seconds, (long long)rows,
-                                             exception == NULL ? Py_None : exception);
+                                               exception == NULL ? Py_None : exception);
     /* The statement has its outcome: an observer's exception does not change it. */
     if (returned == NULL)
         PyErr_WriteUnraisable(observer);
@@ -51,7 +51,9 @@ static void write_line(PyObject *alias, const char *function, PyObject *status)
 {
     PyObject *module = hn_errors_module();
     PyObject *none =
-        module == NULL ? NULL : PyObject_CallMethod(module, function, status == NULL ? "O" : "OO", alias, status);
+        module == NULL
+            ? NULL
+            : PyObject_CallMethod(module, function, status == NULL ? "O" : "OO", alias, status);
     if (none == NULL)
         PyErr_WriteUnraisable(alias);
     Py_XDECREF(none);
@@ -79,9 +81,9 @@ void hn_settle_log(const hn_engine *engine)
 PyObject *hn_settle_undo_failed(PyObject *session, PyObject *exception)
 {
     PyObject *module = hn_errors_module();
-    PyObject *logged =
-        module == NULL ? NULL
-                       : PyObject_CallMethod(module, "undo_failed", "OO", session, exception);
+    PyObject *logged = module == NULL
+                           ? NULL
+                           : PyObject_CallMethod(module, "undo_failed", "OO", session, exception);
     if (logged == NULL)
         Py_SETREF(exception, hn_exception_take());
     else if (logged == Py_True)
@@ -99,8 +101,10 @@ static int refuse_awaitable(PyObject *hook, PyObject *returned)
     if (closed == NULL)
         return -1;
     Py_DECREF(closed);
-    return hn_raise("InterfaceError", "on_commit: %R is a coroutine function, and was not run: "
-                                      "the commit was not awaited", hook);
+    return hn_raise("InterfaceError",
+                    "on_commit: %R is a coroutine function, and was not run: "
+                    "the commit was not awaited",
+                    hook);
 }
 
 int hn_settle_call(PyObject *hooks)

@@ -33,9 +33,11 @@ int hn_describe_guess(hn_engine *e)
     e->body.len = 0;
     hn_descriptions *descriptions = &e->target->database->descriptions;
     int rc = HN_NEED_DECLARED;
-    /* First for the description without declared types, which has the places where a value may declare one. */
+    /* First for the description without declared types, which has the places where a value may
+     * declare one. */
     while (rc == HN_NEED_DECLARED) {
-        use_description(e, hn_descriptions_find(descriptions, e->request.sql, &e->declared, &e->plan_id));
+        use_description(
+            e, hn_descriptions_find(descriptions, e->request.sql, &e->declared, &e->plan_id));
         if (e->description == NULL)
             return PyErr_Occurred() ? -1 : 0;
         rc = hn_encode(e->description, e->request.params, NULL, -1, e->deadline, &e->body);
@@ -123,8 +125,8 @@ static void ask(hn_engine *e, uint32_t in_flags)
     hn_engine_step(e, HN_OP_TYPES, in_flags);
 }
 
-/* The description is complete. A composite that is refused may fit the type as it is by now: the core looks, and
- * requests another encoding if it has been altered. */
+/* The description is complete. A composite that is refused may fit the type as it is by now: the
+ * core looks, and requests another encoding if it has been altered. */
 static void use(hn_engine *e)
 {
     int rc = encode(e);
@@ -168,8 +170,8 @@ void hn_describe_encode(hn_engine *e)
         return;
     }
     if (e->description == NULL || e->plan_id != e->call.plan)
-        use_description(e, hn_descriptions_find(&e->target->database->descriptions, e->request.sql, &e->declared,
-                                  &e->plan_id));
+        use_description(e, hn_descriptions_find(&e->target->database->descriptions, e->request.sql,
+                                                &e->declared, &e->plan_id));
     if (e->description != NULL && e->plan_id == e->call.plan) {
         if (e->refused != NULL) { /* the types are as they were */
             hn_exception_raise(e->refused);
@@ -188,12 +190,13 @@ void hn_describe_encode(hn_engine *e)
         codec = hn_catalogs_get(&e->target->database->catalogs, e->call.catalog);
     if (codec != NULL)
         e->description = hn_description_new(codec, e->call.out.data, e->call.out.len, &e->declared,
-                              e->request.sql);
+                                            e->request.sql);
     if (e->description == NULL) {
         withdraw(e);
         return;
     }
-    e->requested_count = hn_description_tables(e->description, e->requested, sizeof e->requested / sizeof e->requested[0]);
+    e->requested_count = hn_description_tables(e->description, e->requested,
+                                               sizeof e->requested / sizeof e->requested[0]);
     if (e->requested_count > 0)
         ask(e, HN_IN_COLUMNS);
     else
@@ -205,8 +208,8 @@ void hn_describe_learn(hn_engine *e)
     const hn_buf *out = &e->call.out;
     if (e->requested_columns)
         hn_description_set_domains(e->description, out->data, out->len);
-    else if (hn_codec_add_types(hn_description_codec(e->description), out->data, out->len, e->requested,
-                                e->requested_count) < 0) {
+    else if (hn_codec_add_types(hn_description_codec(e->description), out->data, out->len,
+                                e->requested, e->requested_count) < 0) {
         withdraw(e);
         return;
     }

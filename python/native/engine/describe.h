@@ -5,8 +5,9 @@
 
 #include "engine/state.h"
 
-/* Encodes the parameters for the description that this SQL had last time. The flags of the first step,
- * with body and call.plan filled; or -1 with an exception that no other description would prevent. */
+/* Encodes the parameters for the description that this SQL had last time. The flags of the first
+ * step, with body and call.plan filled; or -1 with an exception that no other description would
+ * prevent. */
 int hn_describe_guess(hn_engine *engine);
 
 /* WANT_ENCODE: makes the description and encodes, or requests types first. */

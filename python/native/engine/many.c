@@ -4,8 +4,9 @@
  * A batch is made only when the one before it has been sent whole: what is in the buffer can then
  * be dropped without cutting a message in two.
  *
- * A statement without parameters may be a COPY, to which any further message than Flush and Sync would
- * cost the connection: its first row is sent alone, and its response awaited before the next one.
+ * A statement without parameters may be a COPY, to which any further message than Flush and Sync
+ * would cost the connection: its first row is sent alone, and its response awaited before the next
+ * one.
  *
  * A statement that was prepared before may be stale, which shows in the response to the first row.
  * The rows are kept until then, so that they can be encoded again for a fresh description.
@@ -83,7 +84,8 @@ int hn_many_look(hn_engine *e)
     e->declared = (hn_declared){0};
     int rc = resolve(e, e->rows.held, &variant);
     if (rc == 0 && !hn_declared_equal(&variant->declared, &described)) {
-        rc = hn_declared_copy(&e->declared, &variant->declared); /* not what was requested: once more */
+        rc = hn_declared_copy(&e->declared, &variant->declared); /* not what was requested: once
+                                                                    more */
         if (rc == 0)
             rc = HN_NEED_DECLARED;
     }
@@ -104,7 +106,8 @@ static int begin(hn_engine *e)
     const hn_buf *head = &e->call.head;
     e->variant = hn_variants_find(&e->variants, &e->declared);
     if (e->variant == NULL) {
-        PyErr_SetString(PyExc_SystemError, "the core requests rows of a statement that it has not described");
+        PyErr_SetString(PyExc_SystemError,
+                        "the core requests rows of a statement that it has not described");
         return -1;
     }
     e->variant->head.len = 0;
@@ -161,7 +164,8 @@ static bool can_switch(const hn_variant *from, const hn_variant *to)
     return from == to || (from->head.len > NO_NAMES && to->head.len > NO_NAMES);
 }
 
-/* Takes a row: 1; 0 if it needs types declared for which there is no description yet; -1 with an exception. */
+/* Takes a row: 1; 0 if it needs types declared for which there is no description yet; -1 with an
+ * exception. */
 static int take_row(hn_engine *e, PyObject *row)
 {
     hn_variant *variant;
@@ -185,8 +189,8 @@ static int take_row(hn_engine *e, PyObject *row)
 }
 
 /* Encode the next batch, of size_max bytes and the last row's rest, or what an iterable gives in
- * BATCH_TIME: signals and the caller's time limit are looked at between two batches. 1: there may be
- * more; 0: that was the last, or the last before one that needs other types declared; -1 with an
+ * BATCH_TIME: signals and the caller's time limit are looked at between two batches. 1: there may
+ * be more; 0: that was the last, or the last before one that needs other types declared; -1 with an
  * exception. */
 static int fill_batch(hn_engine *e, size_t size_max)
 {
@@ -220,7 +224,8 @@ static void stop(hn_engine *e)
 
 static void send_more(hn_engine *e)
 {
-    /* Cancelled, the server may be waiting for rows, with nothing to cancel: the core reports it. */
+    /* Cancelled, the server may be waiting for rows, with nothing to cancel: the core reports
+     * it. */
     if (e->io.erred || e->raised != NULL || e->cancelled) {
         stop(e);
         return;
@@ -238,7 +243,8 @@ static void send_more(hn_engine *e)
         return;
     }
     hn_io_send(&e->io, e->body.data, e->body.len);
-    if (more != 0 && (first || e->rows.kept != NULL)) /* the server may hold the first row's response back */
+    if (more != 0 && (first || e->rows.kept != NULL)) /* the server may hold the first row's
+                                                         response back */
         hn_io_send(&e->io, flush_message, sizeof flush_message);
     if (more == 0) {
         if (e->row_declares)

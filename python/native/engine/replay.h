@@ -1,5 +1,6 @@
-/* The rows of execute_many, which may have to be sent once more: they are taken from an iterable, kept until
- * the server has accepted the first of them, and replayed for a fresh description. GIL held. */
+/* The rows of execute_many, which may have to be sent once more: they are taken from an iterable,
+ * kept until the server has accepted the first of them, and replayed for a fresh description. GIL
+ * held. */
 #ifndef HN_REPLAY_H
 #define HN_REPLAY_H
 
@@ -26,8 +27,8 @@ PyObject *hn_replay_next(hn_replay *rows);
 /* Puts a row back, to be the next. */
 void hn_replay_hold(hn_replay *rows, PyObject *row);
 
-/* Keeps the rows from here on; all: the caller's own list or tuple of them, or NULL. 0, or -1 with an
- * exception. */
+/* Keeps the rows from here on; all: the caller's own list or tuple of them, or NULL. 0, or -1 with
+ * an exception. */
 int hn_replay_start_keeping(hn_replay *rows, PyObject *all);
 int hn_replay_keep(hn_replay *rows, PyObject *row);
 void hn_replay_stop_keeping(hn_replay *rows);

@@ -5,8 +5,8 @@
 
 #include "engine/state.h"
 
-/* Decodes the rows that the pump has left in the buffer. One that cannot be decoded is the operation's
- * outcome. */
+/* Decodes the rows that the pump has left in the buffer. One that cannot be decoded is the
+ * operation's outcome. */
 void hn_rows_decode(hn_engine *engine);
 
 #endif

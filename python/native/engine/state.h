@@ -28,10 +28,10 @@ typedef struct hn_request {
     hn_mode mode;
     const char *method; /* its name, for Python */
     double timeout;     /* the caller's limit in seconds, for texts; below 0 if there is none */
-    int64_t chunk;   /* STREAM, FETCH: most rows */
-    uint64_t stream; /* FETCH, STREAM_END: which */
-    uint32_t block;  /* ENTER, LEAVE, UNDO: which */
-    uint32_t flags;  /* HN_IN_* with the first step */
+    int64_t chunk;      /* STREAM, FETCH: most rows */
+    uint64_t stream;    /* FETCH, STREAM_END: which */
+    uint32_t block;     /* ENTER, LEAVE, UNDO: which */
+    uint32_t flags;     /* HN_IN_* with the first step */
 } hn_request;
 
 typedef enum hn_progress {
@@ -55,37 +55,37 @@ typedef enum hn_wake {
 } hn_wake;
 
 typedef struct hn_engine {
-    hn_target *target;   /* with a reference on its owner */
-    hn_request request;  /* with references */
+    hn_target *target;  /* with a reference on its owner */
+    hn_request request; /* with references */
     hn_call call;
     hn_io io;
-    hn_buf body;     /* the Bind body; MANY: a batch of rows */
-    bool round_open; /* io is in the round of call.want */
-    bool cancelled;  /* the caller's time is up, or it was interrupted */
+    hn_buf body;      /* the Bind body; MANY: a batch of rows */
+    bool round_open;  /* io is in the round of call.want */
+    bool cancelled;   /* the caller's time is up, or it was interrupted */
     hn_time bound;    /* when the round ends, whatever has come; or HN_NEVER */
     hn_time deadline; /* the caller's, from timeout=; or HN_NEVER */
 
     PyObject *result; /* the list, the row or the value; NULL if there is none yet */
     PyObject *raised; /* what the caller gets, whatever the core will report */
 
-    hn_declared declared; /* the types that the values need declared */
-    unsigned redeclared;  /* how often, since the last values that were encoded */
-    PyObject *refused; /* what encoding for `description` has raised, while its types are looked at */
-    bool requested_columns; /* the domains of columns have been requested, not types */
-    hn_description *description; /* a reference: what body was encoded for and rows are decoded by */
+    hn_declared declared;        /* the types that the values need declared */
+    unsigned redeclared;         /* how often, since the last values that were encoded */
+    PyObject *refused;           /* raised by encoding, while types are looked at */
+    bool requested_columns;      /* the domains of columns have been requested, not types */
+    hn_description *description; /* a reference: encodes body, decodes rows */
     uint64_t plan_id;
-    PyObject *timezone;  /* the session's, once the core has described */
-    uint32_t requested[64];  /* type OIDs requested from the core */
+    PyObject *timezone;     /* the session's, once the core has described */
+    uint32_t requested[64]; /* type OIDs requested from the core */
     size_t requested_count;
 
     hn_replay rows;       /* MANY */
     hn_variants variants; /* MANY: the descriptions that rows are encoded for */
     hn_variant *variant;  /* MANY: the one that the core expects the next Bind for */
-    bool row_declares;    /* MANY: rows.held needs types declared for which there is no description */
-    bool rows_rewound;    /* MANY: all rows are to be sent once more, if the core needs them */
-    bool row_refused;    /* MANY: `raised` is of a row that does not fit the description */
-    Py_ssize_t row;      /* MANY: rows encoded */
-    bool rows_stopped;   /* MANY: Sync is sent in place of the rest */
+    bool row_declares; /* MANY: rows.held needs types declared for which there is no description */
+    bool rows_rewound; /* MANY: all rows are to be sent once more, if the core needs them */
+    bool row_refused;  /* MANY: `raised` is of a row that does not fit the description */
+    Py_ssize_t row;    /* MANY: rows encoded */
+    bool rows_stopped; /* MANY: Sync is sent in place of the rest */
 
     hn_need need;
     int need_fd;

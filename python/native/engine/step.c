@@ -18,7 +18,8 @@ void hn_engine_step(hn_engine *e, hn_op op, uint32_t in_flags)
         return;
     }
     call->op = op;
-    call->in_flags = in_flags | (e->description == NULL ? 0 : hn_description_settings(e->description));
+    call->in_flags =
+        in_flags | (e->description == NULL ? 0 : hn_description_settings(e->description));
     call->body_len = (int64_t)e->body.len;
     call->out.len = 0;
     call->declared = e->declared.oids;
@@ -117,7 +118,8 @@ hn_pumped hn_engine_pump(hn_engine *e, int block_ms)
 {
     hn_pumped pumped;
     if (hn_engine_is_parents(e)) {
-        /* The descriptor is closed here, and its number perhaps another file's. The next step raises. */
+        /* The descriptor is closed here, and its number perhaps another file's. The next step
+         * raises. */
         e->io.broken = true;
         return HN_PUMPED_ALL;
     }

@@ -9,8 +9,8 @@ void hn_engine_step(hn_engine *engine, hn_op op, uint32_t in_flags);
 /* Takes over the exception that is set as the operation's outcome; the first one counts. */
 void hn_engine_raise(hn_engine *engine);
 
-/* Whether the caller's time was up before a statement was sent whose parameters take long to encode.
- * Then QueryCanceled is set, in place of any exception. */
+/* Whether the caller's time was up before a statement was sent whose parameters take long to
+ * encode. Then QueryCanceled is set, in place of any exception. */
 bool hn_engine_is_late(const hn_engine *engine);
 
 /* Begins a round. */

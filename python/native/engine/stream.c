@@ -3,12 +3,12 @@
 
 #include "error.h"
 
-
 static void keep(hn_engine *e)
 {
     struct hn_stream *stream = &e->target->stream;
     if (stream->number == e->call.stream && stream->number != 0 && e->description != NULL) {
-        hn_description_ref(e->description); /* another one, where a type was altered since the last chunk */
+        hn_description_ref(e->description); /* another one, where a type was altered since the last
+                                               chunk */
         hn_description_unref(stream->description);
         stream->description = e->description;
     }
@@ -39,8 +39,9 @@ int hn_stream_look(hn_engine *e)
     e->body.len = 0;
     if (stream->description != NULL && hn_description_comes_as(e->description, stream->description))
         return 0;
-    return hn_raise("DataError", "the types of the stream's rows were altered between two chunks, so that "
-                                 "its rows cannot be read any more; start another stream");
+    return hn_raise("DataError",
+                    "the types of the stream's rows were altered between two chunks, so that "
+                    "its rows cannot be read any more; start another stream");
 }
 
 PyObject *hn_stream_chunk(hn_engine *e, PyObject *rows)

@@ -1,4 +1,5 @@
-/* How the rows of execute_many are encoded: one description for each list of types that rows need declared. */
+/* How the rows of execute_many are encoded: one description for each list of types that rows need
+ * declared. */
 #include "engine/variants.h"
 
 #include "error.h"
@@ -25,7 +26,8 @@ hn_variant *hn_variants_find(hn_variants *variants, const hn_declared *declared)
     return NULL;
 }
 
-hn_variant *hn_variants_put(hn_variants *variants, const hn_declared *declared, hn_description *description)
+hn_variant *hn_variants_put(hn_variants *variants, const hn_declared *declared,
+                            hn_description *description)
 {
     hn_variant *v = hn_variants_find(variants, declared);
     if (v == NULL) {

@@ -6,9 +6,9 @@
 
 #include "buf.h"
 
-#define FRAME_MAX (1u << 30)          /* PostgreSQL's own limit for a message */
-#define UNSOLICITED_MAX (1u << 20)        /* of unsolicited messages, in one round */
-#define CTL_MAX (256u << 20)          /* bytes for the core: more than any response has */
+#define FRAME_MAX (1u << 30)       /* PostgreSQL's own limit for a message */
+#define UNSOLICITED_MAX (1u << 20) /* of unsolicited messages, in one round */
+#define CTL_MAX (256u << 20)       /* bytes for the core: more than any response has */
 
 static void collect(hn_io *io, const uint8_t *frame, size_t total)
 {

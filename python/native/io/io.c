@@ -1,4 +1,5 @@
-/* One round of I/O with the server: sends what the core laid out, and receives to the end of the response. */
+/* One round of I/O with the server: sends what the core laid out, and receives to the end of the
+ * response. */
 #include "io/io.h"
 
 #include <errno.h>
@@ -9,11 +10,12 @@
 #include "core/core.h"
 #include "io/frames.h"
 
-#define RECEIVE_SIZE ((size_t)128 << 10)    /* the receive buffer, unless one frame is larger */
-#define RECEIVE_ROOM ((size_t)16 << 10)     /* least room that a recv is tried with */
-#define ROWS_CHUNK ((size_t)64 << 10)       /* undecoded rows, handed over before more is received */
-#define FRAMES_MAX (1 << 20)          /* frames for the core, but for execute_many: more than any response has */
-#define LOOP_TICK (1 * HN_MS)         /* of a pump that must not block */
+#define RECEIVE_SIZE ((size_t)128 << 10) /* the receive buffer, unless one frame is larger */
+#define RECEIVE_ROOM ((size_t)16 << 10)  /* least room that a recv is tried with */
+#define ROWS_CHUNK ((size_t)64 << 10)    /* undecoded rows, handed over before more is received */
+#define FRAMES_MAX                                                                                 \
+    (1 << 20) /* frames for the core, but for execute_many: more than any response has */
+#define LOOP_TICK (1 * HN_MS) /* of a pump that must not block */
 
 void hn_io_begin(hn_io *io, int64_t handle, int fd, bool tls, int zs)
 {
@@ -125,8 +127,8 @@ static bool await(hn_io *io, int block_ms)
 }
 
 /* A stream that never pauses must not keep signals and deadlines waiting, nor an event loop its
- * other work: true once a tick, or after block_ms. The clock is not read in the first turn, which is the only one of a
- * short response. */
+ * other work: true once a tick, or after block_ms. The clock is not read in the first turn, which
+ * is the only one of a short response. */
 static bool tick_passed(int turn, hn_time *began, int block_ms)
 {
     if (turn == 1)
@@ -140,9 +142,10 @@ static hn_pumped look_up(hn_io *io)
     return HN_PUMPED_WAIT;
 }
 
-/* Whether a recv that blocks would be woken for nothing: on a unix socket it is, each time the server
- * reads some of what was sent to it, and a poll for input is not. With both on one core that is two
- * switches, 3 of the 15 us of a round trip. Once rows come it has read all, and recv is cheaper. */
+/* Whether a recv that blocks would be woken for nothing: on a unix socket it is, each time the
+ * server reads some of what was sent to it, and a poll for input is not. With both on one core that
+ * is two switches, 3 of the 15 us of a round trip. Once rows come it has read all, and recv is
+ * cheaper. */
 static bool wakes_early(const hn_io *io)
 {
     return io->local && (io->rows == 0 || io->brief);
@@ -164,17 +167,18 @@ hn_pumped hn_io_pump(hn_io *io, int block_ms)
             return HN_PUMPED_ALL;
         if (tick_passed(turn, &began, block_ms))
             return look_up(io);
-        bool fed = io->feeding && hn_io_all_sent(io) &&
-                   (io->completed >= io->completed_min || io->erred);
+        bool fed =
+            io->feeding && hn_io_all_sent(io) && (io->completed >= io->completed_min || io->erred);
         bool wait = block_ms >= HN_TICK_MS && hn_io_all_sent(io) && !fed && !io->tls;
         if (wait && wakes_early(io)) {
             if (!await(io, HN_TICK_MS))
                 return look_up(io);
             wait = false;
         }
-        /* There is no response yet to what has just been sent: a look would be a system call for nothing. */
-        bool early = had_pieces && block_ms == 0 && hn_io_all_sent(io) && io->send_error == 0 && !io->feeding &&
-                     !io->tls;
+        /* There is no response yet to what has just been sent: a look would be a system call for
+         * nothing. */
+        bool early = had_pieces && block_ms == 0 && hn_io_all_sent(io) && io->send_error == 0 &&
+                     !io->feeding && !io->tls;
         switch (hn_io_is_over(io) || early ? HAD_NOTHING : receive(io, wait)) {
         case HAD_BYTES:
             continue;

@@ -14,7 +14,8 @@ typedef struct hn_io {
     bool local;   /* a unix socket */
     bool result;  /* DataRows are the statement's result, and 'T' ends the round as a copy does */
     bool raw;     /* DataRows go to the core */
-    bool keep;    /* DataRows are to be decoded; else counted and dropped. Cleared once enough are decoded. */
+    bool keep;    /* DataRows are to be decoded; else counted and dropped. Cleared once enough are
+                     decoded. */
     bool feeding; /* execute_many: more is to be sent, so that the response has no end yet */
 
     /* what is to be sent: pieces in order, borrowed until the round ends */
@@ -30,10 +31,10 @@ typedef struct hn_io {
     hn_buf in;
     size_t walk, scan;
     size_t held;
-    hn_buf ctl; /* whole frames for the core */
+    hn_buf ctl;               /* whole frames for the core */
     size_t notices, settings; /* bytes of such frames in the round */
-    int64_t rows, rows_max; /* more rows than were requested break the round */
-    int64_t frames_max;     /* as do more frames for the core */
+    int64_t rows, rows_max;   /* more rows than were requested break the round */
+    int64_t frames_max;       /* as do more frames for the core */
 
     /* execute_many: equal responses are counted; data[tag_at..tag_end) of ctl is the
      * CommandComplete that may come again, HN_AGAIN follows it if `again` */
@@ -43,7 +44,7 @@ typedef struct hn_io {
     size_t tag_at, tag_end;
 
     int zs_left;  /* ReadyForQuery frames still to come */
-    int guards;  /* RowDescriptions that come ahead of the result's own */
+    int guards;   /* RowDescriptions that come ahead of the result's own */
     bool stopped; /* 'T', or 'G', 'H' or 'W' (copy), has ended the round early */
     bool erred;   /* an ErrorResponse has come */
     bool broken;  /* end of file, or `error` has the reason */

@@ -12,9 +12,10 @@
 #define MSG_NOSIGNAL 0
 #endif
 
-#define SEND_MAX ((int64_t)1 << 20) /* sent between two looks at the clock: a peer may read as fast */
-#define TLS_MAX ((size_t)64 << 10) /* encrypted at a time: the transport keeps what is not sent */
-#define JOIN_MAX ((size_t)16 << 10)         /* TLS: pieces up to this are joined into one record */
+#define SEND_MAX                                                                                   \
+    ((int64_t)1 << 20) /* sent between two looks at the clock: a peer may read as fast */
+#define TLS_MAX ((size_t)64 << 10)  /* encrypted at a time: the transport keeps what is not sent */
+#define JOIN_MAX ((size_t)16 << 10) /* TLS: pieces up to this are joined into one record */
 
 void hn_io_send(hn_io *io, const uint8_t *data, size_t len)
 {

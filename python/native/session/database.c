@@ -95,8 +95,7 @@ int hn_database_close(hn_database *self, hn_pool_op how)
     return fd;
 }
 
-int hn_database_register(hn_database *self, const char *type_name, PyObject *loads,
-                         PyObject *dumps)
+int hn_database_register(hn_database *self, const char *type_name, PyObject *loads, PyObject *dumps)
 {
     if (hn_catalogs_register(&self->catalogs, type_name, loads, dumps) < 0)
         return -1;

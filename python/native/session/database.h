@@ -1,5 +1,5 @@
-/* What the sessions of one configured alias share: its settings until the core needs them, and what C
- * keeps for it. The first part of a Pool, without the Python type. GIL held in all functions.
+/* What the sessions of one configured alias share: its settings until the core needs them, and what
+ * C keeps for it. The first part of a Pool, without the Python type. GIL held in all functions.
  */
 #ifndef HN_DATABASE_H
 #define HN_DATABASE_H
@@ -18,18 +18,19 @@ typedef struct hn_database {
     hn_descriptions descriptions; /* of `generation` only */
     bool configured;              /* the core of `generation` has the settings */
     uint32_t generation;
-    bool logged_shared;           /* the log has the line about a pooler */
-    bool logged_incomplete;       /* the log has the line about the reset */
+    bool logged_shared;     /* the log has the line about a pooler */
+    bool logged_incomplete; /* the log has the line about the reset */
 } hn_database;
 
 /* Whether the core that is loaded has the settings. */
 bool hn_database_is_configured(const hn_database *database);
 
-/* Opens a new session in the core, which is loaded and configured if need be. Its handle, or -1 with an
- * exception. Runs no other Python code. */
+/* Opens a new session in the core, which is loaded and configured if need be. Its handle, or -1
+ * with an exception. Runs no other Python code. */
 int64_t hn_database_open(hn_database *database, PyObject *request_id);
 
-/* The status of the pool as JSON in bytes, or None where the core has no such pool. A new reference. */
+/* The status of the pool as JSON in bytes, or None where the core has no such pool. A new
+ * reference. */
 PyObject *hn_database_status(hn_database *database);
 
 /* Closes the connections (HN_POOL_CLOSE, HN_POOL_DISCONNECT). The next use hands the settings over

@@ -11,7 +11,8 @@ typedef struct entry {
     size_t bytes;
 } entry;
 
-/* What an entry takes, nearly: the text, its UTF-8 unless that is the text itself, and the description. */
+/* What an entry takes, nearly: the text, its UTF-8 unless that is the text itself, and the
+ * description. */
 static size_t entry_bytes(PyObject *sql, const hn_description *description)
 {
     enum { ENTRY = 512, COLUMN = 192, PARAMETER = 16 };
@@ -56,8 +57,8 @@ static PyObject *key_of(PyObject *sql, const hn_declared *declared)
                          (Py_ssize_t)(declared->n * sizeof *declared->oids));
 }
 
-hn_description *hn_descriptions_find(const hn_descriptions *descriptions, PyObject *sql, const hn_declared *declared,
-                       uint64_t *id)
+hn_description *hn_descriptions_find(const hn_descriptions *descriptions, PyObject *sql,
+                                     const hn_declared *declared, uint64_t *id)
 {
     PyObject *key = key_of(sql, declared);
     if (key == NULL)
@@ -68,7 +69,7 @@ hn_description *hn_descriptions_find(const hn_descriptions *descriptions, PyObje
         return NULL;
     const entry *e = PyCapsule_GetPointer(capsule, NULL);
     if (hn_description_is_stale(e->description))
-        return NULL; /* its types are known otherwise by now: made anew, it takes this one's place */
+        return NULL; /* its types have changed: a new one takes its place */
     *id = e->id;
     return e->description;
 }
@@ -103,7 +104,8 @@ static int make_room(hn_descriptions *descriptions, PyObject *key, size_t bytes)
         return -1;
     for (;;) {
         Py_ssize_t at = 0;
-        if (PyDict_GET_SIZE(descriptions->by_sql) < DESCRIPTIONS_MAX && descriptions->bytes + bytes <= DESCRIPTIONS_BYTES)
+        if (PyDict_GET_SIZE(descriptions->by_sql) < DESCRIPTIONS_MAX &&
+            descriptions->bytes + bytes <= DESCRIPTIONS_BYTES)
             return 0;
         if (!PyDict_Next(descriptions->by_sql, &at, &oldest, &capsule))
             return 0;
@@ -112,7 +114,8 @@ static int make_room(hn_descriptions *descriptions, PyObject *key, size_t bytes)
     }
 }
 
-static int keep(hn_descriptions *descriptions, PyObject *key, size_t bytes, uint64_t id, hn_description *description)
+static int keep(hn_descriptions *descriptions, PyObject *key, size_t bytes, uint64_t id,
+                hn_description *description)
 {
     drop_stale(descriptions);
     if (make_room(descriptions, key, bytes) < 0)
@@ -136,7 +139,8 @@ static int keep(hn_descriptions *descriptions, PyObject *key, size_t bytes, uint
     return rc;
 }
 
-int hn_descriptions_keep(hn_descriptions *descriptions, PyObject *sql, uint64_t id, hn_description *description)
+int hn_descriptions_keep(hn_descriptions *descriptions, PyObject *sql, uint64_t id,
+                         hn_description *description)
 {
     if ((size_t)PyUnicode_GET_LENGTH(sql) * PyUnicode_KIND(sql) > SQL_BYTES)
         return 0;

@@ -41,7 +41,8 @@ static hn_view *first_of(PyObject *request_id)
 
 static bool is_of(const hn_view *session, PyObject *alias)
 {
-    return session->target.database->alias == alias || PyUnicode_Compare(session->target.database->alias, alias) == 0;
+    return session->target.database->alias == alias ||
+           PyUnicode_Compare(session->target.database->alias, alias) == 0;
 }
 
 PyObject *hn_index_find(PyObject *request_id, PyObject *alias)

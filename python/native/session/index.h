@@ -1,6 +1,6 @@
 /* The open sessions of this process, by request: the one place that maps a request id and an alias
- * to a session. A view stays here until its session is finalized, so that a second look-up returns the
- * same object.
+ * to a session. A view stays here until its session is finalized, so that a second look-up returns
+ * the same object.
  *
  * GIL held in all functions. What a parent has opened is not here: a forked child begins anew.
  */
@@ -12,7 +12,8 @@
 
 int hn_index_ready(void);
 
-/* The session of a request on an alias, a new reference; NULL without an exception if there is none. */
+/* The session of a request on an alias, a new reference; NULL without an exception if there is
+ * none. */
 PyObject *hn_index_find(PyObject *request_id, PyObject *alias);
 
 /* All of a request's, in the order in which they were opened; alias: that one only, or NULL. */

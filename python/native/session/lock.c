@@ -119,7 +119,8 @@ static void wake(hn_waiter *w)
     w->woken = true;
 }
 
-/* Hands the lock to an operation. A thread in the queue that keeps its event loop waiting must drive it. */
+/* Hands the lock to an operation. A thread in the queue that keeps its event loop waiting must
+ * drive it. */
 static void grant_operation(hn_lock *lock, hn_waiter *turn)
 {
     lock->owner = HN_NO_THREAD;
@@ -170,8 +171,10 @@ int hn_lock_raise(hn_locked outcome, double seconds)
     char limit[32];
     (void)snprintf(limit, sizeof limit, "%.6g", seconds);
     if (outcome == HN_LOCK_LATE)
-        return hn_raise("QueryCanceled", "the statement was not begun: timeout=%s s passed while "
-                                         "another thread or task used the session", limit);
+        return hn_raise("QueryCanceled",
+                        "the statement was not begun: timeout=%s s passed while "
+                        "another thread or task used the session",
+                        limit);
     return hn_raise("InterfaceError", "the session is in the middle of a statement of this "
                                       "thread (in a parameter, an iterable or a callable); use "
                                       "another session there");

@@ -1,13 +1,13 @@
 /* The lock of a session: one operation at a time, others queue in order of arrival.
  *
- * All fields are guarded by the GIL; taking a free lock costs a comparison. A thread that waits sleeps
- * with the GIL released; any other waiter is notified when its turn comes. Both are handed the lock by
- * the holder that gives it, so that a thread that runs one statement after another cannot keep the
- * others out.
+ * All fields are guarded by the GIL; taking a free lock costs a comparison. A thread that waits
+ * sleeps with the GIL released; any other waiter is notified when its turn comes. Both are handed
+ * the lock by the holder that gives it, so that a thread that runs one statement after another
+ * cannot keep the others out.
  *
- * A holder that is no thread (an awaited operation) may depend on a thread that waits for the lock: an
- * event loop in that thread would have to drive it. The waiting thread then drives it itself, through
- * the holder's functions.
+ * A holder that is no thread (an awaited operation) may depend on a thread that waits for the lock:
+ * an event loop in that thread would have to drive it. The waiting thread then drives it itself,
+ * through the holder's functions.
  */
 #ifndef HN_LOCK_H
 #define HN_LOCK_H
@@ -26,7 +26,8 @@ typedef struct hn_holder_functions {
     bool (*is_ending)(const hn_waiter *holder);
     /* Whether the operation can only go on if the calling thread drives it. */
     bool (*must_be_driven)(const hn_waiter *holder);
-    /* Drives the operation to its end, or until then. 0, or -1 with the exception of a signal handler. */
+    /* Drives the operation to its end, or until then. 0, or -1 with the exception of a signal
+     * handler. */
     int (*drive)(hn_waiter *holder, hn_time until);
 } hn_holder_functions;
 
@@ -34,8 +35,8 @@ typedef struct hn_holder_functions {
 struct hn_waiter {
     unsigned long thread; /* the thread that waits, or that runs the operation's event loop */
     const hn_holder_functions *functions; /* NULL if a thread waits */
-    PyThread_type_lock wake; /* a thread's: held while it waits, released to wake it */
-    bool woken;              /* wake has been released */
+    PyThread_type_lock wake;              /* a thread's: held while it waits, released to wake it */
+    bool woken;                           /* wake has been released */
     bool granted;
     hn_waiter *next;
 };
@@ -69,8 +70,8 @@ void hn_lock_leave(hn_lock *lock, hn_waiter *turn);
 
 void hn_lock_give(hn_lock *lock);
 
-/* Waits until the holder has ended, if it decides what the session's transaction comes to: 0, also where
- * the deadline has passed; -1 with an exception. */
+/* Waits until the holder has ended, if it decides what the session's transaction comes to: 0, also
+ * where the deadline has passed; -1 with an exception. */
 int hn_lock_await_ending(hn_lock *lock, hn_time deadline);
 
 /* Whether the calling thread is inside the operation that holds the lock. */

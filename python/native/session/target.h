@@ -1,5 +1,5 @@
-/* What an operation works on: one of the core's sessions, and what C keeps for it between operations.
- * Guarded by the session's lock. */
+/* What an operation works on: one of the core's sessions, and what C keeps for it between
+ * operations. Guarded by the session's lock. */
 #ifndef HN_TARGET_H
 #define HN_TARGET_H
 

@@ -27,8 +27,8 @@ static PyObject *read_dimension(const hn_type *array, cursor *c, const int32_t *
 {
     PyObject *list = PyList_New(sizes[0]);
     for (int32_t i = 0; list != NULL && i < sizes[0]; i++) {
-        PyObject *item = ndim == 1 ? read_element(array, c)
-                                   : read_dimension(array, c, sizes + 1, ndim - 1);
+        PyObject *item =
+            ndim == 1 ? read_element(array, c) : read_dimension(array, c, sizes + 1, ndim - 1);
         if (item == NULL)
             Py_CLEAR(list);
         else
@@ -135,7 +135,7 @@ static int write_level(hn_encoder *encoder, const hn_type *type, PyObject *value
         }
         *has_null |= item == Py_None;
         rc = ndim == 1 ? hn_write_value(encoder, type->related, item, out)
-                           : write_level(encoder, type, item, sizes + 1, ndim - 1, has_null, out);
+                       : write_level(encoder, type, item, sizes + 1, ndim - 1, has_null, out);
     }
     Py_DECREF(level);
     return rc;

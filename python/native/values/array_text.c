@@ -106,7 +106,7 @@ static int write_level(hn_encoder *encoder, const hn_type *type, PyObject *value
             rc = hn_buf_u8(out, (uint8_t)type->related->delimiter);
         if (rc == HN_WRITTEN)
             rc = ndim == 1 ? write_item(encoder, type, item, out)
-                               : write_level(encoder, type, item, sizes + 1, ndim - 1, out);
+                           : write_level(encoder, type, item, sizes + 1, ndim - 1, out);
     }
     Py_DECREF(level);
     return rc == HN_WRITTEN ? hn_buf_u8(out, '}') : rc;

@@ -75,7 +75,8 @@ int hn_write_bytea(hn_encoder *encoder, const hn_type *type, PyObject *value, hn
 {
     (void)type;
     if (PyBytes_Check(value))
-        return hn_write_bytes(encoder, PyBytes_AS_STRING(value), (size_t)PyBytes_GET_SIZE(value), out);
+        return hn_write_bytes(encoder, PyBytes_AS_STRING(value), (size_t)PyBytes_GET_SIZE(value),
+                              out);
     if (PyUnicode_Check(value))
         return HN_AS_TEXT;
     /* Other objects with a buffer (array, an image) hold items, not bytes. */

@@ -93,9 +93,9 @@ static int take_type(hn_codec *codec, cursor *c)
 {
     uint32_t oid, related;
     uint8_t typtype, typcategory, delimiter, true_array;
-    if (take(c, &oid, sizeof oid) < 0 || take(c, &typtype, 1) < 0 ||
-        take(c, &typcategory, 1) < 0 || take(c, &delimiter, 1) < 0 ||
-        take(c, &true_array, 1) < 0 || take(c, &related, sizeof related) < 0)
+    if (take(c, &oid, sizeof oid) < 0 || take(c, &typtype, 1) < 0 || take(c, &typcategory, 1) < 0 ||
+        take(c, &delimiter, 1) < 0 || take(c, &true_array, 1) < 0 ||
+        take(c, &related, sizeof related) < 0)
         return -1;
     PyObject *name = take_string(c);
     PyObject *schema = name == NULL ? NULL : take_string(c);

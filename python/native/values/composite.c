@@ -16,8 +16,8 @@ static int next_field(const hn_type *type, hn_cursor *c, uint32_t *oid, int32_t 
     return 0;
 }
 
-/* ALTER TYPE came after the server had compared the type's attributes with ours, while the statement ran
- * or between two chunks of a stream. The next statement looks it up again. */
+/* ALTER TYPE came after the server had compared the type's attributes with ours, while the
+ * statement ran or between two chunks of a stream. The next statement looks it up again. */
 static PyObject *altered(const hn_type *type)
 {
     hn_codec_forget_types(type->codec);

@@ -115,8 +115,7 @@ static int infinite(const hn_type *type, PyObject *date)
         return 0;
     int64_t days = days_of_date(date);
     int with_time = PyDateTime_Check(date);
-    if (days == hn_days_of(9999, 12, 31) &&
-        (!with_time || microseconds_of_day(date) == HN_DAY - 1))
+    if (days == hn_days_of(9999, 12, 31) && (!with_time || microseconds_of_day(date) == HN_DAY - 1))
         return 1;
     if (days == hn_days_of(1, 1, 1) && (!with_time || microseconds_of_day(date) == 0))
         return -1;

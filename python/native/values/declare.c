@@ -1,5 +1,5 @@
 /* The types that parameters are declared with: where the server takes a parameter for text because
- * nothing else determines its type, the statement means what it would with the value as a literal. */
+ * nothing else determines its type, the statement means what it would as a literal. */
 #include "values/types.h"
 
 #include <datetime.h>
@@ -122,7 +122,8 @@ static int own_type(PyObject *value, uint32_t *oid, int depth)
         *oid = OID_UUID;
     if (*oid != 0)
         return 0;
-    PyObject *plainer = hn_plainer(value); /* an enum's value, which may be an enum's member itself */
+    PyObject *plainer =
+        hn_plainer(value); /* an enum's value, which may be an enum's member itself */
     if (plainer == NULL)
         return PyErr_Occurred() ? -1 : 0;
     int rc = plainer == value ? 0 : own_type(plainer, oid, depth + 1);

@@ -3,8 +3,8 @@
 
 #include "error.h"
 
-/* Beyond these a codec begins anew, between two descriptions: each temporary table that a statement reads
- * whole rows of has a type of its own. */
+/* Beyond these a codec begins anew, between two descriptions: each temporary table that a statement
+ * reads whole rows of has a type of its own. */
 #define TYPES_MAX 4096
 
 /* The parts of the description: a host-order length, then that many bytes. */
@@ -84,8 +84,8 @@ static int take_declared(hn_description *description, const hn_declared *declare
     return hn_declared_copy(&description->declared, declared);
 }
 
-hn_description *hn_description_new(hn_codec *codec, const uint8_t *out, size_t len, const hn_declared *declared,
-                     PyObject *sql)
+hn_description *hn_description_new(hn_codec *codec, const uint8_t *out, size_t len,
+                                   const hn_declared *declared, PyObject *sql)
 {
     hn_description *description = PyMem_Calloc(1, sizeof *description);
     if (description == NULL)
@@ -99,14 +99,14 @@ hn_description *hn_description_new(hn_codec *codec, const uint8_t *out, size_t l
     const uint8_t *at = out, *end = out + len, *part = NULL;
     size_t n = 0;
     if (next_part(&at, end, &part, &n) < 0 || read_parameters(description, part, n) < 0 ||
-        take_declared(description, declared) < 0 ||
-        next_part(&at, end, &part, &n) < 0 || hn_description_read_columns(description, part, n) < 0)
+        take_declared(description, declared) < 0 || next_part(&at, end, &part, &n) < 0 ||
+        hn_description_read_columns(description, part, n) < 0)
         goto failed;
     if (at < end) {
         if (next_part(&at, end, &part, &n) < 0)
             goto failed;
-        if (n > 0 && (description->timezone = PyUnicode_DecodeUTF8((const char *)part, (Py_ssize_t)n,
-                                                            "replace")) == NULL)
+        if (n > 0 && (description->timezone = PyUnicode_DecodeUTF8(
+                          (const char *)part, (Py_ssize_t)n, "replace")) == NULL)
             goto failed;
     }
     return description;

@@ -23,18 +23,18 @@ typedef struct hn_column {
 
 struct hn_description {
     size_t refs;
-    hn_codec *codec;     /* a reference */
-    uint64_t generation; /* of the codec when the types were chosen */
-    hn_type_set *types;  /* a reference to what they belong to, or NULL */
+    hn_codec *codec;          /* a reference */
+    uint64_t generation;      /* of the codec when the types were chosen */
+    hn_type_set *types;       /* a reference to what they belong to, or NULL */
     PyObject *sql, *timezone; /* str or NULL */
-    PyObject *empty_row; /* what every row is a copy of: the names in order, each None */
+    PyObject *empty_row;      /* what every row is a copy of: the names in order, each None */
     hn_param *params;
     hn_column *columns;
     hn_buf parameter_formats; /* all binary, and the number of parameters */
     hn_buf result_formats;
     hn_declared declared;
     uint16_t nparams, ncolumns;
-    uint16_t settings; /* HN_IN_ISO, HN_IN_DIGITS: what the columns read as text depend on */
+    uint16_t settings;      /* HN_IN_ISO, HN_IN_DIGITS: what the columns read as text depend on */
     uint8_t has_duplicates; /* two columns of one name: the last wins, NULL or not */
 };
 

@@ -18,8 +18,7 @@ static PyObject *long_digits(const hn_type *type, PyObject *value)
         digits = PyLong_Type.tp_repr(plain);
         if (digits == NULL && PyErr_ExceptionMatches(PyExc_ValueError)) {
             PyErr_Clear();
-            hn_unfit(type, value,
-                     "it has more digits than sys.set_int_max_str_digits() allows");
+            hn_unfit(type, value, "it has more digits than sys.set_int_max_str_digits() allows");
         }
     }
     Py_DECREF(plain);

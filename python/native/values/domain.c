@@ -1,4 +1,5 @@
-/* Domains: a value is its base type's, unless the user has registered a converter for the domain. */
+/* Domains: a value is its base type's, unless the user has registered a converter for the
+ * domain. */
 #include "values/types.h"
 
 static PyObject *read_base(const hn_type *type, const uint8_t *data, size_t len)

@@ -229,11 +229,12 @@ static bool write_common(const hn_type *type, PyObject *value, hn_buf *body)
     return true;
 }
 
-static int write_parameters(const hn_description *description, hn_encoder *encoder, PyObject *const *values,
-                            Py_ssize_t row, hn_buf *body)
+static int write_parameters(const hn_description *description, hn_encoder *encoder,
+                            PyObject *const *values, Py_ssize_t row, hn_buf *body)
 {
     formats f = {.at = body->len, .nparams = description->nparams};
-    if (hn_buf_bytes(body, description->parameter_formats.data, description->parameter_formats.len) < 0)
+    if (hn_buf_bytes(body, description->parameter_formats.data,
+                     description->parameter_formats.len) < 0)
         return -1;
     for (uint16_t i = 0; i < description->nparams; i++) {
         const hn_type *type = description->params[i].type;
@@ -259,8 +260,8 @@ static int write_parameters(const hn_description *description, hn_encoder *encod
     return hn_buf_bytes(body, description->result_formats.data, description->result_formats.len);
 }
 
-int hn_encode(hn_description *description, PyObject *params, PyObject *timezone, Py_ssize_t row, hn_time until,
-              hn_buf *body)
+int hn_encode(hn_description *description, PyObject *params, PyObject *timezone, Py_ssize_t row,
+              hn_time until, hn_buf *body)
 {
     PyObject *sequence = NULL, **values = NULL;
     Py_ssize_t given = 0;

@@ -1,5 +1,5 @@
-/* Subclasses of Python's dates and times whose attributes are not the fields that C sees: pandas.NaT
- * is a datetime of the year 1 to C, and none to Python. */
+/* Subclasses of Python's dates and times whose attributes are not the fields that C sees:
+ * pandas.NaT is a datetime of the year 1 to C, and none to Python. */
 #include "values/types.h"
 
 #include <datetime.h>

@@ -14,8 +14,9 @@ static const hn_converters by_family[] = {
 int hn_codec_init(void)
 {
     hn_types_init(by_family, &hn_domain_converters);
-    if (hn_python_init() < 0 || hn_date_init() < 0 || hn_time_init() < 0 || hn_interval_init() < 0 ||
-        hn_plain_text_init() < 0 || hn_declare_init() < 0 || hn_fields_init() < 0)
+    if (hn_python_init() < 0 || hn_date_init() < 0 || hn_time_init() < 0 ||
+        hn_interval_init() < 0 || hn_plain_text_init() < 0 || hn_declare_init() < 0 ||
+        hn_fields_init() < 0)
         return -1;
     return 0;
 }

@@ -61,8 +61,8 @@ static int put_interval(hn_buf *out, int64_t microseconds, int32_t days, int32_t
  * `- interval '12 hours'`. */
 int64_t hn_split_delta(PyObject *delta, int *days)
 {
-    int64_t microseconds = PyDateTime_DELTA_GET_SECONDS(delta) * HN_SECOND +
-                           PyDateTime_DELTA_GET_MICROSECONDS(delta);
+    int64_t microseconds =
+        PyDateTime_DELTA_GET_SECONDS(delta) * HN_SECOND + PyDateTime_DELTA_GET_MICROSECONDS(delta);
     *days = PyDateTime_DELTA_GET_DAYS(delta);
     if (*days >= 0 || microseconds == 0)
         return microseconds;

@@ -208,8 +208,8 @@ static inline int is_digit(const reader *r)
 
 static PyObject *read_number(reader *r)
 {
-    static const double powers[] = {1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11,
-                                    1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18};
+    static const double powers[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8, 1e9,
+                                    1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18};
     const uint8_t *start = r->at;
     int negative = *r->at == '-', ndigits = 0, scale = 0;
     uint64_t digits = 0;

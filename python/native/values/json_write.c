@@ -124,8 +124,7 @@ static int write_key(writer *w, PyObject *key)
             return -1;
         return hn_buf_u8(w->out, '"');
     }
-    PyErr_Format(PyExc_TypeError,
-                 "a key of JSON must be str, int, float, bool or None, not %.100s",
+    PyErr_Format(PyExc_TypeError, "a key of JSON must be str, int, float, bool or None, not %.100s",
                  Py_TYPE(key)->tp_name);
     return -1;
 }

@@ -251,8 +251,7 @@ static int is_whole(PyObject *value)
 
 static int rounded(const hn_type *type, PyObject *value)
 {
-    return hn_unfit(type, value,
-                    "it cannot be held exactly; send float(value) to have it rounded");
+    return hn_unfit(type, value, "it cannot be held exactly; send float(value) to have it rounded");
 }
 
 /* An int as the double that equals it. */
@@ -303,7 +302,8 @@ static int double_of(const hn_type *type, PyObject *value, double *into)
     return hn_out_of_range(type, value);
 }
 
-/* Whether a Decimal that became zero or an infinity was one: float() does not tell them apart. 1, 0 or -1. */
+/* Whether a Decimal that became zero or an infinity was one: float() does not tell them apart. 1, 0
+ * or -1. */
 static int was_so_before(PyObject *value, double d)
 {
     PyObject *returned = PyObject_CallMethod(value, d == 0 ? "is_zero" : "is_infinite", NULL);

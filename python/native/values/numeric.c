@@ -69,8 +69,8 @@ PyObject *hn_read_numeric(const hn_type *type, const uint8_t *data, size_t len)
     int whole = weight >= 0 ? weight + 1 : 0;
     unsigned first = whole > 0 ? group_at(groups, ngroups, weight, weight) : 0;
     int lead = first >= 1000 ? 4 : first >= 100 ? 3 : first >= 10 ? 2 : 1;
-    int size = (sign == NEGATIVE) + lead + (whole > 1 ? (whole - 1) * 4 : 0) +
-               (scale > 0 ? scale + 1 : 0);
+    int size =
+        (sign == NEGATIVE) + lead + (whole > 1 ? (whole - 1) * 4 : 0) + (scale > 0 ? scale + 1 : 0);
     PyObject *str = PyUnicode_New(size, 127);
     if (str == NULL)
         return NULL;
@@ -212,8 +212,8 @@ static int write_ascii(const hn_type *type, PyObject *value, const char *text, h
     return write_special(*text == '-' ? MINUS_INFINITE : INFINITE, out);
 }
 
-/* Whether an int has more digits than numeric holds: 131,072, which 435,412 bits may exceed. 1, 0 or
- * -1. What is between is for write_groups to refuse. */
+/* Whether an int has more digits than numeric holds: 131,072, which 435,412 bits may exceed. 1, 0
+ * or -1. What is between is for write_groups to refuse. */
 static int is_huge_int(PyObject *number)
 {
     enum { MAX_BITS = 435412 };

@@ -22,8 +22,8 @@ static PyObject *interval_text(PyObject *delta)
     int64_t size = microseconds < 0 ? -microseconds : microseconds, seconds = size / HN_SECOND;
     char text[64];
     (void)snprintf(text, sizeof text, "%d days %c%02d:%02d:%02d.%06d", days,
-             microseconds < 0 ? '-' : '+', (int)(seconds / 3600), (int)(seconds / 60 % 60),
-             (int)(seconds % 60), (int)(size % HN_SECOND));
+                   microseconds < 0 ? '-' : '+', (int)(seconds / 3600), (int)(seconds / 60 % 60),
+                   (int)(seconds % 60), (int)(size % HN_SECOND));
     return PyUnicode_FromString(text);
 }
 

@@ -46,8 +46,8 @@ static int make_create_decimal(void)
     PyObject *emin = PyObject_GetAttrString(module, "MIN_EMIN");
     PyObject *args = PyTuple_New(0), *keywords = NULL, *context = NULL;
     if (class != NULL && prec != NULL && emax != NULL && emin != NULL && args != NULL)
-        keywords = Py_BuildValue("{s:O,s:O,s:O,s:[]}", "prec", prec, "Emax", emax, "Emin", emin,
-                                 "traps");
+        keywords =
+            Py_BuildValue("{s:O,s:O,s:O,s:[]}", "prec", prec, "Emax", emax, "Emin", emin, "traps");
     if (keywords != NULL)
         context = PyObject_Call(class, args, keywords);
     if (context != NULL)

@@ -10,12 +10,11 @@ int hn_python_init(void);
 extern struct hn_python {
     PyObject *Decimal, *create_decimal; /* the second: of a context without limits, so exact */
     PyObject *Enum, *UUID, *is_dataclass, *dataclass_fields;
-    PyObject *IPv4Address, *IPv6Address, *IPv4Interface, *IPv6Interface, *IPv4Network,
-        *IPv6Network;
-    PyObject *ZoneInfo; /* NULL until a first use: it reads files */
-    PyObject *Range;    /* hypern._range.Range, NULL until a first use */
+    PyObject *IPv4Address, *IPv6Address, *IPv4Interface, *IPv6Interface, *IPv4Network, *IPv6Network;
+    PyObject *ZoneInfo;                /* NULL until a first use: it reads files */
+    PyObject *Range;                   /* hypern._range.Range, NULL until a first use */
     PyObject *uuid_int, *uuid_is_safe; /* the descriptors of UUID's two slots */
-    PyObject *uuid_unknown; /* SafeUUID.unknown */
+    PyObject *uuid_unknown;            /* SafeUUID.unknown */
     PyObject *str_value, *str_int, *str_utcoffset;
 } hn_python;
 

@@ -121,10 +121,12 @@ static int write_bounds(hn_encoder *encoder, const hn_type *type, const hn_range
 {
     if (parts->empty)
         return hn_buf_u8(out, EMPTY);
-    int flags = (parts->lower == Py_None ? LOWER_INFINITE
-                                         : parts->lower_inclusive ? LOWER_INCLUSIVE : 0) |
-                (parts->upper == Py_None ? UPPER_INFINITE
-                                         : parts->upper_inclusive ? UPPER_INCLUSIVE : 0);
+    int flags = (parts->lower == Py_None  ? LOWER_INFINITE
+                 : parts->lower_inclusive ? LOWER_INCLUSIVE
+                                          : 0) |
+                (parts->upper == Py_None  ? UPPER_INFINITE
+                 : parts->upper_inclusive ? UPPER_INCLUSIVE
+                                          : 0);
     int rc = hn_buf_u8(out, (uint8_t)flags);
     if (rc == HN_WRITTEN && parts->lower != Py_None)
         rc = hn_write_value(encoder, type->related, parts->lower, out);
@@ -176,7 +178,7 @@ int hn_write_multirange(hn_encoder *encoder, const hn_type *type, PyObject *valu
     for (Py_ssize_t i = 0; rc == HN_WRITTEN && i < PyTuple_GET_SIZE(ranges); i++) {
         PyObject *range = PyTuple_GET_ITEM(ranges, i);
         rc = range == Py_None ? hn_unfit(type, value, "it contains None")
-                                  : hn_write_value(encoder, type->related, range, out);
+                              : hn_write_value(encoder, type->related, range, out);
     }
     Py_DECREF(ranges);
     return rc;

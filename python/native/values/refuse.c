@@ -67,8 +67,7 @@ static PyObject *with_place(PyObject *raised, PyObject *where, Py_ssize_t row)
 {
     PyObject *words = words_of(raised);
     PyObject *text = words == NULL ? NULL : PyUnicode_FromFormat("%U: %U", where, words);
-    PyObject *error = text == NULL ? NULL
-                                   : PyObject_CallOneArg((PyObject *)Py_TYPE(raised), text);
+    PyObject *error = text == NULL ? NULL : PyObject_CallOneArg((PyObject *)Py_TYPE(raised), text);
     Py_XDECREF(text);
     Py_XDECREF(words);
     if (error == NULL || row < 0)

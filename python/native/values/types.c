@@ -293,8 +293,8 @@ bool hn_codec_has_registered(const hn_codec *codec)
 
 int hn_codec_register(hn_codec *codec, const char *type_name, PyObject *loads, PyObject *dumps)
 {
-    PyObject *pair = PyTuple_Pack(2, loads == NULL ? Py_None : loads,
-                                  dumps == NULL ? Py_None : dumps);
+    PyObject *pair =
+        PyTuple_Pack(2, loads == NULL ? Py_None : loads, dumps == NULL ? Py_None : dumps);
     if (pair == NULL)
         return -1;
     int rc = PyDict_SetItemString(codec->registered, type_name, pair);

@@ -1,12 +1,12 @@
 /* PostgreSQL types as the converters see them: families, a codec's types, reading and writing.
  *
- * A type belongs to one codec; it lives until the codec has dropped it and no description points to it. A
- * family is a set of types with the same wire format and the same Python values: its row names its
- * converters.
+ * A type belongs to one codec; it lives until the codec has dropped it and no description points to
+ * it. A family is a set of types with the same wire format and the same Python values: its row
+ * names its converters.
  *
  * A reader turns one value's bytes, exactly `len` of them, into a new object, or raises. A writer
- * appends one value's bytes, no length word, and returns HN_WRITTEN or one of the others below; what it
- * has appended counts only after HN_WRITTEN. Readers and writers never see NULL.
+ * appends one value's bytes, no length word, and returns HN_WRITTEN or one of the others below;
+ * what it has appended counts only after HN_WRITTEN. Readers and writers never see NULL.
  */
 #ifndef HN_TYPES_H
 #define HN_TYPES_H
@@ -69,8 +69,8 @@ enum {
     X(ARRAY, array, 1, hn_read_array, hn_read_array_text, hn_write_array, hn_write_array_text)     \
     X(VECTOR, vector, 1, hn_read_array, hn_read_vector_text, hn_write_array, hn_write_vector_text) \
     X(RANGE, range, 1, hn_read_range, hn_read_range_text, hn_write_range, hn_write_range_text)     \
-    X(MULTIRANGE, multirange, 1, hn_read_multirange, hn_read_multirange_text,                      \
-      hn_write_multirange, hn_write_multirange_text)                                               \
+    X(MULTIRANGE, multirange, 1, hn_read_multirange, hn_read_multirange_text, hn_write_multirange, \
+      hn_write_multirange_text)                                                                    \
     X(RECORD, record, 1, hn_read_record, hn_read_text, hn_write_server_text, hn_write_server_text) \
     X(COMPOSITE, composite, 1, hn_read_composite, hn_read_composite_text, hn_write_composite,      \
       hn_write_composite_text)                                                                     \
@@ -97,8 +97,8 @@ typedef struct hn_converters {
     hn_writer write, write_text;
 } hn_converters;
 
-/* Registers the converters of each family, and those of a domain that the user has registered a converter
- * for: they hand on to its base type's. Once, before there is a type. */
+/* Registers the converters of each family, and those of a domain that the user has registered a
+ * converter for: they hand on to its base type's. Once, before there is a type. */
 void hn_types_init(const hn_converters *by_family, const hn_converters *of_domains);
 extern const hn_converters hn_domain_converters; /* domain.c */
 
@@ -122,7 +122,7 @@ struct hn_type {
     uint8_t binary;       /* results of this type come in binary format, parts included */
     uint8_t sends_binary; /* the server takes this type in binary format, parts included */
     uint16_t settings;    /* HN_IN_ISO, HN_IN_DIGITS: what its text depends on, parts included */
-    PyObject *name;  /* str */
+    PyObject *name;       /* str */
     hn_reader read, read_text;
     hn_writer write, write_text;
     const hn_type *related;
@@ -142,7 +142,7 @@ typedef struct hn_type_set {
 } hn_type_set;
 
 struct hn_codec {
-    size_t refs; /* the Pool's and each description's */
+    size_t refs;     /* the Pool's and each description's */
     hn_type **slots; /* open addressing by OID; nslots is a power of two */
     size_t nslots, nused;
     hn_type_set *types;  /* of this generation, or NULL */
@@ -167,7 +167,8 @@ struct hn_encoder {
 #define HN_LATE_EVERY 1024
 /* Whether the time is up; then an exception is set. */
 bool hn_encoder_is_late(const hn_encoder *encoder);
-/* Append bytes, with looks at the clock where they are many: the kernel has to find memory for them. */
+/* Append bytes, with looks at the clock where they are many: the kernel has to find memory for
+ * them. */
 int hn_write_bytes(const hn_encoder *encoder, const void *data, size_t len, hn_buf *out);
 
 /* A new type of the codec, in place of one of the same OID. NULL with an exception. */
@@ -196,8 +197,8 @@ size_t hn_type_unknown(hn_codec *codec, uint32_t oid, uint32_t *oids, size_t n, 
 
 /* Appends length word and value, or -1 for None, in binary; returns what a writer does. */
 int hn_write_value(hn_encoder *encoder, const hn_type *type, PyObject *value, hn_buf *out);
-/* Appends the text that the server reads as the value, no length word; returns what a writer does but
- * for HN_AS_TEXT. Takes what the type's writer takes. */
+/* Appends the text that the server reads as the value, no length word; returns what a writer does
+ * but for HN_AS_TEXT. Takes what the type's writer takes. */
 int hn_write_text(hn_encoder *encoder, const hn_type *type, PyObject *value, hn_buf *out);
 /* Append a str's UTF-8; CharacterNotInRepertoire for NUL and surrogates. 0 or -1. */
 int hn_write_str(const hn_type *type, PyObject *value, hn_buf *out);
@@ -209,8 +210,8 @@ static inline PyObject *hn_read_value(const hn_type *type, const uint8_t *data, 
     return len < 0 ? Py_NewRef(Py_None) : type->read(type, data, (size_t)len);
 }
 
-/* The type of the literal that a value would be in SQL: of numbers, bool, date and time, uuid, and an
- * enum's value; 0 for any other, str among them. 0 or -1. */
+/* The type of the literal that a value would be in SQL: of numbers, bool, date and time, uuid, and
+ * an enum's value; 0 for any other, str among them. 0 or -1. */
 int hn_own_type(PyObject *value, uint32_t *oid);
 /* Whether the server takes a parameter for this type where nothing else determines it. */
 bool hn_is_open_type(const hn_type *type);

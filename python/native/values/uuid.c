@@ -60,8 +60,8 @@ int hn_write_uuid(hn_encoder *encoder, const hn_type *type, PyObject *value, hn_
         if (bytes == NULL)
             return -1;
         int rc = PyBytes_Check(bytes) && PyBytes_GET_SIZE(bytes) == 16
-                         ? hn_buf_bytes(out, PyBytes_AS_STRING(bytes), 16)
-                         : hn_unfit(type, value, "its bytes are not 16");
+                     ? hn_buf_bytes(out, PyBytes_AS_STRING(bytes), 16)
+                     : hn_unfit(type, value, "its bytes are not 16");
         Py_DECREF(bytes);
         return rc;
     }
@@ -72,7 +72,7 @@ int hn_write_uuid(hn_encoder *encoder, const hn_type *type, PyObject *value, hn_
         return -1;
     uint8_t bytes[16];
     int rc = view.len != 16 ? hn_unfit(type, value, "it is not 16 bytes long")
-                                : PyBuffer_ToContiguous(bytes, &view, 16, 'C');
+                            : PyBuffer_ToContiguous(bytes, &view, 16, 'C');
     if (rc == 0)
         rc = hn_buf_bytes(out, bytes, 16);
     PyBuffer_Release(&view);
