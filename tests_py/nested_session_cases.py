@@ -182,9 +182,7 @@ def test_a_commit_in_any_spelling_is_undone_with_the_test(db_session: DbSession)
         with pytest.raises(TransactionAborted):
             session.execute(sql)
         session.execute("/* x */ rollback")
-        outer = db_session._connection.outer  # type: ignore[attr-defined]
-        assert outer.is_in_transaction
-        assert outer.query_value("SELECT pg_current_xact_id_if_assigned() IS NOT NULL")
+        assert db("look").query_value("SELECT pg_current_xact_id_if_assigned() IS NOT NULL")
         assert count() == n
 
 
@@ -222,9 +220,9 @@ def test_blocks_are_a_stack(db_session: DbSession) -> None:
     inner.__enter__()
     with pytest.raises(InterfaceError, match=r"test_it\.py:\d+ was open"):
         outer.__exit__(None, None, None)
-    with pytest.raises(InterfaceError, match="leave it"):
+    with pytest.raises(InterfaceError, match="leave the block"):
         add(session, 2)
-    with pytest.raises(InterfaceError, match="leave it"):
+    with pytest.raises(InterfaceError, match="leave the block"):
         inner.__exit__(None, None, None)
     assert count() == 0
     with pytest.raises(InterfaceError, match="ended inside"), scope():
@@ -296,6 +294,8 @@ def test_a_middleware_finalizes(db_session: DbSession) -> None:
         assert count() == kept
 
 
-def test_what_is_not_replaced_reaches_no_server(db_session: DbSession) -> None:
-    with pytest.raises(SessionClosed):
-        _native.Session.query(db_session, "SELECT 1")
+def test_a_session_of_the_extension_is_nested_too(db_session: DbSession) -> None:
+    _native.Session.execute(db_session, "INSERT INTO notes VALUES (1)")
+    _native.Session.execute(db_session, "COMMIT")
+    assert count() == 1
+    assert db("look").query_value("SELECT pg_current_xact_id_if_assigned() IS NOT NULL")

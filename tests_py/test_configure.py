@@ -87,6 +87,7 @@ def test_defaults_reach_the_core() -> None:
         "statement_cache": "auto",
         "statement_max_age_ms": 60000,
         "reset": "full",
+        "nested": 0,
     }
 
 

@@ -30,15 +30,13 @@ ROOMS = {
     "interface": {"database", "_hypern"},
     "middleware": {"middleware"},
     "app": {"app"},
-    "testing": {"_testing", "testing", "embedded", "pytest_plugin"},
+    "testing": {"testing", "embedded"},
     "package": {"__init__"},
 }
 LEVELS = {name: level for level, names in enumerate(ROOMS.values()) for name in names}
 
 # Rooms in which files may import each other, and why.
-CIRCLES = {
-    "_testing": "one class, in a file for each of its concerns, which name each other's types"
-}
+CIRCLES: dict[str, str] = {}
 
 
 def module_of(path: Path) -> str:
@@ -133,6 +131,6 @@ def test_import_hypern_loads_no_framework_and_no_middleware() -> None:
     )
     loaded = set(done.stdout.split())
     assert "hypern.scope.scope" in loaded
-    for name in ("web", "middleware", "app", "_testing", "testing", "embedded"):
+    for name in ("web", "middleware", "app", "testing", "embedded"):
         assert not {module for module in loaded if f"{module}.".startswith(f"hypern.{name}.")}
     assert not loaded & {"starlette", "django", "flask", "fastapi", "uvicorn", "pytest"}

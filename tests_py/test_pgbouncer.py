@@ -20,11 +20,13 @@ import statement_scenarios
 from either import db, finalize_db, scope
 from support import wait_until
 
-from hypern import errors
+from hypern import _native, errors
 from hypern.config.parse import parse
 from hypern.database import Database, DbSession
 from hypern.database import db as blocking_db
 from hypern.database import scope as blocking_scope
+from hypern.pool import registry
+from hypern.testing.nested import NestedPools
 
 pytestmark = pytest.mark.usefixtures("kind")
 
@@ -471,3 +473,45 @@ def test_statements_deallocated_unseen_are_healed(bounced: Bouncer) -> None:
         with scope():
             sql = "SELECT count(*) FROM pg_prepared_statements WHERE name = 'left_by_do'"
             assert db().query_value(sql) == 0
+
+
+def test_the_sessions_of_a_test_share_a_server_connection(
+    bounced: Bouncer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if bounced.mode == "statement":
+        pytest.skip("there are no transactions, which is what such sessions share")
+    with scope():
+        db().execute("CREATE TABLE nested (n int UNIQUE DEFERRABLE INITIALLY DEFERRED)")
+    settings = registry.settings_of("default")
+    assert settings is not None
+    pools = NestedPools(settings)
+    insert = "INSERT INTO nested VALUES ($1)"
+    with monkeypatch.context() as patch:
+        patch.setattr(registry, "open_session", pools.session)
+        patch.setattr(_native, "sessions", pools.find)
+        try:
+            first, second = db("a"), db("b")
+            second.execute(insert, [2])
+            second.execute_many(insert, [[4], [5]])
+            first.begin().execute(insert, [1])
+            with pytest.raises(errors.DivisionByZero):
+                first.execute("SELECT 1/0")
+            with pytest.raises(errors.InFailedSqlTransaction):
+                first.execute(insert, [3])
+            rows = iter(second.stream("SELECT n FROM nested ORDER BY n", chunk_rows=1))
+            assert next(rows) == {"n": 2}
+            assert [row["n"] for row in rows] == [4, 5]
+            first.execute("ROLLBACK")
+            first.execute("BEGIN")
+            first.execute_many(insert, [[6], [7]])
+            first.execute("COMMIT")
+            with pytest.raises(errors.UniqueViolation):
+                second.execute(insert, [7])
+            assert first.query_value("SELECT sum(n) FROM nested") == 13
+            finalize_db("a")
+            finalize_db("b")
+        finally:
+            pools.close()
+    with scope():
+        assert db().query_value("SELECT count(*) FROM nested") == 0
+        db().execute("DROP TABLE nested")

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from examples import bank
 from hypern.database import Database, db, scope
 
 Run = Callable[..., str]
@@ -46,7 +47,7 @@ def pytest_run(tmp_path: Path, configured: str) -> Run:
     ) -> str:
         (tmp_path / "test_it.py").write_text(preamble + textwrap.dedent(code))
         done = subprocess.run(
-            [sys.executable, "-m", "pytest", "-p", "hypern.pytest_plugin", "-q", "-rA", *options],
+            [sys.executable, "-m", "pytest", "-p", "hypern.testing.plugin", "-q", "-rA", *options],
             cwd=tmp_path,
             env={**outside, "HYPERN_TEST_URL": configured, **(env or {})},
             capture_output=True,
@@ -189,6 +190,30 @@ def test_a_failure_costs_what_it_costs_on_a_connection_of_its_own(pytest_run: Ru
     pytest_run(cases, passed=passed, preamble="", env={"PYTHONPATH": str(here)})
 
 
+@pytest.mark.parametrize("cases", ["nested_sharing_cases", "nested_differential_cases"])
+def test_sessions_that_share_the_connection(pytest_run: Run, cases: str) -> None:
+    here = Path(__file__).parent
+    code = (here / f"{cases}.py").read_text()
+    passed = 2 * code.count("\ndef test_")
+    pytest_run(code, passed=passed, preamble="", env={"PYTHONPATH": str(here)})
+
+
+def test_what_the_examples_do_is_undone(pytest_run: Run, configured: str) -> None:
+    Database.configure(configured)
+    bank.create_tables()
+    Database.close()
+    here = Path(__file__).parent
+    pytest_run(
+        (here / "nested_example_cases.py").read_text(),
+        passed=5,
+        preamble="",
+        env={"PYTHONPATH": f"{here}{os.pathsep}{here.parent}", "DATABASE_URL": configured},
+    )
+    Database.configure(configured)
+    with scope():
+        assert db().query("SELECT * FROM accounts") == []
+
+
 def test_the_database_of_the_configured_default_alias_is_used(
     pytest_run: Run, configured: str
 ) -> None:
@@ -203,20 +228,6 @@ def test_the_database_of_the_configured_default_alias_is_used(
         env={"HYPERN_TEST_URL": "postgresql://nobody@/nowhere?host=/nonexistent"},
     )
     assert notes(configured) == []
-
-
-def test_every_public_method_of_a_session_is_replaced_or_built_from_such() -> None:
-    from hypern._testing.session import NestedSession
-    from hypern.database import DbSession
-
-    nested = NestedSession.__mro__[: NestedSession.__mro__.index(DbSession)]
-    own = {name for part in nested for name in vars(part)}
-    inherited = {name for name in dir(DbSession) if not name.startswith("__")} - own
-    built_from_such = {"begin", "transaction", "stream", "run"}
-    never_called = {"_stream_fetch", "_stream_close"}  # _stream_open gives all rows at once
-    never_called |= {"_undo_now", "_is_finalizing"}  # of awaited sessions only
-    never_called |= {"_open_stream"}  # 0: it has no stream of its own
-    assert inherited == built_from_such | never_called
 
 
 def test_a_marked_test_commits_in_a_copy(pytest_run: Run, configured: str) -> None:

@@ -47,6 +47,9 @@ type Config struct {
 	StatementCache   string            `json:"statement_cache"`
 	StatementAgeMS   int64             `json:"statement_max_age_ms"`
 	Reset            string            `json:"reset"`
+	// Nested is the process in which all pools that have it are one, whose sessions take turns on one
+	// connection, in a transaction that is never committed. 0: the pool is an ordinary one.
+	Nested int `json:"nested"`
 }
 
 // ParseConfig reads settings as JSON.

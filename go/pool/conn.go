@@ -62,6 +62,8 @@ type Conn struct {
 	digits     bool   // it began with an extra_float_digits that prints floats exactly
 	inbuf      []byte // bytes received and not yet read as frames; empty while C does the I/O
 
+	nest Nest // of a nested pool
+
 	reset    *resetScript // the last one sent by itself, or nil
 	resetRan int          // how many of its commands the server has completed
 	refusal  *wire.Fault  // why a reset failed: Repair sends another
@@ -199,7 +201,7 @@ func (c *Conn) Break() { c.broken = true }
 
 // Usable tells whether statements can be sent: the answers owed are in and nothing went wrong.
 func (c *Conn) Usable() bool {
-	return !c.broken && c.Owed == 0 && c.Tx == 'I' && c.refusal == nil && c.killed.Load() == nil
+	return !c.broken && c.Owed == 0 && (c.Tx == 'I' || c.nest.begun) && c.refusal == nil && c.killed.Load() == nil
 }
 
 // Killed is the reason someone else has ended this connection for, or nil.

@@ -36,6 +36,7 @@ type Pool struct {
 	lastErr   string
 	outage    outage
 	deferral  deferral
+	nested    bool // the connection of a nested pool has been made
 	growth    growth
 	closed    bool
 	stop      context.CancelFunc // ends dials under way
@@ -102,6 +103,10 @@ func (p *Pool) Acquire(holder Holder, home uint64) (*Conn, *Waiter, *wire.Fault)
 	if p.closed {
 		p.mu.Unlock()
 		return nil, nil, p.ClosedFault()
+	}
+	if fault := p.shared(); fault != nil {
+		p.mu.Unlock()
+		return nil, nil, fault
 	}
 	if n := len(p.idle); n > 0 && len(p.queue) == 0 {
 		c := p.idle[n-1]
@@ -171,6 +176,9 @@ func (p *Pool) forget(c *Conn) { delete(p.all, c) }
 
 // serve hands idle connections to waiters in order and dials for the rest. Called with mu held.
 func (p *Pool) serve() {
+	for fault := p.shared(); fault != nil && len(p.queue) > 0; {
+		p.popWaiter().finish(fault)
+	}
 	for len(p.queue) > 0 && len(p.idle) > 0 {
 		n := len(p.idle) - 1
 		c := p.idle[n]
@@ -252,7 +260,7 @@ func (p *Pool) startDial() {
 			c.idleSince = Now()
 			p.growth.took(c.idleSince.Sub(began))
 			p.idle = append(p.idle, c)
-			p.lastErr = ""
+			p.lastErr, p.nested = "", p.config.Nested != 0
 			p.outage.end(true)
 		}
 		if !p.closed {

@@ -36,6 +36,8 @@ type answer struct {
 	unseen    bool   // DO or CALL, whose tags do not tell what they have run
 	discarded bool   // all prepared statements are gone
 	data      [][]string
+	mapped    bool   // nested: not the server's own words
+	level     uint64 // nested: of the savepoint that was set
 }
 
 // listener is who follows what the answer says about the connection.

@@ -39,9 +39,8 @@ func (s *Session) enter(c *Call) {
 		return
 	}
 	b := block{s.op.block, place, fmt.Sprintf("hypern_%d", s.op.block)}
-	s.owe(b.savepoint)
 	s.blocks = append(s.blocks, b)
-	c.done(0)
+	s.owe(c, b.savepoint)
 }
 
 // entered: the session has its connection, and the block begins the transaction.
@@ -51,9 +50,8 @@ func (s *Session) entered(c *Call) {
 		return
 	}
 	place, begin := s.placeAndBegin()
-	s.beginTransaction(begin)
 	s.blocks = append(s.blocks, block{number: s.op.block, place: place})
-	c.done(0)
+	s.beginTransaction(c, begin)
 }
 
 func (s *Session) placeAndBegin() (place, begin string) {
@@ -174,7 +172,7 @@ func (s *Session) outsideBlocks(c *Call, method string) bool {
 		return true
 	}
 	place := s.blocks[len(s.blocks)-1].place
-	if !c.has(abi.InRequest) {
+	if !s.op.byRequest {
 		c.fail(interfaceFault("%s() inside the transaction() block entered at %s, which ends its transaction itself: "+
 			"it commits at its end, and rolls back when an exception leaves it", method, place))
 		return false
@@ -222,6 +220,11 @@ func (s *Session) abandonBlock(number uint64) {
 		return
 	}
 	switch b := s.blocks[last]; {
+	case s.nests():
+		if s.nest.entered != number {
+			return
+		}
+		s.unenter(b)
 	case b.savepoint == "" && s.tx.owed:
 		s.owed = s.owed[:0]
 		s.tx = s.tx.transition(evRolledBack, 0)

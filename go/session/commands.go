@@ -24,8 +24,7 @@ func (s *Session) command(c *Call, name string) {
 		}
 	case abi.OpSavepoint:
 		if s.transactionOpen(c) {
-			s.owe(name)
-			c.done(0)
+			s.owe(c, name)
 		}
 	case abi.OpRelease:
 		s.releaseOwn(c, name)
@@ -35,17 +34,27 @@ func (s *Session) command(c *Call, name string) {
 }
 
 // owe sets a savepoint of the core's own, ahead of the next statement.
-func (s *Session) owe(name string) {
+func (s *Session) owe(c *Call, name string) {
+	if s.nests() {
+		s.transact(c, savepointWord+name, phaseVerdict)
+		return
+	}
 	s.owed = append(s.owed, savepointWord+name)
-	s.savepoints = append(s.savepoints, savepoint{name, s.hooks})
+	s.savepoints = append(s.savepoints, savepoint{name: name, hooks: s.hooks})
+	c.done(0)
 }
 
 func (s *Session) releaseOwn(c *Call, name string) {
 	if !s.transactionOpen(c) {
 		return
 	}
+	release := "RELEASE " + savepointWord + name
+	if s.nests() && s.levelOf(release) != 0 {
+		s.transact(c, release, phaseVerdict)
+		return
+	}
 	if !s.unsend(name) {
-		s.owed = append(s.owed, "RELEASE "+savepointWord+name)
+		s.owed = append(s.owed, release)
 	}
 	s.releaseSavepoint(name)
 	c.done(0)
@@ -56,6 +65,8 @@ func (s *Session) rollbackToOwn(c *Call, name string) {
 	case s.tx.lost || s.unsend(name):
 		s.backTo(name, true)
 		c.done(0) // the savepoint is gone, or never was
+	case s.lostLevel():
+		c.done(0) // with the transaction, which can only be rolled back
 	case !s.tx.active():
 		c.fail(noTransaction("rollback to a savepoint"))
 	default:
@@ -133,6 +144,11 @@ func (s *Session) rollback(c *Call) {
 
 // sendCommands sends commands of our own and waits for the last one's verdict.
 func (s *Session) sendCommands(c *Call, commands ...string) {
+	if s.nests() {
+		s.transact(c, commands[0], phaseVerdict)
+		return
+	}
+	s.op.sql = commands[0]
 	if len(commands) == 1 && !strings.Contains(commands[0], savepointWord) {
 		c.Head = wire.AppendQuery(c.Head, commands[0])
 	} else { // a savepoint's name is not the core's own
@@ -141,7 +157,6 @@ func (s *Session) sendCommands(c *Call, commands ...string) {
 		}
 		c.Head = wire.AppendSync(c.Head)
 	}
-	s.op.sql = commands[0]
 	s.beginIO(phaseVerdict)
 	c.io(0, 1)
 }
@@ -172,6 +187,7 @@ func (s *Session) verdict(c *Call) {
 	default:
 		fault = s.refused(was, got)
 	}
+	fault = s.begun(fault)
 	if got.status != 'E' {
 		s.first = nil
 	}

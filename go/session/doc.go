@@ -10,6 +10,7 @@
 // Invariants
 //   - One operation at a time per session; the C side's lock serialises callers.
 //   - A session has at most one connection, from its first need to finalize, and gives it back once.
+//     Sessions of a nested pool share one, for an operation each (nested.go).
 //   - tx is changed by one function (transition), from what the server said or what is owed to it.
 //   - A connection that was in I/O when its operation was given up is closed, never reused.
 //   - A connection that is handed over without its reset gets it ahead of the first statement, in the

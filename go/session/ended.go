@@ -8,8 +8,10 @@ import (
 // savepoint is one of the open transaction, and how many functions waited for its commit when it was set:
 // those given later are dropped when the transaction goes back to it.
 type savepoint struct {
-	name  string // "": it cannot be read from the command that set it
-	hooks int64
+	name     string // "": it cannot be read from the command that set it
+	hooks    int64
+	level    uint64 // nested: which stands for it
+	readOnly bool   // nested: the transaction was so
 }
 
 // hooks is what becomes of the functions that wait for the commit.
@@ -43,7 +45,7 @@ func (s *Session) ended(was byte, got *answer) {
 			s.voidBlocks(!isRollback(s.op.sql))
 		}
 	case got.last == "SAVEPOINT":
-		s.savepoints = append(s.savepoints, savepoint{savepointOf(s.op.sql), s.hooks})
+		s.savepoints = append(s.savepoints, savepoint{savepointOf(s.op.sql), s.hooks, got.level, s.nest.readOnly})
 	case got.last == "RELEASE":
 		s.releaseSavepoint(savepointOf(s.op.sql))
 	}
@@ -75,7 +77,7 @@ func (s *Session) settleHooks(committed bool) {
 func (s *Session) backTo(name string, released bool) {
 	keep, i := int64(0), s.find(name)
 	if i >= 0 {
-		keep = s.savepoints[i].hooks
+		keep, s.nest.readOnly = s.savepoints[i].hooks, s.savepoints[i].readOnly
 		if released {
 			i--
 		}
@@ -87,6 +89,7 @@ func (s *Session) backTo(name string, released bool) {
 
 func (s *Session) releaseSavepoint(name string) {
 	if i := s.find(name); i >= 0 {
+		s.nest.readOnly = s.savepoints[i].readOnly
 		s.savepoints = s.savepoints[:i]
 	}
 }

@@ -34,7 +34,7 @@ func (s *Session) Step(c *Call) {
 		s.start(c)
 	}
 	over := c.Want == abi.WantDone || c.Want == abi.WantFail
-	if over && s.restoresEncoding(c) {
+	if over && (s.restoresEncoding(c) || s.checksDeferred(c)) {
 		over = false
 	}
 	if c.Want == abi.WantIO || c.Want == abi.WantRows {
@@ -84,7 +84,10 @@ func (s *Session) end(c *Call) {
 		return
 	}
 	s.tellHooks(c)
-	if s.conn != nil && s.conn.Tx != 'I' && s.ownRows() {
+	switch {
+	case s.nests():
+		s.endTurn(c)
+	case s.conn != nil && s.conn.Tx != 'I' && s.ownRows():
 		s.conn.Break() // its rollback was cancelled, or never sent: the server does it when the connection ends
 		s.release()
 	}
@@ -106,14 +109,25 @@ func (s *Session) start(c *Call) {
 	}
 	s.op.registered = c.has(abi.InRegistered)
 	s.hooks = c.Hooks
+	s.op.byRequest = c.has(abi.InRequest)
 	if c.has(abi.InGuess) {
 		s.op.guess = c.Plan
 	}
-	switch {
-	case c.Op == abi.OpMany && s.refuseTransaction(c):
-	case c.Op == abi.OpFetch || c.Op == abi.OpStreamEnd:
+	if s.nests() && s.needsTurn() {
+		s.op.turns = true
+		s.acquire(c)
+		return
+	}
+	s.route(c)
+}
+
+// route begins the operation, once the open stream has ended.
+func (s *Session) route(c *Call) {
+	switch op := s.op.op; {
+	case op == abi.OpMany && s.refuseTransaction(c):
+	case op == abi.OpFetch || op == abi.OpStreamEnd:
 		s.ofStream(c)
-	case s.stream != nil && c.Op != abi.OpFinalize && !s.endStream(c):
+	case s.stream != nil && op != abi.OpFinalize && !s.endStream(c):
 	default:
 		s.dispatch(c)
 	}
@@ -201,7 +215,11 @@ func (s *Session) acquire(c *Call) {
 			return
 		}
 	}
-	s.op.inside = s.tx.server != 'I'
+	s.op.inside = s.within()
+	if s.nests() {
+		s.turn(c)
+		return
+	}
 	s.begin(c)
 }
 
@@ -214,7 +232,7 @@ func (s *Session) queue(c *Call, w *pool.Waiter) {
 // acquireLeft is what is left of the time to wait for a connection, in milliseconds; -1 is no limit.
 func (s *Session) acquireLeft() int64 {
 	limit := s.pool.Config().AcquireMS
-	if limit == 0 {
+	if limit == 0 || s.op.op == abi.OpFinalize { // nested: what is open must be ended
 		return -1
 	}
 	if s.op.until == 0 {
@@ -314,20 +332,27 @@ func (s *Session) begin(c *Call) {
 	case abi.OpStatement, abi.OpMany, abi.OpStream:
 		s.statement(c)
 	case abi.OpBegin:
-		s.beginTransaction(s.op.sql)
-		c.done(0)
+		s.beginTransaction(c, s.op.sql)
 	case abi.OpEnter:
 		s.entered(c)
 	}
 }
 
 // beginTransaction has BEGIN travel with the next statement.
-func (s *Session) beginTransaction(sql string) {
-	s.tx = s.tx.transition(evBegin, 0)
+func (s *Session) beginTransaction(c *Call, sql string) {
 	s.first, s.told, s.inDoubt = nil, false, false
-	s.owed = append(s.owed[:0], sql)
 	s.savepoints = s.savepoints[:0]
+	if s.nests() {
+		s.transact(c, sql, phaseVerdict)
+		return
+	}
+	s.tx = s.tx.transition(evBegin, 0)
+	s.owed = append(s.owed[:0], sql)
+	c.done(0)
 }
+
+// within tells whether the server is inside a transaction that the operation did not begin.
+func (s *Session) within() bool { return s.tx.server != 'I' || s.nests() }
 
 // resume continues the operation with what has happened.
 func (s *Session) resume(c *Call) {
@@ -384,7 +409,7 @@ func (s *Session) resume(c *Call) {
 		}
 		c.Want, c.Count, c.Fault = s.op.outcome.want, s.op.outcome.count, s.op.outcome.fault
 	case phaseDescribe, phaseTypes, phaseGuard, phaseLook, phaseReshape, phaseExecute, phaseRows, phaseRowsEnd, phaseUndo, phaseStreamEnd,
-		phaseVerdict, phaseFarewell, phaseEncoding:
+		phaseVerdict, phaseFarewell, phaseEncoding, phaseTurn, phaseCheck:
 		s.resumeIO(c)
 	default:
 		c.fail(&wire.Fault{Kind: wire.KindInterface, Message: "no operation to continue"})
@@ -438,6 +463,7 @@ func (s *Session) resumeQueue(c *Call) {
 func (s *Session) abandon(c *Call) {
 	fault := &wire.Fault{Kind: wire.KindOperational, SQLState: wire.StateQueryCanceled,
 		Message: "the operation was given up by its caller"}
+	waits := s.op.phase == phaseQueue
 	switch s.op.phase {
 	case phaseNone, phasePassword:
 	case phaseEncode:
@@ -471,7 +497,7 @@ func (s *Session) abandon(c *Call) {
 		s.op.event = nil
 	}
 	s.op.phase = phaseNone
-	if s.op.op == abi.OpFinalize {
+	if s.op.op == abi.OpFinalize && !waits { // else what is open is still to be ended
 		s.close()
 	}
 	c.fail(fault)

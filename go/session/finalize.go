@@ -35,6 +35,10 @@ func (s *Session) finalize(c *Call) {
 		s.op.failed = s.uncommittedFault()
 	}
 	s.owed = s.owed[:0]
+	if s.nests() {
+		s.finalizeNested(c, commit)
+		return
+	}
 	clean := (s.used || s.conn.Unreset) && s.conn.Reset == pool.ResetFull
 	if !commit {
 		s.part(c, open, clean)

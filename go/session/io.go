@@ -39,6 +39,9 @@ func (s *Session) resumeIO(c *Call) {
 		c.io(s.rowsFlag(), 1) // a RowDescription ended the I/O early: go on receiving
 		return
 	}
+	if s.op.mapped != nil && s.followsMapped(c) {
+		return
+	}
 	switch s.op.phase {
 	case phaseDescribe:
 		s.described(c)
@@ -66,6 +69,10 @@ func (s *Session) resumeIO(c *Call) {
 		s.leave(c)
 	case phaseEncoding:
 		s.encodingRestored(c)
+	case phaseTurn:
+		s.guardSet(c)
+	case phaseCheck:
+		s.deferredChecked(c)
 	default:
 		c.fail(&wire.Fault{Kind: wire.KindInterface, Message: "no I/O to continue"})
 	}

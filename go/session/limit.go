@@ -147,7 +147,7 @@ func (s *Session) ioLimit() int32 {
 
 // committing tells whether the answer to a COMMIT of the core's own is awaited.
 func (s *Session) committing() bool {
-	return s.op.phase == phaseVerdict && s.op.sql == "COMMIT" || s.op.phase == phaseStreamEnd && s.op.commits
+	return s.op.phase == phaseVerdict && (s.op.sql == "COMMIT" || s.op.mapped != nil && s.op.mapped.tag == verbCommit) || s.op.phase == phaseStreamEnd && s.op.commits
 }
 
 // unanswered is why a connection is lost whose I/O has reached its limit.

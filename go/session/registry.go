@@ -2,6 +2,7 @@ package session
 
 import (
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -35,8 +36,17 @@ func (r *Registry) Configure(settings []byte) *wire.Fault {
 	if fault != nil {
 		return fault
 	}
+	if config.Nested != 0 && config.Nested != os.Getpid() {
+		return interfaceFault("the sessions of the test share one connection, which belongs to process %d: "+
+			"a forked child cannot use it; mark the test with hypern_commits", config.Nested)
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	for _, other := range r.pools {
+		if config.Nested != 0 && other.Config().Nested == config.Nested {
+			p = other
+		}
+	}
 	if r.pools[config.Alias] == nil {
 		r.pools[config.Alias] = p
 	}
@@ -59,7 +69,11 @@ func (r *Registry) Open(request, alias string) (*Session, *wire.Fault) {
 		return nil, &wire.Fault{Kind: wire.KindConfiguration, Message: fmt.Sprintf("no database is configured for alias %q", alias)}
 	}
 	s := &Session{registry: r, pool: p, autoCommit: true, place: len(r.sessions)}
-	s.key = key{strings.Clone(request), p.Config().Alias}
+	name := p.Config().Alias
+	if s.nested = p.Config().Nested != 0; s.nested { // such a pool has several aliases
+		name = strings.Clone(alias)
+	}
+	s.key = key{strings.Clone(request), name}
 	r.sessions = append(r.sessions, s)
 	return s, nil
 }

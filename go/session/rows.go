@@ -20,6 +20,15 @@ func (s *Session) refuseTransaction(c *Call) bool {
 	return true
 }
 
+// rowsBounds are the commands that the rows are sent between, and the one that undoes them.
+func (s *Session) rowsBounds() (begin, end, undo string) {
+	if s.op.nested || s.nests() {
+		release := "RELEASE " + manySavepoint
+		return manySavepoint, release, "ROLLBACK TO " + manySavepoint + ";" + release
+	}
+	return "BEGIN", "COMMIT", "ROLLBACK"
+}
+
 // rows has C send the rows of execute_many, between a BEGIN and a COMMIT, or inside a transaction
 // between a savepoint and its release: all rows or none.
 func (s *Session) rows(c *Call) {
@@ -32,12 +41,9 @@ func (s *Session) rows(c *Call) {
 	s.op.under = st.Catalog
 	c.Out = s.sendOwed(c.Out, false)
 	if s.op.guards = 0; !s.op.more {
-		s.op.nested, s.op.saved = s.tx.active(), s.tx.server == 'T'
+		s.op.nested, s.op.saved = s.tx.active(), s.tx.server == 'T' || s.nests()
 	}
-	begin, end := "BEGIN", "COMMIT"
-	if s.op.nested {
-		begin, end = manySavepoint, "RELEASE "+manySavepoint
-	}
+	begin, end, _ := s.rowsBounds()
 	// What may change client_encoding is not committed before it is known that it has not.
 	s.op.checks = st.Effect.Settings != sqltext.Unchanged
 	if !s.op.more {
@@ -144,10 +150,7 @@ func (s *Session) checkRows(c *Call) {
 		s.undoRows(c, s.encodingFault())
 		return
 	}
-	end := "COMMIT"
-	if s.op.nested {
-		end = "RELEASE " + manySavepoint
-	}
+	_, end, _ := s.rowsBounds()
 	s.op.total += s.op.got.rows
 	c.Head = wire.AppendQuery(c.Head, end)
 	s.op.prefix = 0
@@ -179,11 +182,8 @@ func (s *Session) undoRows(c *Call, fault *wire.Fault) {
 		c.wait(s.op.event.FD, -1)
 		return
 	}
-	if s.op.nested {
-		c.Head = wire.AppendQuery(c.Head, "ROLLBACK TO "+manySavepoint+";RELEASE "+manySavepoint)
-	} else {
-		c.Head = wire.AppendQuery(c.Head, "ROLLBACK")
-	}
+	_, _, undo := s.rowsBounds()
+	c.Head = wire.AppendQuery(c.Head, undo)
 	s.beginIO(phaseUndo)
 	c.io(0, 1)
 }
@@ -263,7 +263,8 @@ func (s *Session) rowsAnew(c *Call) {
 		s.relearn(c)
 	default:
 		s.op.undo = nil
-		c.Head = wire.AppendQuery(c.Head, "ROLLBACK")
+		_, _, undo := s.rowsBounds()
+		c.Head = wire.AppendQuery(c.Head, undo)
 		s.beginIO(phaseUndo)
 		c.io(0, 1)
 	}

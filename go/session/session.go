@@ -15,7 +15,8 @@ type Session struct {
 	registry *Registry
 	key      key
 	pool     *pool.Pool
-	place    int // in registry.sessions, -1: closed; guarded by the registry's mu
+	nested   bool // the pool is
+	place    int  // in registry.sessions, -1: closed; guarded by the registry's mu
 
 	mu         sync.Mutex // guards all below; held for one step, never across a wait
 	conn       *pool.Conn
@@ -40,6 +41,7 @@ type Session struct {
 	savepoints []savepoint // of the open transaction, the outermost first
 	hooks      int64       // functions that waited for a commit when the operation began
 	portals    []string    // ended, to be closed on the server with the next write
+	nest       nest        // of a nested pool
 
 	op operation
 }
@@ -70,6 +72,8 @@ const (
 	phaseCalm            // execute_many is to be rolled back, once no request to cancel can hit that
 	phaseCancel          // over, but a request to cancel is still under way
 	phaseTrail           // over, but the server is in the middle of a message of its own accord
+	phaseTurn            // nested: the savepoint around a statement is being set
+	phaseCheck           // nested: over, but deferred constraints are being checked
 )
 
 // describes tells whether the server is asked about a statement, and runs nothing of the caller's.
@@ -111,6 +115,8 @@ type operation struct {
 	under      *pool.Catalog // MANY: what the rows are encoded by
 	guards     uint16        // guards sent with the statement in this I/O
 	ahead      uint16        // MANY: those of them ahead of the rows
+	byRequest  bool          // COMMIT, ROLLBACK: by the end of a request
+	turns      bool          // nested: the connection is being waited for, and nothing else begun
 	commits    bool          // phaseStreamEnd: by a COMMIT, not a ROLLBACK
 	again      bool          // phaseStreamEnd: the statement was stale, run it anew. phaseReshape: BEGIN is to be sent again
 	unreset    bool          // finalize: COMMIT went without the reset, for whoever is next to send
@@ -136,7 +142,8 @@ type operation struct {
 	undo       *wire.Fault // phaseUndo, phaseStreamEnd, phaseVerdict: what to report
 	ended      *stream     // phaseStreamEnd: whose transaction it is
 	rows       int64       // phaseStreamEnd: what the last chunk held
-	outcome    outcome     // phaseCancel, phaseTrail: what to report
+	outcome    outcome     // phaseCancel, phaseTrail, phaseCheck: what to report
+	mapped     *mapped     // nested: the transaction command under way
 	clock      *time.Timer // cancels the statement; nil where the server keeps the time
 	failed     *wire.Fault // finalize: what to report
 }
@@ -225,6 +232,9 @@ func (s *Session) cancel(how int32, why cause) bool {
 		return false
 	}
 	s.op.cancelled = true
+	if how != abi.CancelKill && s.uninterruptible() {
+		return true
+	}
 	if how == abi.CancelKill {
 		s.conn.Kill(&wire.Fault{Kind: wire.KindConnectionLost, Message: "the statement did not end in time " +
 			"after it was cancelled, so its connection was closed"})
@@ -321,7 +331,9 @@ func (s *Session) Transport(writing bool, p []byte) int64 {
 func (s *Session) take(c *pool.Conn) {
 	s.conn, s.used, s.behind, s.undoing = c, false, 0, 0
 	c.ShareCatalog()
-	s.tx = s.tx.transition(evAcquired, 0)
+	if s.tx.server == 0 { // else it shares the connection, and has had it before
+		s.tx = s.tx.transition(evAcquired, 0)
+	}
 }
 
 // release gives the connection back, whatever its condition.
@@ -354,7 +366,7 @@ func (s *Session) lose(why string, ran bool) *wire.Fault {
 		s.first = fault
 	}
 	s.told = false
-	s.tx = s.tx.transition(evLost, 0)
+	s.tx, s.nest = s.tx.transition(evLost, 0), nest{}
 	s.owed = nil
 	switch s.ending() {
 	case "COMMIT":

@@ -203,7 +203,7 @@ func broken(state string) bool {
 
 // look has the server look at the guards alone: a value does not fit the types as C knows them.
 func (s *Session) look(c *Call, st *pool.Statement) {
-	s.op.guards, s.op.prefix, s.op.saved = 0, 0, s.tx.server == 'T'
+	s.op.guards, s.op.prefix, s.op.saved = 0, 0, s.tx.server == 'T' || s.nests()
 	if s.op.saved {
 		c.Head = s.appendShapeSavepoint(c.Head)
 	}
@@ -254,7 +254,7 @@ func (s *Session) outdated() {
 	if got.fault != nil && got.fault.SQLState == wire.StateUndefinedStatement {
 		s.conn.LostStatements()
 	} else {
-		s.conn.RenewCatalog(st.Catalog, s.tx.server != 'I')
+		s.conn.RenewCatalog(st.Catalog, s.tx.server != 'I' && !s.nests()) // which no other connection can see
 		s.conn.Statements.Forget(st)
 	}
 }

@@ -108,10 +108,7 @@ func (s *Session) sendOwed(dst []byte, kept bool) []byte {
 	for _, name := range s.conn.Statements.TakeDropped() {
 		dst = wire.AppendClose(dst, 'S', name)
 	}
-	for _, name := range s.portals {
-		dst = wire.AppendClose(dst, 'P', name)
-	}
-	s.portals = s.portals[:0]
+	dst = s.closePortals(dst)
 	s.op.prefix = len(s.owed)
 	for _, sql := range s.owed {
 		named := false
@@ -126,6 +123,15 @@ func (s *Session) sendOwed(dst []byte, kept bool) []byte {
 	return dst
 }
 
+// closePortals appends the closes of streams that have ended.
+func (s *Session) closePortals(dst []byte) []byte {
+	for _, name := range s.portals {
+		dst = wire.AppendClose(dst, 'P', name)
+	}
+	s.portals = s.portals[:0]
+	return dst
+}
+
 // appendCommand appends a command that shares a unit with what follows: if it fails, the server skips
 // that. It has no name, so that it cannot fail for the lack of one.
 func appendCommand(dst []byte, sql string) []byte {
@@ -136,7 +142,7 @@ func appendCommand(dst []byte, sql string) []byte {
 func (s *Session) declare(c *Call) {
 	s.op.declared = slices.Clone(c.Declared)
 	s.op.sql, s.op.guess, s.op.fresh, s.op.reparse = s.op.statement.SQL, 0, false, false
-	s.op.inside = s.tx.server != 'I'
+	s.op.inside = s.within()
 	s.statement(c)
 }
 
@@ -199,6 +205,9 @@ func (s *Session) execute(c *Call) {
 		c.fail(&wire.Fault{Kind: wire.KindProgramming, SQL: st.SQL, Message: "the parameters take more than 1 GiB"})
 		return
 	}
+	if s.nests() && s.transacts(c) {
+		return
+	}
 	guarded := s.guarded(st)
 	switch {
 	case guarded && !s.prepareGuards(c, st):
@@ -223,11 +232,11 @@ func (s *Session) execute(c *Call) {
 	if s.conn.Unreset {
 		c.Head, s.undoing = s.conn.AppendUndo(c.Head)
 	}
-	inside := s.tx.active() || s.op.op == abi.OpStream
+	inside := s.tx.active() || s.op.op == abi.OpStream || s.nests()
 	f := s.lacks(format(c.Flags&formatFlags), st.SQL, inside)
 	c.Head = s.sendOwed(c.Head, st.Name != "")
 	s.op.guards = 0
-	s.op.saved = guarded && s.tx.server == 'T'
+	s.op.saved = guarded && (s.tx.server == 'T' || s.nests())
 	if s.op.saved {
 		c.Head = s.appendShapeSavepoint(c.Head)
 	}
@@ -308,7 +317,7 @@ func (s *Session) forgetStatements(got *answer) {
 
 // ready follows a ReadyForQuery: the state, and the verdict when a transaction ended.
 func (s *Session) ready(got *answer) {
-	if got.status != 'I' && (s.ownRows() || s.ownStream()) {
+	if got.status != 'I' && (s.ownRows() || s.ownStream() || s.tx.server == 'I' && s.nests() && !got.mapped) {
 		return
 	}
 	was := s.tx.server

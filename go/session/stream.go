@@ -25,9 +25,11 @@ func chunk(rows int64) int32 { return int32(min(max(rows, 0), math.MaxInt32)) }
 // openStream makes the statement about to be sent the session's stream, and appends the BEGIN of a
 // transaction of its own.
 func (s *Session) openStream(dst []byte) ([]byte, string) {
-	s.streams++
+	if s.streams++; s.nests() { // others have streams on the connection, too
+		s.streams = s.conn.Nest().Number()
+	}
 	s.stream = &stream{number: s.streams, statement: s.op.statement, own: !s.tx.active()}
-	if s.stream.own {
+	if s.stream.own && !s.nests() {
 		dst = appendCommand(dst, "BEGIN")
 		s.op.prefix++
 	}
@@ -100,8 +102,13 @@ func (s *Session) endStream(c *Call) bool {
 
 // endTransaction ends the transaction of a stream's own.
 func (s *Session) endTransaction(c *Call, command string) {
-	c.Head = wire.AppendQuery(c.Head, command)
 	s.op.commits = command == "COMMIT"
+	if s.nests() {
+		s.portals = append(s.portals, s.op.ended.portal())
+		s.transact(c, command, phaseStreamEnd)
+		return
+	}
+	c.Head = wire.AppendQuery(c.Head, command)
 	s.beginIO(phaseStreamEnd)
 	c.io(0, 1)
 }
@@ -179,6 +186,11 @@ func (s *Session) streamEnded(c *Call) {
 		c.fail(s.lose("a stream's transaction did not end", true))
 	case s.op.again:
 		s.op.again, s.op.undo = false, nil
+		if s.nests() { // the guard has gone with the stream's transaction
+			s.op.statement = nil
+			s.acquire(c)
+			return
+		}
 		s.relearn(c)
 	case fault != nil:
 		fault.SQL = s.op.ended.statement.SQL

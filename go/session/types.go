@@ -90,7 +90,7 @@ func (s *Session) named(st *pool.Statement) {
 		}
 	}
 	if !st.Catalog.Names(s.op.naming, now, s.op.now) {
-		s.conn.RenewCatalog(st.Catalog, s.tx.server != 'I')
+		s.conn.RenewCatalog(st.Catalog, s.tx.server != 'I' && !s.nests())
 		st.Catalog = s.conn.Catalog()
 	}
 }

@@ -21,19 +21,74 @@ func command(sql string) (*sqltext.Scanner, sqltext.Token) {
 	return s, first
 }
 
-// commandsTransaction tells whether a text begins, ends or divides a transaction.
-func commandsTransaction(sql string) bool {
+// The transaction commands, by what they do.
+const (
+	verbBegin      = "BEGIN"
+	verbCommit     = "COMMIT"
+	verbRollback   = "ROLLBACK"
+	verbSavepoint  = "SAVEPOINT"
+	verbRelease    = "RELEASE"
+	verbRollbackTo = "ROLLBACK TO"
+	verbTwoPhase   = "PREPARE TRANSACTION" // or the end of one that is prepared
+)
+
+var verbs = map[string]string{
+	"begin": verbBegin, "start": verbBegin, "commit": verbCommit, "end": verbCommit, "rollback": verbRollback,
+	"abort": verbRollback, "savepoint": verbSavepoint, "release": verbRelease,
+}
+
+// verbOf is what a text does to the transaction; "" if it is no transaction command.
+func verbOf(sql string) string {
 	s, first := command(sql)
 	if first.Kind != sqltext.Word {
-		return false
+		return ""
 	}
-	switch first.Text {
-	case "begin", "start", "commit", "end", "rollback", "abort", "savepoint", "release":
-		return true
-	case "prepare":
-		return s.Next().Is("transaction") && s.Next().Kind == sqltext.String
+	if first.Is("prepare") {
+		if s.Next().Is("transaction") && s.Next().Kind == sqltext.String {
+			return verbTwoPhase
+		}
+		return ""
 	}
-	return false
+	verb := verbs[first.Text]
+	if verb == verbCommit || verb == verbRollback {
+		if s.Next().Is("prepared") {
+			return verbTwoPhase
+		}
+		if _, back := rollbackTo(sql); back {
+			return verbRollbackTo
+		}
+	}
+	return verb
+}
+
+// commandsTransaction tells whether a text begins, ends or divides a transaction.
+func commandsTransaction(sql string) bool { return verbOf(sql) != "" }
+
+// isChained returns whether COMMIT or ROLLBACK begins another transaction at once: AND CHAIN.
+func isChained(sql string) bool {
+	s, _ := command(sql)
+	next := s.Next()
+	if next.Is("work") || next.Is("transaction") {
+		next = s.Next()
+	}
+	return next.Is("and") && s.Next().Is("chain")
+}
+
+// setsTransaction returns whether a text is SET TRANSACTION.
+func setsTransaction(sql string) bool {
+	s, first := command(sql)
+	return first.Is("set") && s.Next().Is("transaction")
+}
+
+// isReadOnly returns whether BEGIN or SET TRANSACTION says READ ONLY, or says it last.
+func isReadOnly(sql string) bool {
+	s, last := sqltext.NewScanner(sql), false
+	for before, t := s.Next(), s.Next(); t.Kind != sqltext.End; before, t = t, s.Next() {
+		if before.Is("read") && (t.Is("only") || t.Is("write")) {
+			last = t.Is("only")
+		}
+	}
+	return last
 }
 
 // isRollback tells whether a command that the server answered with ROLLBACK asked for one.
@@ -63,6 +118,14 @@ func savepointOf(sql string) string {
 		return optionalSavepoint(s)
 	}
 	return name(s.Next(), s.Next())
+}
+
+// nameIn is the name in SAVEPOINT, RELEASE or ROLLBACK TO; "" for one that cannot be read.
+func nameIn(sql string) string {
+	if name, back := rollbackTo(sql); back {
+		return name
+	}
+	return savepointOf(sql)
 }
 
 // optionalSavepoint is a name that the word SAVEPOINT may precede.

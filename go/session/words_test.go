@@ -66,3 +66,34 @@ func TestTheNameOfASavepointIsReadFromItsCommand(t *testing.T) {
 		}
 	}
 }
+
+func TestWhatATransactionCommandDoesIsReadFromItsText(t *testing.T) {
+	for sql, want := range map[string]string{
+		"begin": verbBegin, ";start transaction": verbBegin, "/* x */ end": verbCommit, "commit/**/work": verbCommit,
+		"abort": verbRollback, "rollback transaction": verbRollback, "ROLLBACK AND NO CHAIN": verbRollback,
+		"rollback work to a": verbRollbackTo, "ROLLBACK TO SAVEPOINT a": verbRollbackTo, "savepoint a": verbSavepoint,
+		"release savepoint a": verbRelease, "commit prepared 'x'": verbTwoPhase, "rollback prepared 'x'": verbTwoPhase,
+		"PREPARE TRANSACTION 'x'": verbTwoPhase, "prepare x as select 1": "", "SELECT 'commit'": "", "": "",
+	} {
+		if verb := verbOf(sql); verb != want {
+			t.Errorf("%q: %q, and not %q", sql, verb, want)
+		}
+	}
+	for sql, want := range map[string]bool{
+		"COMMIT AND CHAIN": true, "rollback work and chain": true, "end transaction and/**/chain": true,
+		"commit and no chain": false, "COMMIT": false, "BEGIN": false, "": false,
+	} {
+		if isChained(sql) != want {
+			t.Errorf("%q: chained %t", sql, !want)
+		}
+	}
+	for sql, want := range map[string]bool{
+		"BEGIN READ ONLY": true, "start transaction isolation level serializable, read only": true, "BEGIN": false,
+		"BEGIN READ WRITE": false, "begin read only, read write": false, "begin read write read only": true,
+		"BEGIN -- READ ONLY": false, "set transaction read only": true,
+	} {
+		if isReadOnly(sql) != want {
+			t.Errorf("%q: read only %t", sql, !want)
+		}
+	}
+}

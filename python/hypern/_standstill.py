@@ -36,9 +36,11 @@ def refuse_wait(session: _native.Session, status: bytes) -> None:
         return
     here = threading.get_ident()
     for holder in pool.holders:
-        if (holder.request_id, holder.alias) == (session.request_id, session.alias):
-            return  # its connection has just been granted
         sessions = _native.sessions(holder.request_id, holder.alias)
+        if session in sessions:
+            return  # its connection has just been granted
+        if getattr(session, "takes_turns", False) and any(map(_native.drive, sessions)):
+            return  # each of them has the connection for one statement only
         is_used_here = here in map(_native.thread_of, sessions)
         if not is_used_here and thread_of(holder.request_id) != here:
             return

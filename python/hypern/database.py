@@ -19,8 +19,8 @@ from hypern.scope.identify import CURRENT, identify
 from hypern.scope.scope import Scope, closed, scope
 from hypern.session.awaited import AsyncDbSession, AsyncTransaction
 from hypern.session.blocking import DbSession, Transaction
-from hypern.session.finalizing import finalizing, report_aborted
-from hypern.session.steps import later, now
+from hypern.session.finalizing import finalizing, report
+from hypern.session.steps import awaited, blocking, later, now
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -202,7 +202,7 @@ def db(ctx_or_request_id: object = CURRENT, alias: str = "default") -> DbSession
     session = registry.open_session(alias, request_id)
     if owner is not None and owner.ended:
         # Another thread has ended it since identify(), so nobody else will finalize this session.
-        now(finalizing, request_id, alias, failed=True)
+        report(request_id, now(finalizing(blocking, request_id, alias, failed=True)))
         raise closed(request_id)
     return session
 
@@ -222,7 +222,7 @@ def finalize_db(ctx_or_request_id: object = CURRENT, alias: str | None = None) -
         request_id, _ = identify(ctx_or_request_id)
     except SessionClosed:
         return  # its scope has finalized it
-    report_aborted(request_id, now(finalizing, request_id, alias))
+    report(request_id, now(finalizing(blocking, request_id, alias)))
 
 
 def adb(ctx_or_request_id: object = CURRENT, alias: str = "default") -> AsyncDbSession:
@@ -241,7 +241,7 @@ async def afinalize_db(ctx_or_request_id: object = CURRENT, alias: str | None = 
         request_id, _ = identify(ctx_or_request_id)
     except SessionClosed:
         return  # its scope has finalized it
-    report_aborted(request_id, await later(finalizing, request_id, alias))
+    report(request_id, await later(finalizing(awaited, request_id, alias)))
 
 
 def register_type(

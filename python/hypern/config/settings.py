@@ -74,6 +74,9 @@ class Settings:
     json_loads: JsonLoads | None
     json_dumps: JsonDumps | None
     slow_query_secs: float | None
+    # The process in which all pools with this setting share one connection, inside one transaction
+    # that is never committed (hypern.testing); 0: an ordinary pool.
+    nested: int = 0
 
     def to_core(self) -> bytes:
         """The settings for the core, as JSON (bytes, UTF-8)."""
@@ -95,6 +98,7 @@ class Settings:
                 "statement_cache": self.statement_cache,
                 "statement_max_age_ms": self.statement_max_age_ms or 0,
                 "reset": self.reset,
+                "nested": self.nested,
             }
         ).encode()
 

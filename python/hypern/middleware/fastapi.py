@@ -29,8 +29,9 @@ __all__ = ["AsyncSession", "DatabaseMiddleware", "Session", "async_session", "se
 def session(alias: str = "default") -> Callable[[HTTPConnection], Coroutine[Any, Any, DbSession]]:
     """The dependency for an alias: `Annotated[DbSession, Depends(session("analytics"))]`."""
 
-    # A coroutine, so that FastAPI calls it on the loop: opening a session waits for nothing, and a
-    # thread would cost more than the query. `db` itself would take its arguments from the client.
+    # A coroutine, so that FastAPI calls it on the event loop: opening a session never blocks, and a
+    # thread would cost more than the query. With `db` itself as the dependency, FastAPI would take
+    # its arguments from the client.
     async def depend(request: HTTPConnection) -> DbSession:
         return db(request, alias)
 

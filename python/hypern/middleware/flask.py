@@ -13,7 +13,7 @@ from collections.abc import Container
 import flask
 
 from hypern.scope.identify import SCOPE_KEY
-from hypern.session.steps import now
+from hypern.session.steps import blocking, now
 from hypern.web.options import FAILURES, Finalize
 from hypern.web.request import RequestScope
 from hypern.web.wsgi import DatabaseMiddleware
@@ -34,7 +34,7 @@ def init_app(
     def settle(response: flask.Response) -> flask.Response:
         request = flask.request.environ.get(SCOPE_KEY)
         if finalize != "end" and isinstance(request, RequestScope) and not request.ended:
-            now(request.settling, middleware.verdict(response.status_code))
+            now(request.settling(blocking, middleware.verdict(response.status_code)))
         return response
 
     # Flask calls them from the last to the first.

@@ -17,13 +17,13 @@ from weakref import ref
 
 from hypern import _native
 from hypern.errors import Error, InterfaceError, SessionClosed
-from hypern.session.finalizing import finalizing, sessions_of
-from hypern.session.steps import blocking, later, now
+from hypern.session.finalizing import finalizing, report
+from hypern.session.steps import awaited, blocking, later, now
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
-    from hypern.errors import TransactionAborted
+    from hypern.session.finalizing import Endings
     from hypern.session.steps import Steps, View
 
 _log = logging.getLogger("hypern")
@@ -88,31 +88,34 @@ class Scope(_native.ScopeBase):
         self.ended = True
         _open_generated.pop(self.request_id, None)
 
-    def finalizing(self, view: View, *, failed: bool) -> Steps[TransactionAborted | None]:
-        """Finalize the sessions of the scope, which is closed already."""
-        try:
-            aborted = yield from finalizing(view, self.request_id, failed=failed)
-        except Error:
-            self.is_open = False
-            raise
-        self.is_open = False
-        return aborted
-
     def leaving(self, view: View, error: BaseException | None) -> Steps[None]:
-        """Finalize the sessions at the end of a block, which `error` has left, if any. While an
-        error is on its way out, failures are logged.
-        """
+        """Finalize the sessions at the end of a block, which `error` has left, if any."""
         if isinstance(error, GeneratorExit) and view is not blocking:
-            now(self.leaving, error)  # the coroutine has been dropped, and cannot await any more
+            self._exit(error)  # the coroutine has been dropped, and cannot await any more
             return
         self._leave()
+        failed = error is not None
+        self._finalized((yield from finalizing(view, self.request_id, None, failed)), error)
+
+    def _exit(self, error: BaseException | None) -> None:
+        self._leave()
+        steps = finalizing(blocking, self.request_id, None, error is not None)
+        self._finalized(now(steps), error)
+
+    def _aexit(self, error: BaseException | None) -> Coroutine[None, None, None]:
+        return later(self.leaving(awaited, error))
+
+    def _finalized(self, endings: Endings | None, error: BaseException | None) -> None:
+        """Raise what went wrong, or log it if an error is on its way out already."""
         try:
-            aborted = yield from self.finalizing(view, failed=error is not None)
+            aborted = None if endings is None else endings.outcome()
         except Error:
+            self.is_open = False
             if error is None:
                 raise
             _log.exception("finalizing %r after %s failed", self, type(error).__name__)
             return
+        self.is_open = False
         if aborted is None:
             return
         if error is None:
@@ -136,12 +139,6 @@ class Scope(_native.ScopeBase):
         current_scope.set(self)
         return self
 
-    def _exit(self, error: BaseException | None) -> None:
-        now(self.leaving, error)
-
-    def _aexit(self, error: BaseException | None) -> Coroutine[None, None, None]:
-        return later(self.leaving, error)
-
     def _leave(self) -> None:
         self.close()
         # The token of set() is not used, since an interrupt may have lost it. In another context
@@ -156,9 +153,10 @@ class Scope(_native.ScopeBase):
         Sessions that are being finalized in the background are left alone.
         """
         self._leave()
-        while any(not session._is_finalizing for session in sessions_of(self.request_id)):
+        sessions = _native.sessions
+        while any(not session._is_finalizing for session in sessions(self.request_id, None)):
             try:
-                now(finalizing, self.request_id, failed=True)
+                report(self.request_id, now(finalizing(blocking, self.request_id, None, True)))
             except Error:
                 _log.exception("finalizing %r after an interruption failed", self)
                 break

@@ -19,35 +19,28 @@ _log = logging.getLogger("hypern")
 _GRACE_SECS: Final = 1.0
 
 
-def sessions_of(request_id: str, alias: str | None = None) -> list[DbSession]:
-    """The open sessions of a request."""
-    found: list[DbSession] = _native.sessions(request_id, alias)
-    return found
-
-
 def finalizing(
-    view: View, request_id: str, alias: str | None = None, *, failed: bool = False
-) -> Steps[TransactionAborted | None]:
-    """Finalize every session of a request, then raise the first failure and log the others.
+    view: View, request_id: str, alias: str | None = None, failed: bool = False
+) -> Steps[Endings | None]:
+    """Finalize every session of a request; returns what went wrong, None if nothing did.
 
-    alias: finalize the session on that database only. failed: roll back what is open. Returns an
-    error if a transaction that was to be committed had been aborted by an earlier error, which the
-    caller has seen.
+    alias: finalize the session on that database only. failed: roll back what is open.
     """
-    endings: _Endings | None = None
-    for session in sessions_of(request_id, alias):
+    endings: Endings | None = None
+    session: DbSession
+    for session in _native.sessions(request_id, alias):
         try:
             if failed:
                 session._set_failed()
             yield view(session)._finalize(_GRACE_SECS)
         except BaseException as error:  # an interrupt must not leave the other sessions open
-            endings = endings or _Endings(request_id)
+            endings = endings or Endings(request_id)
             endings.add(session, error)
-    return None if endings is None else endings.outcome()
+    return endings
 
 
-class _Endings:
-    """The failures of one request's sessions."""
+class Endings:
+    """What went wrong at the end of a request's sessions."""
 
     __slots__ = ("_aborted", "_failures", "_request_id")
 
@@ -66,8 +59,8 @@ class _Endings:
             self._log(session.alias, error)
 
     def outcome(self) -> TransactionAborted | None:
-        """Raise the first failure and log the others; if there is none, return the first
-        TransactionAborted.
+        """Raise the first failure and log the others. If there is none, return the error of a
+        transaction that was to be committed, and that an earlier error had aborted.
         """
         failures = self._failures
         if not failures:
@@ -87,10 +80,11 @@ class _Endings:
         )
 
 
-def report_aborted(request_id: str, aborted: TransactionAborted | None) -> None:
-    """Raise the error, or log it while an exception is being handled: finalize_db() is often called
-    in an `except` or `finally` block, where raising would hide the exception handled there.
+def report(request_id: str, endings: Endings | None) -> None:
+    """Raise the first failure. A TransactionAborted is logged while an exception is being handled:
+    finalize_db() is often called in an `except` or `finally` block, where raising would hide that.
     """
+    aborted = None if endings is None else endings.outcome()
     if aborted is None:
         return
     if sys.exc_info()[1] is None:

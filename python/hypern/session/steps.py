@@ -1,22 +1,21 @@
 """One course of action for blocking and awaited callers: a generator of steps, run in two ways.
 
-A generator function takes a `View` first. It calls methods of the sessions that the view returns
-and yields what they return: a result if the session is blocking, an operation if it is awaited.
-`now` sends a result back as it is; `later` awaits the operation and sends its result. Either way an
+Such a generator takes a `View` first. It calls methods of the sessions that the view returns, and
+yields what they return: a result if the session is blocking, an operation if it is awaited. `now`
+sends a result back as it is; `later` awaits the operation and sends its result. Either way an
 exception is raised at the yield.
+
+    now(finalizing(blocking, request_id))
+    await later(finalizing(awaited, request_id))
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeAlias, TypeVar, cast
+from typing import Any, TypeAlias, TypeVar
 
 from hypern import _native
 
-if TYPE_CHECKING:
-    from types import GeneratorType
-
-_P = ParamSpec("_P")
 _T = TypeVar("_T")
 
 View: TypeAlias = Callable[[_native.Session], "_native.Session | _native.AsyncSession"]
@@ -24,20 +23,17 @@ Steps: TypeAlias = Generator[Any, Any, _T]
 
 
 def blocking(session: _native.Session) -> _native.Session:
-    """The view of `now`."""
+    """The view for `now`."""
     return session
 
 
 def awaited(session: _native.Session) -> _native.AsyncSession:
-    """The view of `later`."""
+    """The view for `later`."""
     return _native.AsyncSession(session)
 
 
-def now(
-    course: Callable[Concatenate[View, _P], Steps[_T]], *args: _P.args, **kwargs: _P.kwargs
-) -> _T:
+def now(steps: Steps[_T]) -> _T:
     """Run a course of action to its end, blocking."""
-    steps = cast("GeneratorType[Any, Any, _T]", course(blocking, *args, **kwargs))
     resume: Callable[[Any], Any] = steps.send
     value: Any = None
     while True:
@@ -48,17 +44,14 @@ def now(
             outcome: _T = end.value
             return outcome
         except BaseException as error:
-            if steps.gi_frame is None:
+            if steps.gi_frame is None:  # type: ignore[attr-defined]
                 raise
             # A signal handler raised it between two steps; the course decides what follows.
             resume, value = steps.throw, error
 
 
-async def later(
-    course: Callable[Concatenate[View, _P], Steps[_T]], *args: _P.args, **kwargs: _P.kwargs
-) -> _T:
+async def later(steps: Steps[_T]) -> _T:
     """Run a course of action to its end, awaiting each step."""
-    steps = course(awaited, *args, **kwargs)
     resume: Callable[[Any], Any] = steps.send
     value: Any = None
     while True:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Generator, Sequence
 
     from hypern import _native
-    from hypern.session.steps import Steps, View
+    from hypern.session.steps import Steps
 
 _log = logging.getLogger("hypern")
 
@@ -60,7 +60,7 @@ class Portal:
         self.is_finished = not self._number
         return rows
 
-    def closing(self, _view: View, error: BaseException | None = None) -> Steps[None]:
+    def closing(self, error: BaseException | None = None) -> Steps[None]:
         """Close the portal. An error that is leaving a block must stay the one that is raised."""
         if not self._number:
             return
@@ -100,7 +100,7 @@ class Stream:
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         self._rows.close()
-        now(self._portal.closing, error)
+        now(self._portal.closing(error))
 
 
 def _rows(portal: Portal) -> Generator[dict[str, Any], None, None]:
@@ -136,7 +136,7 @@ class AsyncStream:
 
     async def __aexit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         await self._rows.aclose()
-        await later(self._portal.closing, error)
+        await later(self._portal.closing(error))
 
 
 async def _arows(portal: Portal) -> AsyncGenerator[dict[str, Any], None]:

@@ -15,7 +15,7 @@ from typing import Any
 from hypern.pool import registry
 from hypern.pool.off_loop import off_loop
 from hypern.scope.identify import SCOPE_KEY
-from hypern.session.steps import later
+from hypern.session.steps import awaited, later
 from hypern.web.options import FAILED, SUCCEEDED, Options, Wrapper
 from hypern.web.request import RequestScope, carries_scope
 
@@ -53,12 +53,12 @@ class DatabaseMiddleware(Wrapper[ASGIApp]):
             try:
                 await self.app(scope, receive, send if response is None else response.send)
             except BaseException as error:
-                await later(request.abandoning, error)
+                await later(request.abandoning(awaited, error))
                 if response is not None and isinstance(error, Exception):
                     response.raise_failure()
                 raise
         if response is None:
-            await later(request.ending, SUCCEEDED)
+            await later(request.ending(awaited, SUCCEEDED))
         else:
             await response.end()
 
@@ -83,7 +83,7 @@ class _Response:
         is_last = kind in _BODIES and not message.get("more_body", False)
         if is_last and self._is_at_end:
             # Before the last part, so that a failed commit leaves the response cut short.
-            await later(self._request.ending, self._verdict)
+            await later(self._request.ending(awaited, self._verdict))
         await self._send(message)
         if is_last and not self._is_complete:
             self._is_complete = True
@@ -101,7 +101,9 @@ class _Response:
         self._is_at_end = self._options.outlive_start(is_produced=_is_produced(message))
         try:
             await later(
-                self._request.starting, self._options, self._verdict, is_at_end=self._is_at_end
+                self._request.starting(
+                    awaited, self._options, self._verdict, is_at_end=self._is_at_end
+                )
             )
         except BaseException as error:
             self._is_at_end = False
@@ -112,10 +114,10 @@ class _Response:
         """The application has returned."""
         self.raise_failure()
         if self._is_complete:
-            await later(self._request.ending_background)
+            await later(self._request.ending_background(awaited))
         else:
             # The server will find the response incomplete, so the request has failed.
-            await later(self._request.ending, FAILED)
+            await later(self._request.ending(awaited, FAILED))
 
     def raise_failure(self) -> None:
         """Raise what made a commit fail, unless the client has been sent an error."""

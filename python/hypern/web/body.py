@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from hypern.session.steps import later, now
+from hypern.session.steps import awaited, blocking, later, now
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -70,7 +70,7 @@ class ScopedBody(_Parts):
         return self
 
     def __next__(self) -> bytes:
-        part = now(self._stepping, iter, next)
+        part = now(self._stepping(blocking, iter, next))
         if part is _END:
             raise StopIteration
         return cast("bytes", part)
@@ -79,11 +79,11 @@ class ScopedBody(_Parts):
         """Called by the server in any case: after the last part, or when the client has gone."""
         if not self._request.ended:
             close_body(self._body, self._request)
-            now(self._request.abandoning, GeneratorExit())
+            now(self._request.abandoning(blocking, GeneratorExit()))
             return
         self._request.open_background()
         close_body(self._body, self._request)
-        now(self._request.ending_background)
+        now(self._request.ending_background(blocking))
 
 
 def close_body(body: object, request: RequestScope) -> None:
@@ -95,7 +95,7 @@ def close_body(body: object, request: RequestScope) -> None:
         try:
             close()
         except BaseException as error:
-            now(request.abandoning, error)
+            now(request.abandoning(blocking, error))
             raise
 
 
@@ -106,7 +106,7 @@ class AsyncScopedBody(_Parts):
         return self
 
     async def __anext__(self) -> bytes:
-        part = await later(self._stepping, aiter, anext)
+        part = await later(self._stepping(awaited, aiter, anext))
         if part is _END:
             raise StopAsyncIteration
         return cast("bytes", part)
@@ -122,4 +122,4 @@ class AsyncScopedBody(_Parts):
     def close(self) -> None:
         """Called by the server in any case, after the body."""
         if not self._request.ended:
-            now(self._request.abandoning, GeneratorExit())
+            now(self._request.abandoning(blocking, GeneratorExit()))

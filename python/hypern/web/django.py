@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 
 from hypern.scope.identify import SCOPE_KEY
-from hypern.session.steps import later, now
+from hypern.session.steps import awaited, blocking, later, now
 from hypern.web.body import AsyncScopedBody, ScopedBody
 from hypern.web.options import FAILED, Options
 from hypern.web.request import RequestScope, carries_scope
@@ -54,8 +54,8 @@ class DatabaseMiddleware(Options):
             return self.get_response(request)
         scope = request.META[SCOPE_KEY] = RequestScope(request.META.get("HTTP_X_REQUEST_ID"))
         if self._is_async:
-            return later(self._serving, request, scope)
-        return now(self._serving, request, scope)
+            return later(self._serving(awaited, request, scope))
+        return now(self._serving(blocking, request, scope))
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> None:
         """Note that the view raised; Django has caught that, and makes a response of it."""

@@ -11,14 +11,16 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Final
 
+from hypern import _native
 from hypern.errors import TransactionAborted
 from hypern.scope.identify import SCOPE_KEY
 from hypern.scope.scope import Scope, current_scope
-from hypern.session.finalizing import sessions_of
+from hypern.session.finalizing import finalizing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from hypern.session.blocking import DbSession
     from hypern.session.steps import Steps, View
     from hypern.web.options import Options, Verdict
 
@@ -56,15 +58,17 @@ class RequestScope(Scope):
         until the body has been sent.
         """
         if not is_at_end:
-            yield from self.ending(view, verdict)
-        elif options.finalize == "auto":
-            yield from self.settling(view, verdict)
+            return self.ending(view, verdict)
+        if options.finalize == "auto":
+            return self.settling(view, verdict)
+        return _nothing()
 
     def settling(self, view: View, verdict: Verdict) -> Steps[None]:
         """Commit what is open, or roll it back if the request failed; the sessions stay open. An
         open stream outside a transaction is committed, as any statement is.
         """
-        for session in sessions_of(self.request_id):
+        session: DbSession
+        for session in _native.sessions(self.request_id, None):
             viewed = view(session)
             if session._open_stream:
                 yield viewed._stream_close(session._open_stream)
@@ -84,7 +88,9 @@ class RequestScope(Scope):
         response is a success.
         """
         self.close()
-        aborted = yield from self.finalizing(view, failed=verdict.failed)
+        endings = yield from finalizing(view, self.request_id, None, verdict.failed)
+        aborted = None if endings is None else endings.outcome()
+        self.is_open = False
         if aborted is not None and verdict.is_success:
             raise aborted
 
@@ -112,7 +118,9 @@ class RequestScope(Scope):
         if background is None:
             return
         background.close()
-        aborted = yield from background.finalizing(view, failed=False)
+        endings = yield from finalizing(view, background.request_id)
+        aborted = None if endings is None else endings.outcome()
+        background.is_open = False
         if aborted is not None:
             _log.error(
                 "nothing of a transaction of %r was committed: it had been aborted",
@@ -157,6 +165,10 @@ def carries_scope(carrier: Mapping[str, object]) -> bool:
     """Whether an outer middleware has already opened the request's scope."""
     holder = carrier.get(SCOPE_KEY)
     return isinstance(holder, Scope) and not holder.ended
+
+
+def _nothing() -> Steps[None]:
+    yield from ()
 
 
 def _printable(client_id: str | None) -> str:

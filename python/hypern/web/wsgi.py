@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from hypern.scope.identify import SCOPE_KEY
-from hypern.session.steps import now
+from hypern.session.steps import blocking, now
 from hypern.web.body import ScopedBody, close_body
 from hypern.web.options import FAILED, Options, Verdict, Wrapper
 from hypern.web.request import RequestScope, carries_scope
@@ -50,7 +50,7 @@ class DatabaseMiddleware(Wrapper[WSGIApp]):
             try:
                 close_body(body, request)
             finally:
-                now(request.abandoning, error)
+                now(request.abandoning(blocking, error))
             raise
 
 
@@ -92,7 +92,7 @@ class _Response:
             self._send_start(is_whole=is_whole)
         if is_whole:
             if self._is_at_end:  # write() has sent the start
-                now(self._request.ending, self._verdict)
+                now(self._request.ending(blocking, self._verdict))
             return body
         return ScopedBody(
             self._request, body, self._verdict, is_at_end=self._is_at_end, iterator=iterator
@@ -108,7 +108,11 @@ class _Response:
         status, headers, exc_info = self._started
         is_produced = all(name.lower() != "content-length" for name, _ in headers)
         self._is_at_end = not is_whole and self._options.outlive_start(is_produced=is_produced)
-        now(self._request.starting, self._options, self._verdict, is_at_end=self._is_at_end)
+        now(
+            self._request.starting(
+                blocking, self._options, self._verdict, is_at_end=self._is_at_end
+            )
+        )
         self._is_sent = True
         if exc_info is None:
             return self._start(status, headers)

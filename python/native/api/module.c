@@ -52,6 +52,23 @@ static PyObject *thread_of(PyObject *module, PyObject *session)
     return PyLong_FromUnsignedLong(((hn_view *)session)->lock.user);
 }
 
+/* Drives for a moment the awaited operation of a session whose loop cannot, because the calling
+ * thread keeps it from running. False if there is none. */
+static PyObject *drive(PyObject *module, PyObject *session)
+{
+    (void)module;
+    if (!PyObject_TypeCheck(session, hn_session_type))
+        return PyErr_Format(PyExc_TypeError, "drive() requires a Session, not %s",
+                            Py_TYPE(session)->tp_name);
+    const hn_lock *lock = &((hn_view *)session)->lock;
+    hn_waiter *holder = lock->owner == HN_NO_THREAD ? lock->holder : NULL;
+    if (holder == NULL || !holder->functions->must_be_driven(holder))
+        Py_RETURN_FALSE;
+    if (holder->functions->drive(holder, hn_now() + HN_TICK_MS * HN_MS) < 0)
+        return NULL;
+    Py_RETURN_TRUE;
+}
+
 static PyObject *core_loaded(PyObject *module, PyObject *unused)
 {
     (void)module;
@@ -89,6 +106,7 @@ static PyObject *panic_now(PyObject *module, PyObject *unused)
 static PyMethodDef functions[] = {
     {"sessions", (PyCFunction)(void (*)(void))sessions, METH_FASTCALL, NULL},
     {"thread_of", thread_of, METH_O, NULL},
+    {"drive", drive, METH_O, NULL},
     {"core_loaded", core_loaded, METH_NOARGS, NULL},
     {"left_open", left_open, METH_NOARGS, NULL},
     {"debug", debug, METH_NOARGS, NULL},

@@ -64,38 +64,34 @@ def db_session(request: pytest.FixtureRequest) -> Iterator[DbSession]:
     """
     from hypern import _native
     from hypern import database as _database
-    from hypern._testing.async_session import NestedAsyncSession
-    from hypern._testing.connection import NestedConnection
-    from hypern._testing.copy import DatabaseCopy
     from hypern.pool import registry
-    from hypern.session.finalizing import finalizing
-    from hypern.session.steps import now
+    from hypern.session.finalizing import finalizing, report
+    from hypern.session.steps import blocking, now
+    from hypern.testing.copy import CopyPools
+    from hypern.testing.nested import NestedAsyncSession, NestedPools
 
     settings = registry.settings_of("default") or _settings(request.getfixturevalue("hypern_url"))
     is_real = request.node.get_closest_marker(_MARKER) is not None
-    database: NestedConnection | DatabaseCopy = (
-        DatabaseCopy(settings) if is_real else NestedConnection(settings)
-    )
+    pools = CopyPools(settings) if is_real else NestedPools(settings)
 
     def open_session(alias: str, request_id: str) -> DbSession:
         if alias != "default" and not registry.is_configured(alias):
             registry.status(alias)  # raises
-        return database.session(alias, request_id)
+        return pools.session(alias, request_id)
 
     # Nothing in the package looks for a test on the way to a session: what leads there is replaced.
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(registry, "open_session", open_session)
-        patch.setattr(_native, "sessions", database.find)
+        patch.setattr(_native, "sessions", pools.find)
         if not is_real:
-            patch.setattr(_native, "AsyncSession", NestedAsyncSession)
             patch.setattr(_database, "AsyncDbSession", NestedAsyncSession)
         try:
             yield open_session("default", _REQUEST_ID)
         finally:
             try:
-                now(finalizing, _REQUEST_ID, failed=True)
+                report(_REQUEST_ID, now(finalizing(blocking, _REQUEST_ID, failed=True)))
             finally:
-                database.close()
+                pools.close()
 
 
 @pytest.fixture
@@ -115,7 +111,7 @@ def _settings(url: str) -> Settings:
 def _database_of(worker: str, url: str) -> Iterator[str]:
     from urllib.parse import quote
 
-    from hypern._testing.copy import administer, database_name, quoted
+    from hypern.testing.copy import administer, database_name, quoted
 
     settings = _settings(url)
     name = f"{database_name(settings)[:40]}_{worker}"

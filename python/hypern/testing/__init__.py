@@ -1,0 +1,1 @@
+"""The pytest plugin: `plugin` has its fixtures, the rest is what they put in the place of pools."""

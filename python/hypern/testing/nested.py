@@ -1,0 +1,65 @@
+"""Pools that are one in the core: their sessions take turns on one connection, which undoes all."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from hypern.session.awaited import AsyncDbSession
+from hypern.testing.pools import TestPools, TestSession
+
+if TYPE_CHECKING:
+    from hypern.config.settings import Settings
+
+_Rows = Iterable[Sequence[Any]]
+
+
+class NestedSession(TestSession):
+    """A session that has the connection for one statement at a time."""
+
+    __slots__ = ()
+    takes_turns = True
+
+    def execute_many(self, sql: str, params_list: _Rows, *, timeout: float | None = None) -> int:
+        return super().execute_many(sql, _at_hand(params_list), timeout=timeout)
+
+
+class NestedAsyncSession(AsyncDbSession):
+    """The same, awaited."""
+
+    __slots__ = ()
+
+    async def execute_many(  # type: ignore[override]
+        self,
+        sql: str,
+        params_list: _Rows | AsyncIterable[Sequence[Any]],
+        *,
+        timeout: float | None = None,
+    ) -> int:
+        if isinstance(params_list, AsyncIterable):
+            params_list = [params async for params in params_list]
+        return await super().execute_many(sql, _at_hand(params_list), timeout=timeout)
+
+
+class NestedPools(TestPools):
+    """Pools whose connection is inside a transaction that is never committed."""
+
+    session_type = NestedSession
+
+    def settings_for(self, own: Settings) -> Settings:
+        return replace(
+            super().settings_for(own),
+            max_size=1,
+            min_idle=0,
+            idle_timeout_ms=None,
+            max_lifetime_ms=None,
+            test_before_acquire=False,
+            nested=os.getpid(),
+        )
+
+
+def _at_hand(rows: _Rows) -> _Rows:
+    """An iterator's rows, taken before the connection is: it may need that for another session."""
+    return list(rows) if isinstance(rows, Iterator) else rows

@@ -1,0 +1,90 @@
+"""The pools that a test has in the place of the configured ones: one for each alias."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack, suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING, ClassVar
+
+from hypern import _native
+from hypern.errors import Error
+from hypern.pool import registry
+from hypern.pool.observer import observer
+from hypern.session.blocking import DbSession
+
+if TYPE_CHECKING:
+    from hypern.config.settings import Settings
+
+CLOSE_SECS = 5.0
+_SUFFIX = " (test)"
+
+
+class TestSession(DbSession):
+    """A session of such a pool, under the alias's name; in the core the alias's own pool has it."""
+
+    __slots__ = ()
+
+    @property
+    def alias(self) -> str:
+        return super().alias.removesuffix(_SUFFIX)
+
+
+class TestPools:
+    """Pools of their own: the code under test may configure, close and disconnect as it likes.
+
+    All of them lead to the database of `settings`; what else is set for an alias stays.
+    """
+
+    session_type: ClassVar[type[TestSession]] = TestSession
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._pools: dict[str, _native.Pool] = {}
+        self._find = _native.sessions
+        self._request_ids: set[str] = set()
+
+    def settings_for(self, own: Settings) -> Settings:
+        """The settings of an alias's pool. own: what the alias is configured with."""
+        return replace(own, conninfo=self._settings.conninfo, password=self._settings.password)
+
+    def session(self, alias: str, request_id: str) -> DbSession:
+        """The session of a request on an alias; the same one until it is finalized."""
+        pool = self._pools.get(alias)
+        if pool is None:
+            settings = self.settings_for(registry.settings_of(alias) or self._settings)
+            made = make_pool(replace(settings, alias=alias + _SUFFIX), self.session_type)
+            made.observer = observer(alias, settings.slow_query_secs)
+            pool = self._pools.setdefault(alias, made)
+        self._request_ids.add(request_id)
+        session: DbSession = pool.open(request_id)
+        return session
+
+    def find(self, request_id: str, alias: str | None) -> list[DbSession]:
+        """The open sessions of a request, as `_native.sessions` has them."""
+        if alias is not None and not alias.endswith(_SUFFIX):
+            alias += _SUFFIX
+        return self._find(request_id, alias)
+
+    def close(self) -> None:
+        """End what the test has left open, and close the pools."""
+        with ExitStack() as stack:
+            for alias, pool in self._pools.items():
+                stack.callback(pool.close, CLOSE_SECS)
+                for request_id in self._request_ids:
+                    for session in self.find(request_id, alias):
+                        session.set_error()
+                        with suppress(Error):  # such as an open block: none of it is kept
+                            session._finalize(0.0)
+
+
+def make_pool(settings: Settings, session_type: type[DbSession] = DbSession) -> _native.Pool:
+    """A pool that no alias knows of."""
+    return _native.Pool(
+        settings.alias,
+        settings.to_core(),
+        session_type=session_type,
+        json_loads=settings.json_loads,
+        json_dumps=settings.json_dumps,
+        infinity_minmax=settings.infinity == "minmax",
+        password=settings.password,
+    )
