@@ -22,13 +22,15 @@ RECIPES := pyproject.toml setup.py $(wildcard build_backend/*.py)
 SOURCES := $(shell find go python/native -type d -o -name '*.go' -o -name '*.[ch]' -o -name '*.map')
 PYTHON_CODE := $(wildcard setup.py build_backend tools python/hypern tests_py demo bench examples)
 C_CODE := $(wildcard python/native/*.c python/native/*/*.c)
+# Without go/abi, whose X-macros are laid out by hand.
+C_FILES := $(C_CODE) $(wildcard python/native/*.h python/native/*/*.h)
 GO_CODE := ./go/... ./tests/...
 # The C extension alone is instrumented: the Go core and the interpreter are as ever.
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer -g
 ASAN_TESTS := tests_py/codec tests_py/types tests_py/differential/test_random_values.py \
     $(addprefix tests_py/test_,$(addsuffix .py,\
-    async_cancel async_driven async_loops async_memory async_sessions async_spin async_tasks async_tls \
-    async_wake async_watched bad_input execute_many finalize late_looks observability open_sessions \
+    async_cancel async_driven async_loops async_memory async_sessions async_tasks async_tls \
+    async_turns async_wake async_watched bad_input execute_many finalize late_looks observability open_sessions \
     pool session stream transactions values))
 
 .DEFAULT_GOAL := help
@@ -112,8 +114,13 @@ lint/py: build
 lint/c: $(VENV)/.requirements
 	@echo "compiler warnings: $(words $(C_CODE)) files of python/native"
 	@$${CC:-cc} -fsyntax-only $$($(STRICT) $(PY) -m build_backend.extensions) $(C_CODE)
+	clang-format --dry-run --Werror $(C_FILES)
+	@echo "clang-tidy: see .clang-tidy for its checks"
+	@printf '%s\n' $(C_CODE) | xargs -P $$(nproc) -I{} clang-tidy --quiet {} -- \
+	    $$($(PY) -m build_backend.extensions)
 
-fmt: $(VENV)/.requirements ## format Go and Python
+fmt: $(VENV)/.requirements ## format C, Go and Python
+	clang-format -i $(C_FILES)
 	go fmt $(GO_CODE)
 	ruff check --fix-only --select I $(PYTHON_CODE)
 	ruff format $(PYTHON_CODE)

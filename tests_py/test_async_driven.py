@@ -51,7 +51,7 @@ def test_a_loop_closed_while_a_thread_drives_its_operation_leaves_that_to_the_th
     task._log_destroy_pending = False  # type: ignore[attr-defined]
 
 
-class _Alarmed(asyncio.SelectorEventLoop):
+class _Meanwhile(asyncio.SelectorEventLoop):
     """A loop in whose call_later something else happens, as a signal's handler may."""
 
     meanwhile: Callable[[], object] | None = None
@@ -59,7 +59,7 @@ class _Alarmed(asyncio.SelectorEventLoop):
     def call_later(  # type: ignore[override]
         self, delay: float, callback: Any, *args: Any, **kwargs: Any
     ) -> Any:
-        if getattr(callback, "__name__", "") == "ring" and self.meanwhile is not None:
+        if getattr(callback, "__name__", "") == "expire" and self.meanwhile is not None:
             meanwhile, self.meanwhile = self.meanwhile, None
             handle = super().call_later(delay, callback, *args, **kwargs)
             meanwhile()
@@ -73,7 +73,7 @@ async def connect() -> None:
 
 
 def test_of_two_times_set_within_each_other_the_earlier_one_counts() -> None:
-    loop = _Alarmed()
+    loop = _Meanwhile()
 
     async def main() -> float:
         await connect()
@@ -92,8 +92,8 @@ def test_of_two_times_set_within_each_other_the_earlier_one_counts() -> None:
     loop.close()
 
 
-def test_an_alarm_that_cannot_be_set_anew_keeps_the_others_time() -> None:
-    loop = _Alarmed()
+def test_a_loop_timer_that_cannot_be_set_anew_keeps_the_others_time() -> None:
+    loop = _Meanwhile()
 
     def interrupt() -> None:
         raise KeyboardInterrupt
@@ -105,7 +105,7 @@ def test_an_alarm_that_cannot_be_set_anew_keeps_the_others_time() -> None:
             first = asyncio.ensure_future(adb("x").query("SELECT pg_sleep(5)", timeout=0.2))
             second = asyncio.ensure_future(adb("y").query("SELECT pg_sleep(20)", timeout=1))
             await asyncio.sleep(0)
-            loop.meanwhile = interrupt  # when the first time rings, and the second one's is set
+            loop.meanwhile = interrupt  # when the first time expires, and the second one's is set
             await asyncio.wait([first, second])
         assert isinstance(second.exception(), errors.QueryCanceled)
         first.exception()

@@ -104,7 +104,7 @@ class _Watched(asyncio.SelectorEventLoop):
             callback(*args)
             self.turns[-1].append(time.thread_time() - began)
 
-        return call if type(callback).__name__ == "Watcher" else callback
+        return call if type(callback).__name__ == "Reactor" else callback
 
     def add_reader(self, fd: Any, callback: Callable[..., object], *args: Any) -> None:  # type: ignore[override]
         super().add_reader(fd, self._timed(callback), *args)

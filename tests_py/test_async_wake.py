@@ -212,7 +212,7 @@ def test_what_a_task_waits_for(loop: asyncio.AbstractEventLoop) -> None:
         assert waits.get_loop() is loop
         assert not waits.done()
         assert "pending" in repr(waits)
-        with pytest.raises(RuntimeError, match="not there yet"):
+        with pytest.raises(RuntimeError, match="not ready"):
             waits.result()
         told = loop.create_future()
         waits.add_done_callback(told.set_result)

@@ -1,10 +1,9 @@
-"""Threads in the pool's queue: whoever gives one a connection sends its statement, too."""
+"""Threads in the pool's queue."""
 
 from __future__ import annotations
 
 import asyncio
 import os
-import resource
 import signal
 import sys
 import threading
@@ -25,7 +24,6 @@ _ROUNDS = 200
 def one_connection(database: str) -> None:
     Database.close()
     Database.configure(database, max_size=1)
-    in_threads(2, lambda number: echo(number))  # from its second wait on a thread can be told
 
 
 @pytest.fixture
@@ -64,19 +62,6 @@ def in_a_thread(work: Callable[[], None]) -> threading.Thread:
     thread = threading.Thread(target=work)
     thread.start()
     return thread
-
-
-def test_a_request_that_has_to_queue_wakes_its_thread_once() -> None:
-    switches = [0, 0]
-
-    def count(number: int) -> None:
-        echo(number)
-        before = resource.getrusage(resource.RUSAGE_THREAD).ru_nvcsw
-        echo(number)
-        switches[number] = resource.getrusage(resource.RUSAGE_THREAD).ru_nvcsw - before
-
-    in_threads(2, count)
-    assert sum(switches) / (2 * _ROUNDS) < 1.7  # 2 and more where the thread itself sends
 
 
 @pytest.mark.parametrize("threads", [3, 24])

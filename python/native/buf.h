@@ -1,7 +1,7 @@
 /* Append to an hn_buf: the growable bytes that the engine and the codec write messages into.
  *
- * An hn_buf has one owner at a time. hn_buf_grow needs no GIL and reports only by its answer;
- * everything else is for holders of the GIL and answers -1 with MemoryError set. Integers are
+ * An hn_buf has one owner at a time. hn_buf_grow needs no GIL and sets no exception;
+ * all other functions need the GIL and return -1 with MemoryError set. Integers are
  * written in network order. A failed append leaves what was there as it was.
  */
 #ifndef HN_BUF_H

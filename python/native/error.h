@@ -23,8 +23,8 @@ int hn_raise_core(const uint8_t *json, size_t len);
 /* Raise NoRows for query_one and query_value. Always -1. */
 int hn_raise_no_rows(void);
 
-/* The exception being raised, taken out of the thread (new reference; NULL: none), and put back
- * (the reference is stolen). */
+/* The exception being raised, taken out of the thread (new reference; NULL if there is none), and
+ * put back (the reference is stolen). */
 PyObject *hn_exception_take(void);
 void hn_exception_raise(PyObject *exception);
 

@@ -11,11 +11,7 @@
 
 #include "hypern_abi.h"
 
-typedef struct hn_pool hn_pool;       /* pool.h: one configured alias */
-typedef struct hn_session hn_session; /* session.h: a view of the core's session */
-typedef struct hn_engine hn_engine;   /* engine.h: one operation under way */
-
-/* Nanoseconds of a clock that nobody sets. */
+/* Nanoseconds of the monotonic clock. */
 typedef int64_t hn_time;
 #define HN_MS ((hn_time)1000000)
 #define HN_NEVER INT64_MAX

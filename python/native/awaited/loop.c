@@ -1,11 +1,13 @@
-/* What is asked of an event loop of asyncio's kind. */
+/* The calls of an event loop like asyncio's. */
 #include "awaited/loop.h"
 
 #include "error.h"
 
+/* clang-format off */
 #define NAMES(X)                                                                                   \
     X(add_reader) X(call_later) X(call_soon) X(call_soon_threadsafe) X(cancel) X(context)          \
     X(get_debug) X(is_running) X(_nest_patched)
+/* clang-format on */
 
 #define X(name) static PyObject *str_##name; /* interned, kept for good */
 NAMES(X)
@@ -21,7 +23,7 @@ int hn_loop_ready(void)
     return 0;
 }
 
-/* asyncio's, kept for good; imported when the first operation is awaited. */
+/* asyncio's, never dropped; imported when the first operation is awaited. */
 static PyObject *get_running_loop, *cancelled_error;
 
 static int import_asyncio(void)
@@ -57,7 +59,7 @@ int hn_loop_runs_here(void)
         PyObject *asyncio = name == NULL ? NULL : PyImport_GetModule(name);
         Py_XDECREF(name);
         if (asyncio == NULL)
-            return PyErr_Occurred() ? -1 : 0; /* nobody has imported it, so no loop runs */
+            return PyErr_Occurred() ? -1 : 0; /* it is not imported, so no loop runs */
         Py_DECREF(asyncio);
         if (import_asyncio() < 0)
             return -1;
@@ -72,27 +74,27 @@ int hn_loop_watch(PyObject *loop, int fd, PyObject *callable)
     PyObject *number = PyLong_FromLong(fd);
     if (number == NULL)
         return -1;
-    PyObject *answer =
-        PyObject_CallMethodObjArgs(loop, str_add_reader, number, callable, NULL);
+    PyObject *returned = PyObject_CallMethodObjArgs(loop, str_add_reader, number, callable, NULL);
     Py_DECREF(number);
-    Py_XDECREF(answer);
-    if (answer != NULL)
+    Py_XDECREF(returned);
+    if (returned != NULL)
         return 0;
     if (!PyErr_ExceptionMatches(PyExc_NotImplementedError) &&
         !PyErr_ExceptionMatches(PyExc_AttributeError))
         return -1;
     PyErr_Clear();
-    return hn_raise("InterfaceError", "this event loop (%s) cannot watch a socket: it has no "
-                                      "add_reader(); use asyncio's own loop or uvloop",
+    return hn_raise("InterfaceError",
+                    "this event loop (%s) cannot watch a socket: it has no "
+                    "add_reader(); use asyncio's own loop or uvloop",
                     Py_TYPE(loop)->tp_name);
 }
 
 int hn_loop_soon(PyObject *loop, PyObject *callable, bool here)
 {
-    PyObject *answer = PyObject_CallMethodObjArgs(
+    PyObject *returned = PyObject_CallMethodObjArgs(
         loop, here ? str_call_soon : str_call_soon_threadsafe, callable, Py_None, NULL);
-    Py_XDECREF(answer);
-    return answer == NULL ? -1 : 0;
+    Py_XDECREF(returned);
+    return returned == NULL ? -1 : 0;
 }
 
 int hn_loop_soon_in(PyObject *loop, PyObject *callable, PyObject *argument, PyObject *context)
@@ -101,29 +103,28 @@ int hn_loop_soon_in(PyObject *loop, PyObject *callable, PyObject *argument, PyOb
     if (names == NULL && (names = PyTuple_Pack(1, str_context)) == NULL)
         return -1;
     PyObject *args[] = {loop, callable, argument, context};
-    PyObject *answer = PyObject_VectorcallMethod(str_call_soon, args, 3, names);
-    Py_XDECREF(answer);
-    return answer == NULL ? -1 : 0;
+    PyObject *returned = PyObject_VectorcallMethod(str_call_soon, args, 3, names);
+    Py_XDECREF(returned);
+    return returned == NULL ? -1 : 0;
 }
 
-PyObject *hn_loop_timer(PyObject *loop, hn_time when, PyObject *callable)
+PyObject *hn_loop_call_later(PyObject *loop, hn_time when, PyObject *callable)
 {
     double left = (double)(when - hn_now()) / 1e9;
     PyObject *seconds = PyFloat_FromDouble(left > 0 ? left : 0.0);
     if (seconds == NULL)
         return NULL;
-    PyObject *handle =
-        PyObject_CallMethodObjArgs(loop, str_call_later, seconds, callable, NULL);
+    PyObject *handle = PyObject_CallMethodObjArgs(loop, str_call_later, seconds, callable, NULL);
     Py_DECREF(seconds);
     return handle;
 }
 
-void hn_loop_drop_timer(PyObject *handle)
+void hn_loop_cancel_handle(PyObject *handle)
 {
-    PyObject *answer = PyObject_CallMethodNoArgs(handle, str_cancel);
-    if (answer == NULL)
+    PyObject *returned = PyObject_CallMethodNoArgs(handle, str_cancel);
+    if (returned == NULL)
         PyErr_WriteUnraisable(handle);
-    Py_XDECREF(answer);
+    Py_XDECREF(returned);
     Py_DECREF(handle);
 }
 
@@ -142,12 +143,12 @@ void hn_loop_raise_cancelled(PyObject *message)
 
 int hn_loop_steps_itself(PyObject *loop)
 {
-    PyObject *answer;
-    int is_nested = PyObject_GetOptionalAttr(loop, str__nest_patched, &answer);
+    PyObject *returned;
+    int is_nested = PyObject_GetOptionalAttr(loop, str__nest_patched, &returned);
     if (is_nested == 0)
-        answer = PyObject_CallMethodNoArgs(loop, str_get_debug);
-    int is_true = answer == NULL ? -1 : PyObject_IsTrue(answer);
-    Py_XDECREF(answer);
+        returned = PyObject_CallMethodNoArgs(loop, str_get_debug);
+    int is_true = returned == NULL ? -1 : PyObject_IsTrue(returned);
+    Py_XDECREF(returned);
     return is_true;
 }
 

@@ -1,4 +1,4 @@
-/* What is asked of an event loop of asyncio's kind: all its names are spelled here. GIL held. */
+/* The calls of an event loop like asyncio's: all its names are spelled here. GIL held. */
 #ifndef HN_LOOP_H
 #define HN_LOOP_H
 
@@ -21,16 +21,16 @@ int hn_loop_soon(PyObject *loop, PyObject *callable, bool here);
 int hn_loop_soon_in(PyObject *loop, PyObject *callable, PyObject *argument, PyObject *context);
 
 /* A handle of the loop's: callable() is called at that time. NULL with an exception. */
-PyObject *hn_loop_timer(PyObject *loop, hn_time when, PyObject *callable);
+PyObject *hn_loop_call_later(PyObject *loop, hn_time when, PyObject *callable);
 /* Cancel a timer, and take over the reference to its handle. */
-void hn_loop_drop_timer(PyObject *handle);
+void hn_loop_cancel_handle(PyObject *handle);
 
 /* Raise asyncio.CancelledError; message: or NULL. */
 void hn_loop_raise_cancelled(PyObject *message);
 
-/* Whether it is to step its tasks itself: in debug mode, where it names each that is slow, and where
- * nest_asyncio has it run within a step, which it cannot while the watcher's callback is under way.
- * -1 with an exception: whatever a signal's handler has raised meanwhile. */
+/* Whether the loop must step its tasks itself: in debug mode, where it names each slow one, and
+ * where nest_asyncio runs it within a step, which it cannot do during the reactor's callback. -1
+ * with an exception that a signal handler has raised meanwhile. */
 int hn_loop_steps_itself(PyObject *loop);
 
 /* Whether it runs in some thread. */

@@ -1,128 +1,158 @@
-/* An awaited operation: one engine that an event loop drives, from its turn to its outcome. Longer than
- * others here, since it is one state machine whose transitions call each other; what the task sees
- * (awaitable.c), what feeds it (inner.c) and who else drives it (stranded.c) are apart. */
+/* An awaited operation: one engine that an event loop drives, from its turn to its outcome. */
 #include "awaited/operation.h"
 
-#include "awaited/inner.h"
-#include "awaited/telling.h"
-#include "core/core.h"
-#include "engine/many.h"
-#include "engine/queue.h"
-#include "error.h"
-#include "session/session.h"
-#include "session/settle.h"
+#include <stddef.h>
 
-/* Have hn_operation_late() called at the next time that matters. */
+#include "core/core.h"
+#include "drive/settle.h"
+#include "engine/many.h"
+#include "engine/step.h"
+#include "error.h"
+
+/* Has LATE called at the next time that matters. */
 static int set_due(hn_operation *self)
 {
     const hn_engine *e = self->driver.engine;
-    self->due = hn_driver_due(&self->driver);
-    if (e != NULL && e->need == HN_NEED_WAIT && e->need_until < self->due)
-        self->due = e->need_until;
-    return self->due == HN_NEVER ? 0 : hn_alarm_set(self->watcher, self->due);
+    self->entry.due = hn_driver_due(&self->driver);
+    if (e != NULL && e->need == HN_NEED_WAIT && e->need_until < self->entry.due)
+        self->entry.due = e->need_until;
+    return hn_reactor_set_due(&self->entry);
+}
+
+static hn_driven driven_by(const hn_operation *self)
+{
+    if (self->inside != 0)
+        return HN_BY_THREAD;
+    return self->entry.reactor == NULL ? HN_BY_NOBODY : HN_BY_LOOP;
+}
+
+/* What ends a session or a transaction() block must happen. So must a LEAVE that has not begun, as
+ * the UNDO of a block whose task has left. What undoes or ends something is short, and not
+ * cancelled. */
+static unsigned kind_of(const hn_operation *self)
+{
+    switch (self->request.op) {
+    case HN_OP_FINALIZE:
+    case HN_OP_UNDO:
+        return HN_MUST_HAPPEN;
+    case HN_OP_LEAVE:
+        return HN_MUST_HAPPEN | HN_CANCELLABLE;
+    case HN_OP_ROLLBACK:
+    case HN_OP_ROLLBACK_TO:
+    case HN_OP_STREAM_END:
+        return 0;
+    default:
+        return HN_CANCELLABLE;
+    }
+}
+
+/* A block that was to be committed, and that its task has left before the COMMIT began, is rolled
+ * back. */
+static void undo_instead(hn_operation *self)
+{
+    if (self->request.op == HN_OP_LEAVE)
+        self->request.op = HN_OP_UNDO;
 }
 
 /* The end. */
 
-/* Take over the exception that is set. */
+/* Takes over the exception that is set. */
 static void fail(hn_operation *self)
 {
-    Py_CLEAR(self->result);
-    Py_XSETREF(self->exception, hn_exception_take());
+    Py_CLEAR(self->outcome.result);
+    Py_XSETREF(self->outcome.exception, hn_exception_take());
 }
 
-/* Tell the task. Its future may be cancelled already: then it is about to leave. */
+/* Wakes the task. Its future may be cancelled already: then it is about to leave. */
 static void wake_task(hn_operation *self)
 {
-    if (self->future != NULL && self->watcher != NULL)
-        hn_telling_add(self->watcher, self->future);
-}
-
-static void not_finalizing(hn_operation *self)
-{
-    if (self->request.op == HN_OP_FINALIZE)
-        self->session->finalizing--;
+    if (self->future != NULL && self->entry.reactor != NULL)
+        hn_reactor_notify(self->entry.reactor, self->future);
 }
 
 /* The task that was to enter a transaction() block has left. */
-static void was_not_entered(hn_operation *self)
+static void was_not_entered(const hn_operation *self)
 {
-    if (self->request.op == HN_OP_ENTER && self->result != NULL &&
-        self->session->generation == hn_core_generation() && hn_core_loaded())
-        hn_go.hypern_state(self->session->handle, HN_SET_NOT_ENTERED, (int32_t)self->request.block);
+    const hn_target *target = &self->session->target;
+    if (self->request.op == HN_OP_ENTER && self->outcome.result != NULL &&
+        hn_target_is_here(target))
+        hn_go.hypern_state(target->handle, HN_SET_NOT_ENTERED, (int32_t)self->request.block);
 }
 
-/* The engine is over, or was never made: `result` or `exception` has the outcome. The session is
- * anybody's from here on. */
-static void finish(hn_operation *self)
+/* The last of its own references, which it has had since its task left. */
+static void settle_detached(hn_operation *self)
 {
-    hn_session *session = self->session;
-    hn_engine *engine = self->driver.engine;
-    hn_watcher *watcher = self->watcher;
-    int woke = -1;
-    Py_INCREF(self);
-    Py_XINCREF(watcher);
-    if (engine != NULL) {
-        session->last_state = engine->call.state;
-        woke = engine->call.woke;
-        self->count = self->result != NULL ? engine->call.count : 0;
-        self->driver.engine = NULL;
-        self->hooks = hn_settle_hooks(session, self->request.op, &engine->call);
-        hn_engine_free(engine);
-    }
-    if (self->detached)
-        was_not_entered(self);
-    not_finalizing(self);
-    if (self->began != 0)
-        self->seconds = (double)(hn_now() - self->began) / 1e9;
-    self->due = HN_NEVER;
-    self->life = HN_LIFE_OVER;
-    self->inside = 0;
-    hn_lock_give(&session->lock);
-    if (self->detached) {
-        self->detached = false;
-        hn_operation_settle(self);
-        Py_DECREF(self);
-    } else if (self->watcher != NULL && self->watcher->thread != PyThread_get_thread_ident()) {
-        if (hn_watcher_soon(self->watcher, self) < 0)
-            PyErr_WriteUnraisable((PyObject *)self);
-    } else {
-        wake_task(self);
-    }
-    if (self->watcher != NULL && !self->is_ready)
-        hn_watcher_remove(self->watcher, self);
-    if (woke >= 0 && !hn_queue_told(woke) && watcher != NULL)
-        hn_watcher_told(watcher, woke);
-    Py_XDECREF(watcher);
+    self->is_detached = false;
+    self->phase = HN_PHASE_DONE;
+    hn_outcome_settle(&self->outcome, self->session, &self->request);
     Py_DECREF(self);
 }
 
-/* The engine is over. */
+static void be_over(hn_operation *self)
+{
+    if (self->request.op == HN_OP_FINALIZE)
+        self->session->finalizing--;
+    self->entry.due = HN_NEVER;
+    self->phase = HN_PHASE_OVER;
+    self->inside = 0;
+}
+
+/* The outcome goes to the task that waits for it, or to none. */
+static void report(hn_operation *self)
+{
+    hn_reactor *reactor = self->entry.reactor;
+    if (self->is_detached)
+        settle_detached(self);
+    else if (reactor == NULL || hn_reactor_thread(reactor) == PyThread_get_thread_ident())
+        wake_task(self);
+    else if (hn_reactor_soon(&self->entry) < 0)
+        PyErr_WriteUnraisable((PyObject *)self);
+    if (self->entry.reactor != NULL && !self->entry.is_ready)
+        hn_reactor_remove(&self->entry);
+}
+
+/* `result` or `exception` has the outcome of the engine, which is over, or was never made. The
+ * session's lock goes to the next in its queue. */
+static void finish(hn_operation *self)
+{
+    hn_view *session = self->session;
+    hn_engine *engine = self->driver.engine;
+    Py_INCREF(self);
+    if (engine != NULL) {
+        session->target.last_state = engine->call.state;
+        self->outcome.count = self->outcome.result != NULL ? engine->call.count : 0;
+        self->driver.engine = NULL;
+        self->outcome.hooks = hn_settle_hooks(session, self->request.op, &engine->call);
+        hn_engine_free(engine);
+    }
+    if (self->is_detached)
+        was_not_entered(self);
+    if (self->outcome.began != 0)
+        self->outcome.seconds = (double)(hn_now() - self->outcome.began) / 1e9;
+    be_over(self);
+    hn_lock_give(&session->lock);
+    report(self);
+    Py_DECREF(self);
+}
+
 void hn_operation_conclude(hn_operation *self)
 {
-    self->result = hn_engine_result(self->driver.engine);
-    if (self->result == NULL)
+    hn_settle_log(self->driver.engine);
+    self->outcome.result = hn_engine_result(self->driver.engine);
+    if (self->outcome.result == NULL)
         fail(self);
-    else if (self->answer != NULL)
-        Py_SETREF(self->result, Py_NewRef(self->answer));
+    else if (self->returns != NULL)
+        Py_SETREF(self->outcome.result, Py_NewRef(self->returns));
     finish(self);
 }
 
-/* What ends a session or a transaction() block. A block that was to be committed, and that its task has
- * left before the COMMIT began, is rolled back. */
-static bool must_happen(hn_operation *self)
-{
-    if (self->request.op == HN_OP_LEAVE)
-        self->request.op = HN_OP_UNDO;
-    return self->request.op == HN_OP_FINALIZE || self->request.op == HN_OP_UNDO;
-}
-
 /* It cannot go on: the exception that is set is the outcome. */
-static void give_up(hn_operation *self)
+static void abandon(hn_operation *self)
 {
     PyObject *exception = hn_exception_take();
-    if (self->driver.engine == NULL && must_happen(self)) {
-        /* Nobody else may come to give the connection back, or to roll back. */
+    if (self->driver.engine == NULL && (kind_of(self) & HN_MUST_HAPPEN) != 0) {
+        /* It has to give the connection back, or to roll back: nothing else may come to do so. */
+        undo_instead(self);
         if (!hn_operation_begin(self)) {
             Py_XDECREF(exception);
             return;
@@ -130,50 +160,34 @@ static void give_up(hn_operation *self)
     }
     if (self->driver.engine != NULL)
         hn_engine_abandon(self->driver.engine, 0);
-    Py_XSETREF(self->exception, exception);
+    Py_XSETREF(self->outcome.exception, exception);
     finish(self);
+}
+
+/* It leaves the session's queue: the exception that is set is the outcome. */
+static void leave_queue(hn_operation *self)
+{
+    hn_lock_leave(&self->session->lock, &self->turn);
+    fail(self);
+    be_over(self);
+    report(self);
 }
 
 /* Going on. */
 
-/* In the loop's own thread the loop tells others of what a step does for them. */
-static void set_home(hn_operation *self)
-{
-    bool here = self->watcher != NULL && self->watcher->thread == PyThread_get_thread_ident();
-    self->driver.engine->call.home = here ? self->watcher->home : 0;
-}
-
-/* One advance. Whether it is over. */
 bool hn_operation_advance(hn_operation *self, hn_wake wake, int block_ms)
 {
     if (self->context != NULL && PyContext_Enter(self->context) < 0)
         PyErr_WriteUnraisable(self->context);
-    set_home(self);
     hn_progress progress = hn_engine_advance(self->driver.engine, wake, block_ms);
     if (self->context != NULL && PyContext_Exit(self->context) < 0)
         PyErr_WriteUnraisable(self->context);
     return progress == HN_OVER;
 }
 
-/* After a finalize the next statement may be a thread's, as it has been before. Then the socket must not
- * stay watched from the statement before, as it would if the finalize did not wait. */
-static bool strays(const hn_operation *self)
-{
-    const hn_engine *e = self->driver.engine;
-    return e->request.op == HN_OP_FINALIZE &&
-           hn_watcher_strays(self->watcher, e->call.fd, e->call.socket);
-}
-
-/* Which descriptor may stay watched for the next statement or wait; 0: none. That of a long result is
- * readable while others have their turn. */
-static uint64_t stays(const hn_operation *self)
-{
-    const hn_engine *e = self->driver.engine;
-    return e->io.rows != 0 || strays(self) ? 0 : e->call.socket;
-}
-
-/* Have the loop come back to it. */
-void hn_operation_wait(hn_operation *self)
+/* Has the loop come back to it. The socket may stay watched for the next statement, unless it has a
+ * long result, and is readable while others have their turn. */
+static void wait(hn_operation *self)
 {
     const hn_engine *e = self->driver.engine;
     self->inside = 0;
@@ -181,38 +195,37 @@ void hn_operation_wait(hn_operation *self)
     if (e->need == HN_NEED_ROWS)
         wake_task(self);
     else if (e->need == HN_NEED_LOOK_UP)
-        rc = hn_watcher_soon(self->watcher, self);
+        rc = hn_reactor_soon(&self->entry);
     else
-        rc = hn_watcher_arm(self->watcher, self, e->need_fd, e->need_events, stays(self));
+        rc = hn_reactor_arm(&self->entry, e->need_fd, e->need_events,
+                            e->io.rows != 0 ? 0 : e->call.socket);
     if (rc < 0 || set_due(self) < 0)
-        give_up(self);
+        abandon(self);
 }
 
 void hn_operation_hand_back(hn_operation *self)
 {
     self->inside = 0;
-    if (self->watcher == NULL)
-        hn_operation_lose(self);
-    else if (self->driver.engine->need != HN_NEED_WAIT)
-        hn_operation_wait(self);
-    else if (hn_watcher_soon(self->watcher, self) < 0 || set_due(self) < 0)
-        give_up(self);
+    if (self->entry.reactor == NULL)
+        hn_operation_on(self, HN_EVENT_LOST);
+    else
+        wait(self);
 }
 
 static void go_on(hn_operation *self, hn_wake wake)
 {
-    hn_watcher_disarm(self->watcher, self);
+    hn_reactor_disarm(&self->entry);
     self->inside = PyThread_get_thread_ident();
     if (hn_operation_advance(self, wake, 0))
         hn_operation_conclude(self);
     else
-        hn_operation_wait(self);
+        wait(self);
 }
 
 bool hn_operation_is_hungry(const hn_operation *self)
 {
-    return self->life == HN_LIFE_RUNNING && self->driver.engine != NULL &&
-           self->driver.engine->need == HN_NEED_ROWS;
+    const hn_engine *e = self->driver.engine;
+    return self->phase == HN_PHASE_RUNNING && e != NULL && e->need == HN_NEED_ROWS;
 }
 
 void hn_operation_feed(hn_operation *self, PyObject *rows, bool more)
@@ -222,92 +235,60 @@ void hn_operation_feed(hn_operation *self, PyObject *rows, bool more)
     go_on(self, HN_WAKE_READY);
 }
 
-/* Make the engine. Whether there is one, or else it is over. */
 bool hn_operation_begin(hn_operation *self)
 {
+    hn_driver *d = &self->driver;
     self->inside = PyThread_get_thread_ident();
-    if (self->request.op == HN_OP_FINALIZE) {
-        self->driver.limit = HN_NEVER;
-    }
-    self->driver.engine = hn_engine_new(self->session);
-    if (self->driver.engine != NULL)
-        set_home(self);
-    if (self->driver.engine != NULL &&
-        hn_engine_start(self->driver.engine, &self->request, self->driver.limit) == 0)
+    if (self->request.op == HN_OP_FINALIZE)
+        d->limit = HN_NEVER;
+    d->engine = hn_engine_new(&self->session->target);
+    if (d->engine != NULL && hn_engine_start(d->engine, &self->request, d->limit) == 0) {
+        self->phase = HN_PHASE_RUNNING;
         return true;
+    }
     fail(self);
     finish(self);
     return false;
 }
 
-void hn_operation_go(hn_operation *self)
-{
-    if (self->inside != 0)
-        return;
-    Py_INCREF(self);
-    if (self->life != HN_LIFE_RUNNING) { /* over, and its task may have left since */
-        wake_task(self);
-        hn_watcher_remove(self->watcher, self);
-    } else if (self->driver.engine != NULL || hn_operation_begin(self)) {
-        go_on(self, HN_WAKE_READY);
-    }
-    Py_DECREF(self);
-}
+/* Limits. */
 
-/* It leaves the queue: the exception that is set is the outcome. */
-static void leave_queue(hn_operation *self)
+/* FINALIZE waits for the session's lock: escalates what holds it. */
+static void escalate_holder(hn_operation *self)
 {
-    hn_lock_leave(&self->session->lock, &self->turn);
-    fail(self);
-    not_finalizing(self);
-    self->due = HN_NEVER;
-    self->life = HN_LIFE_OVER;
-    wake_task(self);
-    if (self->watcher != NULL)
-        hn_watcher_remove(self->watcher, self);
-    if (self->detached) {
-        self->detached = false;
-        hn_operation_settle(self);
-        Py_DECREF(self);
-    }
-}
-
-/* FINALIZE waits for whoever is in the session: ask, insist, leave. */
-static void insist(hn_operation *self)
-{
-    if (self->driver.stage == HN_KILLED) {
-        hn_raise("InterfaceError", "the session of request %R cannot be finalized: its statement "
-                                   "does not end", self->session->request_id);
+    hn_driver *d = &self->driver;
+    const hn_target *target = &self->session->target;
+    if (d->stage == HN_KILLED)
+        hn_raise("InterfaceError",
+                 "the session of request %R cannot be finalized: its statement "
+                 "does not end",
+                 self->session->request_id);
+    if (d->stage == HN_KILLED || hn_target_check(target) < 0) { /* in a forked child */
         leave_queue(self);
         return;
     }
-    if (hn_session_check(self->session) < 0) { /* in a forked child */
-        leave_queue(self);
-        return;
-    }
-    bool asked = self->driver.stage == HN_CANCELLING;
-    hn_go.hypern_cancel(self->session->handle, asked ? HN_CANCEL_KILL : HN_CANCEL_REQUEST);
-    self->driver.stage = asked ? HN_KILLED : HN_CANCELLING;
-    self->driver.limit = hn_now() + HN_GRACE;
+    bool is_asked = d->stage == HN_CANCELLING;
+    hn_go.hypern_cancel(target->handle, is_asked ? HN_CANCEL_KILL : HN_CANCEL_REQUEST);
+    d->stage = is_asked ? HN_KILLED : HN_CANCELLING;
+    d->limit = hn_now() + HN_GRACE;
     if (set_due(self) < 0)
         PyErr_WriteUnraisable((PyObject *)self);
 }
 
-/* The time for waiting in the queue is up. */
-static void be_late(hn_operation *self)
+static void expire(hn_operation *self)
 {
     if (self->request.op == HN_OP_FINALIZE) {
-        insist(self);
+        escalate_holder(self);
         return;
     }
     hn_lock_raise(HN_LOCK_LATE, self->request.timeout);
     leave_queue(self);
 }
 
-/* What has come while the loop was busy with others. Whether that is the end. */
+/* What has come while the loop was busy with others counts. Whether that is the end. */
 static bool ends_at_a_look(hn_operation *self)
 {
-    hn_watcher_disarm(self->watcher, self);
+    hn_reactor_disarm(&self->entry);
     self->inside = PyThread_get_thread_ident();
     bool over = hn_operation_advance(self, HN_WAKE_READY, 0);
     if (over)
@@ -317,25 +298,16 @@ static bool ends_at_a_look(hn_operation *self)
     return over;
 }
 
-void hn_operation_late(hn_operation *self)
+static void check_limits(hn_operation *self)
 {
     hn_driver *d = &self->driver;
-    if (self->inside != 0 || self->watcher == NULL)
-        return; /* whoever drives it looks at the clock */
     bool is_late = hn_ms_until(hn_driver_due(d), 1) == 0;
-    if (self->life == HN_LIFE_QUEUED && is_late) {
-        be_late(self);
-        return;
-    }
-    if (self->life != HN_LIFE_RUNNING || d->engine == NULL)
-        return;
-    bool waits = d->engine->need == HN_NEED_WAIT;
     if (is_late && (d->stage != HN_RUNNING || d->engine->need == HN_NEED_IO)) {
         if (ends_at_a_look(self))
             return;
-        waits = d->engine->need == HN_NEED_WAIT;
         is_late = hn_ms_until(hn_driver_due(d), 1) == 0; /* the round may be another */
     }
+    bool waits = d->engine->need == HN_NEED_WAIT;
     bool is_due = is_late && (d->stage == HN_RUNNING || d->late);
     if (is_late && !waits && hn_driver_due(d) < d->limit) {
         hn_driver_limit(d);
@@ -345,200 +317,245 @@ void hn_operation_late(hn_operation *self)
     } else if (is_late && d->stage == HN_RUNNING && hn_operation_is_hungry(self)) {
         hn_driver_limit(d);
         go_on(self, HN_WAKE_READY);
-        hn_inner_interrupt(self);
+        hn_feeder_interrupt(&self->feeder);
     } else if (is_late) {
         hn_driver_limit(d);
-        hn_watcher_disarm(self->watcher, self);
+        hn_reactor_disarm(&self->entry);
         if (d->engine->call.want == HN_WANT_FAIL)
             hn_operation_conclude(self);
         else
-            hn_operation_wait(self);
-    } else if (self->armed_fd < 0 && !self->is_ready) { /* the look has brought another round */
-        hn_operation_wait(self);
-    } else if (set_due(self) < 0) { /* the loop's clock was ahead of ours */
-        give_up(self);
+            wait(self);
+    } else if (self->entry.armed_fd < 0 && !self->entry.is_ready) { /* the look has brought another
+                                                                       round */
+        wait(self);
+    } else if (set_due(self) < 0) { /* the loop's clock was ahead of this one */
+        abandon(self);
     }
 }
 
-/* Turns. */
-
-int hn_operation_start(hn_operation *self)
-{
-    self->life = HN_LIFE_DONE;
-    if (hn_session_check(self->session) < 0) {
-        if (self->request.op != HN_OP_STREAM_END)
-            return -1;
-        PyErr_Clear(); /* the stream is the parent's, and ends there */
-        self->result = Py_NewRef(Py_None);
-        self->life = HN_LIFE_OVER;
-        return 0;
-    }
-    hn_watcher *watcher = hn_watcher_here();
-    if (watcher == NULL)
-        return -1;
-    if (self->request.op == HN_OP_FINALIZE)
-        self->session->finalizing++;
-    if (self->request.is_fed) {
-        self->rows = Py_TYPE(self->request.params)->tp_as_async->am_aiter(self->request.params);
-        if (self->rows == NULL)
-            return -1;
-    } else if (self->request.op == HN_OP_MANY) {
-        self->context = PyContext_CopyCurrent();
-        if (self->context == NULL)
-            return -1;
-    }
-    self->driver = (hn_driver){.engine = NULL, .stage = HN_RUNNING, .limit = HN_NEVER};
-    if (self->timeout != HN_NEVER)
-        self->driver.limit = hn_now() + self->timeout;
-    if (self->session->pool->observer != NULL && hn_settle_is_observed(&self->request))
-        self->began = hn_now();
-    self->turn = (hn_waiter){.thread = watcher->thread, .operation = self};
-    switch (hn_lock_await(&self->session->lock, &self->turn)) {
-    case HN_LOCKED:
-        self->life = HN_LIFE_RUNNING;
-        hn_watcher_add(watcher, self);
-        if (hn_operation_begin(self)) {
-            self->driver.engine->io.spin = strays(self) ? NULL : hn_telling_spin(watcher);
-            go_on(self, HN_WAKE_READY);
-            if (self->driver.engine != NULL)
-                self->driver.engine->io.spin = NULL;
-        }
-        return 0;
-    case HN_LOCK_QUEUED:
-        self->life = HN_LIFE_QUEUED;
-        hn_watcher_add(watcher, self);
-        if (set_due(self) == 0)
-            return 0;
-        hn_lock_leave(&self->session->lock, &self->turn);
-        hn_watcher_remove(watcher, self);
-        self->life = HN_LIFE_DONE;
-        not_finalizing(self);
-        return -1;
-    case HN_LOCK_REENTRED:
-    default:
-        not_finalizing(self);
-        return hn_lock_raise(HN_LOCK_REENTRED, -1);
-    }
-}
-
-void hn_operation_granted(hn_operation *self)
-{
-    PyObject *exception = hn_exception_take(); /* of whoever gives the lock */
-    self->life = HN_LIFE_RUNNING;
-    self->driver.stage = HN_RUNNING;
-    if (self->watcher == NULL) { /* lost in the queue */
-        PyErr_SetString(PyExc_RuntimeError, "the event loop was closed while an operation waited");
-        give_up(self);
-    } else if (hn_watcher_soon(self->watcher, self) < 0) {
-        give_up(self); /* the loop is closed */
-    }
-    if (exception != NULL)
-        hn_exception_raise(exception);
-}
-
-/* Whether a task that leaves has it cancelled on the server: not what is to undo or to end things,
- * which is short and must happen. */
-static bool is_cancellable(const hn_operation *self)
-{
-    switch (self->request.op) {
-    case HN_OP_FINALIZE:
-    case HN_OP_ROLLBACK:
-    case HN_OP_ROLLBACK_TO:
-    case HN_OP_UNDO:
-    case HN_OP_STREAM_END:
-        return false;
-    default:
-        return true;
-    }
-}
-
-bool hn_operation_is_ending(const hn_operation *self)
-{
-    switch (self->request.op) {
-    case HN_OP_COMMIT:
-    case HN_OP_ROLLBACK:
-    case HN_OP_LEAVE:
-    case HN_OP_UNDO:
-        return self->detached;
-    default:
-        return false;
-    }
-}
+/* The task has left. */
 
 static void detach(hn_operation *self)
 {
-    self->detached = true;
-    Py_INCREF(self);
-    Py_CLEAR(self->future);
+    if (!self->is_detached)
+        Py_INCREF(self);
+    self->is_detached = true;
+    if (self->driver.engine == NULL && self->inside == 0)
+        undo_instead(self);
 }
 
-void hn_operation_leave(hn_operation *self)
+static void detach_and_cancel(hn_operation *self)
 {
     hn_driver *d = &self->driver;
-    Py_CLEAR(self->future);
-    switch (self->life) {
-    case HN_LIFE_QUEUED:
-        if (must_happen(self)) {
-            detach(self);
-            return;
-        }
-        hn_lock_leave(&self->session->lock, &self->turn);
-        self->due = HN_NEVER;
-        if (self->watcher != NULL)
-            hn_watcher_remove(self->watcher, self);
-        break;
-    case HN_LIFE_RUNNING:
-        detach(self);
-        if (self->inside != 0 || d->stage != HN_RUNNING) {
-            return; /* whoever is inside goes on to the end */
-        }
-        if (d->engine == NULL && !must_happen(self)) {
-            PyErr_SetString(PyExc_RuntimeError, "nobody waits for it");
-            give_up(self);
-        } else if (d->engine != NULL && is_cancellable(self)) {
-            if (d->engine->need == HN_NEED_WAIT) {
-                hn_watcher_disarm(self->watcher, self);
-                PyErr_SetString(PyExc_RuntimeError, "nobody waits for it");
-                give_up(self);
-                return;
-            }
-            bool hungry = hn_operation_is_hungry(self);
-            hn_driver_escalate(d);
-            if (hungry)
-                go_on(self, HN_WAKE_READY); /* it stops by itself */
-            else if (set_due(self) < 0)
-                give_up(self);
-        }
+    detach(self);
+    if (d->stage != HN_RUNNING)
+        return; /* it is being ended already */
+    if (d->engine->need == HN_NEED_WAIT) {
+        hn_reactor_disarm(&self->entry);
+        PyErr_SetString(PyExc_RuntimeError, "no task waits for it");
+        abandon(self);
         return;
-    case HN_LIFE_OVER:
-        was_not_entered(self);
-        hn_operation_settle(self);
+    }
+    bool is_hungry = hn_operation_is_hungry(self);
+    hn_driver_escalate(d);
+    if (is_hungry)
+        go_on(self, HN_WAKE_READY); /* it stops by itself */
+    else if (set_due(self) < 0)
+        abandon(self);
+}
+
+/* Without a task there is no outcome to report. */
+static void drop_place(hn_operation *self)
+{
+    hn_lock_leave(&self->session->lock, &self->turn);
+    self->entry.due = HN_NEVER;
+    if (self->entry.reactor != NULL)
+        hn_reactor_remove(&self->entry);
+    self->phase = HN_PHASE_DONE;
+}
+
+/* Has it abandoned, for the reason that the event gives. */
+static void abandon_after(hn_operation *self, hn_event event)
+{
+    const char *reason = event == HN_EVENT_LEFT ? "no task waits for it"
+                         : event == HN_EVENT_GRANTED
+                             ? "the event loop was closed while an operation waited"
+                             : "the event loop was closed while an operation ran";
+    if (event == HN_EVENT_LEFT)
+        detach(self);
+    PyErr_SetString(PyExc_RuntimeError, reason);
+    abandon(self);
+}
+
+static void act(hn_operation *self, hn_action action, hn_event event)
+{
+    switch (action) {
+    case HN_ACTION_SCHEDULE:
+        if (hn_reactor_soon(&self->entry) < 0)
+            abandon(self); /* the loop is closed */
         break;
+    case HN_ACTION_BEGIN:
+        if (hn_operation_begin(self))
+            go_on(self, HN_WAKE_READY);
+        break;
+    case HN_ACTION_ADVANCE:
+        go_on(self, HN_WAKE_READY);
+        break;
+    case HN_ACTION_NOTIFY:
+        wake_task(self);
+        if (self->entry.reactor != NULL)
+            hn_reactor_remove(&self->entry);
+        break;
+    case HN_ACTION_EXPIRE:
+        if (hn_ms_until(self->driver.limit, 1) == 0)
+            expire(self);
+        break;
+    case HN_ACTION_CHECK_LIMITS:
+        check_limits(self);
+        break;
+    case HN_ACTION_DETACH:
+        detach(self);
+        break;
+    case HN_ACTION_CANCEL:
+        detach_and_cancel(self);
+        break;
+    case HN_ACTION_LEAVE_QUEUE:
+        if (event == HN_EVENT_LEFT) {
+            drop_place(self);
+            break;
+        }
+        PyErr_SetString(PyExc_RuntimeError, "the event loop was closed while an operation waited");
+        leave_queue(self);
+        break;
+    case HN_ACTION_ABANDON:
+        abandon_after(self, event);
+        break;
+    case HN_ACTION_SETTLE:
+        was_not_entered(self);
+        self->phase = HN_PHASE_DONE;
+        hn_outcome_settle(&self->outcome, self->session, &self->request);
+        break;
+    case HN_ACTION_FINISH:
+        self->phase = HN_PHASE_DONE;
+        break;
+    case HN_ACTION_IGNORE:
+    case HN_ACTION_COUNT:
     default:
         break;
     }
-    self->life = HN_LIFE_DONE;
 }
 
-void hn_operation_lose(hn_operation *self)
+void hn_operation_on(hn_operation *self, hn_event event)
 {
+    PyObject *exception = hn_exception_take(); /* of a caller that gives the lock, or goes */
     Py_INCREF(self);
-    if (self->watcher != NULL)
-        hn_watcher_remove(self->watcher, self);
-    self->due = HN_NEVER;
-    PyObject *exception = hn_exception_take();
-    if (self->life == HN_LIFE_QUEUED && must_happen(self)) {
-        if (!self->detached) /* its turn will come, and then it gives up the connection */
-            detach(self);
-    } else if (self->life == HN_LIFE_QUEUED) {
-        PyErr_SetString(PyExc_RuntimeError, "the event loop was closed while an operation waited");
-        leave_queue(self);
-    } else if (self->life == HN_LIFE_RUNNING && self->inside == 0) {
-        /* else it is ended, or lost again, by the thread that is inside */
-        PyErr_SetString(PyExc_RuntimeError, "the event loop was closed while an operation ran");
-        give_up(self);
+    if (event == HN_EVENT_GRANTED) {
+        self->phase = HN_PHASE_GRANTED;
+        self->driver.stage = HN_RUNNING;
+    } else if (event == HN_EVENT_LEFT) {
+        Py_CLEAR(self->future);
     }
+    act(self, hn_transition(self->phase, driven_by(self), event, kind_of(self)), event);
+    Py_DECREF(self);
     if (exception != NULL)
         hn_exception_raise(exception);
-    Py_DECREF(self);
+}
+
+/* The reactor's view of it. */
+
+static hn_operation *operation_of(hn_entry *entry)
+{
+    return (hn_operation *)((char *)entry - offsetof(hn_operation, entry));
+}
+
+static void on_ready(hn_entry *entry)
+{
+    hn_operation_on(operation_of(entry), HN_EVENT_READY);
+}
+
+static void on_late(hn_entry *entry)
+{
+    hn_operation_on(operation_of(entry), HN_EVENT_LATE);
+}
+
+static void on_lost(hn_entry *entry)
+{
+    hn_operation_on(operation_of(entry), HN_EVENT_LOST);
+}
+
+static const hn_entry_functions entry_functions = {
+    .ready = on_ready, .late = on_late, .lost = on_lost};
+
+/* The beginning. */
+
+void hn_operation_init(hn_operation *self, hn_view *session, const hn_request *request,
+                       hn_time deadline, PyObject *returns)
+{
+    self->session = (hn_view *)Py_NewRef((PyObject *)session);
+    self->returns = Py_XNewRef(returns);
+    self->request = *request;
+    Py_XINCREF(self->request.sql);
+    Py_XINCREF(self->request.params);
+    self->timeout = deadline == HN_NEVER ? HN_NEVER : deadline - hn_now();
+    self->entry = (hn_entry){
+        .owner = (PyObject *)self, .functions = &entry_functions, .due = HN_NEVER, .armed_fd = -1};
+}
+
+/* What the rows of execute_many are taken from, and in which context. 0, or -1 with an
+ * exception. */
+static int prepare_rows(hn_operation *self)
+{
+    if (self->request.is_fed) {
+        PyObject *rows = self->request.params;
+        self->rows = Py_TYPE(rows)->tp_as_async->am_aiter(rows);
+        return self->rows == NULL ? -1 : 0;
+    }
+    self->context = PyContext_CopyCurrent();
+    return self->context == NULL ? -1 : 0;
+}
+
+static int take_turn(hn_operation *self, hn_reactor *reactor)
+{
+    self->turn.thread = hn_reactor_thread(reactor);
+    hn_locked locked = hn_lock_await(&self->session->lock, &self->turn);
+    if (locked != HN_LOCKED && locked != HN_LOCK_QUEUED)
+        return hn_lock_raise(HN_LOCK_REENTRED, -1);
+    self->phase = locked == HN_LOCKED ? HN_PHASE_GRANTED : HN_PHASE_QUEUED;
+    hn_reactor_add(reactor, &self->entry);
+    if (locked == HN_LOCKED) {
+        if (hn_operation_begin(self))
+            go_on(self, HN_WAKE_READY);
+        return 0;
+    }
+    if (set_due(self) == 0)
+        return 0;
+    drop_place(self);
+    return -1;
+}
+
+int hn_operation_start(hn_operation *self)
+{
+    self->phase = HN_PHASE_DONE;
+    if (hn_target_check(&self->session->target) < 0) {
+        if (self->request.op != HN_OP_STREAM_END)
+            return -1;
+        PyErr_Clear(); /* the stream is the parent's, and ends there */
+        self->outcome.result = Py_NewRef(Py_None);
+        self->phase = HN_PHASE_OVER;
+        return 0;
+    }
+    hn_reactor *reactor = hn_reactor_here();
+    if (reactor == NULL || (self->request.op == HN_OP_MANY && prepare_rows(self) < 0))
+        return -1;
+    self->driver = (hn_driver){.engine = NULL, .stage = HN_RUNNING, .limit = HN_NEVER};
+    if (self->timeout != HN_NEVER)
+        self->driver.limit = hn_now() + self->timeout;
+    if (self->session->target.database->observer != NULL && hn_settle_is_observed(&self->request))
+        self->outcome.began = hn_now();
+    bool is_finalize = self->request.op == HN_OP_FINALIZE;
+    self->session->finalizing += is_finalize;
+    int rc = take_turn(self, reactor);
+    if (rc < 0)
+        self->session->finalizing -= is_finalize;
+    return rc;
 }

@@ -17,7 +17,8 @@
 #include <sys/mman.h>
 #endif
 
-#include "core/room.h"
+#include "core/fork.h"
+#include "core/limits.h"
 #include "error.h"
 
 #ifndef HN_FINGERPRINT
@@ -30,7 +31,7 @@
 hn_exports hn_go;
 
 /* Go's threads inherit the loading thread's timer slack. Its monitor thread sleeps 20 us at a time
- * while statements run, and each time takes the processor that the caller is about to want back:
+ * while statements run, and each time takes the processor that the caller is about to need:
  * with slack the kernel lets it sleep up to 10 ms, and costs a statement nothing. Go's own timers
  * (dialing, idle connections) may be that much late. docs/performance.md has the figures. */
 #define RUNTIME_TIMER_SLACK 10000000UL /* nanoseconds */
@@ -60,18 +61,19 @@ int hn_core_check(uint32_t of_generation)
                     "call db() in this process for one of its own");
 }
 
-bool hn_core_forget(void)
+/* In a forked child: the parent's core is not the child's. */
+static void forget(void)
 {
     if (!loaded && !failed)
-        return false;
+        return;
     loaded = failed = false;
     parent_loaded = true;
     generation++;
-    return true;
 }
 
 int hn_core_locate(PyObject *module)
 {
+    hn_at_fork(forget);
     PyObject *file = PyObject_GetAttrString(module, "__file__");
     if (file == NULL)
         return -1;
@@ -103,8 +105,8 @@ int hn_core_locate(PyObject *module)
 }
 
 #if defined(__linux__) && defined(__LP64__)
-/* Whether all that the file says it holds is there: the kernel ends a process that reads a mapping beyond
- * the end of its file. What is no such file at all is for dlopen to refuse. */
+/* Whether the file is as long as its headers claim: the kernel ends a process that reads a mapping
+ * beyond the end of its file. A file that is no such library is refused by dlopen. */
 static bool is_whole(int fd)
 {
     Elf64_Ehdr head;
@@ -118,8 +120,8 @@ static bool is_whole(int fd)
     for (uint64_t i = 0; i < head.e_phnum; i++) {
         Elf64_Phdr part;
         off_t at = (off_t)(head.e_phoff + i * head.e_phentsize);
-        if (pread(fd, &part, sizeof part, at) != (ssize_t)sizeof part ||
-            part.p_offset > size || part.p_filesz > size - part.p_offset)
+        if (pread(fd, &part, sizeof part, at) != (ssize_t)sizeof part || part.p_offset > size ||
+            part.p_filesz > size - part.p_offset)
             return false;
     }
     return true;
@@ -137,9 +139,9 @@ static bool is_file_whole(const char *path, char *why, size_t size)
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     bool whole = fd >= 0 && is_whole(fd);
     if (fd < 0)
-        snprintf(why, size, "%s", strerror(errno));
+        (void)snprintf(why, size, "%s", strerror(errno));
     else if (!whole)
-        snprintf(why, size, CUT_SHORT, path);
+        (void)snprintf(why, size, CUT_SHORT, path);
     if (fd >= 0)
         close(fd);
     return whole;
@@ -189,12 +191,12 @@ static void *open_copy(bool in_memory, char *why, size_t size)
 {
     int from = open(core_path, O_RDONLY | O_CLOEXEC);
     if (from < 0) {
-        snprintf(why, size, "%s", strerror(errno));
+        (void)snprintf(why, size, "%s", strerror(errno));
         return NULL;
     }
     int fd = nameless_file(in_memory);
     if (fd < 0 || copy_file(from, fd) < 0) {
-        snprintf(why, size, "no private copy: %s", strerror(errno));
+        (void)snprintf(why, size, "no private copy: %s", strerror(errno));
         close(from);
         if (fd >= 0)
             close(fd);
@@ -202,18 +204,18 @@ static void *open_copy(bool in_memory, char *why, size_t size)
     }
     close(from);
     if (!is_whole(fd)) { /* it was being replaced */
-        snprintf(why, size, CUT_SHORT, core_path);
+        (void)snprintf(why, size, CUT_SHORT, core_path);
         close(fd);
         return NULL;
     }
-    /* dlopen takes a path it knows for the library it knows, and descriptor numbers come back:
-     * an ancestor's copy may have had this one. Then another number is taken. */
+    /* dlopen takes a known path for the library that is loaded from it, and descriptor numbers come
+     * back: an ancestor's copy may have had this one. Then another number is taken. */
     int spare[64];
     size_t spares = 0;
     void *library = NULL;
     char path[64];
     for (;;) {
-        snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+        (void)snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
         if (dlopen(path, RTLD_LAZY | RTLD_NOLOAD) == NULL) {
             library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
             break;
@@ -226,7 +228,7 @@ static void *open_copy(bool in_memory, char *why, size_t size)
     }
     const char *error = library == NULL ? dlerror() : NULL;
     if (library == NULL)
-        snprintf(why, size, "%s", error != NULL ? error : "no free name for a private copy");
+        (void)snprintf(why, size, "%s", error != NULL ? error : "no free name for a private copy");
     close(fd); /* the mapping keeps the file */
     while (spares > 0)
         close(spare[--spares]);
@@ -247,7 +249,7 @@ static void *open_core(char *why, size_t size)
     void *library = dlopen(core_path, RTLD_NOW | RTLD_LOCAL);
     const char *error = library == NULL ? dlerror() : NULL;
     if (library == NULL)
-        snprintf(why, size, "%s", error != NULL ? error : "unknown error");
+        (void)snprintf(why, size, "%s", error != NULL ? error : "unknown error");
     return library;
 }
 
@@ -268,8 +270,11 @@ static const char *start_core(void *library)
     if (fingerprint == NULL || strcmp(fingerprint, HN_FINGERPRINT) != 0)
         return "it was built for another version of the extension (was hypern upgraded while this "
                "process ran?); restart the process, or reinstall hypern";
-    hn_boot boot = {.fds = hn_fork_table(), .used = hn_fork_used(), .gate = hn_fork_gate(),
-                    .nfds = HN_FD_SLOTS, .generation = generation};
+    hn_boot boot = {.fds = hn_fork_table(),
+                    .used = hn_fork_used(),
+                    .gate = hn_fork_gate(),
+                    .nfds = HN_FD_SLOTS,
+                    .generation = generation};
     if (found.hypern_boot(&boot) != 0)
         return "it did not start";
     hn_go = found;
@@ -300,7 +305,7 @@ int hn_core_load(void)
     pthread_sigmask(SIG_SETMASK, &all, &before);
     int slack = prctl(PR_GET_TIMERSLACK);
     prctl(PR_SET_TIMERSLACK, RUNTIME_TIMER_SLACK);
-    void *library = hn_room_try(why, sizeof why) < 0 ? NULL : open_core(why, sizeof why);
+    void *library = hn_limits_try(why, sizeof why) < 0 ? NULL : open_core(why, sizeof why);
     const char *wrong = library == NULL ? why : start_core(library);
     prctl(PR_SET_TIMERSLACK, (unsigned long)slack);
     pthread_sigmask(SIG_SETMASK, &before, NULL);

@@ -2,7 +2,7 @@
  *
  * Nothing is loaded before hn_core_load(). A forked child whose parent had loaded the core loads a
  * private copy of the file, because a Go runtime does not survive fork: each such copy is a new
- * generation, and what an older generation made (handles, plan ids) means nothing to it.
+ * generation, and what an older generation made (handles, description ids) means nothing to it.
  */
 #ifndef HN_CORE_H
 #define HN_CORE_H
@@ -31,23 +31,8 @@ bool hn_core_loaded(void);
  * that had loaded it. */
 uint32_t hn_core_generation(void);
 
-/* fork.c: the table of descriptors that a forked child must close, and the child's handler. */
-#define HN_FD_SLOTS (1u << 20) /* the kernel's own limit, unless fs.nr_open is raised */
-hn_fd *hn_fork_table(void); /* made on the first call, with the handler; NULL: no memory */
-uint64_t *hn_fork_used(void); /* behind it: how many of its places have ever been used */
-uint64_t *hn_fork_gate(void); /* behind that: hn_boot's */
-/* Have a descriptor closed in a forked child; no longer. The core is loaded. */
-void hn_fork_watch(int fd);
-void hn_fork_unwatch(int fd);
-
-/* 0 in the process and generation that made something; else -1 with InterfaceError: it is a parent's. */
+/* 0 in the process and generation that made something; else -1 with InterfaceError: it is a
+ * parent's. */
 int hn_core_check(uint32_t of_generation);
-
-/* core.c, for the child's handler: forget the parent's core; whether there was one to forget.
- * Async-signal-safe. */
-bool hn_core_forget(void);
-
-/* engine.c, likewise: the parent's spare engines are not the child's. Async-signal-safe. */
-void hn_engine_forget_spares(void);
 
 #endif

@@ -1,26 +1,28 @@
-/* What happens in a forked child: the parent's sockets are closed and its core is forgotten.
+/* What a forked child does: it closes inherited descriptors and forgets what is the parent's.
  *
  * The handler runs in the child before fork() returns there, with one thread left and any lock of
  * the C library or of Go possibly held by a thread that is gone. So it does only what is
- * async-signal-safe, asks the Go runtime nothing, and never writes to a socket: the connection is
+ * async-signal-safe, does not call the Go runtime, and never writes to a socket: the connection is
  * the parent's, and a Terminate message from here would end it.
  */
-#include "awaited/watcher.h"
-#include "core/core.h"
-#include "engine/queue.h"
+#include "core/fork.h"
 
+#include <assert.h>
 #include <pthread.h>
-#include <stdbool.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
-/* Written by Go before connect returns, and by C for descriptors of its own; read here. Made once,
- * kept through every generation. */
+/* Made once and kept through every generation. */
 static hn_fd *table;
 
 #define TABLE_SIZE (HN_FD_SLOTS * sizeof(hn_fd) + 2 * sizeof(uint64_t))
+#define FUNCTIONS_MAX 8
+
+/* Registered while the module is made, with the GIL held. */
+static void (*functions[FUNCTIONS_MAX])(void);
+static size_t function_count;
 
 uint64_t *hn_fork_used(void)
 {
@@ -33,8 +35,8 @@ uint64_t *hn_fork_gate(void)
 }
 
 #define FORKING ((uint64_t)1 << 32)
-/* A thread of Go's may have to wait for a processor between opening a descriptor and entering it in the
- * table. It needs nothing that the forking thread holds; the bound is for what nobody has thought of. */
+/* A thread of Go's may have to wait for a processor between opening a descriptor and entering it in
+ * the table. It needs nothing that the forking thread holds; the bound is a precaution. */
 #define GATE_LOOKS 1000
 #define GATE_LOOK_NS 100000
 
@@ -72,31 +74,18 @@ static void close_inherited(void)
 static void in_child(void)
 {
     __atomic_store_n(hn_fork_gate(), 0, __ATOMIC_SEQ_CST); /* no other thread is left */
-    if (!hn_core_forget())
-        return;
     close_inherited();
-    hn_engine_forget_spares();
-    hn_queue_forget();
-    hn_watcher_forget();
+    for (size_t i = 0; i < function_count; i++)
+        functions[i]();
 }
 
-void hn_fork_watch(int fd)
+void hn_at_fork(void (*function)(void))
 {
-    struct stat st;
-    if (fd < 0 || (unsigned)fd >= HN_FD_SLOTS || fstat(fd, &st) != 0)
-        return;
-    uint64_t used = __atomic_load_n(hn_fork_used(), __ATOMIC_ACQUIRE);
-    while (used <= (uint64_t)fd &&
-           !__atomic_compare_exchange_n(hn_fork_used(), &used, (uint64_t)fd + 1, false,
-                                        __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
-        continue;
-    __atomic_store_n(&table[fd].ino, (uint64_t)st.st_ino, __ATOMIC_RELEASE);
-}
-
-void hn_fork_unwatch(int fd)
-{
-    if (fd >= 0 && (unsigned)fd < HN_FD_SLOTS)
-        __atomic_store_n(&table[fd].ino, 0, __ATOMIC_RELEASE);
+    for (size_t i = 0; i < function_count; i++)
+        if (functions[i] == function)
+            return;
+    assert(function_count < FUNCTIONS_MAX);
+    functions[function_count++] = function;
 }
 
 hn_fd *hn_fork_table(void)
@@ -104,8 +93,8 @@ hn_fd *hn_fork_table(void)
     if (table != NULL)
         return table;
     /* Zero pages until used, and no lock of malloc behind them. */
-    void *pages = mmap(NULL, TABLE_SIZE, PROT_READ | PROT_WRITE,
-                       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    void *pages =
+        mmap(NULL, TABLE_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (pages == MAP_FAILED)
         return NULL;
     table = pages; /* for the handlers */

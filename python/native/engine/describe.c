@@ -5,41 +5,42 @@
 
 #include "buf.h"
 #include "engine/many.h"
+#include "engine/step.h"
 #include "engine/stream.h"
 #include "error.h"
-#include "session/pool.h"
-#include "session/session.h"
 
-static void use_plan(hn_engine *e, hn_plan *plan)
+static void use_description(hn_engine *e, hn_description *description)
 {
-    if (plan != NULL)
-        hn_plan_ref(plan);
-    if (e->plan != NULL)
-        hn_plan_unref(e->plan);
-    e->plan = plan;
+    if (description != NULL)
+        hn_description_ref(description);
+    if (e->description != NULL)
+        hn_description_unref(e->description);
+    e->description = description;
 }
 
 static int declare(hn_engine *e)
 {
     /* Each time at least one more parameter is declared, unless the server changes its mind. */
-    if (e->redeclared++ > hn_plan_nparams(e->plan))
+    if (e->redeclared++ > hn_description_nparams(e->description))
         return hn_raise("OperationalError", "the server describes the statement's parameters "
                                             "differently each time");
-    return hn_declared_types(e->plan, e->request.params, &e->declared) < 0 ? -1 : 0;
+    return hn_declared_types(e->description, e->request.params, &e->declared) < 0 ? -1 : 0;
 }
 
 int hn_describe_guess(hn_engine *e)
 {
     e->call.plan = 0;
     e->body.len = 0;
-    hn_plans *plans = &e->session->pool->plans;
+    hn_descriptions *descriptions = &e->target->database->descriptions;
     int rc = HN_NEED_DECLARED;
-    /* First for the plan without declared types, which says where a value may declare one. */
+    /* First for the description without declared types, which has the places where a value may
+     * declare one. */
     while (rc == HN_NEED_DECLARED) {
-        use_plan(e, hn_plans_find(plans, e->request.sql, &e->declared, &e->plan_id));
-        if (e->plan == NULL)
+        use_description(
+            e, hn_descriptions_find(descriptions, e->request.sql, &e->declared, &e->plan_id));
+        if (e->description == NULL)
             return PyErr_Occurred() ? -1 : 0;
-        rc = hn_encode(e->plan, e->request.params, NULL, -1, e->deadline, &e->body);
+        rc = hn_encode(e->description, e->request.params, NULL, -1, e->deadline, &e->body);
         if (rc == HN_NEED_DECLARED && declare(e) < 0)
             rc = -1;
     }
@@ -49,10 +50,10 @@ int hn_describe_guess(hn_engine *e)
     case 0:
         e->call.plan = e->plan_id;
         return HN_IN_GUESS;
-    case HN_NEED_TZ: /* the core knows the zone, and tells it with WANT_ENCODE */
+    case HN_NEED_TZ: /* the core has the zone, and passes it with WANT_ENCODE */
         return 0;
     default:
-        /* The plan may be of an older schema: only a fresh description is worth an error. */
+        /* The description may be of an older schema: only a fresh description is worth an error. */
         if (!PyErr_ExceptionMatches(PyExc_Exception))
             return -1;
         PyErr_Clear();
@@ -105,7 +106,7 @@ static int encode(hn_engine *e)
         return hn_many_look(e); /* the rows are encoded as they are sent */
     if (e->request.op == HN_OP_FETCH)
         return hn_stream_look(e); /* the parameters were bound with the first chunk */
-    int rc = hn_encode(e->plan, e->request.params, e->timezone, -1, e->deadline, &e->body);
+    int rc = hn_encode(e->description, e->request.params, e->timezone, -1, e->deadline, &e->body);
     if (hn_engine_is_late(e))
         return -1;
     if (rc == HN_NEED_TZ)
@@ -115,23 +116,23 @@ static int encode(hn_engine *e)
     return rc;
 }
 
-/* Asks the core about the OIDs in `asked`. */
+/* Requests the OIDs in `requested` from the core. */
 static void ask(hn_engine *e, uint32_t in_flags)
 {
-    e->asked_columns = (in_flags & HN_IN_COLUMNS) != 0;
-    e->call.sql = (const char *)e->asked;
-    e->call.sql_len = (int64_t)(e->asked_count * sizeof e->asked[0]);
+    e->requested_columns = (in_flags & HN_IN_COLUMNS) != 0;
+    e->call.sql = (const char *)e->requested;
+    e->call.sql_len = (int64_t)(e->requested_count * sizeof e->requested[0]);
     hn_engine_step(e, HN_OP_TYPES, in_flags);
 }
 
-/* The plan is complete. A composite that is refused may fit the type as it is by now: the core looks, and
- * wants another encoding if it has been altered. */
+/* The description is complete. A composite that is refused may fit the type as it is by now: the
+ * core looks, and requests another encoding if it has been altered. */
 static void use(hn_engine *e)
 {
     int rc = encode(e);
     bool is_late = rc < 0 && e->deadline != HN_NEVER && hn_now() >= e->deadline;
     if (rc < 0 && !is_late && e->refused == NULL && PyErr_ExceptionMatches(PyExc_Exception) &&
-        hn_plan_takes_rows(e->plan)) {
+        hn_description_takes_rows(e->description)) {
         e->refused = hn_exception_take();
         hn_engine_step(e, HN_OP_CONTINUE, HN_IN_REPARSE);
         return;
@@ -145,18 +146,18 @@ static void use(hn_engine *e)
     hn_engine_step(e, HN_OP_CONTINUE, rc == HN_NEED_DECLARED ? HN_IN_DECLARED : 0);
 }
 
-/* The description is complete, or types are asked for. */
+/* The description is complete, or types are requested. */
 static void proceed(hn_engine *e)
 {
-    size_t max = sizeof e->asked / sizeof e->asked[0];
-    e->asked_count = hn_plan_unknown(e->plan, e->asked, max);
-    if (e->asked_count > 0) {
+    size_t max = sizeof e->requested / sizeof e->requested[0];
+    e->requested_count = hn_description_unknown(e->description, e->requested, max);
+    if (e->requested_count > 0) {
         ask(e, 0);
         return;
     }
-    hn_plans *plans = &e->session->pool->plans;
-    if (hn_plan_resolve(e->plan) < 0 ||
-        hn_plans_keep(plans, e->request.sql, e->plan_id, e->plan) < 0)
+    hn_descriptions *descriptions = &e->target->database->descriptions;
+    if (hn_description_resolve(e->description) < 0 ||
+        hn_descriptions_keep(descriptions, e->request.sql, e->plan_id, e->description) < 0)
         withdraw(e);
     else
         use(e);
@@ -168,10 +169,10 @@ void hn_describe_encode(hn_engine *e)
         withdraw(e);
         return;
     }
-    if (e->plan == NULL || e->plan_id != e->call.plan)
-        use_plan(e, hn_plans_find(&e->session->pool->plans, e->request.sql, &e->declared,
-                                  &e->plan_id));
-    if (e->plan != NULL && e->plan_id == e->call.plan) {
+    if (e->description == NULL || e->plan_id != e->call.plan)
+        use_description(e, hn_descriptions_find(&e->target->database->descriptions, e->request.sql,
+                                                &e->declared, &e->plan_id));
+    if (e->description != NULL && e->plan_id == e->call.plan) {
         if (e->refused != NULL) { /* the types are as they were */
             hn_exception_raise(e->refused);
             e->refused = NULL;
@@ -182,20 +183,21 @@ void hn_describe_encode(hn_engine *e)
         return;
     }
     Py_CLEAR(e->refused);
-    use_plan(e, NULL);
+    use_description(e, NULL);
     e->plan_id = e->call.plan;
     hn_codec *codec = NULL;
     if (!PyErr_Occurred())
-        codec = hn_catalogs_get(&e->session->pool->catalogs, e->call.catalog);
+        codec = hn_catalogs_get(&e->target->database->catalogs, e->call.catalog);
     if (codec != NULL)
-        e->plan = hn_plan_new(codec, e->call.out.data, e->call.out.len, &e->declared,
-                              e->request.sql);
-    if (e->plan == NULL) {
+        e->description = hn_description_new(codec, e->call.out.data, e->call.out.len, &e->declared,
+                                            e->request.sql);
+    if (e->description == NULL) {
         withdraw(e);
         return;
     }
-    e->asked_count = hn_plan_tables(e->plan, e->asked, sizeof e->asked / sizeof e->asked[0]);
-    if (e->asked_count > 0)
+    e->requested_count = hn_description_tables(e->description, e->requested,
+                                               sizeof e->requested / sizeof e->requested[0]);
+    if (e->requested_count > 0)
         ask(e, HN_IN_COLUMNS);
     else
         proceed(e);
@@ -204,10 +206,10 @@ void hn_describe_encode(hn_engine *e)
 void hn_describe_learn(hn_engine *e)
 {
     const hn_buf *out = &e->call.out;
-    if (e->asked_columns)
-        hn_plan_set_domains(e->plan, out->data, out->len);
-    else if (hn_codec_add_types(hn_plan_codec(e->plan), out->data, out->len, e->asked,
-                                e->asked_count) < 0) {
+    if (e->requested_columns)
+        hn_description_set_domains(e->description, out->data, out->len);
+    else if (hn_codec_add_types(hn_description_codec(e->description), out->data, out->len,
+                                e->requested, e->requested_count) < 0) {
         withdraw(e);
         return;
     }

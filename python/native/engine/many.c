@@ -1,18 +1,20 @@
-/* The rows of execute_many: encoded in batches from any iterable and sent while answers come in.
+/* The rows of execute_many: encoded in batches from any iterable and sent while responses come in.
  *
  * Nothing is synced before the end, so that the rows are one unit for the core to commit or undo.
  * A batch is made only when the one before it has been sent whole: what is in the buffer can then
  * be dropped without cutting a message in two.
  *
- * A statement without parameters may be a COPY, to which any further message than Flush and Sync would
- * cost the connection: its first row is sent alone, and answered before the next one.
+ * A statement without parameters may be a COPY, to which any further message than Flush and Sync
+ * would cost the connection: its first row is sent alone, and its response awaited before the next
+ * one.
  *
- * A statement that was prepared before may be stale, which the first row's answer tells. The rows
- * are kept until then, so that they can be encoded anew for a fresh description.
+ * A statement that was prepared before may be stale, which shows in the response to the first row.
+ * The rows are kept until then, so that they can be encoded again for a fresh description.
  */
 #include "engine/many.h"
 
 #include "buf.h"
+#include "engine/step.h"
 #include "error.h"
 
 #define BATCH_SIZE (128u * 1024)
@@ -24,23 +26,17 @@ static const uint8_t sync_message[] = {'S', 0, 0, 0, 4};
 
 int hn_many_start(hn_engine *e)
 {
-    e->rows_to_come = e->request.is_fed;
-    if (!e->request.is_fed)
-        e->rows_left = PyObject_GetIter(e->request.params);
-    return e->rows_left == NULL && !e->request.is_fed ? -1 : 0;
+    return hn_replay_begin(&e->rows, e->request.is_fed ? NULL : e->request.params);
 }
 
 int hn_many_take(hn_engine *e, PyObject *rows, bool more)
 {
-    e->rows_to_come = more;
-    Py_XSETREF(e->rows_left, PyObject_GetIter(rows));
-    return e->rows_left == NULL ? -1 : 0;
+    return hn_replay_give(&e->rows, rows, more);
 }
 
 static bool lacks_rows(const hn_engine *e)
 {
-    bool none = e->rows_left == NULL && e->rows_anew == NULL && e->row_held == NULL;
-    return none && e->rows_to_come && e->raised == NULL && !e->cancelled;
+    return hn_replay_lacks_rows(&e->rows) && e->raised == NULL && !e->cancelled;
 }
 
 static int append_row(hn_engine *e, PyObject *params)
@@ -52,7 +48,7 @@ static int append_row(hn_engine *e, PyObject *params)
     size_t at = batch->len;
     if (hn_buf_u32(batch, 0) < 0 || hn_buf_bytes(batch, head->data, head->len) < 0)
         return -1;
-    int rc = hn_encode(e->variant->plan, params, e->timezone, e->row, e->deadline, batch);
+    int rc = hn_encode(e->variant->description, params, e->timezone, e->row, e->deadline, batch);
     if (rc == HN_NEED_TZ)
         return hn_raise("InterfaceError", "the server did not report its TimeZone setting");
     if (rc == HN_NEED_DECLARED) /* of a value that is another each time it is looked at */
@@ -64,51 +60,32 @@ static int append_row(hn_engine *e, PyObject *params)
     return hn_buf_bytes(batch, execute_message, sizeof execute_message);
 }
 
-/* The next row, or NULL: there is none for now, or an exception is set. */
-static PyObject *next_row(hn_engine *e)
-{
-    PyObject *row = e->row_held;
-    if (row != NULL) {
-        e->row_held = NULL;
-        return row;
-    }
-    if (e->rows_anew != NULL) {
-        row = PyIter_Next(e->rows_anew);
-        if (row != NULL || PyErr_Occurred())
-            return row;
-        Py_CLEAR(e->rows_anew);
-    }
-    row = e->rows_left == NULL ? NULL : PyIter_Next(e->rows_left);
-    if (row == NULL)
-        Py_CLEAR(e->rows_left);
-    return row;
-}
-
 /* The variant for a row: 0; HN_NEED_DECLARED with e->declared; -1 with an exception. */
 static int resolve(hn_engine *e, PyObject *row, hn_variant **variant)
 {
     *variant = &e->variants.list[0];
-    if (!hn_plan_is_open((*variant)->plan))
+    if (!hn_description_is_open((*variant)->description))
         return 0;
     return hn_variants_resolve(&e->variants, row, &e->declared, variant);
 }
 
 int hn_many_look(hn_engine *e)
 {
-    if (hn_variants_put(&e->variants, &e->declared, e->plan) == NULL)
+    if (hn_variants_put(&e->variants, &e->declared, e->description) == NULL)
         return -1;
-    if (e->row_held == NULL && (e->row_held = next_row(e)) == NULL)
+    if (e->rows.held == NULL && (e->rows.held = hn_replay_next(&e->rows)) == NULL)
         return PyErr_Occurred() ? -1 : 0;
     hn_declared described = e->declared;
-    if (hn_check_params(e->row_held, -1) < 0) { /* which is said when the row is sent */
+    if (hn_check_params(e->rows.held, -1) < 0) { /* reported when the row is sent */
         PyErr_Clear();
         return 0;
     }
     hn_variant *variant;
     e->declared = (hn_declared){0};
-    int rc = resolve(e, e->row_held, &variant);
+    int rc = resolve(e, e->rows.held, &variant);
     if (rc == 0 && !hn_declared_equal(&variant->declared, &described)) {
-        rc = hn_declared_copy(&e->declared, &variant->declared); /* not what was asked for: once more */
+        rc = hn_declared_copy(&e->declared, &variant->declared); /* not what was requested: once
+                                                                    more */
         if (rc == 0)
             rc = HN_NEED_DECLARED;
     }
@@ -129,7 +106,8 @@ static int begin(hn_engine *e)
     const hn_buf *head = &e->call.head;
     e->variant = hn_variants_find(&e->variants, &e->declared);
     if (e->variant == NULL) {
-        PyErr_SetString(PyExc_SystemError, "the core wants rows of a statement it has not described");
+        PyErr_SetString(PyExc_SystemError,
+                        "the core requests rows of a statement that it has not described");
         return -1;
     }
     e->variant->head.len = 0;
@@ -139,46 +117,30 @@ static int begin(hn_engine *e)
         Py_CLEAR(e->raised); /* of a row that was refused for the description before */
         e->rows_stopped = e->row_refused = e->rows_rewound = false;
     }
-    Py_CLEAR(e->rows_kept);
+    hn_replay_stop_keeping(&e->rows);
     if (e->call.count < 0) /* the statement cannot be stale */
         return 0;
-    e->rows_kept = in_hand ? Py_NewRef(all) : PyList_New(0);
-    return e->rows_kept == NULL ? -1 : 0;
+    return hn_replay_start_keeping(&e->rows, in_hand ? all : NULL);
 }
 
-/* The rows are given up once the server has accepted the first of them. */
+/* The rows are kept until the server has accepted the first of them. */
 static void look_at_kept(hn_engine *e)
 {
-    if (e->rows_kept != NULL && e->io.binds > e->call.count)
-        Py_CLEAR(e->rows_kept);
+    if (e->io.binds > e->call.count)
+        hn_replay_stop_keeping(&e->rows);
 }
 
-static int keep_row(const hn_engine *e, PyObject *row)
-{
-    if (e->rows_kept == NULL || e->rows_kept == e->request.params)
-        return 0;
-    return PyList_Append(e->rows_kept, row);
-}
-
-/* Back to before the first row, with all that have been taken since. 0 or -1. */
+/* Goes back to before the first row. 0 or -1. */
 static int rewind_rows(hn_engine *e)
 {
-    bool in_hand = e->rows_kept == e->request.params;
-    if (e->row_held != NULL && !in_hand && PyList_Append(e->rows_kept, e->row_held) < 0)
-        return -1;
-    Py_CLEAR(e->row_held);
-    if (in_hand)
-        Py_CLEAR(e->rows_left);
-    Py_XSETREF(e->rows_anew, PyObject_GetIter(e->rows_kept));
-    Py_CLEAR(e->rows_kept);
     hn_variants_clear(&e->variants);
     e->variant = NULL;
     e->row = 0;
     e->rows_rewound = true;
-    return e->rows_anew == NULL ? -1 : 0;
+    return hn_replay_rewind(&e->rows);
 }
 
-/* What the core is told of the round. Where it may send all rows anew, they are ready for it. */
+/* The flags of the round for the core. Where it may need all rows once more, they are ready. */
 static uint32_t outcome(hn_engine *e)
 {
     bool fine = !e->io.erred && e->raised == NULL && !e->rows_stopped;
@@ -187,7 +149,7 @@ static uint32_t outcome(hn_engine *e)
         flags |= HN_IN_REPARSE;
     if (e->row_declares && fine)
         return flags | HN_IN_DECLARED;
-    if (e->rows_kept != NULL && !e->cancelled && (e->raised == NULL || e->row_refused)) {
+    if (e->rows.kept != NULL && !e->cancelled && (e->raised == NULL || e->row_refused)) {
         if (rewind_rows(e) == 0)
             return flags | HN_IN_KEPT;
         hn_engine_raise(e);
@@ -202,7 +164,8 @@ static bool can_switch(const hn_variant *from, const hn_variant *to)
     return from == to || (from->head.len > NO_NAMES && to->head.len > NO_NAMES);
 }
 
-/* Take a row: 1; 0: it wants types declared for which there is no plan yet; -1 with an exception. */
+/* Takes a row: 1; 0 if it needs types declared for which there is no description yet; -1 with an
+ * exception. */
 static int take_row(hn_engine *e, PyObject *row)
 {
     hn_variant *variant;
@@ -218,27 +181,27 @@ static int take_row(hn_engine *e, PyObject *row)
     }
     if (rc == HN_NEED_DECLARED) {
         e->row_declares = true;
-        e->row_held = Py_NewRef(row);
+        hn_replay_hold(&e->rows, row);
         return 0;
     }
     e->variant = variant;
-    return keep_row(e, row) < 0 || append_row(e, row) < 0 ? -1 : 1;
+    return hn_replay_keep(&e->rows, row) < 0 || append_row(e, row) < 0 ? -1 : 1;
 }
 
 /* Encode the next batch, of size_max bytes and the last row's rest, or what an iterable gives in
- * BATCH_TIME: signals and the caller's time limit are looked at between two batches. 1: there may be
- * more; 0: that was the last, or the last before one that wants other types declared; -1 with an
+ * BATCH_TIME: signals and the caller's time limit are looked at between two batches. 1: there may
+ * be more; 0: that was the last, or the last before one that needs other types declared; -1 with an
  * exception. */
 static int fill_batch(hn_engine *e, size_t size_max)
 {
-    bool is_at_hand = e->rows_left != NULL && Py_IS_TYPE(e->rows_left, &PyListIter_Type);
+    bool is_at_hand = e->rows.left != NULL && Py_IS_TYPE(e->rows.left, &PyListIter_Type);
     hn_time until = is_at_hand ? HN_NEVER : hn_now() + BATCH_TIME;
     e->body.len = 0;
     e->row_declares = false;
     while (e->body.len < size_max && (is_at_hand || e->body.len == 0 || hn_now() < until)) {
-        PyObject *row = next_row(e);
+        PyObject *row = hn_replay_next(&e->rows);
         if (row == NULL)
-            return PyErr_Occurred() ? -1 : e->rows_to_come;
+            return PyErr_Occurred() ? -1 : e->rows.to_come;
         int rc = take_row(e, row);
         if (hn_engine_is_late(e))
             rc = -1;
@@ -251,7 +214,7 @@ static int fill_batch(hn_engine *e, size_t size_max)
     return 1;
 }
 
-/* No more rows: what has been sent is to be undone. */
+/* Ends the rows: what has been sent is to be undone. */
 static void stop(hn_engine *e)
 {
     e->io.feeding = false;
@@ -261,13 +224,14 @@ static void stop(hn_engine *e)
 
 static void send_more(hn_engine *e)
 {
-    /* Cancelled, the server may be waiting for us, with nothing to cancel: the core says so. */
+    /* Cancelled, the server may be waiting for rows, with nothing to cancel: the core reports
+     * it. */
     if (e->io.erred || e->raised != NULL || e->cancelled) {
         stop(e);
         return;
     }
     look_at_kept(e);
-    bool first = e->row == 0 && hn_plan_nparams(e->plan) == 0;
+    bool first = e->row == 0 && hn_description_nparams(e->description) == 0;
     int more = fill_batch(e, first ? 1 : BATCH_SIZE);
     if (first && more > 0) {
         int64_t ahead = e->call.count < 0 ? ~e->call.count : e->call.count;
@@ -279,7 +243,8 @@ static void send_more(hn_engine *e)
         return;
     }
     hn_io_send(&e->io, e->body.data, e->body.len);
-    if (more != 0 && (first || e->rows_kept != NULL)) /* the server may hold the first row's answer back */
+    if (more != 0 && (first || e->rows.kept != NULL)) /* the server may hold the first row's
+                                                         response back */
         hn_io_send(&e->io, flush_message, sizeof flush_message);
     if (more == 0) {
         if (e->row_declares)

@@ -1,7 +1,8 @@
-/* The rows of a result, from the receive buffer to what the caller asked for. */
+/* The rows of a result, from the receive buffer to what the caller requested. */
 #include "engine/rows.h"
 
 #include "buf.h"
+#include "engine/step.h"
 #include "error.h"
 
 static bool wants_all(const hn_engine *e)
@@ -11,14 +12,14 @@ static bool wants_all(const hn_engine *e)
 
 static int take_row(hn_engine *e, const uint8_t *body, size_t len)
 {
-    if (e->plan == NULL)
+    if (e->description == NULL)
         return hn_raise("InterfaceError", "the server sent rows that it had not described");
     if (e->request.mode == HN_MODE_VALUE) {
         e->io.keep = false;
-        e->result = hn_decode_first(e->plan, body, len);
+        e->result = hn_decode_first(e->description, body, len);
         return e->result == NULL ? -1 : 0;
     }
-    PyObject *row = hn_decode_row(e->plan, body, len);
+    PyObject *row = hn_decode_row(e->description, body, len);
     if (row == NULL)
         return -1;
     if (!wants_all(e)) {

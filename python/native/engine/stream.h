@@ -1,25 +1,22 @@
-/* A result in chunks: what a session keeps between them, and the methods that ask for them.
+/* A result in chunks: what a target keeps between them.
  *
- * Which stream is open, and what ends it, is the core's business; here is the plan its rows are
+ * The core decides which stream is open and what ends it; here is the description that its rows are
  * decoded by.
  */
 #ifndef HN_STREAM_H
 #define HN_STREAM_H
 
-#include "engine/engine.h"
+#include "engine/state.h"
 
-/* FETCH: decode by the plan of the stream asked for, if it is the one last opened. */
+/* FETCH: decode by the description of this stream, if it is the one last opened. */
 void hn_stream_resume(hn_engine *engine);
 
-/* FETCH: whether the rows of the stream, whose statement was described anew, come as the engine's plan reads
- * them; the server keeps the formats that were asked for at first. 0 or -1. */
+/* FETCH: whether the rows of the stream, whose statement was described anew, come as the engine's
+ * plan reads them; the server keeps the formats that were asked for at first. 0 or -1. */
 int hn_stream_look(hn_engine *engine);
 
 /* The outcome of STREAM or FETCH: (rows, number of the open stream or 0), or NULL with an
  * exception. A reference to rows, or NULL for none, is taken over. */
 PyObject *hn_stream_chunk(hn_engine *engine, PyObject *rows);
-
-/* Drop what is kept. */
-void hn_stream_forget(hn_session *session);
 
 #endif

@@ -1,11 +1,12 @@
-/* How the rows of execute_many are encoded: one plan for each list of types that rows want declared. */
+/* How the rows of execute_many are encoded: one description for each list of types that rows need
+ * declared. */
 #include "engine/variants.h"
 
 #include "error.h"
 
 static void drop(hn_variant *v)
 {
-    hn_plan_unref(v->plan);
+    hn_description_unref(v->description);
     hn_declared_free(&v->declared);
     hn_buf_free(&v->head);
     *v = (hn_variant){0};
@@ -25,7 +26,8 @@ hn_variant *hn_variants_find(hn_variants *variants, const hn_declared *declared)
     return NULL;
 }
 
-hn_variant *hn_variants_put(hn_variants *variants, const hn_declared *declared, hn_plan *plan)
+hn_variant *hn_variants_put(hn_variants *variants, const hn_declared *declared,
+                            hn_description *description)
 {
     hn_variant *v = hn_variants_find(variants, declared);
     if (v == NULL) {
@@ -37,10 +39,10 @@ hn_variant *hn_variants_put(hn_variants *variants, const hn_declared *declared, 
         v = &variants->list[variants->n++];
         v->declared = copy;
     }
-    hn_plan_ref(plan);
-    if (v->plan != NULL)
-        hn_plan_unref(v->plan);
-    v->plan = plan;
+    hn_description_ref(description);
+    if (v->description != NULL)
+        hn_description_unref(v->description);
+    v->description = description;
     v->head.len = 0;
     return v;
 }
@@ -50,8 +52,8 @@ int hn_variants_resolve(hn_variants *variants, PyObject *row, hn_declared *wante
 {
     hn_variant *v = &variants->list[0];
     /* Each turn declares at least one more parameter, unless the server changes its mind. */
-    for (unsigned left = hn_plan_nparams(v->plan) + 1u; left > 0; left--) {
-        int rc = hn_declared_types(v->plan, row, wanted);
+    for (unsigned left = hn_description_nparams(v->description) + 1u; left > 0; left--) {
+        int rc = hn_declared_types(v->description, row, wanted);
         if (rc < 0)
             return -1;
         if (rc == 0) {

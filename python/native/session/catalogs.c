@@ -56,7 +56,7 @@ hn_codec *hn_catalogs_get(hn_catalogs *catalogs, uint64_t number)
             hn_codec_free(added);
             return NULL;
         }
-        hn_codec_free(found); /* the one that was not used for longest; plans keep theirs */
+        hn_codec_free(found); /* the one that was not used for longest; descriptions keep theirs */
         found = added;
     }
     memmove(&catalogs->recent[1], &catalogs->recent[0], (size_t)at * sizeof catalogs->recent[0]);

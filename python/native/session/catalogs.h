@@ -1,5 +1,5 @@
-/* What a Pool has learned of types, by the number that the core gives each state of a server's catalog.
- * Guarded by the GIL. */
+/* What a Pool has learned of types, by the number that the core gives each state of a server's
+ * catalog. Guarded by the GIL. */
 #ifndef HN_CATALOGS_H
 #define HN_CATALOGS_H
 
@@ -13,7 +13,7 @@ typedef struct hn_catalogs {
     hn_codec *hooks; /* a reference: the user's converters, and no types */
     struct {
         uint64_t number;
-        hn_codec *codec; /* a reference, or NULL */
+        hn_codec *codec;       /* a reference, or NULL */
     } recent[HN_CATALOGS_MAX]; /* latest use first */
 } hn_catalogs;
 

@@ -3,7 +3,7 @@
 
 #include "core/core.h"
 #include "error.h"
-#include "session/session.h"
+#include "session/view.h"
 
 /* request id -> the first of its sessions, the others linked to it by `next`; of index_generation
  * only. The keys are exact str, so that no look-up runs Python code. */
@@ -24,7 +24,7 @@ static PyObject *key_of(PyObject *request_id)
 }
 
 /* Borrowed; NULL without an exception if there is none. */
-static hn_session *first_of(PyObject *request_id)
+static hn_view *first_of(PyObject *request_id)
 {
     if (index_generation != hn_core_generation()) {
         /* Dropping the parent's sessions may run Python code, which may open one here. */
@@ -36,17 +36,18 @@ static hn_session *first_of(PyObject *request_id)
         return NULL;
     PyObject *first = PyDict_GetItemWithError(by_request, key);
     Py_DECREF(key);
-    return (hn_session *)first;
+    return (hn_view *)first;
 }
 
-static bool is_of(const hn_session *session, PyObject *alias)
+static bool is_of(const hn_view *session, PyObject *alias)
 {
-    return session->pool->alias == alias || PyUnicode_Compare(session->pool->alias, alias) == 0;
+    return session->target.database->alias == alias ||
+           PyUnicode_Compare(session->target.database->alias, alias) == 0;
 }
 
 PyObject *hn_index_find(PyObject *request_id, PyObject *alias)
 {
-    hn_session *session = first_of(request_id);
+    hn_view *session = first_of(request_id);
     while (session != NULL && !is_of(session, alias))
         session = session->next;
     return Py_XNewRef((PyObject *)session);
@@ -57,7 +58,7 @@ PyObject *hn_index_list(PyObject *request_id, PyObject *alias)
     PyObject *list = PyList_New(0); /* ahead of the look-up, since it may run Python code */
     if (list == NULL)
         return NULL;
-    hn_session *session = first_of(request_id);
+    hn_view *session = first_of(request_id);
     bool failed = session == NULL && PyErr_Occurred();
     for (; session != NULL && !failed; session = session->next)
         if (alias == NULL || is_of(session, alias))
@@ -67,9 +68,9 @@ PyObject *hn_index_list(PyObject *request_id, PyObject *alias)
     return list;
 }
 
-int hn_index_add(hn_session *self)
+int hn_index_add(hn_view *self)
 {
-    hn_session *last = first_of(self->request_id);
+    hn_view *last = first_of(self->request_id);
     if (last == NULL) {
         PyObject *key = PyErr_Occurred() ? NULL : key_of(self->request_id);
         int rc = key == NULL ? -1 : PyDict_SetItem(by_request, key, (PyObject *)self);
@@ -78,14 +79,14 @@ int hn_index_add(hn_session *self)
     }
     while (last->next != NULL)
         last = last->next;
-    last->next = (hn_session *)Py_NewRef((PyObject *)self);
+    last->next = (hn_view *)Py_NewRef((PyObject *)self);
     return 0;
 }
 
 /* The session that follows takes its place. */
-static int take_out(hn_session *self)
+static int take_out(hn_view *self)
 {
-    hn_session *before = first_of(self->request_id), *next = self->next;
+    hn_view *before = first_of(self->request_id), *next = self->next;
     if (before == self) {
         PyObject *key = key_of(self->request_id);
         int rc = key == NULL    ? -1
@@ -108,9 +109,9 @@ static int take_out(hn_session *self)
     return 0;
 }
 
-void hn_index_remove(hn_session *self)
+void hn_index_remove(hn_view *self)
 {
-    if (self->generation != hn_core_generation())
+    if (self->target.generation != hn_core_generation())
         return;
     PyObject *exception = hn_exception_take(); /* that of the operation which closed it */
     if (take_out(self) < 0)

@@ -1,6 +1,6 @@
-/* The open sessions of this process, by request: the one place that knows which session a request id
- * and an alias mean. A view stays here until its session is finalized, so that whoever asks again
- * gets the same object.
+/* The open sessions of this process, by request: the one place that maps a request id and an alias
+ * to a session. A view stays here until its session is finalized, so that a second look-up returns
+ * the same object.
  *
  * GIL held in all functions. What a parent has opened is not here: a forked child begins anew.
  */
@@ -8,19 +8,21 @@
 #define HN_INDEX_H
 
 #include "native.h"
+#include "session/view.h"
 
 int hn_index_ready(void);
 
-/* The session of a request on an alias, a new reference; NULL without an exception if there is none. */
+/* The session of a request on an alias, a new reference; NULL without an exception if there is
+ * none. */
 PyObject *hn_index_find(PyObject *request_id, PyObject *alias);
 
 /* All of a request's, in the order in which they were opened; alias: that one only, or NULL. */
 PyObject *hn_index_list(PyObject *request_id, PyObject *alias);
 
-/* A session that was not found is open; 0, or -1 with an exception. Runs no Python code. */
-int hn_index_add(hn_session *session);
+/* Adds an open session that was not found; 0, or -1 with an exception. Runs no Python code. */
+int hn_index_add(hn_view *session);
 
-/* It is closed, and no longer handed out. An exception that is set stays. */
-void hn_index_remove(hn_session *session);
+/* Removes a session that is closed. An exception that is set stays. */
+void hn_index_remove(hn_view *session);
 
 #endif

@@ -3,7 +3,6 @@
 
 #include <pythread.h>
 
-#include "awaited/operation.h"
 #include "core/core.h"
 #include "error.h"
 
@@ -33,12 +32,12 @@ void hn_lock_leave(hn_lock *lock, hn_waiter *self)
 
 bool hn_lock_is_mine(const hn_lock *lock)
 {
-    if (lock->owner == HN_AWAITED)
-        return hn_operation_is_inside(lock->awaited);
+    if (lock->owner == HN_NO_THREAD)
+        return lock->holder->functions->is_inside(lock->holder);
     return lock->owner == PyThread_get_thread_ident();
 }
 
-/* Sleep until woken, a tick, or a signal. */
+/* Sleeps until woken, a tick has passed, or a signal has come. */
 static void nap(hn_waiter *self, hn_time deadline)
 {
     int ms = hn_ms_until(deadline, HN_TICK_MS);
@@ -56,8 +55,9 @@ static hn_locked wait_turn(hn_lock *lock, hn_waiter *self, hn_time deadline)
     uint32_t generation = hn_core_generation();
     for (;;) {
         int failed = 0;
-        if (lock->owner == HN_AWAITED && hn_operation_is_stranded(lock->awaited)) {
-            failed = hn_operation_drive(lock->awaited, deadline);
+        hn_waiter *holder = lock->owner == HN_NO_THREAD ? lock->holder : NULL;
+        if (holder != NULL && holder->functions->must_be_driven(holder)) {
+            failed = holder->functions->drive(holder, deadline);
         } else {
             nap(self, deadline);
             failed = PyErr_CheckSignals();
@@ -101,9 +101,9 @@ hn_locked hn_lock_take(hn_lock *lock, hn_time deadline)
 hn_locked hn_lock_await(hn_lock *lock, hn_waiter *turn)
 {
     if (lock->owner == 0) {
-        lock->owner = HN_AWAITED;
+        lock->owner = HN_NO_THREAD;
         lock->user = turn->thread;
-        lock->awaited = turn->operation;
+        lock->holder = turn;
         return HN_LOCKED;
     }
     if (hn_lock_is_mine(lock))
@@ -119,22 +119,23 @@ static void wake(hn_waiter *w)
     w->woken = true;
 }
 
-/* It is an operation's turn. A thread in the queue that keeps its loop waiting must drive it. */
-static void grant_awaited(hn_lock *lock, hn_waiter *turn)
+/* Hands the lock to an operation. A thread in the queue that keeps its event loop waiting must
+ * drive it. */
+static void grant_operation(hn_lock *lock, hn_waiter *turn)
 {
-    lock->owner = HN_AWAITED;
-    lock->awaited = turn->operation;
+    lock->owner = HN_NO_THREAD;
+    lock->holder = turn;
     for (hn_waiter *w = lock->first; w != NULL; w = w->next)
-        if (w->operation == NULL && w->thread == turn->thread)
+        if (w->functions == NULL && w->thread == turn->thread)
             wake(w);
-    hn_operation_granted(turn->operation);
+    turn->functions->granted(turn);
 }
 
 void hn_lock_give(hn_lock *lock)
 {
     hn_waiter *next = lock->first;
     lock->owner = 0;
-    lock->awaited = NULL;
+    lock->holder = NULL;
     if (next == NULL)
         return;
     lock->first = next->next;
@@ -142,22 +143,39 @@ void hn_lock_give(hn_lock *lock)
         lock->last = NULL;
     next->granted = true;
     lock->user = next->thread;
-    if (next->operation != NULL) {
-        grant_awaited(lock, next);
+    if (next->functions != NULL) {
+        grant_operation(lock, next);
         return;
     }
     lock->owner = next->thread;
     wake(next);
 }
 
+int hn_lock_await_ending(hn_lock *lock, hn_time deadline)
+{
+    if (lock->owner != HN_NO_THREAD || !lock->holder->functions->is_ending(lock->holder))
+        return 0;
+    switch (hn_lock_take(lock, deadline)) {
+    case HN_LOCKED:
+        hn_lock_give(lock);
+        return 0;
+    case HN_LOCK_ERROR:
+        return -1;
+    default:
+        return 0;
+    }
+}
+
 int hn_lock_raise(hn_locked outcome, double seconds)
 {
     char limit[32];
-    snprintf(limit, sizeof limit, "%.6g", seconds);
+    (void)snprintf(limit, sizeof limit, "%.6g", seconds);
     if (outcome == HN_LOCK_LATE)
-        return hn_raise("QueryCanceled", "the statement was not begun: timeout=%s s passed while "
-                                         "another thread or task used the session", limit);
-    return hn_raise("InterfaceError", "the session is in the middle of a statement of this very "
+        return hn_raise("QueryCanceled",
+                        "the statement was not begun: timeout=%s s passed while "
+                        "another thread or task used the session",
+                        limit);
+    return hn_raise("InterfaceError", "the session is in the middle of a statement of this "
                                       "thread (in a parameter, an iterable or a callable); use "
                                       "another session there");
 }

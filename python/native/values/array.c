@@ -27,8 +27,8 @@ static PyObject *read_dimension(const hn_type *array, cursor *c, const int32_t *
 {
     PyObject *list = PyList_New(sizes[0]);
     for (int32_t i = 0; list != NULL && i < sizes[0]; i++) {
-        PyObject *item = ndim == 1 ? read_element(array, c)
-                                   : read_dimension(array, c, sizes + 1, ndim - 1);
+        PyObject *item =
+            ndim == 1 ? read_element(array, c) : read_dimension(array, c, sizes + 1, ndim - 1);
         if (item == NULL)
             Py_CLEAR(list);
         else
@@ -41,28 +41,28 @@ PyObject *hn_read_array(const hn_type *type, const uint8_t *data, size_t len)
 {
     int32_t sizes[HN_MAX_DIMENSIONS];
     if (len < 12)
-        return hn_unreadable(type, "their header is cut short");
+        return hn_unreadable(type, "truncated header");
     uint32_t ndim = hn_get_u32(data);
     if (ndim > HN_MAX_DIMENSIONS || len < 12 + 8 * (size_t)ndim)
-        return hn_unreadable(type, "their number of dimensions lies");
+        return hn_unreadable(type, "invalid number of dimensions");
     if (hn_get_u32(data + 8) != type->related->oid && hn_get_u32(data + 8) != type->related_oid)
-        return hn_unreadable(type, "their elements are of another type");
+        return hn_unreadable(type, "elements of another type");
     cursor c = {data + 12 + 8 * (size_t)ndim, data + len};
-    /* Every element takes four bytes at least, so a lying size cannot ask for more memory than
+    /* Every element takes four bytes at least, so a false size cannot allocate more memory than
      * the message itself. */
     uint64_t room = (uint64_t)(c.end - c.at) / 4, count = 1;
     for (uint32_t i = 0; i < ndim; i++) {
         uint32_t size = hn_get_u32(data + 12 + 8 * (size_t)i); /* the lower bound is not kept */
         if (size > room || (count *= size) > room)
-            return hn_unreadable(type, "their dimensions lie");
+            return hn_unreadable(type, "invalid dimensions");
         sizes[i] = (int32_t)size;
     }
     if (ndim == 0 || count == 0) /* the second: an empty vector */
-        return c.at == c.end ? PyList_New(0) : hn_unreadable(type, "they go on after the end");
+        return c.at == c.end ? PyList_New(0) : hn_unreadable(type, "bytes after the end");
     PyObject *list = read_dimension(type, &c, sizes, (int)ndim);
     if (list != NULL && c.at != c.end) {
         Py_DECREF(list);
-        return hn_unreadable(type, "they go on after the end");
+        return hn_unreadable(type, "bytes after the end");
     }
     return list;
 }
@@ -126,19 +126,19 @@ static int write_level(hn_encoder *encoder, const hn_type *type, PyObject *value
     PyObject *level = hn_array_level(type, value, sizes[0]);
     if (level == NULL)
         return -1;
-    int answer = HN_WRITTEN;
-    for (Py_ssize_t i = 0; answer == HN_WRITTEN && i < PyTuple_GET_SIZE(level); i++) {
+    int rc = HN_WRITTEN;
+    for (Py_ssize_t i = 0; rc == HN_WRITTEN && i < PyTuple_GET_SIZE(level); i++) {
         PyObject *item = PyTuple_GET_ITEM(level, i);
         if (i % HN_LATE_EVERY == HN_LATE_EVERY - 1 && hn_encoder_is_late(encoder)) {
-            answer = -1;
+            rc = -1;
             break;
         }
         *has_null |= item == Py_None;
-        answer = ndim == 1 ? hn_write_value(encoder, type->related, item, out)
-                           : write_level(encoder, type, item, sizes + 1, ndim - 1, has_null, out);
+        rc = ndim == 1 ? hn_write_value(encoder, type->related, item, out)
+                       : write_level(encoder, type, item, sizes + 1, ndim - 1, has_null, out);
     }
     Py_DECREF(level);
-    return answer;
+    return rc;
 }
 
 int hn_as_array(PyObject *value, PyObject **sequence)
@@ -164,15 +164,15 @@ static int write_array(hn_encoder *encoder, const hn_type *type, PyObject *value
     out->len += room;
     int has_null = 0;
     if (shape.ndim > 0) {
-        int answer = write_level(encoder, type, value, shape.sizes, shape.ndim, &has_null, out);
-        if (answer != HN_WRITTEN)
-            return answer;
+        int rc = write_level(encoder, type, value, shape.sizes, shape.ndim, &has_null, out);
+        if (rc != HN_WRITTEN)
+            return rc;
     }
     uint8_t *h = out->data + header;
     hn_put_u32(h, (uint32_t)shape.ndim);
     hn_put_u32(h + 4, (uint32_t)has_null);
     hn_put_u32(h + 8, type->related_oid);
-    for (int i = 0; i < shape.ndim; i++) {
+    for (size_t i = 0; i < (size_t)shape.ndim; i++) {
         hn_put_u32(h + 12 + 8 * i, (uint32_t)shape.sizes[i]);
         hn_put_u32(h + 16 + 8 * i, type->family == HN_FAMILY_VECTOR ? 0 : 1);
     }
@@ -182,15 +182,15 @@ static int write_array(hn_encoder *encoder, const hn_type *type, PyObject *value
 int hn_write_array(hn_encoder *encoder, const hn_type *type, PyObject *value, hn_buf *out)
 {
     PyObject *sequence;
-    int answer = hn_as_array(value, &sequence);
-    if (answer != HN_WRITTEN)
-        return answer;
-    /* Of a vector's dimensions the server wants one, even if it is empty. */
+    int rc = hn_as_array(value, &sequence);
+    if (rc != HN_WRITTEN)
+        return rc;
+    /* The server requires one dimension of a vector, even of an empty one. */
     int is_empty = PySequence_Fast_GET_SIZE(sequence) == 0;
     if (!type->sends_binary || (type->family == HN_FAMILY_VECTOR && is_empty))
-        answer = HN_AS_TEXT;
+        rc = HN_AS_TEXT;
     else
-        answer = write_array(encoder, type, sequence, out);
+        rc = write_array(encoder, type, sequence, out);
     Py_DECREF(sequence);
-    return answer;
+    return rc;
 }

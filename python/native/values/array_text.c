@@ -85,8 +85,8 @@ static int write_item(hn_encoder *encoder, const hn_type *type, PyObject *item, 
     if (item == Py_None)
         return hn_buf_bytes(out, "NULL", 4);
     size_t start = out->len;
-    int answer = hn_write_text(encoder, type->related, item, out);
-    return answer == HN_WRITTEN ? hn_quote(out, start) : answer;
+    int rc = hn_write_text(encoder, type->related, item, out);
+    return rc == HN_WRITTEN ? hn_quote(out, start) : rc;
 }
 
 static int write_level(hn_encoder *encoder, const hn_type *type, PyObject *value,
@@ -95,38 +95,38 @@ static int write_level(hn_encoder *encoder, const hn_type *type, PyObject *value
     PyObject *level = hn_array_level(type, value, sizes[0]);
     if (level == NULL)
         return -1;
-    int answer = hn_buf_u8(out, '{');
-    for (Py_ssize_t i = 0; answer == HN_WRITTEN && i < PyTuple_GET_SIZE(level); i++) {
+    int rc = hn_buf_u8(out, '{');
+    for (Py_ssize_t i = 0; rc == HN_WRITTEN && i < PyTuple_GET_SIZE(level); i++) {
         PyObject *item = PyTuple_GET_ITEM(level, i);
         if (i % HN_LATE_EVERY == HN_LATE_EVERY - 1 && hn_encoder_is_late(encoder)) {
-            answer = -1;
+            rc = -1;
             break;
         }
         if (i > 0)
-            answer = hn_buf_u8(out, (uint8_t)type->related->delimiter);
-        if (answer == HN_WRITTEN)
-            answer = ndim == 1 ? write_item(encoder, type, item, out)
-                               : write_level(encoder, type, item, sizes + 1, ndim - 1, out);
+            rc = hn_buf_u8(out, (uint8_t)type->related->delimiter);
+        if (rc == HN_WRITTEN)
+            rc = ndim == 1 ? write_item(encoder, type, item, out)
+                           : write_level(encoder, type, item, sizes + 1, ndim - 1, out);
     }
     Py_DECREF(level);
-    return answer == HN_WRITTEN ? hn_buf_u8(out, '}') : answer;
+    return rc == HN_WRITTEN ? hn_buf_u8(out, '}') : rc;
 }
 
 int hn_write_array_text(hn_encoder *encoder, const hn_type *type, PyObject *value, hn_buf *out)
 {
     PyObject *sequence;
-    int answer = hn_as_array(value, &sequence);
-    if (answer != HN_WRITTEN)
-        return answer;
+    int rc = hn_as_array(value, &sequence);
+    if (rc != HN_WRITTEN)
+        return rc;
     hn_shape shape;
     if (hn_measure_array(type, sequence, &shape) < 0)
-        answer = -1;
+        rc = -1;
     else if (shape.ndim == 0)
-        answer = hn_buf_bytes(out, "{}", 2);
+        rc = hn_buf_bytes(out, "{}", 2);
     else
-        answer = write_level(encoder, type, sequence, shape.sizes, shape.ndim, out);
+        rc = write_level(encoder, type, sequence, shape.sizes, shape.ndim, out);
     Py_DECREF(sequence);
-    return answer;
+    return rc;
 }
 
 int hn_write_vector_text(hn_encoder *encoder, const hn_type *type, PyObject *value, hn_buf *out)
@@ -134,13 +134,13 @@ int hn_write_vector_text(hn_encoder *encoder, const hn_type *type, PyObject *val
     PyObject *items = PySequence_Tuple(value);
     if (items == NULL)
         return -1;
-    int answer = HN_WRITTEN;
-    for (Py_ssize_t i = 0; answer == HN_WRITTEN && i < PyTuple_GET_SIZE(items); i++) {
+    int rc = HN_WRITTEN;
+    for (Py_ssize_t i = 0; rc == HN_WRITTEN && i < PyTuple_GET_SIZE(items); i++) {
         if (i > 0)
-            answer = hn_buf_u8(out, ' ');
-        if (answer == HN_WRITTEN)
-            answer = hn_write_text(encoder, type->related, PyTuple_GET_ITEM(items, i), out);
+            rc = hn_buf_u8(out, ' ');
+        if (rc == HN_WRITTEN)
+            rc = hn_write_text(encoder, type->related, PyTuple_GET_ITEM(items, i), out);
     }
     Py_DECREF(items);
-    return answer;
+    return rc;
 }

@@ -75,7 +75,8 @@ int hn_write_bytea(hn_encoder *encoder, const hn_type *type, PyObject *value, hn
 {
     (void)type;
     if (PyBytes_Check(value))
-        return hn_write_bytes(encoder, PyBytes_AS_STRING(value), (size_t)PyBytes_GET_SIZE(value), out);
+        return hn_write_bytes(encoder, PyBytes_AS_STRING(value), (size_t)PyBytes_GET_SIZE(value),
+                              out);
     if (PyUnicode_Check(value))
         return HN_AS_TEXT;
     /* Other objects with a buffer (array, an image) hold items, not bytes. */
@@ -84,13 +85,13 @@ int hn_write_bytea(hn_encoder *encoder, const hn_type *type, PyObject *value, hn
     Py_buffer view;
     if (PyObject_GetBuffer(value, &view, PyBUF_FULL_RO) < 0)
         return -1;
-    int answer = hn_buf_reserve(out, (size_t)view.len);
-    if (answer == 0)
-        answer = PyBuffer_ToContiguous(out->data + out->len, &view, view.len, 'C');
-    if (answer == 0)
+    int rc = hn_buf_reserve(out, (size_t)view.len);
+    if (rc == 0)
+        rc = PyBuffer_ToContiguous(out->data + out->len, &view, view.len, 'C');
+    if (rc == 0)
         out->len += (size_t)view.len;
     PyBuffer_Release(&view);
-    return answer;
+    return rc;
 }
 
 int hn_write_hex(PyObject *value, hn_buf *out)
@@ -101,13 +102,13 @@ int hn_write_hex(PyObject *value, hn_buf *out)
         return -1;
     size_t n = (size_t)PyBytes_GET_SIZE(bytes);
     const uint8_t *from = (const uint8_t *)PyBytes_AS_STRING(bytes);
-    int answer = hn_buf_reserve(out, 2 * n);
-    for (size_t i = 0; answer == 0 && i < n; i++) {
+    int rc = hn_buf_reserve(out, 2 * n);
+    for (size_t i = 0; rc == 0 && i < n; i++) {
         out->data[out->len++] = (uint8_t)digits[from[i] >> 4];
         out->data[out->len++] = (uint8_t)digits[from[i] & 15];
     }
     Py_DECREF(bytes);
-    return answer;
+    return rc;
 }
 
 int hn_write_bytea_text(hn_encoder *encoder, const hn_type *type, PyObject *value, hn_buf *out)

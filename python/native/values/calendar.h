@@ -4,7 +4,7 @@
 #ifndef HN_CALENDAR_H
 #define HN_CALENDAR_H
 
-#include <stdint.h>
+#include "native.h"
 
 #define HN_SECOND INT64_C(1000000) /* everything is counted in microseconds */
 #define HN_DAY (INT64_C(86400) * HN_SECOND)

@@ -1,4 +1,4 @@
-/* Types that are not built in, as the server's catalog describes them, and the user's converters. */
+/* Types that are not built in, as the server's catalog describes them. */
 #include "values/types.h"
 
 #include "error.h"
@@ -93,109 +93,47 @@ static int take_type(hn_codec *codec, cursor *c)
 {
     uint32_t oid, related;
     uint8_t typtype, typcategory, delimiter, true_array;
-    if (take(c, &oid, sizeof oid) < 0 || take(c, &typtype, 1) < 0 ||
-        take(c, &typcategory, 1) < 0 || take(c, &delimiter, 1) < 0 ||
-        take(c, &true_array, 1) < 0 || take(c, &related, sizeof related) < 0)
+    if (take(c, &oid, sizeof oid) < 0 || take(c, &typtype, 1) < 0 || take(c, &typcategory, 1) < 0 ||
+        take(c, &delimiter, 1) < 0 || take(c, &true_array, 1) < 0 ||
+        take(c, &related, sizeof related) < 0)
         return -1;
     PyObject *name = take_string(c);
     PyObject *schema = name == NULL ? NULL : take_string(c);
     hn_type *type = NULL;
     if (schema != NULL)
         type = hn_type_add(codec, oid, family_of(typtype, true_array, name), name);
-    int answer = -1;
+    int rc = -1;
     if (type != NULL && take_fields(c, type) == 0) {
         type->delimiter = (char)delimiter;
         if (related != 0 && is_made_of_related(type->family))
             type->related_oid = related;
         else if (is_made_of_related(type->family))
             hn_type_set_family(type, HN_FAMILY_SERVER_TEXT);
-        answer = hn_type_apply_registered(type, PyUnicode_AsUTF8(schema));
+        rc = hn_type_apply_registered(type, PyUnicode_AsUTF8(schema));
     }
     Py_XDECREF(name);
     Py_XDECREF(schema);
-    return answer;
+    return rc;
 }
 
-int hn_codec_add_types(hn_codec *codec, const uint8_t *rows, size_t len, const uint32_t *asked,
-                       size_t nasked)
+int hn_codec_add_types(hn_codec *codec, const uint8_t *rows, size_t len, const uint32_t *requested,
+                       size_t nrequested)
 {
     cursor c = {rows, rows + len};
     while (c.at < c.end)
         if (take_type(codec, &c) < 0)
             return -1;
-    for (size_t i = 0; i < nasked; i++) {
-        if (hn_type_known(codec, asked[i]) != NULL)
+    for (size_t i = 0; i < nrequested; i++) {
+        if (hn_type_known(codec, requested[i]) != NULL)
             continue;
         if (PyErr_Occurred())
             return -1;
-        PyObject *name = PyUnicode_FromFormat("type %lu", (unsigned long)asked[i]);
-        hn_type *type = hn_type_add(codec, asked[i], HN_FAMILY_SERVER_TEXT, name);
+        PyObject *name = PyUnicode_FromFormat("type %lu", (unsigned long)requested[i]);
+        hn_type *type = hn_type_add(codec, requested[i], HN_FAMILY_SERVER_TEXT, name);
         Py_XDECREF(name);
         if (type == NULL)
             return -1;
         type->undescribed = 1;
     }
     return 0;
-}
-
-static PyObject *read_registered(const hn_type *type, const uint8_t *data, size_t len)
-{
-    PyObject *text = hn_read_text(type, data, len);
-    if (text == NULL)
-        return NULL;
-    PyObject *value = PyObject_CallOneArg(type->loads, text);
-    Py_DECREF(text);
-    return value;
-}
-
-/* hn_write_text calls the user's dumps. */
-static int write_registered(hn_encoder *encoder, const hn_type *type, PyObject *value, hn_buf *out)
-{
-    (void)encoder, (void)type, (void)value, (void)out;
-    return HN_AS_TEXT;
-}
-
-bool hn_codec_has_registered(const hn_codec *codec)
-{
-    return PyDict_GET_SIZE(codec->registered) > 0;
-}
-
-int hn_type_apply_registered(hn_type *type, const char *schema)
-{
-    if (schema == NULL)
-        return -1;
-    PyObject *qualified = PyUnicode_FromFormat("%s.%U", schema, type->name);
-    if (qualified == NULL)
-        return -1;
-    PyObject *pair = PyDict_GetItemWithError(type->codec->registered, qualified);
-    Py_DECREF(qualified);
-    if (pair == NULL && !PyErr_Occurred())
-        pair = PyDict_GetItemWithError(type->codec->registered, type->name);
-    if (pair == NULL)
-        return PyErr_Occurred() ? -1 : 0;
-    PyObject *loads = PyTuple_GET_ITEM(pair, 0), *dumps = PyTuple_GET_ITEM(pair, 1);
-    type->loads = loads == Py_None ? NULL : Py_NewRef(loads);
-    type->dumps = dumps == Py_None ? NULL : Py_NewRef(dumps);
-    if (type->loads != NULL) {
-        type->binary = 0;
-        type->read = type->read_text = read_registered;
-    }
-    if (type->dumps != NULL) {
-        type->sends_binary = 0;
-        type->write = write_registered;
-    }
-    return 0;
-}
-
-int hn_codec_register(hn_codec *codec, const char *type_name, PyObject *loads, PyObject *dumps)
-{
-    PyObject *pair = PyTuple_Pack(2, loads == NULL ? Py_None : loads,
-                                  dumps == NULL ? Py_None : dumps);
-    if (pair == NULL)
-        return -1;
-    int answer = PyDict_SetItemString(codec->registered, type_name, pair);
-    Py_DECREF(pair);
-    if (answer == 0)
-        hn_codec_forget_types(codec);
-    return answer;
 }

@@ -16,8 +16,8 @@ static int next_field(const hn_type *type, hn_cursor *c, uint32_t *oid, int32_t 
     return 0;
 }
 
-/* ALTER TYPE came after the server had compared the type's attributes with ours, while the statement ran
- * or between two chunks of a stream. The next statement asks again. */
+/* ALTER TYPE came after the server had compared the type's attributes with ours, while the
+ * statement ran or between two chunks of a stream. The next statement looks it up again. */
 static PyObject *altered(const hn_type *type)
 {
     hn_codec_forget_types(type->codec);
@@ -49,12 +49,12 @@ PyObject *hn_read_composite(const hn_type *type, const uint8_t *data, size_t len
     }
     if (dict != NULL && c.at != c.end) {
         Py_DECREF(dict);
-        return hn_unreadable(type, "they go on after the end");
+        return hn_unreadable(type, "bytes after the end");
     }
     return dict;
 }
 
-/* A record's types are known from its bytes only, and nobody can be asked in the middle of a row. */
+/* A record's types are in its bytes only, and cannot be looked up in the middle of a row. */
 static PyObject *read_field(const hn_type *record, uint32_t oid, const uint8_t *data, int32_t size)
 {
     if (size < 0)
@@ -71,7 +71,7 @@ static PyObject *read_field(const hn_type *record, uint32_t oid, const uint8_t *
         return NULL;
     if (!type->binary)
         return hn_beyond_python(record, "a field of type %U needs a cast to text", type->name);
-    hn_type_set *types = hn_type_set_ref(record->codec); /* no plan points to this type */
+    hn_type_set *types = hn_type_set_ref(record->codec); /* no description points to this type */
     PyObject *value = type->read(type, data, (size_t)size);
     hn_type_set_unref(record->codec, types);
     return value;
@@ -82,7 +82,7 @@ static PyObject *read_record(const hn_type *type, const uint8_t *data, size_t le
     hn_cursor c = {data + 4, data + len};
     uint32_t n = len < 4 ? 0 : hn_get_u32(data);
     if (len < 4 || n > (len - 4) / 8)
-        return hn_unreadable(type, "their number of fields lies");
+        return hn_unreadable(type, "invalid number of fields");
     PyObject *tuple = PyTuple_New((Py_ssize_t)n);
     for (uint32_t i = 0; tuple != NULL && i < n; i++) {
         uint32_t oid;
@@ -100,15 +100,15 @@ static PyObject *read_record(const hn_type *type, const uint8_t *data, size_t le
     }
     if (tuple != NULL && c.at != c.end) {
         Py_DECREF(tuple);
-        return hn_unreadable(type, "they go on after the end");
+        return hn_unreadable(type, "bytes after the end");
     }
     return tuple;
 }
 
-/* Records may hold records without a type that says how deep. */
+/* Records may hold records, and no type limits the depth. */
 PyObject *hn_read_record(const hn_type *type, const uint8_t *data, size_t len)
 {
-    static int depth; /* under the GIL; back to 0 whatever happens */
+    static int depth; /* guarded by the GIL; always back to 0 */
     enum { MAX_DEPTH = 200 };
     if (depth >= MAX_DEPTH)
         return hn_beyond_python(type, "nested more than %d deep", MAX_DEPTH);
@@ -144,7 +144,7 @@ PyObject *hn_read_composite_text(const hn_type *type, const uint8_t *data, size_
     return dict;
 }
 
-/* The value's fields in the type's order as a new tuple; answers as a writer. */
+/* The value's fields in the type's order as a new tuple; returns what a writer does. */
 static int as_fields(const hn_type *type, PyObject *value, PyObject **fields)
 {
     *fields = NULL;
@@ -177,38 +177,38 @@ static int as_fields(const hn_type *type, PyObject *value, PyObject **fields)
 int hn_write_composite(hn_encoder *encoder, const hn_type *type, PyObject *value, hn_buf *out)
 {
     PyObject *fields;
-    int answer = as_fields(type, value, &fields);
-    if (answer != HN_WRITTEN)
-        return answer;
-    answer = type->sends_binary ? hn_buf_u32(out, type->nfields) : HN_AS_TEXT;
-    for (uint16_t i = 0; answer == HN_WRITTEN && i < type->nfields; i++) {
-        answer = hn_buf_u32(out, type->fields[i].oid);
+    int rc = as_fields(type, value, &fields);
+    if (rc != HN_WRITTEN)
+        return rc;
+    rc = type->sends_binary ? hn_buf_u32(out, type->nfields) : HN_AS_TEXT;
+    for (uint16_t i = 0; rc == HN_WRITTEN && i < type->nfields; i++) {
+        rc = hn_buf_u32(out, type->fields[i].oid);
         PyObject *item = PyTuple_GET_ITEM(fields, i);
-        if (answer == HN_WRITTEN)
-            answer = hn_write_value(encoder, type->fields[i].type, item, out);
+        if (rc == HN_WRITTEN)
+            rc = hn_write_value(encoder, type->fields[i].type, item, out);
     }
     Py_DECREF(fields);
-    return answer;
+    return rc;
 }
 
 int hn_write_composite_text(hn_encoder *encoder, const hn_type *type, PyObject *value, hn_buf *out)
 {
     PyObject *fields;
-    int answer = as_fields(type, value, &fields);
-    if (answer != HN_WRITTEN)
-        return answer;
-    for (uint16_t i = 0; answer == HN_WRITTEN && i < type->nfields; i++) {
+    int rc = as_fields(type, value, &fields);
+    if (rc != HN_WRITTEN)
+        return rc;
+    for (uint16_t i = 0; rc == HN_WRITTEN && i < type->nfields; i++) {
         PyObject *item = PyTuple_GET_ITEM(fields, i);
-        answer = hn_buf_u8(out, i == 0 ? '(' : ',');
-        if (answer != HN_WRITTEN || item == Py_None)
+        rc = hn_buf_u8(out, i == 0 ? '(' : ',');
+        if (rc != HN_WRITTEN || item == Py_None)
             continue;
         size_t start = out->len;
-        answer = hn_write_text(encoder, type->fields[i].type, item, out);
-        if (answer == HN_WRITTEN)
-            answer = hn_quote(out, start);
+        rc = hn_write_text(encoder, type->fields[i].type, item, out);
+        if (rc == HN_WRITTEN)
+            rc = hn_quote(out, start);
     }
     Py_DECREF(fields);
-    if (answer == HN_WRITTEN && type->nfields == 0)
-        answer = hn_buf_u8(out, '(');
-    return answer == HN_WRITTEN ? hn_buf_u8(out, ')') : answer;
+    if (rc == HN_WRITTEN && type->nfields == 0)
+        rc = hn_buf_u8(out, '(');
+    return rc == HN_WRITTEN ? hn_buf_u8(out, ')') : rc;
 }

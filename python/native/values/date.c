@@ -46,7 +46,7 @@ PyObject *hn_make_date(const hn_type *type, hn_civil c)
 PyObject *hn_read_date(const hn_type *type, const uint8_t *data, size_t len)
 {
     if (len != 4)
-        return hn_unreadable(type, "their number is wrong");
+        return hn_unreadable(type, "wrong length");
     int32_t days = (int32_t)hn_get_u32(data);
     if (days == INT32_MAX || days == INT32_MIN)
         return hn_infinite_date(type, days > 0);
@@ -73,7 +73,7 @@ static inline PyObject *read_timestamp(const hn_type *type, const uint8_t *data,
                                        PyObject *tz)
 {
     if (len != 8)
-        return hn_unreadable(type, "their number is wrong");
+        return hn_unreadable(type, "wrong length");
     int64_t microseconds = (int64_t)hn_get_u64(data);
     if (microseconds == INT64_MAX || microseconds == INT64_MIN)
         return hn_infinite_timestamp(type, microseconds > 0, tz);
@@ -115,8 +115,7 @@ static int infinite(const hn_type *type, PyObject *date)
         return 0;
     int64_t days = days_of_date(date);
     int with_time = PyDateTime_Check(date);
-    if (days == hn_days_of(9999, 12, 31) &&
-        (!with_time || microseconds_of_day(date) == HN_DAY - 1))
+    if (days == hn_days_of(9999, 12, 31) && (!with_time || microseconds_of_day(date) == HN_DAY - 1))
         return 1;
     if (days == hn_days_of(1, 1, 1) && (!with_time || microseconds_of_day(date) == 0))
         return -1;
@@ -170,9 +169,9 @@ int hn_write_timestamp(hn_encoder *encoder, const hn_type *type, PyObject *value
     PyObject *local = hn_in_timezone(type, value, encoder->timezone);
     if (local == NULL)
         return -1;
-    int answer = hn_buf_u64(out, (uint64_t)microseconds_of(local));
+    int rc = hn_buf_u64(out, (uint64_t)microseconds_of(local));
     Py_DECREF(local);
-    return answer;
+    return rc;
 }
 
 int hn_write_timestamptz(hn_encoder *encoder, const hn_type *type, PyObject *value, hn_buf *out)
@@ -194,7 +193,7 @@ int hn_write_timestamptz(hn_encoder *encoder, const hn_type *type, PyObject *val
     if (aware < 0)
         return -1;
     if (!aware)
-        return HN_AS_TEXT; /* the server knows the session's time zone */
+        return HN_AS_TEXT; /* the server has the session's time zone */
     return hn_buf_u64(out, (uint64_t)(microseconds_of(value) - offset));
 }
 
@@ -203,9 +202,9 @@ static int write_iso(const char *method, PyObject *value, hn_buf *out, const hn_
     PyObject *text = PyObject_CallMethod(value, method, NULL);
     if (text == NULL)
         return -1;
-    int answer = hn_write_str(type, text, out);
+    int rc = hn_write_str(type, text, out);
     Py_DECREF(text);
-    return answer;
+    return rc;
 }
 
 static int write_infinity(int sign, hn_buf *out)
@@ -225,9 +224,9 @@ int hn_write_date_text(hn_encoder *encoder, const hn_type *type, PyObject *value
                                      PyDateTime_GET_DAY(value));
     if (date == NULL)
         return -1;
-    int answer = write_iso("isoformat", date, out, type);
+    int rc = write_iso("isoformat", date, out, type);
     Py_DECREF(date);
-    return answer;
+    return rc;
 }
 
 int hn_write_timestamp_text(hn_encoder *encoder, const hn_type *type, PyObject *value, hn_buf *out)
@@ -250,9 +249,9 @@ int hn_write_timestamp_text(hn_encoder *encoder, const hn_type *type, PyObject *
         PyDateTime_DATE_GET_SECOND(local), PyDateTime_DATE_GET_MICROSECOND(local), Py_None,
         PyDateTimeAPI->DateTimeType);
     Py_DECREF(local);
-    int answer = naive == NULL ? -1 : write_iso("isoformat", naive, out, type);
+    int rc = naive == NULL ? -1 : write_iso("isoformat", naive, out, type);
     Py_XDECREF(naive);
-    return answer;
+    return rc;
 }
 
 int hn_write_timestamptz_text(hn_encoder *encoder, const hn_type *type, PyObject *value,

@@ -1,6 +1,6 @@
 /* The types that parameters are declared with: where the server takes a parameter for text because
- * nothing says otherwise, the statement means what it would with the value as a literal. */
-#include "values/plan.h"
+ * nothing else determines its type, the statement means what it would as a literal. */
+#include "values/types.h"
 
 #include <datetime.h>
 #include <string.h>
@@ -46,8 +46,7 @@ bool hn_declared_equal(const hn_declared *a, const hn_declared *b)
     return a->n == b->n && (a->n == 0 || memcmp(a->oids, b->oids, a->n * sizeof *a->oids) == 0);
 }
 
-/* Room for n, all 0. */
-static int reserve(hn_declared *declared, size_t n)
+int hn_declared_reserve(hn_declared *declared, size_t n)
 {
     if (n > declared->cap) {
         uint32_t *oids = PyMem_Realloc(declared->oids, n * sizeof *oids);
@@ -64,7 +63,7 @@ static int reserve(hn_declared *declared, size_t n)
 
 int hn_declared_read(hn_declared *declared, const uint8_t *oids, size_t len)
 {
-    if (reserve(declared, len / sizeof *declared->oids) < 0)
+    if (hn_declared_reserve(declared, len / sizeof *declared->oids) < 0)
         return -1;
     if (declared->n > 0)
         memcpy(declared->oids, oids, declared->n * sizeof *declared->oids);
@@ -123,7 +122,8 @@ static int own_type(PyObject *value, uint32_t *oid, int depth)
         *oid = OID_UUID;
     if (*oid != 0)
         return 0;
-    PyObject *plainer = hn_plainer(value); /* an enum's value, which may be an enum's member itself */
+    PyObject *plainer =
+        hn_plainer(value); /* an enum's value, which may be an enum's member itself */
     if (plainer == NULL)
         return PyErr_Occurred() ? -1 : 0;
     int rc = plainer == value ? 0 : own_type(plainer, oid, depth + 1);
@@ -139,37 +139,4 @@ int hn_own_type(PyObject *value, uint32_t *oid)
 bool hn_is_open_type(const hn_type *type)
 {
     return type->dumps == NULL && type->family == HN_FAMILY_TEXT;
-}
-
-int hn_declared_types(const hn_plan *plan, PyObject *params, hn_declared *declared)
-{
-    /* A copy unless it is a tuple: what a value's class does may change a list under us. */
-    PyObject *values = PySequence_Tuple(params);
-    if (values == NULL || reserve(declared, plan->nparams) < 0) {
-        Py_XDECREF(values);
-        return -1;
-    }
-    int rc = 0;
-    bool is_any = false;
-    if (PyTuple_GET_SIZE(values) != plan->nparams) { /* which hn_encode refuses */
-        rc = hn_declared_copy(declared, &plan->declared);
-        goto done;
-    }
-    for (uint16_t i = 0; i < plan->nparams; i++) {
-        PyObject *value = PyTuple_GET_ITEM(values, i);
-        const hn_param *param = &plan->params[i];
-        if (!param->is_open)
-            continue;
-        if (value != Py_None && hn_own_type(value, &declared->oids[i]) < 0) {
-            rc = -1;
-            goto done;
-        }
-        is_any = is_any || declared->oids[i] != 0;
-    }
-    if (!is_any)
-        hn_declared_clear(declared);
-    rc = !hn_declared_equal(declared, &plan->declared);
-done:
-    Py_DECREF(values);
-    return rc;
 }

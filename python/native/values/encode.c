@@ -1,5 +1,5 @@
 /* Parameters into the body of a Bind message. */
-#include "values/plan.h"
+#include "values/description.h"
 
 #include <stdbool.h>
 
@@ -12,10 +12,7 @@ enum { MAX_DEPTH = 200 };
 /* Longer ones take the way on which the size of the whole is looked at after each value. */
 enum { COMMON_MAX = 1 << 20 };
 
-/* So many bytes are copied between two looks at the clock. */
-enum { BULK = 4 << 20 };
-
-/* Say which parameter an error of ours is about. Always -1. */
+/* Adds the parameter to one of the codec's own errors. Always -1. */
 static int name_parameter(Py_ssize_t row, uint16_t index)
 {
     PyObject *raised = hn_exception_take();
@@ -32,30 +29,22 @@ static int refuse(const hn_type *type, PyObject *value)
     return -1;
 }
 
-PyObject *hn_plainer(PyObject *value)
-{
-    int is_enum = PyObject_IsInstance(value, hn_python.Enum);
-    if (is_enum <= 0)
-        return NULL;
-    return PyObject_GetAttr(value, hn_python.str_value);
-}
-
 /* type->write, once more with an enum's value if the enum itself does not fit. */
 static int write_plain(hn_encoder *encoder, const hn_type *type, PyObject *value, hn_buf *out)
 {
     size_t start = out->len;
-    int answer = type->write(encoder, type, value, out);
-    if (answer != HN_NO_FIT)
-        return answer;
+    int rc = type->write(encoder, type, value, out);
+    if (rc != HN_NO_FIT)
+        return rc;
     out->len = start;
     PyObject *plainer = hn_plainer(value);
     if (plainer == NULL)
         return PyErr_Occurred() ? -1 : refuse(type, value);
-    answer = type->write(encoder, type, plainer, out);
-    if (answer == HN_NO_FIT)
-        answer = refuse(type, value);
+    rc = type->write(encoder, type, plainer, out);
+    if (rc == HN_NO_FIT)
+        rc = refuse(type, value);
     Py_DECREF(plainer);
-    return answer;
+    return rc;
 }
 
 static int write_dumped(const hn_type *type, PyObject *value, hn_buf *out)
@@ -63,14 +52,14 @@ static int write_dumped(const hn_type *type, PyObject *value, hn_buf *out)
     PyObject *text = PyObject_CallOneArg(type->dumps, value);
     if (text == NULL)
         return -1;
-    int answer = -1;
+    int rc = -1;
     if (PyUnicode_Check(text))
-        answer = hn_write_str(type, text, out);
+        rc = hn_write_str(type, text, out);
     else
         PyErr_Format(PyExc_TypeError, "the converter registered for %U must return str, not %.100s",
                      type->name, Py_TYPE(text)->tp_name);
     Py_DECREF(text);
-    return answer;
+    return rc;
 }
 
 static int write_text(hn_encoder *encoder, const hn_type *type, PyObject *value, hn_buf *out)
@@ -81,18 +70,18 @@ static int write_text(hn_encoder *encoder, const hn_type *type, PyObject *value,
         return hn_write_str(type, value, out);
     size_t start = out->len;
     /* What the binary writer refuses must not slip through as text. */
-    int answer = type->write(encoder, type, value, out);
+    int rc = type->write(encoder, type, value, out);
     out->len = start;
-    if (answer == HN_WRITTEN || answer == HN_AS_TEXT)
+    if (rc == HN_WRITTEN || rc == HN_AS_TEXT)
         return type->write_text(encoder, type, value, out);
-    if (answer != HN_NO_FIT)
-        return answer;
+    if (rc != HN_NO_FIT)
+        return rc;
     PyObject *plainer = hn_plainer(value);
     if (plainer == NULL)
         return PyErr_Occurred() ? -1 : refuse(type, value);
-    answer = hn_write_text(encoder, type, plainer, out);
+    rc = hn_write_text(encoder, type, plainer, out);
     Py_DECREF(plainer);
-    return answer;
+    return rc;
 }
 
 static int too_deep(void)
@@ -105,9 +94,9 @@ int hn_write_text(hn_encoder *encoder, const hn_type *type, PyObject *value, hn_
 {
     if (++encoder->depth > MAX_DEPTH)
         return too_deep();
-    int answer = write_text(encoder, type, value, out);
+    int rc = write_text(encoder, type, value, out);
     encoder->depth--;
-    return answer;
+    return rc;
 }
 
 int hn_write_value(hn_encoder *encoder, const hn_type *type, PyObject *value, hn_buf *out)
@@ -119,12 +108,12 @@ int hn_write_value(hn_encoder *encoder, const hn_type *type, PyObject *value, hn
         return -1;
     if (++encoder->depth > MAX_DEPTH)
         return too_deep();
-    int answer = write_plain(encoder, type, value, out);
+    int rc = write_plain(encoder, type, value, out);
     encoder->depth--;
-    return answer == HN_WRITTEN ? hn_buf_close32(out, at) : answer;
+    return rc == HN_WRITTEN ? hn_buf_close32(out, at) : rc;
 }
 
-/* The formats of one body's parameters: one for all of them, until a value wants text. */
+/* The formats of one body's parameters: one for all of them, until a value needs text. */
 typedef struct formats {
     size_t at; /* of their number */
     uint16_t nparams;
@@ -154,11 +143,11 @@ static int write_parameter(hn_encoder *encoder, const hn_type *type, PyObject *v
                            uint16_t index, hn_buf *body)
 {
     size_t start = body->len;
-    int answer = hn_write_value(encoder, type, value, body);
-    if (value == Py_None && !type->sends_binary && answer == HN_WRITTEN)
+    int rc = hn_write_value(encoder, type, value, body);
+    if (value == Py_None && !type->sends_binary && rc == HN_WRITTEN)
         return mark_text(f, index, body); /* NULL too needs an input function of its format */
-    if (answer != HN_AS_TEXT)
-        return answer;
+    if (rc != HN_AS_TEXT)
+        return rc;
     body->len = start;
     if (mark_text(f, index, body) < 0)
         return -1;
@@ -166,8 +155,8 @@ static int write_parameter(hn_encoder *encoder, const hn_type *type, PyObject *v
     if (at < 0)
         return -1;
     encoder->depth = 0;
-    answer = hn_write_text(encoder, type, value, body);
-    return answer == HN_WRITTEN ? hn_buf_close32(body, at) : answer;
+    rc = hn_write_text(encoder, type, value, body);
+    return rc == HN_WRITTEN ? hn_buf_close32(body, at) : rc;
 }
 
 /* Add the row to the exception that is set, to its text and as `row`. Always -1. */
@@ -184,13 +173,13 @@ static int too_many(Py_ssize_t given)
                     UINT16_MAX);
 }
 
-static int wrong_count(const hn_plan *plan, Py_ssize_t given, Py_ssize_t row)
+static int wrong_count(const hn_description *description, Py_ssize_t given, Py_ssize_t row)
 {
     if (given > UINT16_MAX)
         too_many(given);
     else
         hn_raise("ProgrammingError", "the statement has %d placeholder%s, %zd parameter%s given",
-                 plan->nparams, plan->nparams == 1 ? "" : "s", given,
+                 description->nparams, description->nparams == 1 ? "" : "s", given,
                  given == 1 ? " was" : "s were");
     return name_row(row);
 }
@@ -240,62 +229,39 @@ static bool write_common(const hn_type *type, PyObject *value, hn_buf *body)
     return true;
 }
 
-static int write_parameters(const hn_plan *plan, hn_encoder *encoder, PyObject *const *values,
-                            Py_ssize_t row, hn_buf *body)
+static int write_parameters(const hn_description *description, hn_encoder *encoder,
+                            PyObject *const *values, Py_ssize_t row, hn_buf *body)
 {
-    formats f = {.at = body->len, .nparams = plan->nparams};
-    if (hn_buf_bytes(body, plan->parameter_formats.data, plan->parameter_formats.len) < 0)
+    formats f = {.at = body->len, .nparams = description->nparams};
+    if (hn_buf_bytes(body, description->parameter_formats.data,
+                     description->parameter_formats.len) < 0)
         return -1;
-    for (uint16_t i = 0; i < plan->nparams; i++) {
-        const hn_type *type = plan->params[i].type;
+    for (uint16_t i = 0; i < description->nparams; i++) {
+        const hn_type *type = description->params[i].type;
         if (write_common(type, values[i], body))
             continue;
-        if (plan->params[i].is_open) {
+        if (description->params[i].is_open) {
             uint32_t own = 0; /* NULL is what it is in SQL: of no type by itself */
             if (values[i] != Py_None && hn_own_type(values[i], &own) < 0)
                 return name_parameter(row, i);
-            if (own != plan->params[i].declared)
+            if (own != description->params[i].declared)
                 return HN_NEED_DECLARED;
         }
-        int answer = write_parameter(encoder, type, values[i], &f, i, body);
-        if (answer == HN_WRITTEN && body->len - f.at > HN_TEXT_MAX)
-            answer = too_long();
-        if (answer < 0)
+        int rc = write_parameter(encoder, type, values[i], &f, i, body);
+        if (rc == HN_WRITTEN && body->len - f.at > HN_TEXT_MAX)
+            rc = too_long();
+        if (rc < 0)
             return name_parameter(row, i);
-        if (answer != HN_WRITTEN)
-            return answer;
+        if (rc != HN_WRITTEN)
+            return rc;
     }
     if (body->len - f.at > HN_TEXT_MAX)
         return too_long();
-    return hn_buf_bytes(body, plan->result_formats.data, plan->result_formats.len);
+    return hn_buf_bytes(body, description->result_formats.data, description->result_formats.len);
 }
 
-bool hn_encoder_is_late(const hn_encoder *encoder)
-{
-    if (encoder->until == HN_NEVER || hn_now() < encoder->until)
-        return false;
-    PyErr_SetString(PyExc_TimeoutError, "the parameters take too long to encode");
-    return true;
-}
-
-int hn_write_bytes(const hn_encoder *encoder, const void *data, size_t len, hn_buf *out)
-{
-    if (len <= BULK)
-        return hn_buf_bytes(out, data, len);
-    if (hn_buf_reserve(out, len) < 0)
-        return -1;
-    for (size_t at = 0; at < len; at += BULK) {
-        size_t part = len - at < BULK ? len - at : BULK;
-        if (hn_encoder_is_late(encoder))
-            return -1;
-        memcpy(out->data + out->len, (const uint8_t *)data + at, part);
-        out->len += part;
-    }
-    return 0;
-}
-
-int hn_encode(hn_plan *plan, PyObject *params, PyObject *timezone, Py_ssize_t row, hn_time until,
-              hn_buf *body)
+int hn_encode(hn_description *description, PyObject *params, PyObject *timezone, Py_ssize_t row,
+              hn_time until, hn_buf *body)
 {
     PyObject *sequence = NULL, **values = NULL;
     Py_ssize_t given = 0;
@@ -308,17 +274,17 @@ int hn_encode(hn_plan *plan, PyObject *params, PyObject *timezone, Py_ssize_t ro
         values = ((PyTupleObject *)sequence)->ob_item;
     }
     size_t start = body->len;
-    int answer;
-    if (given != plan->nparams) {
-        answer = wrong_count(plan, given, row);
+    int rc;
+    if (given != description->nparams) {
+        rc = wrong_count(description, given, row);
     } else {
         hn_encoder encoder = {.timezone = timezone, .until = until};
-        answer = write_parameters(plan, &encoder, values, row, body);
+        rc = write_parameters(description, &encoder, values, row, body);
     }
-    if (answer != 0)
+    if (rc != 0)
         body->len = start;
     Py_XDECREF(sequence);
-    return answer;
+    return rc;
 }
 
 int hn_check_params(PyObject *params, Py_ssize_t row)

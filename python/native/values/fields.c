@@ -1,5 +1,5 @@
-/* Subclasses of Python's dates and times whose attributes are not the fields that C sees: pandas.NaT
- * is a datetime of the year 1 to C, and none to Python. */
+/* Subclasses of Python's dates and times whose attributes are not the fields that C sees:
+ * pandas.NaT is a datetime of the year 1 to C, and none to Python. */
 #include "values/types.h"
 
 #include <datetime.h>
@@ -70,7 +70,7 @@ int hn_check_fields(const hn_type *type, PyObject *value)
         if (same <= 0)
             return same < 0 ? -1
                             : hn_unfit(type, value,
-                                       "its attributes are none that Python's own class can hold; "
+                                       "its attributes do not fit Python's own class; "
                                        "send None for NULL");
     }
     return 0;

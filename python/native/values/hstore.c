@@ -22,16 +22,16 @@ static PyObject *read_part(const hn_type *type, hn_cursor *c, int may_be_null)
 
 static int set_and_drop(PyObject *dict, PyObject *key, PyObject *value)
 {
-    int answer = key == NULL || value == NULL ? -1 : PyDict_SetItem(dict, key, value);
+    int rc = key == NULL || value == NULL ? -1 : PyDict_SetItem(dict, key, value);
     Py_XDECREF(key);
     Py_XDECREF(value);
-    return answer;
+    return rc;
 }
 
 PyObject *hn_read_hstore(const hn_type *type, const uint8_t *data, size_t len)
 {
     if (len < 4)
-        return hn_unreadable(type, "they are too few");
+        return hn_unreadable(type, "too few bytes");
     uint32_t n = hn_get_u32(data);
     hn_cursor c = {data + 4, data + len};
     PyObject *dict = PyDict_New();
@@ -43,7 +43,7 @@ PyObject *hn_read_hstore(const hn_type *type, const uint8_t *data, size_t len)
     }
     if (dict != NULL && c.at != c.end) {
         Py_DECREF(dict);
-        return hn_unreadable(type, "they go on after the end");
+        return hn_unreadable(type, "bytes after the end");
     }
     return dict;
 }

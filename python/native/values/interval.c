@@ -22,7 +22,7 @@ PyObject *hn_infinite_interval(const hn_type *type, int positive)
                            positive ? 999999 : 0);
 }
 
-/* A month counts as 30 days: timedelta knows none. */
+/* A month counts as 30 days: timedelta has no months. */
 PyObject *hn_make_interval(const hn_type *type, int32_t months, int32_t days, int64_t microseconds)
 {
     if (microseconds == INT64_MAX && days == INT32_MAX && months == INT32_MAX)
@@ -44,7 +44,7 @@ PyObject *hn_make_interval(const hn_type *type, int32_t months, int32_t days, in
 PyObject *hn_read_interval(const hn_type *type, const uint8_t *data, size_t len)
 {
     if (len != 16)
-        return hn_unreadable(type, "their number is wrong");
+        return hn_unreadable(type, "wrong length");
     return hn_make_interval(type, (int32_t)hn_get_u32(data + 12), (int32_t)hn_get_u32(data + 8),
                             (int64_t)hn_get_u64(data));
 }
@@ -61,8 +61,8 @@ static int put_interval(hn_buf *out, int64_t microseconds, int32_t days, int32_t
  * `- interval '12 hours'`. */
 int64_t hn_split_delta(PyObject *delta, int *days)
 {
-    int64_t microseconds = PyDateTime_DELTA_GET_SECONDS(delta) * HN_SECOND +
-                           PyDateTime_DELTA_GET_MICROSECONDS(delta);
+    int64_t microseconds =
+        PyDateTime_DELTA_GET_SECONDS(delta) * HN_SECOND + PyDateTime_DELTA_GET_MICROSECONDS(delta);
     *days = PyDateTime_DELTA_GET_DAYS(delta);
     if (*days >= 0 || microseconds == 0)
         return microseconds;

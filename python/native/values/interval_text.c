@@ -1,4 +1,4 @@
-/* Intervals from the server's text, in any IntervalStyle: which it is, each text tells by itself. They
+/* Intervals from the server's text, in any IntervalStyle: each text shows which it is. They
  * arrive as text only within something that must. */
 #include "values/types.h"
 
@@ -6,8 +6,8 @@
 #include "values/literal.h"
 #include "values/moment.h"
 
-/* The parts of an interval. Unsigned, since the longest time lies at the very end of 64 bits and the
- * shortest has no positive twin. */
+/* The parts of an interval. Unsigned, since the longest time lies at the very end of 64 bits and
+ * the shortest has no positive twin. */
 typedef struct {
     int64_t months, days;
     uint64_t time;
@@ -114,8 +114,8 @@ static int take_spaced(hn_cursor *c, span *s)
             s->time = 0 - s->time;
             return is_verbose && c->at == c->end ? 0 : -1;
         }
-        /* In sql_standard the first sign counts for all that has none; in postgres each has one where
-         * it differs from the one before. */
+        /* In sql_standard the first sign counts for all that has none; in postgres each has one
+         * where it differs from the one before. */
         if (hn_skip(c, '-'))
             negative = 1;
         else if (hn_skip(c, '+') || is_verbose)

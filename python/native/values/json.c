@@ -1,5 +1,5 @@
 /* json and jsonb: our own reader and writer, or the user's json_loads and json_dumps. */
-#include "values/json.h"
+#include "values/json_text.h"
 
 #include "error.h"
 #include "values/text.h"
@@ -20,26 +20,26 @@ PyObject *hn_read_json(const hn_type *type, const uint8_t *data, size_t len)
 PyObject *hn_read_jsonb(const hn_type *type, const uint8_t *data, size_t len)
 {
     if (len < 1 || data[0] != 1)
-        return hn_unreadable(type, "their version is unknown");
+        return hn_unreadable(type, "unknown version");
     return hn_read_json(type, data + 1, len - 1);
 }
 
-/* json_dumps answers str or bytes. */
+/* json_dumps returns str or bytes. */
 static int write_hooked(const hn_type *type, PyObject *value, hn_buf *out)
 {
     PyObject *text = PyObject_CallOneArg(type->codec->json_dumps, value);
     if (text == NULL)
         return -1;
-    int answer = -1;
+    int rc = -1;
     if (PyUnicode_Check(text))
-        answer = hn_write_str(type, text, out);
+        rc = hn_write_str(type, text, out);
     else if (PyBytes_Check(text))
-        answer = hn_buf_bytes(out, PyBytes_AS_STRING(text), (size_t)PyBytes_GET_SIZE(text));
+        rc = hn_buf_bytes(out, PyBytes_AS_STRING(text), (size_t)PyBytes_GET_SIZE(text));
     else
         PyErr_Format(PyExc_TypeError, "json_dumps must return str or bytes, not %.100s",
                      Py_TYPE(text)->tp_name);
     Py_DECREF(text);
-    return answer;
+    return rc;
 }
 
 /* A str is JSON text already, which the server checks. */

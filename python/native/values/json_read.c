@@ -1,6 +1,6 @@
 /* JSON text into Python values, as json.loads makes them: ints exact, keys in order, the last of
  * two equal keys. */
-#include "values/json.h"
+#include "values/json_text.h"
 
 #include "error.h"
 #include "values/python_types.h"
@@ -129,7 +129,7 @@ static PyObject *unescape(reader *r, const uint8_t *at, const uint8_t *end)
         at++;
         if (at == end || read_escape(&at, end, &code) < 0) {
             PyMem_Free(bytes);
-            return malformed(r, "an escape in a string is wrong");
+            return malformed(r, "invalid escape in a string");
         }
         surrogates |= code >= 0xD800 && code < 0xE000;
         into += put_utf8(into, code);
@@ -194,7 +194,7 @@ static PyObject *slow_number(reader *r, const uint8_t *start, int is_float)
         return value;
     PyErr_Clear();
     if (is_float)
-        return malformed(r, "a number is wrong");
+        return malformed(r, "invalid number");
     /* As json.loads does: to convert digits is quadratic, and nothing could interrupt it. */
     return hn_beyond_python(r->type,
                             "an int of %zu digits, more than sys.set_int_max_str_digits() allows",
@@ -208,8 +208,8 @@ static inline int is_digit(const reader *r)
 
 static PyObject *read_number(reader *r)
 {
-    static const double powers[] = {1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11,
-                                    1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18};
+    static const double powers[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8, 1e9,
+                                    1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18};
     const uint8_t *start = r->at;
     int negative = *r->at == '-', ndigits = 0, scale = 0;
     uint64_t digits = 0;
@@ -226,7 +226,7 @@ static PyObject *read_number(reader *r)
         for (r->at++; is_digit(r); r->at++, ndigits++, scale++)
             digits = digits * 10 + (*r->at - (uint64_t)'0');
         if (scale == 0)
-            return malformed(r, "a number is wrong");
+            return malformed(r, "invalid number");
     }
     if (r->at < r->end && (*r->at | 32) == 'e') {
         is_float = has_exponent = 1;
@@ -234,7 +234,7 @@ static PyObject *read_number(reader *r)
         if (r->at < r->end && (*r->at == '+' || *r->at == '-'))
             r->at++;
         if (!is_digit(r))
-            return malformed(r, "a number is wrong");
+            return malformed(r, "invalid number");
         while (is_digit(r))
             r->at++;
     }

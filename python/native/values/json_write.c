@@ -1,6 +1,6 @@
 /* Python values into JSON text, as json.dumps writes them but for two things: what JSON cannot hold
  * (NaN) is refused, and enums and dataclasses are written as their values and fields. */
-#include "values/json.h"
+#include "values/json_text.h"
 
 #include <math.h>
 
@@ -57,7 +57,7 @@ static int write_escaped(writer *w, const uint8_t *text, size_t len)
         *at++ = '\\';
         *at++ = (uint8_t)escape;
         if (escape == 'u') {
-            memcpy(at, "00", 2);
+            at[0] = at[1] = '0';
             at[2] = (uint8_t)hex[text[i] >> 4];
             at[3] = (uint8_t)hex[text[i] & 15];
             at += 4;
@@ -68,15 +68,15 @@ static int write_escaped(writer *w, const uint8_t *text, size_t len)
     return 0;
 }
 
-/* A surrogate has no UTF-8 but an escape: json keeps it, jsonb's server says no. */
+/* A surrogate has no UTF-8 but an escape: json keeps it, and the server refuses it for jsonb. */
 static int write_surrogates(writer *w, PyObject *value)
 {
     PyObject *module = PyImport_ImportModule("json");
     PyObject *text = module == NULL ? NULL : PyObject_CallMethod(module, "dumps", "O", value);
     Py_XDECREF(module);
-    int answer = text == NULL ? -1 : hn_write_str(w->type, text, w->out);
+    int returned = text == NULL ? -1 : hn_write_str(w->type, text, w->out);
     Py_XDECREF(text);
-    return answer;
+    return returned;
 }
 
 static int write_str(writer *w, PyObject *value)
@@ -104,9 +104,9 @@ static PyObject *number_text(writer *w, PyObject *value)
 static int write_number(writer *w, PyObject *value)
 {
     PyObject *text = number_text(w, value);
-    int answer = text == NULL ? -1 : hn_write_str(w->type, text, w->out);
+    int returned = text == NULL ? -1 : hn_write_str(w->type, text, w->out);
     Py_XDECREF(text);
-    return answer;
+    return returned;
 }
 
 /* Keys as json.dumps takes them. */
@@ -124,8 +124,7 @@ static int write_key(writer *w, PyObject *key)
             return -1;
         return hn_buf_u8(w->out, '"');
     }
-    PyErr_Format(PyExc_TypeError,
-                 "a key of JSON must be str, int, float, bool or None, not %.100s",
+    PyErr_Format(PyExc_TypeError, "a key of JSON must be str, int, float, bool or None, not %.100s",
                  Py_TYPE(key)->tp_name);
     return -1;
 }
@@ -136,15 +135,15 @@ static int write_dict(writer *w, PyObject *dict)
     PyObject *items = PyDict_Items(dict);
     if (items == NULL)
         return -1;
-    int answer = hn_buf_u8(w->out, '{');
-    for (Py_ssize_t i = 0; answer == 0 && i < PyList_GET_SIZE(items); i++) {
+    int returned = hn_buf_u8(w->out, '{');
+    for (Py_ssize_t i = 0; returned == 0 && i < PyList_GET_SIZE(items); i++) {
         PyObject *pair = PyList_GET_ITEM(items, i);
         if ((i > 0 && hn_buf_u8(w->out, ',') < 0) || write_key(w, PyTuple_GET_ITEM(pair, 0)) < 0 ||
             hn_buf_u8(w->out, ':') < 0 || write_any(w, PyTuple_GET_ITEM(pair, 1)) < 0)
-            answer = -1;
+            returned = -1;
     }
     Py_DECREF(items);
-    return answer < 0 ? -1 : hn_buf_u8(w->out, '}');
+    return returned < 0 ? -1 : hn_buf_u8(w->out, '}');
 }
 
 static int write_list(writer *w, PyObject *value)
@@ -152,12 +151,12 @@ static int write_list(writer *w, PyObject *value)
     PyObject *items = PySequence_Tuple(value);
     if (items == NULL)
         return -1;
-    int answer = hn_buf_u8(w->out, '[');
-    for (Py_ssize_t i = 0; answer == 0 && i < PyTuple_GET_SIZE(items); i++)
+    int returned = hn_buf_u8(w->out, '[');
+    for (Py_ssize_t i = 0; returned == 0 && i < PyTuple_GET_SIZE(items); i++)
         if ((i > 0 && hn_buf_u8(w->out, ',') < 0) || write_any(w, PyTuple_GET_ITEM(items, i)) < 0)
-            answer = -1;
+            returned = -1;
     Py_DECREF(items);
-    return answer < 0 ? -1 : hn_buf_u8(w->out, ']');
+    return returned < 0 ? -1 : hn_buf_u8(w->out, ']');
 }
 
 static int write_dataclass(writer *w, PyObject *value)
@@ -165,29 +164,29 @@ static int write_dataclass(writer *w, PyObject *value)
     PyObject *fields = PyObject_CallOneArg(hn_python.dataclass_fields, value);
     if (fields == NULL)
         return -1;
-    int answer = PyTuple_Check(fields) ? hn_buf_u8(w->out, '{') : -1;
-    for (Py_ssize_t i = 0; answer == 0 && i < PyTuple_GET_SIZE(fields); i++) {
+    int returned = PyTuple_Check(fields) ? hn_buf_u8(w->out, '{') : -1;
+    for (Py_ssize_t i = 0; returned == 0 && i < PyTuple_GET_SIZE(fields); i++) {
         PyObject *name = PyObject_GetAttrString(PyTuple_GET_ITEM(fields, i), "name");
         PyObject *item = name == NULL ? NULL : PyObject_GetAttr(value, name);
         if (item == NULL || (i > 0 && hn_buf_u8(w->out, ',') < 0) || write_key(w, name) < 0 ||
             hn_buf_u8(w->out, ':') < 0 || write_any(w, item) < 0)
-            answer = -1;
+            returned = -1;
         Py_XDECREF(item);
         Py_XDECREF(name);
     }
     Py_DECREF(fields);
-    return answer < 0 ? -1 : hn_buf_u8(w->out, '}');
+    return returned < 0 ? -1 : hn_buf_u8(w->out, '}');
 }
 
 static int is_dataclass_instance(PyObject *value)
 {
     if (PyType_Check(value))
         return 0;
-    PyObject *answer = PyObject_CallOneArg(hn_python.is_dataclass, value);
-    if (answer == NULL)
+    PyObject *returned = PyObject_CallOneArg(hn_python.is_dataclass, value);
+    if (returned == NULL)
         return -1;
-    Py_DECREF(answer);
-    return answer == Py_True;
+    Py_DECREF(returned);
+    return returned == Py_True;
 }
 
 /* Enums and dataclasses; HN_NO_FIT for anything else. */
@@ -195,9 +194,9 @@ static int write_other(writer *w, PyObject *value)
 {
     PyObject *plainer = hn_plainer(value);
     if (plainer != NULL) {
-        int answer = write_any(w, plainer);
+        int returned = write_any(w, plainer);
         Py_DECREF(plainer);
-        return answer;
+        return returned;
     }
     if (PyErr_Occurred())
         return -1;
@@ -213,21 +212,21 @@ static int write_nested(writer *w, PyObject *value)
         PyErr_Format(PyExc_TypeError, "the value is nested more than %d deep", MAX_DEPTH);
         return -1;
     }
-    int answer;
+    int returned;
     if (PyDict_Check(value))
-        answer = write_dict(w, value);
+        returned = write_dict(w, value);
     else if (PyList_Check(value) || PyTuple_Check(value))
-        answer = write_list(w, value);
+        returned = write_list(w, value);
     else
-        answer = write_other(w, value);
+        returned = write_other(w, value);
     w->depth--;
-    if (answer == HN_NO_FIT && w->depth > 0) {
+    if (returned == HN_NO_FIT && w->depth > 0) {
         PyErr_Format(PyExc_TypeError,
                      "Python type %.100s within the value has no place in PostgreSQL type %U",
                      Py_TYPE(value)->tp_name, w->type->name);
         return -1;
     }
-    return answer;
+    return returned;
 }
 
 static int write_any(writer *w, PyObject *value)

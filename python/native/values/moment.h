@@ -1,4 +1,4 @@
-/* Python's dates, times and intervals, made of what both wire formats tell. All answer a new
+/* Python's dates, times and intervals, made from either wire format. All return a new
  * reference, or NULL with DataError for what Python cannot hold. */
 #ifndef HN_MOMENT_H
 #define HN_MOMENT_H
@@ -18,7 +18,8 @@ PyObject *hn_infinite_interval(const hn_type *type, int positive);
 
 /* A timedelta's days and, as the result, microseconds, both of one sign. */
 int64_t hn_split_delta(PyObject *delta, int *days);
-/* Whether C sees the date, time, datetime or timedelta that Python sees. 0, or -1 with DataError. */
+/* Whether C sees the date, time, datetime or timedelta that Python sees. 0, or -1 with
+ * DataError. */
 int hn_check_fields(const hn_type *type, PyObject *value);
 
 #endif

@@ -29,11 +29,11 @@ static PyObject *make_network(const hn_type *type, int six, PyObject *address, i
 PyObject *hn_read_inet(const hn_type *type, const uint8_t *data, size_t len)
 {
     if (len < 4)
-        return hn_unreadable(type, "they are too few");
+        return hn_unreadable(type, "too few bytes");
     int six = data[0] == INET_6, bits = data[1], size = six ? 16 : 4;
     if ((data[0] != INET_4 && !six) || data[3] != size || len != 4 + (size_t)size ||
         bits > 8 * size)
-        return hn_unreadable(type, "their header lies");
+        return hn_unreadable(type, "invalid header");
     PyObject *address = PyBytes_FromStringAndSize((const char *)data + 4, size);
     if (address == NULL)
         return NULL;
@@ -80,7 +80,7 @@ int hn_write_inet(hn_encoder *encoder, const hn_type *type, PyObject *value, hn_
     return fits ? HN_AS_TEXT : HN_NO_FIT;
 }
 
-/* An interface's own bits beyond its mask would be an error of the server's; it is one of ours. */
+/* An interface's own bits beyond its mask would be refused by the server; they are refused here. */
 int hn_write_cidr(hn_encoder *encoder, const hn_type *type, PyObject *value, hn_buf *out)
 {
     if (is_one_of(value, hn_python.IPv4Interface, hn_python.IPv6Interface))

@@ -9,7 +9,7 @@
 
 static PyObject *wrong_length(const hn_type *type)
 {
-    return hn_unreadable(type, "their number is wrong");
+    return hn_unreadable(type, "wrong length");
 }
 
 PyObject *hn_read_bool(const hn_type *type, const uint8_t *data, size_t len)
@@ -158,33 +158,31 @@ static PyObject *integral(const hn_type *type, PyObject *value)
     return NULL;
 }
 
-/* The value as a new int, NULL with *answer: -1, HN_AS_TEXT or HN_NO_FIT. */
-static PyObject *as_int(const hn_type *type, PyObject *value, int *answer)
+/* The value as a new int, NULL with *returned: -1, HN_AS_TEXT or HN_NO_FIT. */
+static PyObject *as_int(const hn_type *type, PyObject *value, int *returned)
 {
     PyObject *whole = NULL;
-    *answer = -1;
+    *returned = -1;
     if (PyLong_CheckExact(value))
         return Py_NewRef(value);
     if (PyUnicode_Check(value))
-        *answer = HN_AS_TEXT;
-    else if (PyBool_Check(value))
-        *answer = HN_NO_FIT;
+        *returned = HN_AS_TEXT;
     else if (PyFloat_Check(value) || hn_is_decimal(value))
         whole = integral(type, value);
-    else if (PyIndex_Check(value))
+    else if (PyIndex_Check(value) && !PyBool_Check(value))
         whole = PyNumber_Index(value);
     else
-        *answer = HN_NO_FIT;
+        *returned = HN_NO_FIT;
     return whole;
 }
 
 /* A signed integer within [low, high]. */
 static int signed_of(const hn_type *type, PyObject *value, int64_t low, int64_t high, int64_t *into)
 {
-    int answer, overflow;
-    PyObject *whole = as_int(type, value, &answer);
+    int returned, overflow;
+    PyObject *whole = as_int(type, value, &returned);
     if (whole == NULL)
-        return answer;
+        return returned;
     long long n = PyLong_AsLongLongAndOverflow(whole, &overflow);
     Py_DECREF(whole);
     if (n == -1 && PyErr_Occurred())
@@ -199,41 +197,41 @@ int hn_write_int2(hn_encoder *encoder, const hn_type *type, PyObject *value, hn_
 {
     (void)encoder;
     int64_t n = 0; /* set on HN_WRITTEN; gcc does not see it */
-    int answer = signed_of(type, value, INT16_MIN, INT16_MAX, &n);
-    return answer == HN_WRITTEN ? hn_buf_u16(out, (uint16_t)n) : answer;
+    int returned = signed_of(type, value, INT16_MIN, INT16_MAX, &n);
+    return returned == HN_WRITTEN ? hn_buf_u16(out, (uint16_t)n) : returned;
 }
 
 int hn_write_int4(hn_encoder *encoder, const hn_type *type, PyObject *value, hn_buf *out)
 {
     (void)encoder;
     int64_t n = 0; /* set on HN_WRITTEN; gcc does not see it */
-    int answer = signed_of(type, value, INT32_MIN, INT32_MAX, &n);
-    return answer == HN_WRITTEN ? hn_buf_u32(out, (uint32_t)n) : answer;
+    int returned = signed_of(type, value, INT32_MIN, INT32_MAX, &n);
+    return returned == HN_WRITTEN ? hn_buf_u32(out, (uint32_t)n) : returned;
 }
 
 int hn_write_int8(hn_encoder *encoder, const hn_type *type, PyObject *value, hn_buf *out)
 {
     (void)encoder;
     int64_t n = 0; /* set on HN_WRITTEN; gcc does not see it */
-    int answer = signed_of(type, value, INT64_MIN, INT64_MAX, &n);
-    return answer == HN_WRITTEN ? hn_buf_u64(out, (uint64_t)n) : answer;
+    int returned = signed_of(type, value, INT64_MIN, INT64_MAX, &n);
+    return returned == HN_WRITTEN ? hn_buf_u64(out, (uint64_t)n) : returned;
 }
 
 int hn_write_oid(hn_encoder *encoder, const hn_type *type, PyObject *value, hn_buf *out)
 {
     (void)encoder;
     int64_t n = 0; /* set on HN_WRITTEN; gcc does not see it */
-    int answer = signed_of(type, value, 0, UINT32_MAX, &n);
-    return answer == HN_WRITTEN ? hn_buf_u32(out, (uint32_t)n) : answer;
+    int returned = signed_of(type, value, 0, UINT32_MAX, &n);
+    return returned == HN_WRITTEN ? hn_buf_u32(out, (uint32_t)n) : returned;
 }
 
 int hn_write_xid8(hn_encoder *encoder, const hn_type *type, PyObject *value, hn_buf *out)
 {
     (void)encoder;
-    int answer;
-    PyObject *whole = as_int(type, value, &answer);
+    int returned;
+    PyObject *whole = as_int(type, value, &returned);
     if (whole == NULL)
-        return answer;
+        return returned;
     unsigned long long n = PyLong_AsUnsignedLongLong(whole);
     Py_DECREF(whole);
     if (n != (unsigned long long)-1 || !PyErr_Occurred())
@@ -253,8 +251,7 @@ static int is_whole(PyObject *value)
 
 static int rounded(const hn_type *type, PyObject *value)
 {
-    return hn_unfit(type, value,
-                    "it cannot be held exactly; send float(value) to have it rounded");
+    return hn_unfit(type, value, "it cannot be held exactly; send float(value) to have it rounded");
 }
 
 /* An int as the double that equals it. */
@@ -263,23 +260,23 @@ static int double_of_int(const hn_type *type, PyObject *value, double *into)
     PyObject *whole = PyNumber_Index(value);
     if (whole == NULL)
         return -1;
-    int answer = HN_WRITTEN;
+    int returned = HN_WRITTEN;
     *into = PyLong_AsDouble(whole);
     if (*into == -1.0 && PyErr_Occurred()) {
-        answer = -1;
+        returned = -1;
         if (PyErr_ExceptionMatches(PyExc_OverflowError)) {
             PyErr_Clear();
-            answer = hn_out_of_range(type, value);
+            returned = hn_out_of_range(type, value);
         }
     } else if (fabs(*into) >= 9007199254740992.0) { /* 2**53: below, every int is a double */
         PyObject *back = PyLong_FromDouble(*into);
         int same = back == NULL ? -1 : PyObject_RichCompareBool(back, whole, Py_EQ);
         Py_XDECREF(back);
         if (same <= 0)
-            answer = same < 0 ? -1 : rounded(type, value);
+            returned = same < 0 ? -1 : rounded(type, value);
     }
     Py_DECREF(whole);
-    return answer;
+    return returned;
 }
 
 static int double_of(const hn_type *type, PyObject *value, double *into)
@@ -305,21 +302,22 @@ static int double_of(const hn_type *type, PyObject *value, double *into)
     return hn_out_of_range(type, value);
 }
 
-/* Whether a Decimal that became zero or an infinity was one: float() does not say. 1, 0 or -1. */
+/* Whether a Decimal that became zero or an infinity was one: float() does not tell them apart. 1, 0
+ * or -1. */
 static int was_so_before(PyObject *value, double d)
 {
-    PyObject *answer = PyObject_CallMethod(value, d == 0 ? "is_zero" : "is_infinite", NULL);
-    Py_XDECREF(answer);
-    return answer == NULL ? -1 : answer == Py_True;
+    PyObject *returned = PyObject_CallMethod(value, d == 0 ? "is_zero" : "is_infinite", NULL);
+    Py_XDECREF(returned);
+    return returned == NULL ? -1 : returned == Py_True;
 }
 
 int hn_write_float8(hn_encoder *encoder, const hn_type *type, PyObject *value, hn_buf *out)
 {
     (void)encoder;
     double d;
-    int answer = double_of(type, value, &d);
-    if (answer != HN_WRITTEN)
-        return answer;
+    int returned = double_of(type, value, &d);
+    if (returned != HN_WRITTEN)
+        return returned;
     if ((isinf(d) || d == 0) && hn_is_decimal(value)) {
         int same = was_so_before(value, d);
         if (same <= 0)
@@ -334,9 +332,9 @@ int hn_write_float4(hn_encoder *encoder, const hn_type *type, PyObject *value, h
 {
     (void)encoder;
     double d;
-    int answer = double_of(type, value, &d);
-    if (answer != HN_WRITTEN)
-        return answer;
+    int returned = double_of(type, value, &d);
+    if (returned != HN_WRITTEN)
+        return returned;
     if (d == 0 && hn_is_decimal(value)) {
         int same = was_so_before(value, d);
         if (same <= 0)

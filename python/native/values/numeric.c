@@ -45,7 +45,7 @@ static inline unsigned group_at(const uint8_t *groups, int ngroups, int first_we
 PyObject *hn_read_numeric(const hn_type *type, const uint8_t *data, size_t len)
 {
     if (len < 8)
-        return hn_unreadable(type, "they are too few");
+        return hn_unreadable(type, "too few bytes");
     int ngroups = hn_get_u16(data), weight = (int16_t)hn_get_u16(data + 2);
     unsigned sign = hn_get_u16(data + 4);
     int scale = hn_get_u16(data + 6);
@@ -58,7 +58,7 @@ PyObject *hn_read_numeric(const hn_type *type, const uint8_t *data, size_t len)
         return decimal_from_ascii("-Infinity");
     if ((sign != POSITIVE && sign != NEGATIVE) || scale > MAX_SCALE ||
         len != 8 + 2 * (size_t)ngroups)
-        return hn_unreadable(type, "its header lies");
+        return hn_unreadable(type, "invalid header");
     for (int i = 0; i < ngroups; i++)
         if (hn_get_u16(groups + 2 * (size_t)i) > 9999)
             return hn_unreadable(type, "a digit is too large");
@@ -69,8 +69,8 @@ PyObject *hn_read_numeric(const hn_type *type, const uint8_t *data, size_t len)
     int whole = weight >= 0 ? weight + 1 : 0;
     unsigned first = whole > 0 ? group_at(groups, ngroups, weight, weight) : 0;
     int lead = first >= 1000 ? 4 : first >= 100 ? 3 : first >= 10 ? 2 : 1;
-    int size = (sign == NEGATIVE) + lead + (whole > 1 ? (whole - 1) * 4 : 0) +
-               (scale > 0 ? scale + 1 : 0);
+    int size =
+        (sign == NEGATIVE) + lead + (whole > 1 ? (whole - 1) * 4 : 0) + (scale > 0 ? scale + 1 : 0);
     PyObject *str = PyUnicode_New(size, 127);
     if (str == NULL)
         return NULL;
@@ -212,45 +212,8 @@ static int write_ascii(const hn_type *type, PyObject *value, const char *text, h
     return write_special(*text == '-' ? MINUS_INFINITE : INFINITE, out);
 }
 
-/* An int beyond 64 bits. str() refuses long ones, for it is quadratic in their digits; Decimal is
- * too, but numeric has no more than 131,072 of them. */
-static PyObject *long_digits(const hn_type *type, PyObject *value)
-{
-    PyObject *plain = PyNumber_Index(value);
-    if (plain == NULL)
-        return NULL;
-    PyObject *digits = NULL;
-    if (type->family == HN_FAMILY_NUMERIC) {
-        PyObject *decimal = PyObject_CallOneArg(hn_python.create_decimal, plain);
-        digits = decimal == NULL ? NULL : PyObject_Str(decimal);
-        Py_XDECREF(decimal);
-    } else {
-        digits = PyLong_Type.tp_repr(plain);
-        if (digits == NULL && PyErr_ExceptionMatches(PyExc_ValueError)) {
-            PyErr_Clear();
-            hn_unfit(type, value,
-                     "it has more digits than sys.set_int_max_str_digits() allows");
-        }
-    }
-    Py_DECREF(plain);
-    return digits;
-}
-
-PyObject *hn_number_digits(const hn_type *type, PyObject *value)
-{
-    if (PyFloat_Check(value))
-        return PyFloat_Type.tp_repr(value);
-    if (hn_is_decimal(value))
-        return ((PyTypeObject *)hn_python.Decimal)->tp_str(value);
-    int overflow;
-    long long small = PyLong_AsLongLongAndOverflow(value, &overflow);
-    if (overflow == 0)
-        return small == -1 && PyErr_Occurred() ? NULL : PyUnicode_FromFormat("%lld", small);
-    return long_digits(type, value);
-}
-
-/* Whether an int has more digits than numeric holds: 131,072, which 435,412 bits may exceed. 1, 0 or
- * -1. What is between is for write_groups to refuse. */
+/* Whether an int has more digits than numeric holds: 131,072, which 435,412 bits may exceed. 1, 0
+ * or -1. What is between is for write_groups to refuse. */
 static int is_huge_int(PyObject *number)
 {
     enum { MAX_BITS = 435412 };
@@ -286,7 +249,7 @@ int hn_write_numeric(hn_encoder *encoder, const hn_type *type, PyObject *value, 
     PyObject *digits = is_huge != 0 ? NULL : hn_number_digits(type, number);
     Py_XDECREF(number);
     const char *text = digits == NULL ? NULL : PyUnicode_AsUTF8(digits);
-    int answer = text == NULL ? -1 : write_ascii(type, value, text, out);
+    int rc = text == NULL ? -1 : write_ascii(type, value, text, out);
     Py_XDECREF(digits);
-    return answer;
+    return rc;
 }

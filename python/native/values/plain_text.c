@@ -1,4 +1,4 @@
-/* Python values as the text that the server reads, whatever type it reads it for. */
+/* Python values as the text that the server reads, for any type. */
 #include "values/types.h"
 
 #include <datetime.h>
@@ -21,9 +21,9 @@ static PyObject *interval_text(PyObject *delta)
     int64_t microseconds = hn_split_delta(delta, &days);
     int64_t size = microseconds < 0 ? -microseconds : microseconds, seconds = size / HN_SECOND;
     char text[64];
-    snprintf(text, sizeof text, "%d days %c%02d:%02d:%02d.%06d", days,
-             microseconds < 0 ? '-' : '+', (int)(seconds / 3600), (int)(seconds / 60 % 60),
-             (int)(seconds % 60), (int)(size % HN_SECOND));
+    (void)snprintf(text, sizeof text, "%d days %c%02d:%02d:%02d.%06d", days,
+                   microseconds < 0 ? '-' : '+', (int)(seconds / 3600), (int)(seconds / 60 % 60),
+                   (int)(seconds % 60), (int)(size % HN_SECOND));
     return PyUnicode_FromString(text);
 }
 
@@ -64,7 +64,15 @@ int hn_write_plain_text(hn_encoder *encoder, const hn_type *type, PyObject *valu
     PyObject *text = plain_text(type, value);
     if (text == NULL)
         return PyErr_Occurred() ? -1 : HN_NO_FIT;
-    int answer = hn_write_str(type, text, out);
+    int rc = hn_write_str(type, text, out);
     Py_DECREF(text);
-    return answer;
+    return rc;
+}
+
+/* Types that take the text of most Python values. */
+int hn_write_text_type(hn_encoder *encoder, const hn_type *type, PyObject *value, hn_buf *out)
+{
+    if (PyUnicode_Check(value))
+        return hn_write_long_str(encoder, type, value, out);
+    return hn_write_plain_text(encoder, type, value, out);
 }

@@ -1,9 +1,6 @@
 /* What the converters import from Python's library. */
 #include "values/python_types.h"
 
-#include "values/calendar.h"
-#include "values/codec.h"
-
 struct hn_python hn_python;
 
 static int import_names(void)
@@ -49,8 +46,8 @@ static int make_create_decimal(void)
     PyObject *emin = PyObject_GetAttrString(module, "MIN_EMIN");
     PyObject *args = PyTuple_New(0), *keywords = NULL, *context = NULL;
     if (class != NULL && prec != NULL && emax != NULL && emin != NULL && args != NULL)
-        keywords = Py_BuildValue("{s:O,s:O,s:O,s:[]}", "prec", prec, "Emax", emax, "Emin", emin,
-                                 "traps");
+        keywords =
+            Py_BuildValue("{s:O,s:O,s:O,s:[]}", "prec", prec, "Emax", emax, "Emin", emin, "traps");
     if (keywords != NULL)
         context = PyObject_Call(class, args, keywords);
     if (context != NULL)
@@ -89,13 +86,11 @@ static int find_uuid_slots(void)
     return -1;
 }
 
-int hn_codec_init(void)
+int hn_python_init(void)
 {
     if (hn_python.str_value != NULL)
         return 0;
-    if (import_names() < 0 || make_create_decimal() < 0 || find_uuid_slots() < 0 ||
-        hn_date_init() < 0 || hn_time_init() < 0 || hn_interval_init() < 0 ||
-        hn_plain_text_init() < 0 || hn_declare_init() < 0 || hn_fields_init() < 0)
+    if (import_names() < 0 || make_create_decimal() < 0 || find_uuid_slots() < 0)
         return -1;
     hn_python.str_int = PyUnicode_InternFromString("int");
     hn_python.str_utcoffset = PyUnicode_InternFromString("utcoffset");
@@ -118,4 +113,12 @@ PyObject *hn_range_class(void)
         Py_DECREF(module);
     }
     return hn_python.Range;
+}
+
+PyObject *hn_plainer(PyObject *value)
+{
+    int is_enum = PyObject_IsInstance(value, hn_python.Enum);
+    if (is_enum <= 0)
+        return NULL;
+    return PyObject_GetAttr(value, hn_python.str_value);
 }

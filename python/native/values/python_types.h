@@ -4,20 +4,24 @@
 
 #include <Python.h>
 
-/* hn_codec_init fills it. */
+/* Fills hn_python, once. 0, or -1 with an exception. */
+int hn_python_init(void);
+
 extern struct hn_python {
     PyObject *Decimal, *create_decimal; /* the second: of a context without limits, so exact */
     PyObject *Enum, *UUID, *is_dataclass, *dataclass_fields;
-    PyObject *IPv4Address, *IPv6Address, *IPv4Interface, *IPv6Interface, *IPv4Network,
-        *IPv6Network;
-    PyObject *ZoneInfo; /* NULL until a first use: it reads files */
-    PyObject *Range;    /* hypern._range.Range, NULL until a first use */
+    PyObject *IPv4Address, *IPv6Address, *IPv4Interface, *IPv6Interface, *IPv4Network, *IPv6Network;
+    PyObject *ZoneInfo;                /* NULL until a first use: it reads files */
+    PyObject *Range;                   /* hypern._range.Range, NULL until a first use */
     PyObject *uuid_int, *uuid_is_safe; /* the descriptors of UUID's two slots */
-    PyObject *uuid_unknown; /* SafeUUID.unknown */
+    PyObject *uuid_unknown;            /* SafeUUID.unknown */
     PyObject *str_value, *str_int, *str_utcoffset;
 } hn_python;
 
 int hn_is_decimal(PyObject *value);
+/* A value that no writer takes as it is, in the form one may: an enum's value. New reference, or
+ * NULL without an exception when there is no such form. */
+PyObject *hn_plainer(PyObject *value);
 /* hypern.Range, borrowed; NULL with an exception. */
 PyObject *hn_range_class(void);
 

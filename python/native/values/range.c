@@ -39,7 +39,7 @@ static PyObject *read_bound(const hn_type *type, const uint8_t **at, const uint8
 PyObject *hn_read_range(const hn_type *type, const uint8_t *data, size_t len)
 {
     if (len < 1)
-        return hn_unreadable(type, "they are too few");
+        return hn_unreadable(type, "too few bytes");
     const uint8_t *at = data + 1, *end = data + len;
     int flags = data[0];
     if (flags & EMPTY)
@@ -49,7 +49,7 @@ PyObject *hn_read_range(const hn_type *type, const uint8_t *data, size_t len)
     if (lower != NULL)
         upper = flags & UPPER_INFINITE ? Py_NewRef(Py_None) : read_bound(type, &at, end);
     if (upper != NULL && at != end)
-        hn_unreadable(type, "they go on after the end");
+        hn_unreadable(type, "bytes after the end");
     else if (upper != NULL)
         range = hn_range_make(lower, upper, flags & LOWER_INCLUSIVE, flags & UPPER_INCLUSIVE, 0);
     Py_XDECREF(lower);
@@ -60,7 +60,7 @@ PyObject *hn_read_range(const hn_type *type, const uint8_t *data, size_t len)
 PyObject *hn_read_multirange(const hn_type *type, const uint8_t *data, size_t len)
 {
     if (len < 4)
-        return hn_unreadable(type, "they are too few");
+        return hn_unreadable(type, "too few bytes");
     uint32_t n = hn_get_u32(data);
     const uint8_t *at = data + 4, *end = data + len;
     PyObject *list = PyList_New(0);
@@ -72,7 +72,7 @@ PyObject *hn_read_multirange(const hn_type *type, const uint8_t *data, size_t le
     }
     if (list != NULL && at != end) {
         Py_DECREF(list);
-        return hn_unreadable(type, "they go on after the end");
+        return hn_unreadable(type, "bytes after the end");
     }
     return list;
 }
@@ -121,16 +121,18 @@ static int write_bounds(hn_encoder *encoder, const hn_type *type, const hn_range
 {
     if (parts->empty)
         return hn_buf_u8(out, EMPTY);
-    int flags = (parts->lower == Py_None ? LOWER_INFINITE
-                                         : parts->lower_inclusive ? LOWER_INCLUSIVE : 0) |
-                (parts->upper == Py_None ? UPPER_INFINITE
-                                         : parts->upper_inclusive ? UPPER_INCLUSIVE : 0);
-    int answer = hn_buf_u8(out, (uint8_t)flags);
-    if (answer == HN_WRITTEN && parts->lower != Py_None)
-        answer = hn_write_value(encoder, type->related, parts->lower, out);
-    if (answer == HN_WRITTEN && parts->upper != Py_None)
-        answer = hn_write_value(encoder, type->related, parts->upper, out);
-    return answer;
+    int flags = (parts->lower == Py_None  ? LOWER_INFINITE
+                 : parts->lower_inclusive ? LOWER_INCLUSIVE
+                                          : 0) |
+                (parts->upper == Py_None  ? UPPER_INFINITE
+                 : parts->upper_inclusive ? UPPER_INCLUSIVE
+                                          : 0);
+    int rc = hn_buf_u8(out, (uint8_t)flags);
+    if (rc == HN_WRITTEN && parts->lower != Py_None)
+        rc = hn_write_value(encoder, type->related, parts->lower, out);
+    if (rc == HN_WRITTEN && parts->upper != Py_None)
+        rc = hn_write_value(encoder, type->related, parts->upper, out);
+    return rc;
 }
 
 int hn_write_range(hn_encoder *encoder, const hn_type *type, PyObject *value, hn_buf *out)
@@ -145,9 +147,9 @@ int hn_write_range(hn_encoder *encoder, const hn_type *type, PyObject *value, hn
     hn_range_parts parts;
     if (hn_range_split(value, &parts) < 0)
         return -1;
-    int answer = write_bounds(encoder, type, &parts, out);
+    int rc = write_bounds(encoder, type, &parts, out);
     hn_range_parts_free(&parts);
-    return answer;
+    return rc;
 }
 
 int hn_as_multirange(PyObject *value, PyObject **ranges)
@@ -169,15 +171,15 @@ int hn_as_multirange(PyObject *value, PyObject **ranges)
 int hn_write_multirange(hn_encoder *encoder, const hn_type *type, PyObject *value, hn_buf *out)
 {
     PyObject *ranges;
-    int answer = hn_as_multirange(value, &ranges);
-    if (answer != HN_WRITTEN)
-        return answer;
-    answer = type->sends_binary ? hn_buf_u32(out, (uint32_t)PyTuple_GET_SIZE(ranges)) : HN_AS_TEXT;
-    for (Py_ssize_t i = 0; answer == HN_WRITTEN && i < PyTuple_GET_SIZE(ranges); i++) {
+    int rc = hn_as_multirange(value, &ranges);
+    if (rc != HN_WRITTEN)
+        return rc;
+    rc = type->sends_binary ? hn_buf_u32(out, (uint32_t)PyTuple_GET_SIZE(ranges)) : HN_AS_TEXT;
+    for (Py_ssize_t i = 0; rc == HN_WRITTEN && i < PyTuple_GET_SIZE(ranges); i++) {
         PyObject *range = PyTuple_GET_ITEM(ranges, i);
-        answer = range == Py_None ? hn_unfit(type, value, "it contains None")
-                                  : hn_write_value(encoder, type->related, range, out);
+        rc = range == Py_None ? hn_unfit(type, value, "it contains None")
+                              : hn_write_value(encoder, type->related, range, out);
     }
     Py_DECREF(ranges);
-    return answer;
+    return rc;
 }

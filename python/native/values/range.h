@@ -14,7 +14,7 @@ PyObject *hn_range_make(PyObject *lower, PyObject *upper, int lower_inclusive, i
 int hn_is_range(PyObject *value);
 int hn_range_split(PyObject *value, hn_range_parts *parts);
 void hn_range_parts_free(hn_range_parts *parts);
-/* The ranges of a multirange as a new tuple; answers as a writer. */
+/* The ranges of a multirange as a new tuple; returns what a writer does. */
 int hn_as_multirange(PyObject *value, PyObject **ranges);
 
 #endif

@@ -79,8 +79,8 @@ static int write_bound(hn_encoder *encoder, const hn_type *type, PyObject *bound
     if (bound == Py_None)
         return HN_WRITTEN;
     size_t start = out->len;
-    int answer = hn_write_text(encoder, type->related, bound, out);
-    return answer == HN_WRITTEN ? hn_quote(out, start) : answer;
+    int rc = hn_write_text(encoder, type->related, bound, out);
+    return rc == HN_WRITTEN ? hn_quote(out, start) : rc;
 }
 
 int hn_write_range_text(hn_encoder *encoder, const hn_type *type, PyObject *value, hn_buf *out)
@@ -90,32 +90,32 @@ int hn_write_range_text(hn_encoder *encoder, const hn_type *type, PyObject *valu
         return -1;
     if (parts.empty)
         return hn_buf_bytes(out, "empty", 5);
-    int answer = hn_buf_u8(out, parts.lower_inclusive ? '[' : '(');
-    if (answer == HN_WRITTEN)
-        answer = write_bound(encoder, type, parts.lower, out);
-    if (answer == HN_WRITTEN)
-        answer = hn_buf_u8(out, ',');
-    if (answer == HN_WRITTEN)
-        answer = write_bound(encoder, type, parts.upper, out);
-    if (answer == HN_WRITTEN)
-        answer = hn_buf_u8(out, parts.upper_inclusive ? ']' : ')');
+    int rc = hn_buf_u8(out, parts.lower_inclusive ? '[' : '(');
+    if (rc == HN_WRITTEN)
+        rc = write_bound(encoder, type, parts.lower, out);
+    if (rc == HN_WRITTEN)
+        rc = hn_buf_u8(out, ',');
+    if (rc == HN_WRITTEN)
+        rc = write_bound(encoder, type, parts.upper, out);
+    if (rc == HN_WRITTEN)
+        rc = hn_buf_u8(out, parts.upper_inclusive ? ']' : ')');
     hn_range_parts_free(&parts);
-    return answer;
+    return rc;
 }
 
 int hn_write_multirange_text(hn_encoder *encoder, const hn_type *type, PyObject *value, hn_buf *out)
 {
     PyObject *ranges;
-    int answer = hn_as_multirange(value, &ranges);
-    if (answer != HN_WRITTEN)
-        return answer;
-    answer = hn_buf_u8(out, '{');
-    for (Py_ssize_t i = 0; answer == HN_WRITTEN && i < PyTuple_GET_SIZE(ranges); i++) {
+    int rc = hn_as_multirange(value, &ranges);
+    if (rc != HN_WRITTEN)
+        return rc;
+    rc = hn_buf_u8(out, '{');
+    for (Py_ssize_t i = 0; rc == HN_WRITTEN && i < PyTuple_GET_SIZE(ranges); i++) {
         if (i > 0)
-            answer = hn_buf_u8(out, ',');
-        if (answer == HN_WRITTEN)
-            answer = hn_write_text(encoder, type->related, PyTuple_GET_ITEM(ranges, i), out);
+            rc = hn_buf_u8(out, ',');
+        if (rc == HN_WRITTEN)
+            rc = hn_write_text(encoder, type->related, PyTuple_GET_ITEM(ranges, i), out);
     }
     Py_DECREF(ranges);
-    return answer == HN_WRITTEN ? hn_buf_u8(out, '}') : answer;
+    return rc == HN_WRITTEN ? hn_buf_u8(out, '}') : rc;
 }

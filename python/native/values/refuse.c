@@ -8,7 +8,7 @@
 
 PyObject *hn_unreadable(const hn_type *type, const char *why)
 {
-    hn_raise("DataError", "the server's bytes are no %U: %s", type->name, why);
+    hn_raise("DataError", "malformed %U from the server: %s", type->name, why);
     return NULL;
 }
 
@@ -49,7 +49,7 @@ static PyObject *words_of(PyObject *raised)
 }
 
 /* TypeError and hypern's own classes, raised by C: an exception of a user's converter has a
- * traceback, which says more than a new one could. */
+ * traceback, which is more useful than a new one. */
 static int is_ours(PyObject *raised)
 {
     PyObject *traceback = PyException_GetTraceback(raised);
@@ -67,8 +67,7 @@ static PyObject *with_place(PyObject *raised, PyObject *where, Py_ssize_t row)
 {
     PyObject *words = words_of(raised);
     PyObject *text = words == NULL ? NULL : PyUnicode_FromFormat("%U: %U", where, words);
-    PyObject *error = text == NULL ? NULL
-                                   : PyObject_CallOneArg((PyObject *)Py_TYPE(raised), text);
+    PyObject *error = text == NULL ? NULL : PyObject_CallOneArg((PyObject *)Py_TYPE(raised), text);
     Py_XDECREF(text);
     Py_XDECREF(words);
     if (error == NULL || row < 0)

@@ -1,12 +1,12 @@
 /* DataRow messages into dicts: the loop every value passes through. */
-#include "values/plan.h"
+#include "values/description.h"
 
 #include <string.h>
 
 #include "error.h"
 #include "values/text.h"
 
-/* Say which column an error of ours is about. Always NULL. */
+/* Adds the column to one of the codec's own errors. Always NULL. */
 static PyObject *name_column(const hn_column *column)
 {
     PyObject *raised = hn_exception_take();
@@ -54,15 +54,15 @@ static inline PyObject *read_cell(const hn_column *column, const uint8_t *data, 
     return column->read(column->type, data, len);
 }
 
-PyObject *hn_decode_row(hn_plan *plan, const uint8_t *body, size_t len)
+PyObject *hn_decode_row(hn_description *description, const uint8_t *body, size_t len)
 {
     const uint8_t *at = body + 2, *end = body + len;
-    if (len < 2 || hn_get_u16(body) != plan->ncolumns)
+    if (len < 2 || hn_get_u16(body) != description->ncolumns)
         return wrong_shape("the number of fields differs");
-    PyObject *row = PyDict_Copy(plan->empty_row);
+    PyObject *row = PyDict_Copy(description->empty_row);
     if (row == NULL)
         return NULL;
-    const hn_column *column = plan->columns, *last = column + plan->ncolumns;
+    const hn_column *column = description->columns, *last = column + description->ncolumns;
     for (; column < last; column++) {
         if (end - at < 4) {
             wrong_shape("it is cut short");
@@ -76,8 +76,8 @@ PyObject *hn_decode_row(hn_plan *plan, const uint8_t *body, size_t len)
                 wrong_shape("a field's length is negative");
                 goto failed;
             }
-            if (!plan->has_duplicates)
-                continue; /* the copy says None already */
+            if (!description->has_duplicates)
+                continue; /* the copy has None already */
             value = Py_NewRef(Py_None);
         } else {
             if (size > end - at) {
@@ -104,11 +104,11 @@ failed:
     return NULL;
 }
 
-PyObject *hn_decode_first(hn_plan *plan, const uint8_t *body, size_t len)
+PyObject *hn_decode_first(hn_description *description, const uint8_t *body, size_t len)
 {
-    if (len < 2 || hn_get_u16(body) != plan->ncolumns)
+    if (len < 2 || hn_get_u16(body) != description->ncolumns)
         return wrong_shape("the number of fields differs");
-    if (plan->ncolumns == 0) {
+    if (description->ncolumns == 0) {
         hn_raise("ProgrammingError", "the statement returns rows without columns");
         return NULL;
     }
@@ -119,6 +119,6 @@ PyObject *hn_decode_first(hn_plan *plan, const uint8_t *body, size_t len)
         return Py_NewRef(Py_None);
     if (size < 0 || (size_t)size > len - 6)
         return wrong_shape("a field is longer than what is left of it");
-    PyObject *value = read_cell(plan->columns, body + 6, (size_t)size);
-    return value == NULL ? name_column(plan->columns) : value;
+    PyObject *value = read_cell(description->columns, body + 6, (size_t)size);
+    return value == NULL ? name_column(description->columns) : value;
 }

@@ -9,7 +9,7 @@ PyObject *hn_str_from_wide_utf8(const hn_type *type, const uint8_t *data, size_t
     PyObject *text = PyUnicode_DecodeUTF8((const char *)data, (Py_ssize_t)len, NULL);
     if (text == NULL && PyErr_ExceptionMatches(PyExc_UnicodeDecodeError)) {
         PyErr_Clear();
-        return hn_unreadable(type, "they are not UTF-8");
+        return hn_unreadable(type, "invalid UTF-8");
     }
     return text;
 }
@@ -45,20 +45,11 @@ int hn_write_str(const hn_type *type, PyObject *value, hn_buf *out)
     return text == NULL ? -1 : hn_buf_bytes(out, text, (size_t)len);
 }
 
-/* The same for one that may be long. */
-static int write_long_str(const hn_encoder *encoder, const hn_type *type, PyObject *value, hn_buf *out)
+int hn_write_long_str(const hn_encoder *encoder, const hn_type *type, PyObject *value, hn_buf *out)
 {
     Py_ssize_t len;
     const char *text = read_str(type, value, &len);
     return text == NULL ? -1 : hn_write_bytes(encoder, text, (size_t)len, out);
-}
-
-/* Types that take the text of most Python values. */
-int hn_write_text_type(hn_encoder *encoder, const hn_type *type, PyObject *value, hn_buf *out)
-{
-    if (PyUnicode_Check(value))
-        return write_long_str(encoder, type, value, out);
-    return hn_write_plain_text(encoder, type, value, out);
 }
 
 /* Types whose values are str on the way in as on the way out. */
@@ -66,7 +57,7 @@ int hn_write_server_text(hn_encoder *encoder, const hn_type *type, PyObject *val
 {
     if (!PyUnicode_Check(value))
         return HN_NO_FIT;
-    return type->binary ? write_long_str(encoder, type, value, out) : HN_AS_TEXT;
+    return type->binary ? hn_write_long_str(encoder, type, value, out) : HN_AS_TEXT;
 }
 
 static int is_octal_escape(const char *text, Py_ssize_t len)
@@ -79,7 +70,7 @@ static int is_octal_escape(const char *text, Py_ssize_t len)
     return 1;
 }
 
-/* "char" is one byte: the server would drop the rest of a longer text without a word. Four bytes
+/* "char" is one byte: the server would silently drop the rest of a longer text. Four bytes
  * are its escape for a byte that is not ASCII. */
 int hn_write_char(hn_encoder *encoder, const hn_type *type, PyObject *value, hn_buf *out)
 {
@@ -90,7 +81,7 @@ int hn_write_char(hn_encoder *encoder, const hn_type *type, PyObject *value, hn_
     const char *text = PyUnicode_AsUTF8AndSize(value, &len);
     if (text != NULL && len > 1 && !is_octal_escape(text, len))
         return hn_unfit(type, value, "it is longer than one byte");
-    PyErr_Clear(); /* hn_write_text says what is wrong with a surrogate */
+    PyErr_Clear(); /* hn_write_text reports a surrogate */
     return HN_AS_TEXT;
 }
 

@@ -27,14 +27,14 @@ PyObject *hn_make_time(const hn_type *type, int64_t microseconds, PyObject *tz)
 PyObject *hn_read_time(const hn_type *type, const uint8_t *data, size_t len)
 {
     if (len != 8)
-        return hn_unreadable(type, "their number is wrong");
+        return hn_unreadable(type, "wrong length");
     return hn_make_time(type, (int64_t)hn_get_u64(data), Py_None);
 }
 
 PyObject *hn_read_timetz(const hn_type *type, const uint8_t *data, size_t len)
 {
     if (len != 12)
-        return hn_unreadable(type, "their number is wrong");
+        return hn_unreadable(type, "wrong length");
     int32_t west = (int32_t)hn_get_u32(data + 8);
     if (west <= -86400 || west >= 86400)
         return hn_unreadable(type, "the offset is more than a day");
@@ -95,7 +95,7 @@ int hn_write_timetz(hn_encoder *encoder, const hn_type *type, PyObject *value, h
     if (aware < 0)
         return -1;
     if (!aware)
-        return HN_AS_TEXT; /* the server knows the session's time zone */
+        return HN_AS_TEXT; /* the server has the session's time zone */
     if (offset % HN_SECOND != 0)
         return hn_unfit(type, value, "its offset has a fraction of a second");
     if (hn_buf_u64(out, (uint64_t)microseconds_of(value)) < 0)

@@ -65,12 +65,11 @@ PyObject *hn_fixed_offset(int32_t seconds_east)
 /* The server also accepts zones that no tz database names, such as <+03>-03. */
 static PyObject *no_such_zone(const hn_type *type, PyObject *timezone)
 {
-    if (PyErr_ExceptionMatches(PyExc_MemoryError) ||
-        !PyErr_ExceptionMatches(PyExc_Exception))
+    if (PyErr_ExceptionMatches(PyExc_MemoryError) || !PyErr_ExceptionMatches(PyExc_Exception))
         return NULL;
     PyErr_Clear();
     hn_raise("DataError",
-             "an aware datetime cannot be sent as PostgreSQL type %U, because Python knows no time "
+             "an aware datetime cannot be sent as PostgreSQL type %U, because Python has no time "
              "zone %R, the session's TimeZone; send it without tzinfo",
              type->name, timezone);
     return NULL;

@@ -24,19 +24,26 @@ static const builtin_type builtin_types[] = {
 static const struct {
     const char *name;
     uint8_t binary;
-    hn_reader read, read_text;
-    hn_writer write, write_text;
 } families[] = {
-#define X(family, name, binary, read, read_text, write, write_text)                                \
-    {#name, binary, read, read_text, write, write_text},
+#define X(family, name, binary, read, read_text, write, write_text) {#name, binary},
     HN_FAMILIES(X)
 #undef X
 };
 
+/* Registered by init.c: this file does not depend on those that convert. */
+static const hn_converters *converters; /* by family */
+static const hn_converters *domain_converters;
+
+void hn_types_init(const hn_converters *by_family, const hn_converters *of_domains)
+{
+    converters = by_family;
+    domain_converters = of_domains;
+}
+
 /* Where the type of this OID is, or would go. The table always keeps free slots. */
 static hn_type **slot_of(const hn_codec *codec, uint32_t oid)
 {
-    size_t i = (oid * 2654435769u) & (codec->nslots - 1);
+    size_t i = (size_t)(oid * 2654435769u) & (codec->nslots - 1);
     while (codec->slots[i] != NULL && codec->slots[i]->oid != oid)
         i = (i + 1) & (codec->nslots - 1);
     return &codec->slots[i];
@@ -206,10 +213,10 @@ void hn_type_set_family(hn_type *type, hn_family family)
     type->settings = settings_of(family);
     type->family = family;
     type->binary = type->sends_binary = families[family].binary;
-    type->read_text = families[family].read_text;
-    type->read = type->binary ? families[family].read : type->read_text;
-    type->write = families[family].write;
-    type->write_text = families[family].write_text;
+    type->read_text = converters[family].read_text;
+    type->read = type->binary ? converters[family].read : type->read_text;
+    type->write = converters[family].write;
+    type->write_text = converters[family].write_text;
 }
 
 hn_type *hn_type_add(hn_codec *codec, uint32_t oid, hn_family family, PyObject *name)
@@ -235,6 +242,68 @@ hn_type *hn_type_add(hn_codec *codec, uint32_t oid, hn_family family, PyObject *
     return type;
 }
 
+static PyObject *read_registered(const hn_type *type, const uint8_t *data, size_t len)
+{
+    PyObject *text = converters[HN_FAMILY_SERVER_TEXT].read_text(type, data, len);
+    if (text == NULL)
+        return NULL;
+    PyObject *value = PyObject_CallOneArg(type->loads, text);
+    Py_DECREF(text);
+    return value;
+}
+
+/* hn_write_text calls the user's dumps. */
+static int write_registered(hn_encoder *encoder, const hn_type *type, PyObject *value, hn_buf *out)
+{
+    (void)encoder, (void)type, (void)value, (void)out;
+    return HN_AS_TEXT;
+}
+
+int hn_type_apply_registered(hn_type *type, const char *schema)
+{
+    if (schema == NULL)
+        return -1;
+    PyObject *qualified = PyUnicode_FromFormat("%s.%U", schema, type->name);
+    if (qualified == NULL)
+        return -1;
+    PyObject *pair = PyDict_GetItemWithError(type->codec->registered, qualified);
+    Py_DECREF(qualified);
+    if (pair == NULL && !PyErr_Occurred())
+        pair = PyDict_GetItemWithError(type->codec->registered, type->name);
+    if (pair == NULL)
+        return PyErr_Occurred() ? -1 : 0;
+    PyObject *loads = PyTuple_GET_ITEM(pair, 0), *dumps = PyTuple_GET_ITEM(pair, 1);
+    type->loads = loads == Py_None ? NULL : Py_NewRef(loads);
+    type->dumps = dumps == Py_None ? NULL : Py_NewRef(dumps);
+    if (type->loads != NULL) {
+        type->binary = 0;
+        type->read = type->read_text = read_registered;
+    }
+    if (type->dumps != NULL) {
+        type->sends_binary = 0;
+        type->write = write_registered;
+    }
+    return 0;
+}
+
+bool hn_codec_has_registered(const hn_codec *codec)
+{
+    return PyDict_GET_SIZE(codec->registered) > 0;
+}
+
+int hn_codec_register(hn_codec *codec, const char *type_name, PyObject *loads, PyObject *dumps)
+{
+    PyObject *pair =
+        PyTuple_Pack(2, loads == NULL ? Py_None : loads, dumps == NULL ? Py_None : dumps);
+    if (pair == NULL)
+        return -1;
+    int rc = PyDict_SetItemString(codec->registered, type_name, pair);
+    Py_DECREF(pair);
+    if (rc == 0)
+        hn_codec_forget_types(codec);
+    return rc;
+}
+
 static hn_type *add_builtin(hn_codec *codec, uint32_t oid, const builtin_type *row)
 {
     int is_array = oid != row->oid;
@@ -257,6 +326,26 @@ hn_type *hn_type_known(hn_codec *codec, uint32_t oid)
         if (builtin_types[i].oid == oid || builtin_types[i].array_oid == oid)
             return add_builtin(codec, oid, &builtin_types[i]);
     return NULL;
+}
+
+static int is_registered(const hn_type *type)
+{
+    return type->loads != NULL || type->dumps != NULL;
+}
+
+/* A registered domain whose base is linked: what no converter is registered for is the base's. */
+static void link_domain(hn_type *type)
+{
+    if (type->loads == NULL) {
+        type->binary = type->related->binary;
+        type->read = domain_converters->read;
+        type->read_text = domain_converters->read_text;
+    }
+    if (type->dumps == NULL) {
+        type->sends_binary = type->related->sends_binary;
+        type->write = domain_converters->write;
+        type->write_text = domain_converters->write_text;
+    }
 }
 
 static void take_part(hn_type *type, const hn_type *part)
@@ -292,8 +381,8 @@ static int link_type(hn_type *type)
             goto failed;
         take_part(type, type->fields[i].type);
     }
-    if (type->family == HN_FAMILY_DOMAIN && type->related != NULL && hn_type_is_registered(type))
-        hn_domain_link(type);
+    if (type->family == HN_FAMILY_DOMAIN && type->related != NULL && is_registered(type))
+        link_domain(type);
     if (!type->binary)
         type->read = type->read_text;
     type->linking = 0;
@@ -315,7 +404,7 @@ const hn_type *hn_type_linked(hn_codec *codec, uint32_t oid)
     }
     if (link_type(type) < 0)
         return NULL;
-    if (type->family == HN_FAMILY_DOMAIN && type->related != NULL && !hn_type_is_registered(type))
+    if (type->family == HN_FAMILY_DOMAIN && type->related != NULL && !is_registered(type))
         return type->related;
     return type;
 }

@@ -1,12 +1,12 @@
 /* PostgreSQL types as the converters see them: families, a codec's types, reading and writing.
  *
- * A type belongs to one codec; it lives until the codec has forgotten it and no plan points to it. A
- * family is a set of types with the same wire format and the same Python values: its row names its
- * converters.
+ * A type belongs to one codec; it lives until the codec has dropped it and no description points to
+ * it. A family is a set of types with the same wire format and the same Python values: its row
+ * names its converters.
  *
  * A reader turns one value's bytes, exactly `len` of them, into a new object, or raises. A writer
- * appends one value's bytes, no length word, and answers one of HN_WRITTEN and its fellows; what it
- * has appended counts only after HN_WRITTEN. Readers and writers never see NULL.
+ * appends one value's bytes, no length word, and returns HN_WRITTEN or one of the others below;
+ * what it has appended counts only after HN_WRITTEN. Readers and writers never see NULL.
  */
 #ifndef HN_TYPES_H
 #define HN_TYPES_H
@@ -20,7 +20,7 @@ typedef struct hn_encoder hn_encoder;
 typedef PyObject *(*hn_reader)(const hn_type *type, const uint8_t *data, size_t len);
 typedef int (*hn_writer)(hn_encoder *encoder, const hn_type *type, PyObject *value, hn_buf *out);
 
-/* A writer's answers, besides -1 with an exception and HN_NEED_TZ. */
+/* What a writer returns, besides -1 with an exception and HN_NEED_TZ. */
 enum {
     HN_WRITTEN = 0,
     HN_AS_TEXT = 2, /* the server must parse this value: hn_write_text */
@@ -28,7 +28,7 @@ enum {
 };
 
 /* X(family, name, binary, binary reader, text reader, writer, text writer). binary: values travel
- * in binary format, a container's if its parts' do. A writer writes binary or says HN_AS_TEXT; a
+ * in binary format, a container's if its parts' do. A writer writes binary or returns HN_AS_TEXT; a
  * text writer is called for values that the writer takes, and never for a str. */
 #define HN_FAMILIES(X)                                                                             \
     X(BOOL, bool, 1, hn_read_bool, hn_read_bool_text, hn_write_bool, hn_write_plain_text)          \
@@ -69,8 +69,8 @@ enum {
     X(ARRAY, array, 1, hn_read_array, hn_read_array_text, hn_write_array, hn_write_array_text)     \
     X(VECTOR, vector, 1, hn_read_array, hn_read_vector_text, hn_write_array, hn_write_vector_text) \
     X(RANGE, range, 1, hn_read_range, hn_read_range_text, hn_write_range, hn_write_range_text)     \
-    X(MULTIRANGE, multirange, 1, hn_read_multirange, hn_read_multirange_text,                      \
-      hn_write_multirange, hn_write_multirange_text)                                               \
+    X(MULTIRANGE, multirange, 1, hn_read_multirange, hn_read_multirange_text, hn_write_multirange, \
+      hn_write_multirange_text)                                                                    \
     X(RECORD, record, 1, hn_read_record, hn_read_text, hn_write_server_text, hn_write_server_text) \
     X(COMPOSITE, composite, 1, hn_read_composite, hn_read_composite_text, hn_write_composite,      \
       hn_write_composite_text)                                                                     \
@@ -92,6 +92,16 @@ typedef enum hn_family {
 #undef X
 } hn_family;
 
+typedef struct hn_converters {
+    hn_reader read, read_text;
+    hn_writer write, write_text;
+} hn_converters;
+
+/* Registers the converters of each family, and those of a domain that the user has registered a
+ * converter for: they hand on to its base type's. Once, before there is a type. */
+void hn_types_init(const hn_converters *by_family, const hn_converters *of_domains);
+extern const hn_converters hn_domain_converters; /* domain.c */
+
 /* A column of a composite type. */
 typedef struct hn_field {
     PyObject *name; /* interned str */
@@ -107,12 +117,12 @@ struct hn_type {
     char delimiter;       /* between values of this type in an array's text */
     uint8_t linked;       /* related and fields point to types, the two below are decided */
     uint8_t linking;      /* guards against a type that a lying server makes contain itself */
-    uint8_t undescribed;  /* the server did not know it */
+    uint8_t undescribed;  /* the server has no such type */
     uint8_t holds_rows;   /* a composite, or made of composites */
     uint8_t binary;       /* results of this type come in binary format, parts included */
     uint8_t sends_binary; /* the server takes this type in binary format, parts included */
     uint16_t settings;    /* HN_IN_ISO, HN_IN_DIGITS: what its text depends on, parts included */
-    PyObject *name;  /* str */
+    PyObject *name;       /* str */
     hn_reader read, read_text;
     hn_writer write, write_text;
     const hn_type *related;
@@ -125,30 +135,30 @@ struct hn_type {
 /* The types of one generation of the codec, superseded ones too: they point to each other, and are
  * freed together. */
 typedef struct hn_type_set {
-    size_t refs; /* the codec's, and one for each plan that points to them */
+    size_t refs; /* the codec's, and one for each description that points to them */
     hn_type *first;
     size_t count;
     struct hn_type_set *next;
 } hn_type_set;
 
 struct hn_codec {
-    size_t refs; /* the Pool's and each plan's */
+    size_t refs;     /* the Pool's and each description's */
     hn_type **slots; /* open addressing by OID; nslots is a power of two */
     size_t nslots, nused;
     hn_type_set *types;  /* of this generation, or NULL */
-    hn_type_set *sets;   /* that one and those that plans still point to */
+    hn_type_set *sets;   /* that one and those that descriptions still point to */
     uint64_t generation; /* grows when types are forgotten */
     uint64_t walk;       /* the number of the latest walk by hn_type_unknown */
-    uint32_t *heard; /* OIDs that an earlier codec of the Pool knew: a record may hold such a type */
+    uint32_t *heard; /* OIDs that an earlier codec of the Pool had: a record may hold such a type */
     size_t nheard;
-    PyObject *json_loads, *json_dumps; /* NULL: our own reader and writer */
+    PyObject *json_loads, *json_dumps; /* NULL for the codec's own reader and writer */
     int infinity_minmax;
     PyObject *registered; /* dict: type name -> (loads, dumps) */
 };
 
 /* One hn_encode call, handed down to every writer. */
 struct hn_encoder {
-    PyObject *timezone; /* str, or NULL: unknown */
+    PyObject *timezone; /* str, or NULL if it is unknown */
     int depth;          /* of values within values */
     hn_time until;      /* see hn_encode */
 };
@@ -157,7 +167,8 @@ struct hn_encoder {
 #define HN_LATE_EVERY 1024
 /* Whether the time is up; then an exception is set. */
 bool hn_encoder_is_late(const hn_encoder *encoder);
-/* Append bytes, with looks at the clock where they are many: the kernel has to find memory for them. */
+/* Append bytes, with looks at the clock where they are many: the kernel has to find memory for
+ * them. */
 int hn_write_bytes(const hn_encoder *encoder, const void *data, size_t len, hn_buf *out);
 
 /* A new type of the codec, in place of one of the same OID. NULL with an exception. */
@@ -165,13 +176,9 @@ hn_type *hn_type_add(hn_codec *codec, uint32_t oid, hn_family family, PyObject *
 void hn_type_set_family(hn_type *type, hn_family family);
 /* Give a new type the converters that the user registered for its name. 0 or -1. */
 int hn_type_apply_registered(hn_type *type, const char *schema);
-/* A reference to the types that the codec knows now, or NULL if it knows none. */
+/* A reference to the types that the codec has now, or NULL if it has none. */
 hn_type_set *hn_type_set_ref(const hn_codec *codec);
 void hn_type_set_unref(hn_codec *codec, hn_type_set *set);
-/* Whether the user registered a converter for the type's name. */
-int hn_type_is_registered(const hn_type *type);
-/* A registered domain whose base is linked: what no converter is registered for is the base's. */
-void hn_domain_link(hn_type *type);
 /* The table as a new list of (oid, name, family, array oid). */
 PyObject *hn_builtin_types(void);
 
@@ -183,32 +190,30 @@ hn_type *hn_type_known(hn_codec *codec, uint32_t oid);
  * domain. Never NULL without an exception. */
 const hn_type *hn_type_linked(hn_codec *codec, uint32_t oid);
 
-/* What a type is made of and the codec does not know, itself included. A new walk visits every type
+/* What a type is made of and the codec lacks, itself included. A new walk visits every type
  * again; within one, types that share parts cost no more than their number. */
 void hn_codec_new_walk(hn_codec *codec);
 size_t hn_type_unknown(hn_codec *codec, uint32_t oid, uint32_t *oids, size_t n, size_t max);
 
-/* Append length word and value, or -1 for None, in binary; answers as a writer. */
+/* Appends length word and value, or -1 for None, in binary; returns what a writer does. */
 int hn_write_value(hn_encoder *encoder, const hn_type *type, PyObject *value, hn_buf *out);
-/* Append the text that the server reads as the value, no length word; answers as a writer but for
- * HN_AS_TEXT. Takes what the type's writer takes. */
+/* Appends the text that the server reads as the value, no length word; returns what a writer does
+ * but for HN_AS_TEXT. Takes what the type's writer takes. */
 int hn_write_text(hn_encoder *encoder, const hn_type *type, PyObject *value, hn_buf *out);
 /* Append a str's UTF-8; CharacterNotInRepertoire for NUL and surrogates. 0 or -1. */
 int hn_write_str(const hn_type *type, PyObject *value, hn_buf *out);
-/* A value that no writer takes as it is, in the form one may: an enum's value. New reference, or
- * NULL without an exception when there is no such form. */
-PyObject *hn_plainer(PyObject *value);
-
+/* The same for one that may be long. */
+int hn_write_long_str(const hn_encoder *encoder, const hn_type *type, PyObject *value, hn_buf *out);
 /* Read one value that may be NULL, as containers hold it; len -1 is NULL. */
 static inline PyObject *hn_read_value(const hn_type *type, const uint8_t *data, int32_t len)
 {
     return len < 0 ? Py_NewRef(Py_None) : type->read(type, data, (size_t)len);
 }
 
-/* The type of the literal that a value would be in SQL: of numbers, bool, date and time, uuid, and an
- * enum's value; 0 for any other, str among them. 0 or -1. */
+/* The type of the literal that a value would be in SQL: of numbers, bool, date and time, uuid, and
+ * an enum's value; 0 for any other, str among them. 0 or -1. */
 int hn_own_type(PyObject *value, uint32_t *oid);
-/* Whether the server takes a parameter for this type where nothing says what it is. */
+/* Whether the server takes a parameter for this type where nothing else determines it. */
 bool hn_is_open_type(const hn_type *type);
 
 /* The digits of an int, float or Decimal as a new str. DataError for an int of more digits than

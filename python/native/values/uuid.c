@@ -9,7 +9,7 @@
 PyObject *hn_read_uuid(const hn_type *type, const uint8_t *data, size_t len)
 {
     if (len != 16)
-        return hn_unreadable(type, "their number is wrong");
+        return hn_unreadable(type, "wrong length");
     PyTypeObject *class = (PyTypeObject *)hn_python.UUID;
     PyObject *number = _PyLong_FromByteArray(data, 16, 0, 0);
     if (number == NULL)
@@ -59,11 +59,11 @@ int hn_write_uuid(hn_encoder *encoder, const hn_type *type, PyObject *value, hn_
         PyObject *bytes = PyObject_GetAttrString(value, "bytes");
         if (bytes == NULL)
             return -1;
-        int answer = PyBytes_Check(bytes) && PyBytes_GET_SIZE(bytes) == 16
-                         ? hn_buf_bytes(out, PyBytes_AS_STRING(bytes), 16)
-                         : hn_unfit(type, value, "its bytes are not 16");
+        int rc = PyBytes_Check(bytes) && PyBytes_GET_SIZE(bytes) == 16
+                     ? hn_buf_bytes(out, PyBytes_AS_STRING(bytes), 16)
+                     : hn_unfit(type, value, "its bytes are not 16");
         Py_DECREF(bytes);
-        return answer;
+        return rc;
     }
     if (!PyObject_CheckBuffer(value))
         return HN_NO_FIT;
@@ -71,12 +71,12 @@ int hn_write_uuid(hn_encoder *encoder, const hn_type *type, PyObject *value, hn_
     if (PyObject_GetBuffer(value, &view, PyBUF_FULL_RO) < 0)
         return -1;
     uint8_t bytes[16];
-    int answer = view.len != 16 ? hn_unfit(type, value, "it is not 16 bytes long")
-                                : PyBuffer_ToContiguous(bytes, &view, 16, 'C');
-    if (answer == 0)
-        answer = hn_buf_bytes(out, bytes, 16);
+    int rc = view.len != 16 ? hn_unfit(type, value, "it is not 16 bytes long")
+                            : PyBuffer_ToContiguous(bytes, &view, 16, 'C');
+    if (rc == 0)
+        rc = hn_buf_bytes(out, bytes, 16);
     PyBuffer_Release(&view);
-    return answer;
+    return rc;
 }
 
 int hn_write_uuid_text(hn_encoder *encoder, const hn_type *type, PyObject *value, hn_buf *out)

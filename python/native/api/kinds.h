@@ -1,0 +1,37 @@
+/* The two kinds of session, blocking and awaited, and what their methods end in. */
+#ifndef HN_KINDS_H
+#define HN_KINDS_H
+
+#include "engine/state.h"
+#include "native.h"
+#include "session/view.h"
+
+typedef struct hn_session {
+    hn_view view;
+    PyObject *awaited; /* the AsyncSession over it, borrowed, or NULL */
+} hn_session;
+
+typedef struct hn_async_session {
+    PyObject_HEAD
+    hn_session *session; /* a reference; it has a borrowed one to this object */
+} hn_async_session;
+
+extern PyTypeObject *hn_session_type; /* made by session.c */
+
+bool hn_is_blocking(PyObject *session);
+/* The view of a session of either kind; borrowed. */
+hn_view *hn_view_of(PyObject *session);
+
+/* What every method ends in: on a Session the operation is run, on an AsyncSession it is made, to
+ * be awaited. chained: it returns the session in place of None. */
+PyObject *hn_do(PyObject *session, const hn_request *request, hn_time deadline, bool chained);
+
+/* A str that the server can be given, as an exact str; NULL with an exception. */
+PyObject *hn_check_sql(PyObject *sql);
+
+/* The methods that run something on the server: of statements, of transactions, of streams. */
+extern PyMethodDef hn_statement_methods[];
+extern PyMethodDef hn_transaction_methods[];
+extern PyMethodDef hn_stream_methods[];
+
+#endif

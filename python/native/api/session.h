@@ -1,0 +1,14 @@
+/* Session: what DbSession is made of. */
+#ifndef HN_SESSION_H
+#define HN_SESSION_H
+
+#include "native.h"
+#include "session/database.h"
+
+int hn_session_ready(PyObject *module);
+
+/* The session of a request on a database, opened if need be, with a Python type derived from
+ * Session. A new reference, or NULL with an exception. */
+PyObject *hn_session_open(PyTypeObject *type, hn_database *database, PyObject *request_id);
+
+#endif

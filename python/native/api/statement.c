@@ -1,0 +1,137 @@
+/* The methods of a session, awaited or not, that run a statement. */
+#include "api/kinds.h"
+#include "drive/wait.h"
+
+/* Arguments of a statement call: (sql, second, *, timeout). sql is a reference. */
+typedef struct arguments {
+    PyObject *sql;
+    PyObject *second;
+    hn_time deadline;
+    double timeout; /* in seconds; below 0 if there is none */
+} arguments;
+
+static int place(const char *method, const char *second, PyObject *name, PyObject *value,
+                 PyObject *slot[3])
+{
+    const char *const names[] = {"sql", second, "timeout"};
+    for (size_t i = 0; i < 3; i++) {
+        if (!PyUnicode_Check(name) || PyUnicode_CompareWithASCIIString(name, names[i]) != 0)
+            continue;
+        if (slot[i] != NULL) {
+            PyErr_Format(PyExc_TypeError, "%s() got multiple values for argument '%U'", method,
+                         name);
+            return -1;
+        }
+        slot[i] = value;
+        return 0;
+    }
+    PyErr_Format(PyExc_TypeError, "%s() got an unexpected keyword argument '%S'", method, name);
+    return -1;
+}
+
+static int read_arguments(const char *method, const char *second, bool second_required,
+                          PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames, arguments *a)
+{
+    PyObject *slot[3] = {NULL, NULL, NULL};
+    if (nargs > 2) {
+        PyErr_Format(PyExc_TypeError, "%s() takes sql and %s by position (%zd given)", method,
+                     second, nargs);
+        return -1;
+    }
+    for (Py_ssize_t i = 0; i < nargs; i++)
+        slot[i] = args[i];
+    for (Py_ssize_t i = 0; kwnames != NULL && i < PyTuple_GET_SIZE(kwnames); i++)
+        if (place(method, second, PyTuple_GET_ITEM(kwnames, i), args[nargs + i], slot) < 0)
+            return -1;
+    if (slot[0] == NULL || (second_required && slot[1] == NULL)) {
+        PyErr_Format(PyExc_TypeError, "%s() misses its argument '%s'", method,
+                     slot[0] == NULL ? "sql" : second);
+        return -1;
+    }
+    a->second = slot[1] == Py_None && !second_required ? NULL : slot[1];
+    if (hn_deadline(slot[2], &a->deadline, &a->timeout) < 0)
+        return -1;
+    a->sql = hn_check_sql(slot[0]);
+    return a->sql == NULL ? -1 : 0;
+}
+
+static PyObject *run_statement(const char *method, hn_mode mode, PyObject *self,
+                               PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
+{
+    arguments a;
+    if (read_arguments(method, "params", false, args, nargs, kwnames, &a) < 0)
+        return NULL;
+    PyObject *result = NULL;
+    if (a.second == NULL || hn_check_params(a.second, -1) == 0) {
+        hn_request request = {
+            .op = HN_OP_STATEMENT, .sql = a.sql, .params = a.second, .mode = mode};
+        request.method = method;
+        request.timeout = a.timeout;
+        result = hn_do(self, &request, a.deadline, false);
+    }
+    Py_DECREF(a.sql);
+    return result;
+}
+
+#define STATEMENT(name, mode)                                                                      \
+    static PyObject *name(PyObject *self, PyObject *const *args, Py_ssize_t nargs,                 \
+                          PyObject *kwnames)                                                       \
+    {                                                                                              \
+        return run_statement(#name, mode, self, args, nargs, kwnames);                             \
+    }
+STATEMENT(query, HN_MODE_ROWS)
+STATEMENT(query_one, HN_MODE_ONE)
+STATEMENT(query_one_or_none, HN_MODE_ONE_OR_NONE)
+STATEMENT(query_value, HN_MODE_VALUE)
+STATEMENT(execute, HN_MODE_COUNT)
+#undef STATEMENT
+
+static PyObject *execute_many(PyObject *self, PyObject *const *args, Py_ssize_t nargs,
+                              PyObject *kwnames)
+{
+    arguments a;
+    if (read_arguments("execute_many", "params_list", true, args, nargs, kwnames, &a) < 0)
+        return NULL;
+    hn_request request = {
+        .op = HN_OP_MANY, .sql = a.sql, .params = a.second, .mode = HN_MODE_COUNT};
+    const PyAsyncMethods *async = Py_TYPE(a.second)->tp_as_async;
+    request.is_fed = !hn_is_blocking(self) && async != NULL && async->am_aiter != NULL;
+    request.method = "execute_many";
+    request.timeout = a.timeout;
+    PyObject *result = hn_do(self, &request, a.deadline, false);
+    Py_DECREF(a.sql);
+    return result;
+}
+
+#define TIMEOUT                                                                                    \
+    "\n\ntimeout: seconds for waiting and running; then the statement is cancelled "               \
+    "(QueryCanceled).\n"                                                                           \
+    "If the server does not confirm that in time, its connection is closed (ConnectionLost). If "  \
+    "no\n"                                                                                         \
+    "connection came free, it is PoolTimeout."
+#define PARAMS " with $1, $2, ... from params. "
+PyDoc_STRVAR(query_doc, "query($self, sql, params=None, *, timeout=None)\n--\n\n"
+                        "Run a statement" PARAMS "All rows, as a list of dicts." TIMEOUT);
+PyDoc_STRVAR(query_one_doc,
+             "query_one($self, sql, params=None, *, timeout=None)\n--\n\n"
+             "Run a statement" PARAMS "The first row; NoRows if there is none." TIMEOUT);
+PyDoc_STRVAR(query_one_or_none_doc,
+             "query_one_or_none($self, sql, params=None, *, timeout=None)\n--\n\n"
+             "Run a statement" PARAMS "The first row, or None." TIMEOUT);
+PyDoc_STRVAR(query_value_doc,
+             "query_value($self, sql, params=None, *, timeout=None)\n--\n\n"
+             "Run a statement" PARAMS
+             "The first column of the first row; NoRows if there is none." TIMEOUT);
+PyDoc_STRVAR(execute_doc, "execute($self, sql, params=None, *, timeout=None)\n--\n\n"
+                          "Run a statement" PARAMS "The number of rows affected." TIMEOUT);
+PyDoc_STRVAR(execute_many_doc,
+             "execute_many($self, sql, params_list, *, timeout=None)\n--\n\n"
+             "Run a statement once for each of an iterable's params, all or none of them.\n"
+             "The number of rows affected; an error names its .row, from 0." TIMEOUT);
+#define FAST(name)                                                                                 \
+    {#name, (PyCFunction)(void (*)(void))name, METH_FASTCALL | METH_KEYWORDS, name##_doc}
+PyMethodDef hn_statement_methods[] = {
+    FAST(query),   FAST(query_one),    FAST(query_one_or_none), FAST(query_value),
+    FAST(execute), FAST(execute_many), {NULL, NULL, 0, NULL},
+};
+#undef FAST

@@ -1,0 +1,39 @@
+/* The outcome of an awaited operation, and what follows from it. */
+#include "awaited/outcome.h"
+
+#include "awaited/feeder.h"
+#include "drive/settle.h"
+
+/* Whether the interpreter is being taken down, and modules with it. */
+static bool is_finalizing(void)
+{
+#if PY_VERSION_HEX >= 0x030d0000
+    return Py_IsFinalizing() != 0;
+#else
+    return _Py_IsFinalizing() != 0;
+#endif
+}
+
+void hn_outcome_observe(const hn_outcome *self, const hn_view *session, const hn_request *request)
+{
+    if (self->began != 0)
+        hn_settle_observe(session->target.database, request->sql, self->seconds, self->count,
+                          self->exception);
+}
+
+void hn_outcome_settle(const hn_outcome *self, const hn_view *session, const hn_request *request)
+{
+    if (is_finalizing()) /* of a loop that was never closed: nothing is left to report to */
+        return;
+    hn_outcome_observe(self, session, request);
+    PyObject *module = hn_feeder_module();
+    PyObject *none = NULL;
+    if (module != NULL)
+        none = PyObject_CallMethod(module, "settle_detached", "OsOO", (PyObject *)session,
+                                   request->method,
+                                   self->exception != NULL ? self->exception : Py_None,
+                                   self->hooks != NULL ? self->hooks : Py_None);
+    if (none == NULL)
+        PyErr_WriteUnraisable((PyObject *)session);
+    Py_XDECREF(none);
+}

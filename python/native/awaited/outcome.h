@@ -1,0 +1,26 @@
+/* The outcome of an awaited operation, and what follows from it. GIL held. */
+#ifndef HN_OUTCOME_H
+#define HN_OUTCOME_H
+
+#include "engine/state.h"
+#include "native.h"
+#include "session/view.h"
+
+typedef struct hn_outcome {
+    PyObject *result; /* NULL: exception */
+    PyObject *exception;
+    PyObject *hooks; /* on_commit functions to be called; or NULL */
+    int64_t count;
+    hn_time began; /* 0 if it is not observed */
+    double seconds;
+} hn_outcome;
+
+/* Calls the observer of its database, if it is observed. */
+void hn_outcome_observe(const hn_outcome *outcome, const hn_view *session,
+                        const hn_request *request);
+
+/* Sees to it in the place of a task that has left. */
+void hn_outcome_settle(const hn_outcome *outcome, const hn_view *session,
+                       const hn_request *request);
+
+#endif

@@ -1,0 +1,128 @@
+/* What follows from an operation of a session. */
+#include "drive/settle.h"
+
+#include "core/core.h"
+#include "error.h"
+#include "session/index.h"
+
+bool hn_settle_is_observed(const hn_request *request)
+{
+    return request->op == HN_OP_STATEMENT || request->op == HN_OP_MANY ||
+           (request->mode == HN_MODE_CHUNK && request->sql != NULL);
+}
+
+void hn_settle_observe(const hn_database *database, PyObject *sql, double seconds, int64_t rows,
+                       PyObject *exception)
+{
+    PyObject *observer = Py_XNewRef(database->observer);
+    if (observer == NULL)
+        return; /* another thread has just removed it */
+    PyObject *returned = PyObject_CallFunction(observer, "OdLO", sql, seconds, (long long)rows,
+                                               exception == NULL ? Py_None : exception);
+    /* The statement has its outcome: an observer's exception does not change it. */
+    if (returned == NULL)
+        PyErr_WriteUnraisable(observer);
+    Py_XDECREF(returned);
+    Py_DECREF(observer);
+}
+
+PyObject *hn_settle_hooks(hn_view *session, hn_op op, const hn_call *call)
+{
+    if (op == HN_OP_FINALIZE && (call->state & 0xff) == HN_STATE_CLOSED)
+        hn_index_remove(session);
+    PyObject *hooks = session->target.on_commit;
+    if (hooks == NULL || call->hooks_kept == HN_HOOKS_ALL)
+        return NULL;
+    Py_ssize_t kept = (Py_ssize_t)call->hooks_kept, all = PyList_GET_SIZE(hooks);
+    if (kept >= all)
+        return NULL;
+    PyObject *exception = hn_exception_take();
+    PyObject *others = PyList_GetSlice(hooks, kept, all);
+    if (others == NULL || PyList_SetSlice(hooks, kept, all, NULL) < 0)
+        PyErr_WriteUnraisable((PyObject *)session);
+    if (!call->hooks_due)
+        Py_CLEAR(others);
+    if (exception != NULL)
+        hn_exception_raise(exception);
+    return others;
+}
+
+static void write_line(PyObject *alias, const char *function, PyObject *status)
+{
+    PyObject *module = hn_errors_module();
+    PyObject *none =
+        module == NULL
+            ? NULL
+            : PyObject_CallMethod(module, function, status == NULL ? "O" : "OO", alias, status);
+    if (none == NULL)
+        PyErr_WriteUnraisable(alias);
+    Py_XDECREF(none);
+}
+
+void hn_settle_log(const hn_engine *engine)
+{
+    hn_database *database = engine->target->database;
+    uint32_t state = engine->call.state;
+    if ((state & HN_FLAG_SHARED) != 0 && !database->logged_shared) {
+        database->logged_shared = true;
+        write_line(database->alias, "pooler_found", NULL);
+    }
+    if ((state & HN_FLAG_INCOMPLETE) != 0 && !database->logged_incomplete) {
+        database->logged_incomplete = true;
+        PyObject *status = hn_database_status(database);
+        if (status == NULL)
+            PyErr_WriteUnraisable(database->alias);
+        else
+            write_line(database->alias, "reset_incomplete", status);
+        Py_XDECREF(status);
+    }
+}
+
+PyObject *hn_settle_undo_failed(PyObject *session, PyObject *exception)
+{
+    PyObject *module = hn_errors_module();
+    PyObject *logged = module == NULL
+                           ? NULL
+                           : PyObject_CallMethod(module, "undo_failed", "OO", session, exception);
+    if (logged == NULL)
+        Py_SETREF(exception, hn_exception_take());
+    else if (logged == Py_True)
+        Py_CLEAR(exception);
+    Py_XDECREF(logged);
+    return exception;
+}
+
+/* A blocking call has no event loop to await it on. */
+static int refuse_awaitable(PyObject *hook, PyObject *returned)
+{
+    if (!PyCoro_CheckExact(returned))
+        return 0;
+    PyObject *closed = PyObject_CallMethod(returned, "close", NULL);
+    if (closed == NULL)
+        return -1;
+    Py_DECREF(closed);
+    return hn_raise("InterfaceError",
+                    "on_commit: %R is a coroutine function, and was not run: "
+                    "the commit was not awaited",
+                    hook);
+}
+
+int hn_settle_call(PyObject *hooks)
+{
+    PyObject *first = NULL;
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(hooks); i++) {
+        PyObject *hook = Py_NewRef(PyList_GET_ITEM(hooks, i));
+        PyObject *returned = PyObject_CallNoArgs(hook);
+        bool failed = returned == NULL || refuse_awaitable(hook, returned) < 0;
+        if (failed && first == NULL)
+            first = hn_exception_take();
+        else if (failed)
+            PyErr_WriteUnraisable(hook);
+        Py_XDECREF(returned);
+        Py_DECREF(hook);
+    }
+    if (first == NULL)
+        return 0;
+    hn_exception_raise(first);
+    return -1;
+}

@@ -1,0 +1,34 @@
+/* What follows from an operation of a session: the observer of its database and the on_commit
+ * functions are called. */
+#ifndef HN_SETTLE_H
+#define HN_SETTLE_H
+
+#include "engine/state.h"
+#include "session/view.h"
+
+/* Writes one line to the log for each database: that its connections lead to a pooler, and that the
+ * server refuses a step of the reset. */
+void hn_settle_log(const hn_engine *engine);
+
+/* Whether the observer is called for it. Of a stream, each chunk counts as one statement. */
+bool hn_settle_is_observed(const hn_request *request);
+
+/* Calls the observer. exception: what the statement raised, or NULL. */
+void hn_settle_observe(const hn_database *database, PyObject *sql, double seconds, int64_t rows,
+                       PyObject *exception);
+
+/* The functions to call after an operation, as the core has decided: a list, or NULL for none.
+ * Those that a rollback has undone are dropped. A session that FINALIZE has closed is no longer
+ * found by its request. With the session's lock. */
+PyObject *hn_settle_hooks(hn_view *session, hn_op op, const hn_call *call);
+
+/* What rolling a block back has raised (stolen). One of hypern's own errors is logged, since the
+ * exception that has left the block must stay the one seen: NULL. Any other is a signal handler's:
+ * it is returned, as is one that is raised meanwhile. */
+PyObject *hn_settle_undo_failed(PyObject *session, PyObject *exception);
+
+/* Calls all the functions in order. 0, or -1 with the first exception. The lock is not held: they
+ * may use the session. */
+int hn_settle_call(PyObject *hooks);
+
+#endif

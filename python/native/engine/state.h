@@ -1,0 +1,96 @@
+/* What an operation is made of: the request, the core's call, the I/O, and how far it is. */
+#ifndef HN_STATE_H
+#define HN_STATE_H
+
+#include "engine/replay.h"
+#include "engine/variants.h"
+#include "io/io.h"
+#include "native.h"
+#include "session/target.h"
+#include "values/codec.h"
+
+/* What becomes of the rows. */
+typedef enum hn_mode {
+    HN_MODE_NOTHING,     /* None; rows are dropped */
+    HN_MODE_COUNT,       /* the number of rows, as the command tag has it; rows are dropped */
+    HN_MODE_ROWS,        /* a list of dicts */
+    HN_MODE_CHUNK,       /* a list of dicts, and the number of the stream that has more, or 0 */
+    HN_MODE_ONE,         /* the first row, or NoRows */
+    HN_MODE_ONE_OR_NONE, /* the first row, or None */
+    HN_MODE_VALUE        /* the first row's first column, or NoRows */
+} hn_mode;
+
+typedef struct hn_request {
+    hn_op op;
+    PyObject *sql;    /* str, or NULL */
+    PyObject *params; /* STATEMENT: checked parameters or NULL; MANY: the iterable of them */
+    bool is_fed;      /* MANY: the driver iterates, and gives it the rows in lists */
+    hn_mode mode;
+    const char *method; /* its name, for Python */
+    double timeout;     /* the caller's limit in seconds, for texts; below 0 if there is none */
+    int64_t chunk;      /* STREAM, FETCH: most rows */
+    uint64_t stream;    /* FETCH, STREAM_END: which */
+    uint32_t block;     /* ENTER, LEAVE, UNDO: which */
+    uint32_t flags;     /* HN_IN_* with the first step */
+} hn_request;
+
+typedef enum hn_progress {
+    HN_ON,   /* inside the engine: go on at once */
+    HN_OVER, /* hn_engine_result() has the outcome */
+    HN_NEEDS /* wait as `need` says, then advance */
+} hn_progress;
+
+typedef enum hn_need {
+    HN_NEED_LOOK_UP, /* nothing: look at signals and clocks, then advance */
+    HN_NEED_ROWS,    /* hn_many_take(), then advance */
+    HN_NEED_IO,      /* need_fd to become ready for need_events, then advance */
+    HN_NEED_WAIT     /* the same, until need_until at most; advance is passed how it ended */
+} hn_need;
+
+/* How a wait ended. */
+typedef enum hn_wake {
+    HN_WAKE_READY,
+    HN_WAKE_TIMEOUT, /* need_until has passed */
+    HN_WAKE_LATE     /* the caller's deadline has */
+} hn_wake;
+
+typedef struct hn_engine {
+    hn_target *target;  /* with a reference on its owner */
+    hn_request request; /* with references */
+    hn_call call;
+    hn_io io;
+    hn_buf body;      /* the Bind body; MANY: a batch of rows */
+    bool round_open;  /* io is in the round of call.want */
+    bool cancelled;   /* the caller's time is up, or it was interrupted */
+    hn_time bound;    /* when the round ends, whatever has come; or HN_NEVER */
+    hn_time deadline; /* the caller's, from timeout=; or HN_NEVER */
+
+    PyObject *result; /* the list, the row or the value; NULL if there is none yet */
+    PyObject *raised; /* what the caller gets, whatever the core will report */
+
+    hn_declared declared;        /* the types that the values need declared */
+    unsigned redeclared;         /* how often, since the last values that were encoded */
+    PyObject *refused;           /* raised by encoding, while types are looked at */
+    bool requested_columns;      /* the domains of columns have been requested, not types */
+    hn_description *description; /* a reference: encodes body, decodes rows */
+    uint64_t plan_id;
+    PyObject *timezone;     /* the session's, once the core has described */
+    uint32_t requested[64]; /* type OIDs requested from the core */
+    size_t requested_count;
+
+    hn_replay rows;       /* MANY */
+    hn_variants variants; /* MANY: the descriptions that rows are encoded for */
+    hn_variant *variant;  /* MANY: the one that the core expects the next Bind for */
+    bool row_declares; /* MANY: rows.held needs types declared for which there is no description */
+    bool rows_rewound; /* MANY: all rows are to be sent once more, if the core needs them */
+    bool row_refused;  /* MANY: `raised` is of a row that does not fit the description */
+    Py_ssize_t row;    /* MANY: rows encoded */
+    bool rows_stopped; /* MANY: Sync is sent in place of the rest */
+
+    hn_need need;
+    int need_fd;
+    short need_events;
+    hn_time need_until;
+} hn_engine;
+
+#endif

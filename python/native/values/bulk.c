@@ -1,0 +1,31 @@
+/* Values that take long to encode: looks at the clock meanwhile. */
+#include "values/types.h"
+
+#include <string.h>
+
+/* So many bytes are copied between two looks at the clock. */
+enum { BULK = 4 << 20 };
+
+bool hn_encoder_is_late(const hn_encoder *encoder)
+{
+    if (encoder->until == HN_NEVER || hn_now() < encoder->until)
+        return false;
+    PyErr_SetString(PyExc_TimeoutError, "the parameters take too long to encode");
+    return true;
+}
+
+int hn_write_bytes(const hn_encoder *encoder, const void *data, size_t len, hn_buf *out)
+{
+    if (len <= BULK)
+        return hn_buf_bytes(out, data, len);
+    if (hn_buf_reserve(out, len) < 0)
+        return -1;
+    for (size_t at = 0; at < len; at += BULK) {
+        size_t part = len - at < BULK ? len - at : BULK;
+        if (hn_encoder_is_late(encoder))
+            return -1;
+        memcpy(out->data + out->len, (const uint8_t *)data + at, part);
+        out->len += part;
+    }
+    return 0;
+}
