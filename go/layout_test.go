@@ -13,13 +13,15 @@ const module = "hypern/go/"
 
 // allowed says which of the core's packages each one may import: imports point one way.
 var allowed = map[string][]string{
-	"abi":     {},
-	"wire":    {},
-	"sqltext": {},
-	"pool":    {"abi", "wire", "sqltext"},
-	"session": {"abi", "wire", "sqltext", "pool"},
-	"bridge":  {"abi", "wire", "pool", "session"},
-	"pgtest":  {"abi", "wire", "pool", "session"},
+	"abi":        {},
+	"wire":       {},
+	"sqltext":    {},
+	"process":    {},
+	"connection": {"wire", "sqltext", "process"},
+	"pool":       {"abi", "wire", "process", "connection"},
+	"session":    {"abi", "wire", "sqltext", "process", "connection", "pool"},
+	"bridge":     {"abi", "wire", "process", "session"},
+	"pgtest":     {"abi", "wire", "process", "connection", "pool", "session"},
 }
 
 // goPackage is what the tests need of `go list -json`.

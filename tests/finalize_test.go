@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"hypern/go/abi"
+	"hypern/go/connection"
 	"hypern/go/pgtest"
 	"hypern/go/pool"
 	"hypern/go/wire"
@@ -196,7 +197,7 @@ func TestDeallocateAllAndDiscardAllDoNotBreakTheConnectionsStatements(t *testing
 
 func TestResetTransactionAndOffUndoAnOpenTransactionAndNothingElse(t *testing.T) {
 	t.Parallel()
-	for _, reset := range []string{pool.ResetTransaction, pool.ResetOff} {
+	for _, reset := range []string{connection.ResetTransaction, connection.ResetOff} {
 		t.Run(reset, func(t *testing.T) {
 			db, d := begin(t, func(c *pool.Config) { c.MaxSize, c.Reset = 1, reset })
 			db.Query("CREATE TABLE t (n int)")

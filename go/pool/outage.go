@@ -9,6 +9,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"hypern/go/process"
 	"hypern/go/wire"
 )
 
@@ -30,10 +31,10 @@ const (
 
 // outage is what is known of a server that refuses connections. Guarded by the pool's mu.
 type outage struct {
-	known   bool   // the server has been there: these settings work
-	since   Moment // of the first refusal; 0 while there is none
+	known   bool           // the server has been there: these settings work
+	since   process.Moment // of the first refusal; 0 while there is none
 	backoff time.Duration
-	retryAt Moment
+	retryAt process.Moment
 	fault   *wire.Fault
 	timer   *time.Timer
 }
@@ -47,7 +48,7 @@ func (o *outage) end(known bool) {
 }
 
 // refused notes a refusal and tells when the next dial is due; serve is called then.
-func (o *outage) refused(fault *wire.Fault, now Moment, serve func()) {
+func (o *outage) refused(fault *wire.Fault, now process.Moment, serve func()) {
 	if o.since == 0 || now.Sub(o.retryAt) > restartTime { // nobody has asked since: another outage
 		o.since, o.backoff = now, backoffFirst
 	}
@@ -58,17 +59,17 @@ func (o *outage) refused(fault *wire.Fault, now Moment, serve func()) {
 	if o.timer != nil {
 		o.timer.Stop()
 	}
-	o.timer = time.AfterFunc(wait, func() { Go(serve) })
+	o.timer = time.AfterFunc(wait, func() { process.Go(serve) })
 }
 
 // holdsBack tells whether a dial has to wait: one at a time probes a server that is away.
-func (o *outage) holdsBack(now Moment, dialing int) bool {
+func (o *outage) holdsBack(now process.Moment, dialing int) bool {
 	return o.since != 0 && (dialing > 0 || now < o.retryAt)
 }
 
 // bears tells whether waiters stay in the queue. Settings that have never worked are no outage. While
 // connections are in use and only the server's limit is reached, one of them comes back.
-func (o *outage) bears(now Moment, inUse int) bool {
+func (o *outage) bears(now process.Moment, inUse int) bool {
 	if !o.known {
 		return false
 	}

@@ -3,7 +3,6 @@ package session
 import (
 	"fmt"
 
-	"hypern/go/pool"
 	"hypern/go/wire"
 )
 
@@ -39,7 +38,7 @@ func (s *Session) finalize(c *Call) {
 		s.finalizeNested(c, commit)
 		return
 	}
-	clean := (s.used || s.conn.Unreset) && s.conn.Reset == pool.ResetFull
+	clean := (s.used || s.conn.Unreset()) && s.conn.Resets()
 	if !commit {
 		s.part(c, open, clean)
 		return
@@ -103,11 +102,11 @@ func (s *Session) elsewhere(c *Call) {
 func (s *Session) ResetDeferred() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.conn == nil || !s.conn.Unreset || s.op.phase != phaseNone {
+	if s.conn == nil || !s.conn.Unreset() || s.op.phase != phaseNone {
 		return
 	}
 	if s.conn.ResetNow() {
-		s.behind = s.conn.Owed
+		s.behind = s.conn.Owed()
 	} else {
 		s.release() // nothing has been sent: the next statement has another one
 	}

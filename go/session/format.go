@@ -104,7 +104,7 @@ func (s *Session) lacks(f format, sql string, inside bool) format {
 	// What is to be undone ahead of the statement changes what is known.
 	resets := s.undoing > 0 || s.behind > 0
 	undoes := resets || slices.Contains(s.owed, "ROLLBACK")
-	if conn.PrintsISO(resets) && (hopes || !conn.Shared && !undoes) {
+	if conn.PrintsISO(resets) && (hopes || !conn.Shared() && !undoes) {
 		f &^= abi.InISO
 	}
 	if prints, sure := conn.PrintsDigits(); prints && (hopes || sure && !undoes) {

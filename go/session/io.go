@@ -4,7 +4,7 @@ import (
 	"syscall"
 
 	"hypern/go/abi"
-	"hypern/go/pool"
+	"hypern/go/connection"
 	"hypern/go/wire"
 )
 
@@ -154,7 +154,7 @@ func (s *Session) receive(c *Call, raw bool) string {
 }
 
 // running is the caller's statement that the server is running, or nil.
-func (s *Session) running() *pool.Statement {
+func (s *Session) running() *connection.Statement {
 	switch {
 	case s.op.phase != phaseExecute && s.op.phase != phaseRows:
 		return nil
@@ -232,7 +232,7 @@ func (s *Session) mayHaveRun(c *Call) bool {
 // answers in order, and has not answered Bind. A pooler in between may say so of its own accord.
 func (s *Session) saidGoodbye() bool {
 	got := &s.op.got
-	return s.op.op == abi.OpStatement && s.op.phase == phaseExecute && s.conn.Cache == pool.CacheNamed &&
+	return s.op.op == abi.OpStatement && s.op.phase == phaseExecute && s.conn.Cache() == connection.CacheNamed &&
 		got.binds <= s.op.prefix && got.fault != nil && got.fault.Fatal() && got.fault.SQLState == wire.StateAdminShutdown
 }
 

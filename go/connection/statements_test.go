@@ -1,4 +1,4 @@
-package pool
+package connection
 
 import (
 	"fmt"
@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"hypern/go/process"
 	"hypern/go/sqltext"
 )
 
@@ -124,10 +125,10 @@ func TestClearForgetsAllAndNeverUsesANameAgain(t *testing.T) {
 }
 
 func TestPlansAreNumberedBySQLDeclaredTypesAndDescription(t *testing.T) {
-	p := &Pool{}
+	c := &Conn{dialer: &Dialer{}}
 	number := func(sql, description string, declared ...uint32) uint64 {
 		st := &Statement{SQL: sql, Declared: declared, Description: []byte(description)}
-		p.SetPlan(st, 0)
+		c.SetPlan(st, 0)
 		return st.Plan
 	}
 	a := number("select 1", "int")
@@ -140,10 +141,11 @@ func TestPlansAreNumberedBySQLDeclaredTypesAndDescription(t *testing.T) {
 }
 
 func TestPlansAreBoundedByBytesAndForgottenByClose(t *testing.T) {
-	p := &Pool{}
+	d := &Dialer{}
+	c, p := &Conn{dialer: d}, &d.plans
 	number := func(sql string) uint64 {
 		st := &Statement{SQL: sql}
-		p.SetPlan(st, 0)
+		c.SetPlan(st, 0)
 		return st.Plan
 	}
 	text := strings.Repeat("x", 10_000)
@@ -153,11 +155,11 @@ func TestPlansAreBoundedByBytesAndForgottenByClose(t *testing.T) {
 		last = number(fmt.Sprint(i, text))
 	}
 	held := 0
-	for key := range p.plans.ids {
+	for key := range p.ids {
 		held += len(key.sql) + len(key.description)
 	}
-	if held > plansBytes || held < plansBytes/2 || p.plans.bytes < held || len(p.plans.order) != len(p.plans.ids) {
-		t.Errorf("%d bytes in %d entries, %d counted", held, len(p.plans.ids), p.plans.bytes)
+	if held > plansBytes || held < plansBytes/2 || p.bytes < held || len(p.order) != len(p.ids) {
+		t.Errorf("%d bytes in %d entries, %d counted", held, len(p.ids), p.bytes)
 	}
 	if number(fmt.Sprint(11_999, text)) != last {
 		t.Error("the newest has kept its number")
@@ -169,8 +171,8 @@ func TestPlansAreBoundedByBytesAndForgottenByClose(t *testing.T) {
 	if a := number(long); a == 0 || number(long) == a {
 		t.Error("a long text is not kept")
 	}
-	p.plans.clear()
-	if number(fmt.Sprint(11_999, text)) == last || len(p.plans.ids) != 1 {
+	p.clear()
+	if number(fmt.Sprint(11_999, text)) == last || len(p.ids) != 1 {
 		t.Error("a closed pool still knows a text")
 	}
 }
@@ -276,13 +278,13 @@ func TestAStatementExpires(t *testing.T) {
 	s := newStatements(time.Second)
 	st := &Statement{SQL: "select 1"}
 	s.Parsing(st, 1)
-	if s.Expired(st, 1, false) || !s.Expired(st, Moment(1).Add(time.Second), false) {
+	if s.Expired(st, 1, false) || !s.Expired(st, process.Moment(1).Add(time.Second), false) {
 		t.Error("it expires after a second")
 	}
-	if s.maxAge = 0; s.Expired(st, Moment(1).Add(time.Hour), false) {
+	if s.maxAge = 0; s.Expired(st, process.Moment(1).Add(time.Hour), false) {
 		t.Error("without a limit it does not expire")
 	}
-	if own := (&Statement{SQL: "BEGIN"}); s.Expired(own, Moment(1).Add(time.Hour), false) {
+	if own := (&Statement{SQL: "BEGIN"}); s.Expired(own, process.Moment(1).Add(time.Hour), false) {
 		t.Error("a command of the core's own does not expire")
 	}
 }

@@ -1,4 +1,4 @@
-package pool
+package connection
 
 import (
 	"context"
@@ -12,96 +12,106 @@ import (
 
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"hypern/go/process"
 	"hypern/go/wire"
 )
 
 // inbufSize holds the answer to a reset.
 const inbufSize = 512
 
-// Conn is one connection. Its holder owns every field but those said to be the pool's or atomic.
+// Conn is one connection. Whoever holds it owns all fields but the atomic ones; while nobody does, the pool owns
+// them.
 type Conn struct {
-	FD         int
-	Statements *Statements
-	// Cache is how statements are kept here: never CacheAuto.
-	Cache string
-	// Reset is what is undone here before the next request is served.
-	Reset string
-	// Shared is true behind a pooler that may give each transaction another server.
-	Shared bool
-	// direct is true where the process that answers is the one that the connection was made to, so that
-	// what is prepared stays, whatever Cache says.
-	direct bool
-	// Timeout is how long a statement may run by the client's clock; 0 leaves it to the server.
-	Timeout time.Duration
-	// GraceMS is how long after a caller's deadline the answer to a request to cancel is waited for.
-	GraceMS int32
-	// Fresh is true until the first acquire after dialing: nothing to test, nothing to collect.
-	Fresh bool
-	// Tx is the status of the last ReadyForQuery: 'I', 'T' or 'E'.
-	Tx byte
-	// Prepared is true once a PREPARE by SQL ran: the next reset drops all prepared statements.
-	Prepared bool
-	// Unseen is true once something ran whose tag does not tell whether it has run PREPARE: DO, CALL, or
-	// what has failed. The next reset looks.
-	Unseen bool
-	// Unreset is true between PassOn and the next write: what the request before has set is still
-	// there. It is the pool's while nobody holds the connection, or its waiter has not come.
-	Unreset bool
-	// Owed counts ReadyForQuery frames still to come from what was sent and not waited for.
-	Owed int
-
-	pool       *Pool
+	dialer     *Dialer
 	pg         *pgconn.PgConn
 	server     *server
 	ownCatalog *Catalog // instead of the server's while a transaction is open, or nil
 	socket     *Socket
 	tls        *tls.Conn // nil on a plain connection
+	fd         int
 	params     map[string]string
 	local      bool   // the server is reached by a unix socket
 	foreign    bool   // client_encoding is not UTF8
 	digits     bool   // it began with an extra_float_digits that prints floats exactly
 	inbuf      []byte // bytes received and not yet read as frames; empty while C does the I/O
 
-	nest Nest // of a nested pool
+	statements *Statements
+	cache      string // how statements are kept here: never CacheAuto
+	resetMode  string // what is undone here before the next request is served
+	shared     bool   // behind a pooler that may give each transaction another server
+	// direct is true where the process that answers is the one that the connection was made to, so that
+	// what is prepared stays, whatever cache says.
+	direct  bool
+	timeout time.Duration // how long a statement may run by the client's clock; 0 leaves it to the server
+	graceMS int32         // how long after a caller's deadline the answer to a request to cancel is waited for
+	fresh   bool          // until it is given back for the first time: nothing to test, nothing to collect
+	tx      byte          // the status of the last ReadyForQuery: 'I', 'T' or 'E'
 
-	reset    *resetScript // the last one sent by itself, or nil
-	resetRan int          // how many of its commands the server has completed
-	refusal  *wire.Fault  // why a reset failed: Repair sends another
-	repairs  int          // in a row
+	prepared bool // a PREPARE by SQL ran: the next reset drops all prepared statements
+	// unseen is true once something ran whose tag does not show whether it has run PREPARE: DO, CALL, or
+	// what has failed. The next reset looks.
+	unseen bool
+	// unreset is true between Defer and the next write: what the request before has set is still there.
+	unreset  bool
+	owed     int            // ReadyForQuery frames still to come from what was sent and not waited for
+	reset    *resetScript   // the last one sent by itself, or nil
+	resetRan int            // how many of its commands the server has completed
+	refusal  *wire.Fault    // why a reset failed: Repair sends another
+	repairs  int            // in a row
+	leftAt   process.Moment // when it became unreset
+
+	nest Nest // of a nested pool
 
 	broken  bool
 	running bool                       // Abandon was called
 	killed  atomic.Pointer[wire.Fault] // why someone else shut it down
 	cancels atomic.Int32               // requests to cancel under way
 
-	created, expires Moment  // expires 0: never
-	idleSince        Moment  // the pool's
-	leftAt           Moment  // when it became Unreset
-	passedAt         Moment  // the pool's: when it was last passed on, until the pool has seen to its reset; else 0
-	holder           Holder  // the pool's
-	heldSince        Moment  // the pool's
-	abandoned        bool    // the pool's: it is being closed in the background
-	waiter           *Waiter // the pool's: whom it was granted to and who has not taken it yet
+	taken     process.Moment // when its holder got it
+	givenBack process.Moment // when its last holder gave it back with nothing left to reset
 }
 
-// Holder is who has a connection. Its methods are called without any lock of the pool held.
-type Holder interface {
-	Describe() HolderInfo
-	// ResetDeferred resets the connection if it is still Unreset and nothing is under way on it.
-	ResetDeferred()
-}
+// FD is the descriptor, which belongs to whoever holds the connection.
+func (c *Conn) FD() int { return c.fd }
 
-// HolderInfo says who holds a connection, for messages and status.
-type HolderInfo struct {
-	RequestID string  `json:"request_id"`
-	Alias     string  `json:"alias"`
-	AgeSecs   float64 `json:"age_secs"`
-	SQL       string  `json:"sql,omitempty"` // the last statement, without parameters
-	State     string  `json:"state"`
-}
+// Statements is the cache of the connection's statements.
+func (c *Conn) Statements() *Statements { return c.statements }
+
+// Cache is how statements are kept here: never CacheAuto.
+func (c *Conn) Cache() string { return c.cache }
+
+// Resets reports whether everything that a session can set is undone here before the next request is served.
+func (c *Conn) Resets() bool { return c.resetMode == ResetFull }
+
+// Shared reports whether a pooler in between may give each transaction another server.
+func (c *Conn) Shared() bool { return c.shared }
+
+// Timeout is how long a statement may run by the client's clock; 0 leaves it to the server.
+func (c *Conn) Timeout() time.Duration { return c.timeout }
+
+// GraceMS is how long after a caller's deadline the answer to a request to cancel is waited for.
+func (c *Conn) GraceMS() int32 { return c.graceMS }
+
+// Fresh reports whether the connection has not been given back since it was dialed.
+func (c *Conn) Fresh() bool { return c.fresh }
+
+// Tx is the status of the last ReadyForQuery: 'I', 'T' or 'E'.
+func (c *Conn) Tx() byte { return c.tx }
+
+// Taken follows a change of hands: the connection has a holder from now on.
+func (c *Conn) Taken(now process.Moment) { c.taken = now }
+
+// GivenBack follows the end of a holder's use, with nothing left to send.
+func (c *Conn) GivenBack(now process.Moment) { c.givenBack, c.fresh = now, false }
 
 // Held is how long its holder has had the connection.
-func (c *Conn) Held() time.Duration { return Now().Sub(c.heldSince) }
+func (c *Conn) Held() time.Duration { return process.Now().Sub(c.taken) }
+
+// PreparedBySQL notes a PREPARE that has run: the next reset drops all prepared statements.
+func (c *Conn) PreparedBySQL() { c.prepared = true }
+
+// RanUnseen notes that something ran whose tag does not show whether it has run PREPARE. The next reset looks.
+func (c *Conn) RanUnseen() { c.unseen = true }
 
 // TLS tells whether I/O has to go through Read and Write.
 func (c *Conn) TLS() bool { return c.tls != nil }
@@ -183,7 +193,7 @@ func (c *Conn) Unread(p []byte) { c.inbuf = append(c.inbuf, p...) }
 // Halfway tells whether bytes given back end in the middle of a message; those before it are read.
 // Answers that are owed are left for Settle.
 func (c *Conn) Halfway() bool {
-	if len(c.inbuf) == 0 || c.Owed > 0 {
+	if len(c.inbuf) == 0 || c.owed > 0 {
 		return false
 	}
 	if _, ok := c.readFrames(); !ok {
@@ -193,15 +203,19 @@ func (c *Conn) Halfway() bool {
 	return len(c.inbuf) > 0
 }
 
-// expired tells whether the connection has had its time.
-func (c *Conn) expired(now Moment) bool { return c.expires != 0 && now >= c.expires }
-
 // Break marks the connection as unusable: Release will drop it.
 func (c *Conn) Break() { c.broken = true }
 
+// Sound reports whether the connection can serve another request: nothing is wrong with it, and no request to
+// cancel is under way, which could hit what runs next.
+func (c *Conn) Sound() bool { return !c.broken && c.killed.Load() == nil && !c.Cancelling() }
+
+// Unfinished reports whether its statement, or a request to cancel it, may still be under way.
+func (c *Conn) Unfinished() bool { return c.running || c.Cancelling() }
+
 // Usable tells whether statements can be sent: the answers owed are in and nothing went wrong.
 func (c *Conn) Usable() bool {
-	return !c.broken && c.Owed == 0 && (c.Tx == 'I' || c.nest.begun) && c.refusal == nil && c.killed.Load() == nil
+	return !c.broken && c.owed == 0 && (c.tx == 'I' || c.nest.begun) && c.refusal == nil && c.killed.Load() == nil
 }
 
 // Killed is the reason someone else has ended this connection for, or nil.
@@ -225,7 +239,7 @@ func (c *Conn) TakeParameter(body []byte) {
 		c.foreign = value != "UTF8"
 	}
 	if slices.Contains(parsedUnder, name) {
-		c.Statements.reported(c.alterations())
+		c.statements.reported(c.alterations())
 	}
 }
 
@@ -264,12 +278,12 @@ func (c *Conn) Encoding() string {
 
 // Completed follows a command that the server has completed: the word of its tag and, for one of the
 // caller's, its statement.
-func (c *Conn) Completed(word string, st *Statement) { c.Statements.completed(word, st) }
+func (c *Conn) Completed(word string, st *Statement) { c.statements.completed(word, st) }
 
 // Ready follows a ReadyForQuery.
 func (c *Conn) Ready(status byte) {
-	c.Tx = status
-	c.Statements.ready(status)
+	c.tx = status
+	c.statements.ready(status)
 }
 
 // cancelTimeout bounds a request to cancel: it has a connection of its own to make.
@@ -279,10 +293,10 @@ const cancelTimeout = 2 * time.Second
 // taken note (or could not be reached). Until then nothing else may be sent here, or it could be hit.
 func (c *Conn) Cancel(done func()) {
 	c.cancels.Add(1)
-	Go(func() {
+	process.Go(func() {
 		defer done()
 		defer c.cancels.Add(-1)
-		ctx, stop := context.WithTimeout(c.pool.cancels, cancelTimeout)
+		ctx, stop := context.WithTimeout(c.dialer.cancels, cancelTimeout)
 		defer stop()
 		// Best effort: if the request does not arrive, the caller's grace period ends in Kill.
 		_ = c.pg.CancelRequest(ctx)
@@ -301,8 +315,8 @@ func (c *Conn) Kill(why *wire.Fault) {
 	c.socket.Shutdown()
 }
 
-// close says goodbye if that needs no waiting, and closes the descriptor.
-func (c *Conn) close() {
+// Close says goodbye if that needs no waiting, and closes the descriptor.
+func (c *Conn) Close() {
 	if !c.broken && c.killed.Load() == nil {
 		bye := wire.AppendTerminate(nil)
 		var err error

@@ -1,4 +1,4 @@
-package pool
+package connection
 
 import (
 	"slices"
@@ -104,12 +104,12 @@ type guard struct {
 
 // KeepsGuards tells whether guards are prepared. They are where the caller wants none of his statements
 // kept, too, unless there may be a pooler: parsed each time, a guard takes as long as a short statement.
-func (c *Conn) KeepsGuards() bool { return c.Cache == CacheNamed || c.direct }
+func (c *Conn) KeepsGuards() bool { return c.cache == CacheNamed || c.direct }
 
 // LostStatements follows the loss of prepared statements that nobody was seen to drop: there may be a pooler
 // that looks like a server.
 func (c *Conn) LostStatements() {
-	c.Statements.ForgetAll()
+	c.statements.ForgetAll()
 	c.direct = false
 }
 
@@ -117,7 +117,7 @@ func (c *Conn) LostStatements() {
 func (c *Conn) MissingGuards(shape *Shape) []uint32 {
 	var missing []uint32
 	for _, oid := range shape.Composites {
-		if g := c.Statements.guards[oid]; g == nil || g.catalog != shape.Catalog {
+		if g := c.statements.guards[oid]; g == nil || g.catalog != shape.Catalog {
 			missing = append(missing, oid)
 		}
 	}
@@ -137,23 +137,23 @@ const acceptSQL = `select 1 where not ` + AcceptCondition
 // AppendAccept has the server take in what other sessions have altered. It is one command, whose portal
 // has the name given.
 func (c *Conn) AppendAccept(dst []byte, portal string) []byte {
-	if c.Statements.accept == "" {
+	if c.statements.accept == "" {
 		if c.KeepsGuards() {
-			c.Statements.accept = c.Statements.NewName()
+			c.statements.accept = c.statements.NewName()
 		}
-		dst = wire.AppendParse(dst, c.Statements.accept, acceptSQL, nil)
+		dst = wire.AppendParse(dst, c.statements.accept, acceptSQL, nil)
 	}
-	dst = wire.AppendBindValues(dst, portal, c.Statements.accept, nil)
+	dst = wire.AppendBindValues(dst, portal, c.statements.accept, nil)
 	return wire.AppendClose(wire.AppendExecuteChunk(dst, portal, 0), 'P', portal)
 }
 
 // AppendGuard prepares the guard of a composite type, in place of an older one, and has it described.
 func (c *Conn) AppendGuard(dst []byte, catalog *Catalog, oid uint32) []byte {
-	if old := c.Statements.guards[oid]; old != nil {
+	if old := c.statements.guards[oid]; old != nil {
 		dst = wire.AppendClose(dst, 'S', old.name)
 	}
-	g := &guard{name: c.Statements.NewName()}
-	c.Statements.guards[oid] = g
+	g := &guard{name: c.statements.NewName()}
+	c.statements.guards[oid] = g
 	t := catalog.typeOf(oid)
 	dst = wire.AppendParse(dst, g.name, guardSQL(t.Relation), []uint32{oid})
 	return wire.AppendDescribe(dst, 'S', g.name)
@@ -163,7 +163,7 @@ func (c *Conn) AppendGuard(dst []byte, catalog *Catalog, oid uint32) []byte {
 func (c *Conn) Guarded(catalog *Catalog, oid uint32, columns []byte) bool {
 	t := catalog.typeOf(oid)
 	names, types, ok := wire.Columns(columns)
-	if !ok || len(names) != len(t.Fields)+1 || c.Statements.guards[oid] == nil {
+	if !ok || len(names) != len(t.Fields)+1 || c.statements.guards[oid] == nil {
 		return false
 	}
 	for i, f := range t.Fields {
@@ -171,7 +171,7 @@ func (c *Conn) Guarded(catalog *Catalog, oid uint32, columns []byte) bool {
 			return false
 		}
 	}
-	c.Statements.guards[oid].catalog = catalog
+	c.statements.guards[oid].catalog = catalog
 	return true
 }
 
@@ -179,7 +179,7 @@ func (c *Conn) Guarded(catalog *Catalog, oid uint32, columns []byte) bool {
 // anything: Describe alone finds out whether a prepared statement's columns still are what they were.
 func (c *Conn) AppendGuards(dst []byte, shape *Shape) []byte {
 	for _, oid := range shape.Composites {
-		dst = wire.AppendDescribe(dst, 'S', c.Statements.guards[oid].name)
+		dst = wire.AppendDescribe(dst, 'S', c.statements.guards[oid].name)
 	}
 	return dst
 }

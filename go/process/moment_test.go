@@ -1,4 +1,4 @@
-package pool
+package process
 
 import (
 	"strings"
@@ -23,14 +23,5 @@ func TestMomentsGoByTheMonotonicClock(t *testing.T) {
 	}
 	if m := began.Add(time.Minute); m.Sub(began) != time.Minute {
 		t.Errorf("%v", m.Sub(began))
-	}
-}
-
-func TestAConnectionExpiresInTime(t *testing.T) {
-	now := Now()
-	for expires, expired := range map[Moment]bool{0: false, now.Add(1): false, now: true, now.Add(-1): true} {
-		if c := (&Conn{expires: expires}); c.expired(now) != expired {
-			t.Errorf("%v from now: %v", expires.Sub(now), !expired)
-		}
 	}
 }

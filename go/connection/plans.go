@@ -1,9 +1,11 @@
-package pool
+package connection
 
 import (
 	"encoding/binary"
 	"sync"
 	"sync/atomic"
+
+	"hypern/go/process"
 )
 
 const (
@@ -28,7 +30,7 @@ type plans struct {
 
 type plan struct {
 	id    uint64
-	asked Moment // when the domains of its tables' columns were asked for, which C keeps; 0: never
+	asked process.Moment // when the domains of its tables' columns were asked for, which C keeps; 0: never
 }
 
 // lastPlan is shared by all pools: C's knowledge of an alias may outlive a pool that was closed, and
@@ -44,25 +46,27 @@ func (k planKey) bytes() int { return len(k.sql) + len(k.declared) + len(k.descr
 
 // SetPlan gives a statement the number of its text, declared types and description, whose types are as its
 // catalog says. What was asked of its tables before the moment given counts no more.
-func (p *Pool) SetPlan(st *Statement, since Moment) {
+func (c *Conn) SetPlan(st *Statement, since process.Moment) {
+	p := &c.dialer.plans
 	if len(st.SQL)+len(st.Description) > planBytes {
 		st.Plan, st.asked = lastPlan.Add(1), 0
 		return
 	}
-	p.plans.mu.Lock()
-	defer p.plans.mu.Unlock()
-	known := p.plans.number(keyOf(st), since)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	known := p.number(keyOf(st), since)
 	st.Plan, st.asked = known.id, known.asked
 }
 
 // AskedColumns notes that the columns of the statement's tables are asked for.
-func (p *Pool) AskedColumns(st *Statement) {
+func (c *Conn) AskedColumns(st *Statement) {
+	p := &c.dialer.plans
 	key := keyOf(st)
-	st.asked = Now()
-	p.plans.mu.Lock()
-	defer p.plans.mu.Unlock()
-	if known, ok := p.plans.ids[key]; ok && known.id == st.Plan {
-		p.plans.ids[key] = plan{known.id, st.asked}
+	st.asked = process.Now()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if known, ok := p.ids[key]; ok && known.id == st.Plan {
+		p.ids[key] = plan{known.id, st.asked}
 	}
 }
 
@@ -79,7 +83,7 @@ func keyOf(st *Statement) planKey {
 }
 
 // number: called with mu held.
-func (p *plans) number(key planKey, since Moment) plan {
+func (p *plans) number(key planKey, since process.Moment) plan {
 	if known, ok := p.ids[key]; ok {
 		if known.asked != 0 && known.asked < since {
 			known = plan{id: lastPlan.Add(1)}

@@ -1,4 +1,4 @@
-package pool
+package connection
 
 import (
 	"strconv"
@@ -31,6 +31,6 @@ func (c *Conn) PrintsISO(reset bool) bool {
 // PrintsDigits tells whether the server prints floats with all their digits, for all that is known: the
 // connection began so, and nobody has SET that since. sure: nothing may have changed it unseen.
 func (c *Conn) PrintsDigits() (prints, sure bool) {
-	e := &c.Statements.env
-	return c.digits && !e.digits, !c.Shared && !e.unseen
+	e := &c.statements.env
+	return c.digits && !e.digits, !c.shared && !e.unseen
 }

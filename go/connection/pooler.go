@@ -1,4 +1,4 @@
-package pool
+package connection
 
 import (
 	"context"
@@ -102,63 +102,63 @@ func probe(ctx context.Context, first *pgconn.PgConn, config *pgconn.Config) boo
 
 // connect is pgconn's, and again without a statement_timeout that a pooler refuses. Such a limit is
 // kept by the client's clock.
-func (p *Pool) connect(ctx context.Context, config *pgconn.Config) (*pgconn.PgConn, error) {
-	p.pooler.mu.Lock()
-	if p.pooler.refuses {
+func (d *Dialer) connect(ctx context.Context, config *pgconn.Config) (*pgconn.PgConn, error) {
+	d.pooler.mu.Lock()
+	if d.pooler.refuses {
 		delete(config.RuntimeParams, timeoutParameter)
 	}
-	p.pooler.mu.Unlock()
+	d.pooler.mu.Unlock()
 	pg, err := pgconn.ConnectConfig(ctx, config)
 	var refusal *pgconn.PgError
 	if err == nil || config.RuntimeParams[timeoutParameter] == "" || !errors.As(err, &refusal) ||
 		!strings.Contains(refusal.Message, timeoutParameter) {
 		return pg, err
 	}
-	p.pooler.mu.Lock()
-	p.pooler.refuses = true
-	p.pooler.mu.Unlock()
+	d.pooler.mu.Lock()
+	d.pooler.refuses = true
+	d.pooler.mu.Unlock()
 	delete(config.RuntimeParams, timeoutParameter)
 	return pgconn.ConnectConfig(ctx, config)
 }
 
 // mark makes the names of the connection's statements its own. Should a pooler share its servers in spite of
 // all, no statement of another's has such a name.
-func (c *Conn) mark() { c.Statements.prefix += fmt.Sprintf("%08x_", rand.Uint32()) }
+func (c *Conn) mark() { c.statements.prefix += fmt.Sprintf("%08x_", rand.Uint32()) }
 
 // adapt chooses what the connection can rely on.
 func (c *Conn) adapt(ctx context.Context, config *pgconn.Config) error {
-	settings := c.pool.config
-	c.Cache, c.Reset = settings.StatementCache, settings.Reset
+	settings := c.dialer.settings
+	c.cache, c.resetMode = settings.StatementCache, settings.Reset
 	// A pooler hands over a key of its own at startup, not that of the process that answers.
 	pid, err := c.identify(ctx)
 	switch {
 	case errors.Is(err, errUnknownPID):
 		// There may be a pooler or not: what follows is right for both. A reset that reaches another
 		// server than the one it is meant for does no harm there.
-		c.Timeout = millis(settings.StatementMS)
-		if c.Cache == CacheAuto {
-			c.Cache = CacheDescribe
+		c.timeout = millis(settings.StatementMS)
+		if c.cache == CacheAuto {
+			c.cache = CacheDescribe
 		}
 	case err != nil:
 		return err
 	case pid != fmt.Sprint(c.pg.PID()):
-		c.Timeout = millis(settings.StatementMS) // the pooler may have dropped the startup parameter
+		c.timeout = millis(settings.StatementMS) // the pooler may have dropped the startup parameter
 		c.mark()
-		if !c.pool.pooler.keepsSession(ctx, c.pg, config) {
-			c.Shared = true
-			if c.Cache == CacheAuto {
-				c.Cache = CacheDescribe
+		if !c.dialer.pooler.keepsSession(ctx, c.pg, config) {
+			c.shared = true
+			if c.cache == CacheAuto {
+				c.cache = CacheDescribe
 			}
-			if c.Reset == ResetFull { // it would reach another server than the one it is meant for
-				c.Reset = ResetTransaction
+			if c.resetMode == ResetFull { // it would reach another server than the one it is meant for
+				c.resetMode = ResetTransaction
 			}
 		}
 	}
-	if c.Cache == CacheAuto {
-		c.Cache = CacheNamed
+	if c.cache == CacheAuto {
+		c.cache = CacheNamed
 	}
-	c.Statements.none = c.Cache == CacheOff
-	if err == nil && pid == fmt.Sprint(c.pg.PID()) && c.Cache != CacheNamed {
+	c.statements.none = c.cache == CacheOff
+	if err == nil && pid == fmt.Sprint(c.pg.PID()) && c.cache != CacheNamed {
 		c.direct = true
 		c.mark()
 	}

@@ -1,9 +1,10 @@
-package pool
+package connection
 
 import (
 	"slices"
 	"time"
 
+	"hypern/go/process"
 	"hypern/go/wire"
 )
 
@@ -25,7 +26,7 @@ func (c *Conn) Settle() (done bool) {
 		}
 		// What the server says on its own can be its last word, and it may have gone since it answered:
 		// then it takes another look.
-		if looked && last == 'Z' && c.Owed == 0 && len(c.inbuf) == 0 && Now().Sub(c.idleSince) < warmTime {
+		if looked && last == 'Z' && c.owed == 0 && len(c.inbuf) == 0 && process.Now().Sub(c.givenBack) < warmTime {
 			break
 		}
 		if len(c.inbuf) == cap(c.inbuf) {
@@ -39,7 +40,7 @@ func (c *Conn) Settle() (done bool) {
 				c.broken = true
 			}
 		case IsAgain(err):
-			return c.Owed == 0 && len(c.inbuf) == 0
+			return c.owed == 0 && len(c.inbuf) == 0
 		default:
 			c.broken = true
 		}
@@ -53,7 +54,7 @@ const warmTime = 100 * time.Microsecond
 
 // Warm tells whether the connection comes straight from its last use, its reset still to be sent.
 func (c *Conn) Warm() bool {
-	return c.Unreset && c.Usable() && len(c.inbuf) == 0 && Now().Sub(c.leftAt) < warmTime
+	return c.unreset && c.Usable() && len(c.inbuf) == 0 && process.Now().Sub(c.leftAt) < warmTime
 }
 
 // Rested tells whether its holder has had the connection for so long that it may have ended meanwhile.
@@ -65,13 +66,13 @@ const DueTime = 100 * time.Millisecond
 // Quiet tells whether the answers owed are all that is missing, none of it having arrived: then what
 // is sent next can be answered behind them. One that is overdue may never come, and is waited for.
 func (c *Conn) Quiet() bool {
-	return !c.broken && c.refusal == nil && Now().Sub(c.idleSince) < DueTime && c.Owed > 0 && len(c.inbuf) == 0 && !c.Rezoned() && c.killed.Load() == nil
+	return !c.broken && c.refusal == nil && process.Now().Sub(c.givenBack) < DueTime && c.owed > 0 && len(c.inbuf) == 0 && !c.Rezoned() && c.killed.Load() == nil
 }
 
 // Collect takes the frames of n answers owed off the front of ctl. It returns the rest and how many
 // answers are still missing; ok is false when the connection is of no more use. See Refused.
 func (c *Conn) Collect(ctl []byte, n int) (rest []byte, missing int, ok bool) {
-	for last := c.Owed - n; c.Owed > last && !c.broken; {
+	for last := c.owed - n; c.owed > last && !c.broken; {
 		f, after, whole, err := wire.Next(ctl)
 		if err != nil {
 			c.broken = true
@@ -80,7 +81,7 @@ func (c *Conn) Collect(ctl []byte, n int) (rest []byte, missing int, ok bool) {
 			break
 		}
 		c.takeFrame(f)
-		ctl, n = after, c.Owed-last
+		ctl, n = after, c.owed-last
 	}
 	return ctl, n, !c.broken
 }
@@ -88,7 +89,7 @@ func (c *Conn) Collect(ctl []byte, n int) (rest []byte, missing int, ok bool) {
 // CollectCommands is Collect for n commands of AppendUndo, which no ReadyForQuery of their own follows.
 // Where one has failed the server has skipped the rest, up to the ReadyForQuery of the statement.
 func (c *Conn) CollectCommands(ctl []byte, n int) (rest []byte, missing int, ok bool) {
-	for (n > 0 || c.refusal != nil && c.Owed > 0) && !c.broken {
+	for (n > 0 || c.refusal != nil && c.owed > 0) && !c.broken {
 		f, after, whole, err := wire.Next(ctl)
 		if err != nil {
 			c.broken = true
@@ -101,8 +102,8 @@ func (c *Conn) CollectCommands(ctl []byte, n int) (rest []byte, missing int, ok 
 			n--
 		case f.Kind == 'E' && c.refusal == nil:
 			if fault := wire.ParseError(f.Body); !fault.Fatal() {
-				c.Owed++
-				commands := c.Statements.undoCommands
+				c.owed++
+				commands := c.statements.undoCommands
 				c.noteRefusal(fault, commands[len(commands)-n])
 				n = 0
 			}
@@ -110,7 +111,7 @@ func (c *Conn) CollectCommands(ctl []byte, n int) (rest []byte, missing int, ok 
 		c.takeFrame(f)
 		ctl = after
 	}
-	if c.refusal != nil && c.Owed > 0 { // it has ended behind the error
+	if c.refusal != nil && c.owed > 0 { // it has ended behind the error
 		c.broken, n = true, 1
 	}
 	return ctl, n, !c.broken && c.refusal == nil
@@ -139,7 +140,7 @@ func (c *Conn) readFrames() (last byte, ok bool) {
 func (c *Conn) takeFrame(f wire.Frame) {
 	switch f.Kind {
 	case 'C':
-		if c.Owed == 0 || c.reset == nil {
+		if c.owed == 0 || c.reset == nil {
 			break
 		}
 		if c.resetRan++; c.reset.looks && c.resetRan == len(c.reset.commands) && wire.ParseTag(f.Body).Rows > 0 {
@@ -148,7 +149,7 @@ func (c *Conn) takeFrame(f wire.Frame) {
 	case 'E':
 		fault := wire.ParseError(f.Body)
 		switch {
-		case fault.Fatal() || c.Owed == 0:
+		case fault.Fatal() || c.owed == 0:
 			c.broken = true
 		case c.refusal == nil && c.reset != nil && c.resetRan < len(c.reset.commands):
 			c.noteRefusal(fault, c.reset.commands[c.resetRan])
@@ -159,12 +160,12 @@ func (c *Conn) takeFrame(f wire.Frame) {
 		c.TakeParameter(f.Body)
 	case 'Z':
 		if len(f.Body) == 1 {
-			c.Tx = f.Body[0]
+			c.tx = f.Body[0]
 		}
-		if c.Owed--; c.Owed < 0 || len(f.Body) != 1 {
+		if c.owed--; c.owed < 0 || len(f.Body) != 1 {
 			c.broken = true
 		}
-		if c.refusal == nil && c.Owed == 0 {
+		if c.refusal == nil && c.owed == 0 {
 			c.repairs = 0
 		}
 	}

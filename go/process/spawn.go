@@ -1,4 +1,4 @@
-package pool
+package process
 
 import (
 	"fmt"
@@ -14,19 +14,19 @@ func Poison(reason any) {
 	poisoned.CompareAndSwap(nil, &text)
 }
 
-// Poisoned tells whether a panic has made the core unusable.
+// Poisoned reports whether a panic has made the core unusable.
 func Poisoned() bool { return poisoned.Load() != nil }
 
 // Go starts fn on a goroutine whose panic poisons the core instead of ending the process.
 func Go(fn func()) {
 	go func() {
-		defer recoverPoison()
+		defer Recover()
 		fn()
 	}()
 }
 
-// recoverPoison, deferred on a goroutine, turns its panic into a poisoned core.
-func recoverPoison() {
+// Recover turns a panic of the goroutine that defers it into a poisoned core.
+func Recover() {
 	if r := recover(); r != nil {
 		Poison(r)
 	}

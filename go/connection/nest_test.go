@@ -1,4 +1,4 @@
-package pool
+package connection
 
 import "testing"
 
@@ -49,7 +49,7 @@ func TestALevelThatIsGoneIsLeftAlone(t *testing.T) {
 }
 
 func TestAConnectionComesToRestWhateverWasUnderWay(t *testing.T) {
-	c := &Conn{Tx: 'I'}
+	c := &Conn{tx: 'I'}
 	for _, step := range []struct {
 		tx      byte
 		guarded bool
@@ -61,7 +61,7 @@ func TestAConnectionComesToRestWhateverWasUnderWay(t *testing.T) {
 		{'E', true, []string{UndoToGuard, ReleaseGuard}},
 		{'E', false, []string{`ROLLBACK TO "hypern nested 0"`}},
 	} {
-		c.Tx, c.nest.Guarded = step.tx, step.guarded
+		c.tx, c.nest.Guarded = step.tx, step.guarded
 		got := c.Rest()
 		if len(got) != len(step.want) || c.nest.Guarded {
 			t.Fatalf("%q, and not %q", got, step.want)

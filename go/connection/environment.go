@@ -1,9 +1,10 @@
-package pool
+package connection
 
 import (
 	"strconv"
 	"strings"
 
+	"hypern/go/process"
 	"hypern/go/sqltext"
 )
 
@@ -20,11 +21,11 @@ import (
 type Environment struct {
 	place    place
 	schema   uint32
-	changed  Moment // when schema was last counted up
-	altered  bool   // the schema has changed since the last reset: it may hold temporary tables
-	deferred bool   // what may change settings was prepared or declared as a cursor, to be run by another text
-	digits   bool   // a SET of extra_float_digits since the last reset
-	unseen   bool   // a change since then that may have been one
+	changed  process.Moment // when schema was last counted up
+	altered  bool           // the schema has changed since the last reset: it may hold temporary tables
+	deferred bool           // what may change settings was prepared or declared as a cursor, to be run by another text
+	digits   bool           // a SET of extra_float_digits since the last reset
+	unseen   bool           // a change since then that may have been one
 
 	open     bool   // a transaction is open
 	ending   bool   // a ROLLBACK has been answered: it ends the transaction, or returns to a savepoint
@@ -156,7 +157,7 @@ func (e *Environment) blur() {
 
 func (e *Environment) change() {
 	e.schema++
-	e.changed = Now()
+	e.changed = process.Now()
 }
 
 // reshape follows a change of the schema.

@@ -1,10 +1,12 @@
-package pool
+package connection
 
 import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
+	"hypern/go/process"
 	"hypern/go/wire"
 )
 
@@ -75,10 +77,10 @@ var (
 
 // script is the reset that the connection needs.
 func (c *Conn) script(rollback bool) *resetScript {
-	refused := c.pool.refusals.steps.Load()
+	refused := c.dialer.refusals.steps.Load()
 	auth := c.Reauthorized()
-	forget := c.Prepared || c.Unseen && c.Cache != CacheNamed // which has nothing to lose
-	looks := c.Unseen && !forget
+	forget := c.prepared || c.unseen && c.cache != CacheNamed // which has nothing to lose
+	looks := c.unseen && !forget
 	switch {
 	case refused != 0 || auth || forget || looks:
 		return newScript(refused, rollback, auth, forget, looks)
@@ -92,23 +94,23 @@ func (c *Conn) script(rollback bool) *resetScript {
 // undoing of everything a session can set. Its answer ends with one ReadyForQuery, which is owed from
 // now on, two where it looks for prepared statements. It follows a Sync or a Query.
 func (c *Conn) AppendReset(dst []byte, rollback, clean bool) []byte {
-	c.Owed++
+	c.owed++
 	c.reset, c.resetRan = nil, 0
 	if rollback {
-		c.Statements.rolledBack()
+		c.statements.rolledBack()
 	}
 	if !clean {
 		return wire.AppendQuery(dst, "ROLLBACK")
 	}
 	c.reset = c.script(rollback)
 	if c.reset.forgets {
-		c.Statements.Clear()
+		c.statements.Clear()
 	}
-	c.Statements.reset(c.pool.refusals.steps.Load())
-	c.Unreset, c.Prepared, c.Unseen = false, false, false
+	c.statements.reset(c.dialer.refusals.steps.Load())
+	c.unreset, c.prepared, c.unseen = false, false, false
 	dst = wire.AppendQuery(dst, c.reset.text)
 	if c.reset.looks {
-		c.Owed++
+		c.owed++
 		dst = c.appendLook(dst)
 	}
 	return dst
@@ -117,7 +119,7 @@ func (c *Conn) AppendReset(dst []byte, rollback, clean bool) []byte {
 // appendLook appends the question whether PREPARE has run unseen. It goes by a name, so that it finds out
 // about DEALLOCATE ALL, too; and planned each time it would take 96 us in place of 12.
 func (c *Conn) appendLook(dst []byte) []byte {
-	kept := c.Statements
+	kept := c.statements
 	if kept.look == nil {
 		name := kept.NewName()
 		dst = wire.AppendParse(dst, name, lookSQL, nil)
@@ -129,16 +131,34 @@ func (c *Conn) appendLook(dst []byte) []byte {
 // ResetNow resets a connection that was passed on without. Where that cannot be sent at once, the
 // connection is broken, and the answer is false.
 func (c *Conn) ResetNow() bool {
-	sent := c.SendWhole(c.AppendReset(nil, c.Tx != 'I', true))
+	sent := c.SendWhole(c.AppendReset(nil, c.tx != 'I', true))
 	if !sent {
 		c.Break()
 	}
 	return sent
 }
 
-// Undoable tells whether AppendUndo resets all that can have been set here.
-func (c *Conn) Undoable() bool {
-	return c.Reset == ResetFull && c.Cache == CacheNamed && !c.Prepared && !c.Unseen && !c.Reauthorized() && !c.Rezoned()
+// Unreset reports whether a reset is pending: what the request before has set is still there.
+func (c *Conn) Unreset() bool { return c.unreset }
+
+// UnresetFor is how long the reset has been pending.
+func (c *Conn) UnresetFor(now process.Moment) time.Duration { return now.Sub(c.leftAt) }
+
+// Defer follows a holder that has left the reset to whoever is next to send.
+func (c *Conn) Defer(now process.Moment) {
+	c.statements.reset(c.dialer.refusals.steps.Load()) // it precedes whatever is sent next
+	if !c.unreset {                                    // else those who have passed it on since have sent nothing
+		c.leftAt = now
+	}
+	c.unreset, c.fresh = true, false
+}
+
+// Owed is how many answers are still to come from what was sent and not waited for.
+func (c *Conn) Owed() int { return c.owed }
+
+// CanDefer tells whether AppendUndo resets all that can have been set here.
+func (c *Conn) CanDefer() bool {
+	return c.resetMode == ResetFull && c.cache == CacheNamed && !c.prepared && !c.unseen && !c.Reauthorized() && !c.Rezoned()
 }
 
 // AppendUndo appends the reset of a connection that was passed on without, for a statement to follow
@@ -147,7 +167,7 @@ func (c *Conn) Undoable() bool {
 //
 // The commands are prepared: parsed each time, they would take 18 us more than the 14 us of the reset.
 func (c *Conn) AppendUndo(dst []byte) ([]byte, int) {
-	kept, refused := c.Statements, c.pool.refusals.steps.Load()
+	kept, refused := c.statements, c.dialer.refusals.steps.Load()
 	if kept.Undo == nil || kept.undoWithout != refused {
 		kept.Undo, kept.undoCommands, kept.undoWithout = nil, kept.undoCommands[:0], refused
 		add := func(sql string) {
@@ -165,7 +185,7 @@ func (c *Conn) AppendUndo(dst []byte) ([]byte, int) {
 		}
 		add("COMMIT")
 	}
-	c.Unreset, c.reset = false, nil
+	c.unreset, c.reset = false, nil
 	kept.reset(refused)
 	return append(dst, kept.Undo...), len(kept.undoCommands)
 }
@@ -173,7 +193,7 @@ func (c *Conn) AppendUndo(dst []byte) ([]byte, int) {
 // AppendBegin appends BEGIN by the name it has among the commands of AppendUndo; false where there is
 // none. It saves 2 us of a transaction. Should the name be gone, nothing that follows has run.
 func (c *Conn) AppendBegin(dst []byte) ([]byte, bool) {
-	kept := c.Statements
+	kept := c.statements
 	if kept.Undo == nil {
 		return dst, false
 	}
@@ -185,27 +205,27 @@ func (c *Conn) AppendBegin(dst []byte) ([]byte, bool) {
 func (c *Conn) noteRefusal(fault *wire.Fault, failed string) {
 	if c.refusal == nil {
 		c.refusal = fault
-		c.pool.refusals.note(failed, fault)
+		c.dialer.refusals.note(failed, fault)
 	}
 }
 
 // Refused tells whether the server has refused a reset and Repair can send another.
 func (c *Conn) Refused() bool {
-	return c.refusal != nil && !c.broken && c.Owed == 0 && c.killed.Load() == nil
+	return c.refusal != nil && !c.broken && c.owed == 0 && c.killed.Load() == nil
 }
 
 // Repair resets a connection anew whose reset has failed, without the steps that the server refuses.
 // One that cannot be repaired is broken, and the answer is false.
 func (c *Conn) Repair() bool {
-	if c.repairs++; c.repairs > repairsMax || c.Reset != ResetFull {
+	if c.repairs++; c.repairs > repairsMax || c.resetMode != ResetFull {
 		c.broken = true
 		return false
 	}
 	if c.refusal.SQLState == wire.StateUndefinedStatement {
-		c.Prepared = true // DEALLOCATE ALL ran unseen, or some names are gone
+		c.prepared = true // DEALLOCATE ALL ran unseen, or some names are gone
 	}
 	if c.reset != nil {
-		c.Prepared = c.Prepared || c.reset.forgets || c.reset.looks
+		c.prepared = c.prepared || c.reset.forgets || c.reset.looks
 	}
 	c.refusal = nil
 	return c.ResetNow()
@@ -247,4 +267,6 @@ func (r *refusals) list() []string {
 }
 
 // Incomplete tells whether the reset between requests leaves a step out.
-func (c *Conn) Incomplete() bool { return c.Reset == ResetFull && c.pool.refusals.steps.Load() != 0 }
+func (c *Conn) Incomplete() bool {
+	return c.resetMode == ResetFull && c.dialer.refusals.steps.Load() != 0
+}

@@ -1,10 +1,11 @@
-package pool
+package connection
 
 import (
 	"slices"
 	"strconv"
 	"time"
 
+	"hypern/go/process"
 	"hypern/go/sqltext"
 )
 
@@ -30,7 +31,7 @@ type Statement struct {
 	// Effect is what the text tells about reuse.
 	Effect sqltext.Effect
 
-	parsed Moment // 0: a command of the core's own, which any settings and schema leave as it is
+	parsed process.Moment // 0: a command of the core's own, which any settings and schema leave as it is
 	place  place
 	schema uint32
 
@@ -41,7 +42,7 @@ type Statement struct {
 	// known yet.
 	Shape *Shape
 	// asked is when the domains of its tables' columns were asked for; 0: never.
-	asked Moment
+	asked process.Moment
 
 	newer, older *Statement
 	next         *Statement // of the same text and place, for other declared types
@@ -125,7 +126,7 @@ func (s *Statements) Get(sql string, declared []uint32) *Statement {
 
 // Expired tells whether st was parsed so long ago that another connection's change of the schema is to
 // be looked for. named: the names of its types count, too.
-func (s *Statements) Expired(st *Statement, now Moment, named bool) bool {
+func (s *Statements) Expired(st *Statement, now process.Moment, named bool) bool {
 	if s.maxAge == 0 || st.parsed == 0 {
 		return false
 	}
@@ -136,7 +137,7 @@ func (s *Statements) Expired(st *Statement, now Moment, named bool) bool {
 
 // Since is the moment from which on what was asked of the schema still counts for a statement that has
 // just been parsed.
-func (s *Statements) Since(st *Statement) Moment {
+func (s *Statements) Since(st *Statement) process.Moment {
 	switch {
 	case s.none:
 		return st.parsed
@@ -147,10 +148,10 @@ func (s *Statements) Since(st *Statement) Moment {
 }
 
 // ParsedSince tells whether the statement was parsed at this moment or later.
-func (st *Statement) ParsedSince(then Moment) bool { return st.parsed >= then }
+func (st *Statement) ParsedSince(then process.Moment) bool { return st.parsed >= then }
 
 // Parsing notes on a statement that is about to be parsed what it is parsed under.
-func (s *Statements) Parsing(st *Statement, now Moment) {
+func (s *Statements) Parsing(st *Statement, now process.Moment) {
 	st.parsed, st.place, st.schema = now, s.at, s.env.schema
 }
 

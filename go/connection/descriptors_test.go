@@ -1,4 +1,4 @@
-package pool
+package connection
 
 import (
 	"bufio"
@@ -6,24 +6,36 @@ import (
 	"io"
 	"net"
 	"path/filepath"
-	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 	"unsafe"
 
+	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
+
+	"hypern/go/process"
 )
 
-const tableSize = 4096
+const (
+	tableSize = 4096
+	forking   = 1 << 32 // what a fork under way adds to the gate
+)
 
 // The package's tests have a fork table from the start: goroutines of any test use it.
-func init() { UseTable(unsafe.Pointer(new([tableSize]uint64)), tableSize, new(uint64), new(uint64)) }
+var (
+	table      = new([tableSize]uint64)
+	used, gate = new(uint64), new(uint64)
+)
+
+func init() { process.UseTable(unsafe.Pointer(table), tableSize, used, gate) }
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func entered() int {
 	n := 0
-	for i := range descriptors {
-		if atomic.LoadUint64(&descriptors[i]) != 0 {
+	for i := range table {
+		if atomic.LoadUint64(&table[i]) != 0 {
 			n++
 		}
 	}
@@ -65,15 +77,15 @@ func refusing(t *testing.T, answer string) string {
 
 func dialed(t *testing.T, host string) error {
 	t.Helper()
-	p, fault := New(&Config{
-		Alias: "a", MaxSize: 1, ConnInfo: map[string]string{"host": host, "port": "5432", "user": "u", "dbname": "d", "sslmode": "disable"},
+	d, fault := NewDialer(&Settings{
+		ConnInfo: map[string]string{"host": host, "port": "5432", "user": "u", "dbname": "d", "sslmode": "disable"},
 	})
 	if fault != nil {
 		t.Fatal(fault)
 	}
 	ctx, stop := context.WithTimeout(context.Background(), 10*time.Second)
 	defer stop()
-	_, err := p.dial(ctx)
+	_, err := d.Dial(ctx, "")
 	return err
 }
 
@@ -90,56 +102,46 @@ func TestARefusedLoginLeavesNoEntryInTheForkTable(t *testing.T) {
 	if err := dialed(t, t.TempDir()); err == nil || left() != 0 {
 		t.Errorf("nobody listens: %v, %d entries", err, entered())
 	}
-	if atomic.LoadUint64(descriptorsUsed) == 0 {
+	if atomic.LoadUint64(used) == 0 {
 		t.Error("no entry was ever made")
 	}
 }
 
-func TestADescriptorWithoutAPlaceInTheForkTableIsNotUsed(t *testing.T) {
+func TestASocketWithoutAPlaceInTheForkTableIsNotUsed(t *testing.T) {
 	fd, err := unix.FcntlInt(0, unix.F_DUPFD_CLOEXEC, tableSize)
 	if err != nil {
 		t.Skipf("this process cannot open so many files: %v", err)
 	}
 	defer func() { _ = unix.Close(fd) }()
-	if _, err := watch(fd); err == nil || !strings.Contains(err.Error(), "could not be forked safely") {
-		t.Errorf("%v", err)
-	}
 	var opened sockets
 	if opened.watch(fd) == nil || opened.unwatch(-1) != 0 {
 		t.Error("a socket of a dial was accepted")
 	}
 }
 
-func TestNoDescriptorIsOpenedWhileTheProcessForks(t *testing.T) {
+func TestNoConnectionIsOpenedWhileTheProcessForks(t *testing.T) {
 	listener, err := net.Listen("unix", filepath.Join(t.TempDir(), "s"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = listener.Close() }()
-	p := &Pool{config: &Config{}}
+	d := &Dialer{settings: &Settings{}}
 	for name, open := range map[string]func() error{
-		"an event": func() error {
-			e, err := OpenEvent()
-			if err == nil {
-				e.Retire()
-			}
-			return err
-		},
 		"a connection": func() error {
-			c, err := p.dialer(context.Background(), "unix", listener.Addr().String())
+			c, err := d.open(context.Background(), "unix", listener.Addr().String())
 			if err == nil {
 				err = c.(*Socket).Close()
 			}
 			return err
 		},
 		"a connection that is refused": func() error {
-			if _, err := p.dialer(context.Background(), "unix", "/nowhere"); err == nil {
+			if _, err := d.open(context.Background(), "unix", "/nowhere"); err == nil {
 				return io.ErrUnexpectedEOF
 			}
 			return nil
 		},
 	} {
-		atomic.AddUint64(forkGate, forking)
+		atomic.AddUint64(gate, forking)
 		done := make(chan error, 1)
 		go func() { done <- open() }()
 		select {
@@ -148,12 +150,12 @@ func TestNoDescriptorIsOpenedWhileTheProcessForks(t *testing.T) {
 			done <- err
 		case <-time.After(20 * time.Millisecond):
 		}
-		atomic.AddUint64(forkGate, ^uint64(forking-1))
+		atomic.AddUint64(gate, ^uint64(forking-1))
 		if err := <-done; err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	for deadline := time.Now().Add(5 * time.Second); atomic.LoadUint64(forkGate) != 0; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(5 * time.Second); atomic.LoadUint64(gate) != 0; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("a descriptor still counts as being opened")
 		}

@@ -1,12 +1,12 @@
-package pool
+package process
 
 import "time"
 
-// Moment is a time on the monotonic clock: what ages and limits are reckoned by, whatever becomes of the
-// wall clock. A time.Time would have that one read, too. The zero Moment stands for none.
+// Moment is a time on the monotonic clock, from which ages and limits are computed: setting the wall clock
+// does not affect them. A time.Time reads the wall clock as well. The zero Moment stands for none.
 type Moment time.Duration
 
-// epoch is a little past, so that Now is never zero.
+// epoch lies in the past, so that Now is never zero.
 var epoch = time.Now().Add(-time.Second)
 
 // Now is the present moment.

@@ -1,4 +1,4 @@
-package pool
+package connection
 
 import (
 	"context"
@@ -11,6 +11,8 @@ import (
 	"sync/atomic"
 
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"hypern/go/process"
 )
 
 // serversMax bounds how many databases a pool remembers that its address has led to.
@@ -26,11 +28,11 @@ type Catalog struct {
 
 	mu    sync.Mutex // guards what follows
 	types map[uint32]Type
-	named Moment // the types had their names then
+	named process.Moment // the types had their names then
 }
 
 func newCatalog() *Catalog {
-	return &Catalog{Number: lastCatalog.Add(1), types: make(map[uint32]Type), named: Now()}
+	return &Catalog{Number: lastCatalog.Add(1), types: make(map[uint32]Type), named: process.Now()}
 }
 
 // Type is a type as the catalog describes it.
@@ -57,7 +59,7 @@ func (k *Catalog) Add(oid uint32, t Type) {
 }
 
 // NamedSince tells whether the types are known to have had their names at this moment or later.
-func (k *Catalog) NamedSince(then Moment) bool {
+func (k *Catalog) NamedSince(then process.Moment) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return len(k.types) == 0 || k.named >= then
@@ -72,7 +74,7 @@ func (k *Catalog) OIDs() []uint32 {
 
 // Names takes in what the types among oids are named on the server at this moment, by OID, as schema and name.
 // It tells whether they are named so in the catalog.
-func (k *Catalog) Names(oids []uint32, now map[uint32][2]string, moment Moment) bool {
+func (k *Catalog) Names(oids []uint32, now map[uint32][2]string, moment process.Moment) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for _, oid := range oids {
@@ -154,7 +156,7 @@ func (c *Conn) ShareCatalog() { c.ownCatalog = nil }
 // MoveTo follows a pooler that has gone over to another server.
 func (c *Conn) MoveTo(instance string) {
 	if c.server.instance != instance {
-		c.server, c.ownCatalog = c.pool.servers.get("", instance), nil
+		c.server, c.ownCatalog = c.dialer.servers.get("", instance), nil
 	}
 }
 
@@ -193,7 +195,7 @@ const (
 // needs to know asks for the instance, and reading the control file is too dear for that.
 func (c *Conn) identify(ctx context.Context) (pid string, err error) {
 	for _, sql := range []string{identitySQL, instanceSQL} {
-		began := Now()
+		began := process.Now()
 		row, err := oneRow(ctx, c.pg, sql)
 		var refusal *pgconn.PgError
 		if errors.As(err, &refusal) && !c.pg.IsClosed() {
@@ -202,7 +204,7 @@ func (c *Conn) identify(ctx context.Context) (pid string, err error) {
 		if err != nil {
 			return "", err
 		}
-		c.GraceMS = grace(Now().Sub(began))
+		c.graceMS = grace(process.Now().Sub(began))
 		if len(row) < 3 {
 			break
 		}
@@ -211,13 +213,13 @@ func (c *Conn) identify(ctx context.Context) (pid string, err error) {
 		if row[0] != strconv.FormatUint(uint64(c.pg.PID()), 10) {
 			system = ""
 		}
-		c.server = c.pool.servers.get(system, row[1])
+		c.server = c.dialer.servers.get(system, row[1])
 		return row[0], nil
 	}
-	c.server = c.pool.servers.get("connection "+strconv.FormatUint(lastCatalog.Add(1), 10), "")
-	began := Now()
+	c.server = c.dialer.servers.get("connection "+strconv.FormatUint(lastCatalog.Add(1), 10), "")
+	began := process.Now()
 	pid, err = backendPID(ctx, c.pg)
-	c.GraceMS = grace(Now().Sub(began))
+	c.graceMS = grace(process.Now().Sub(began))
 	return pid, err
 }
 

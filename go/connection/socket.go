@@ -1,4 +1,4 @@
-package pool
+package connection
 
 import (
 	"errors"
@@ -7,9 +7,10 @@ import (
 	"sync"
 	"syscall"
 	"time"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"hypern/go/process"
 )
 
 // receiveTimeout bounds one blocking recv of the C side: it closes the gap in which a signal lands
@@ -64,10 +65,10 @@ func (s *Socket) detach() error {
 	fd := -1
 	var dupErr error
 	err = rc.Control(func(old uintptr) {
-		beginOpening()
-		defer endOpening()
+		process.BeginOpening()
+		defer process.EndOpening()
 		if fd, dupErr = unix.FcntlInt(old, unix.F_DUPFD_CLOEXEC, 0); dupErr == nil {
-			if _, dupErr = watch(fd); dupErr != nil {
+			if _, dupErr = process.Watch(fd); dupErr != nil {
 				_ = unix.Close(fd)
 			}
 		}
@@ -88,7 +89,7 @@ func (s *Socket) detach() error {
 // closeDialed closes what was dialed, and takes it out of the fork table.
 func (s *Socket) closeDialed() error {
 	err := s.Conn.Close()
-	unwatch(s.dialed, s.ino)
+	process.Unwatch(s.dialed, s.ino)
 	return err
 }
 
@@ -105,7 +106,7 @@ func (s *Socket) Read(p []byte) (int, error) {
 		return n, err
 	}
 	for {
-		n, errno := rawCall(unix.SYS_RECVFROM, s.FD, p, unix.MSG_DONTWAIT)
+		n, errno := process.RawCall(unix.SYS_RECVFROM, s.FD, p, unix.MSG_DONTWAIT)
 		switch {
 		case errno == unix.EINTR:
 			continue
@@ -152,19 +153,11 @@ func (s *Socket) Flush() error {
 
 // sendNow sends without blocking.
 func (s *Socket) sendNow(p []byte) int {
-	n, errno := rawCall(unix.SYS_SENDTO, s.FD, p, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
+	n, errno := process.RawCall(unix.SYS_SENDTO, s.FD, p, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
 	if errno != 0 {
 		return 0
 	}
 	return n
-}
-
-// rawCall makes a system call that cannot block, without telling Go's scheduler of it: that would
-// cost more than the call.
-func rawCall(call uintptr, fd int, p []byte, flags uintptr) (int, syscall.Errno) {
-	n, _, errno := unix.RawSyscall6(call, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(p))),
-		uintptr(len(p)), flags, 0, 0)
-	return int(n), errno
 }
 
 // Shutdown ends the conversation without giving up the descriptor's number; any thread may call it.
@@ -191,6 +184,6 @@ func (s *Socket) Close() error {
 	}
 	s.closed = true
 	err := unix.Close(s.FD)
-	unwatch(s.FD, s.ino)
+	process.Unwatch(s.FD, s.ino)
 	return err
 }

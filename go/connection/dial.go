@@ -1,12 +1,10 @@
-package pool
+package connection
 
 import (
-	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"strings"
 	"sync"
@@ -16,7 +14,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"golang.org/x/sys/unix"
 
-	"hypern/go/wire"
+	"hypern/go/process"
 )
 
 // Defaults that notice a peer which vanished without a word.
@@ -26,18 +24,18 @@ const (
 	unacknowledgedTime = 30 * time.Second
 )
 
-// dialer is a net.Dialer that enters its descriptors in the fork table before they connect.
-func (p *Pool) dialer(ctx context.Context, network, address string) (net.Conn, error) {
-	keepalive := time.Duration(p.config.KeepaliveSecs) * time.Second
+// open is a net.Dialer that enters its descriptors in the fork table before they connect.
+func (d *Dialer) open(ctx context.Context, network, address string) (net.Conn, error) {
+	keepalive := time.Duration(d.settings.KeepaliveSecs) * time.Second
 	if keepalive == 0 {
 		keepalive = defaultKeepalive
 	}
 	var opened sockets
 	// The address is a literal one, so that the dialer does nothing before it opens the socket.
-	beginOpening()
-	entered := sync.OnceFunc(endOpening)
+	process.BeginOpening()
+	entered := sync.OnceFunc(process.EndOpening)
 	defer entered()
-	d := net.Dialer{
+	dialer := net.Dialer{
 		KeepAliveConfig: net.KeepAliveConfig{
 			Enable: true, Idle: keepalive, Interval: max(keepalive/keepaliveCount, time.Second), Count: keepaliveCount,
 		},
@@ -56,7 +54,7 @@ func (p *Pool) dialer(ctx context.Context, network, address string) (net.Conn, e
 			return errors.Join(cerr, err)
 		},
 	}
-	nc, err := d.DialContext(ctx, network, address)
+	nc, err := dialer.DialContext(ctx, network, address)
 	if err != nil {
 		opened.unwatch(-1)
 		return nil, err
@@ -80,7 +78,7 @@ type sockets struct {
 }
 
 func (s *sockets) watch(fd int) error {
-	ino, err := watch(fd)
+	ino, err := process.Watch(fd)
 	if err != nil {
 		return err
 	}
@@ -90,7 +88,7 @@ func (s *sockets) watch(fd int) error {
 		s.inos = make(map[int]uint64)
 	}
 	if before, again := s.inos[fd]; again && before != ino { // the one of that number was closed
-		unwatch(fd, before)
+		process.Unwatch(fd, before)
 	}
 	s.inos[fd] = ino
 	return nil
@@ -102,7 +100,7 @@ func (s *sockets) unwatch(but int) uint64 {
 	defer s.mu.Unlock()
 	for fd, ino := range s.inos {
 		if fd != but {
-			unwatch(fd, ino)
+			process.Unwatch(fd, ino)
 		}
 	}
 	return s.inos[but]
@@ -123,21 +121,19 @@ func number(nc net.Conn) (int, error) {
 	return fd, err
 }
 
-// dial makes a connection. It blocks, on a goroutine of its own.
-func (p *Pool) dial(ctx context.Context) (*Conn, error) {
-	pc := p.pgconn.Copy()
-	pc.DialFunc = p.dialer
-	p.mu.Lock()
-	if p.password != "" {
-		pc.Password = p.password
+// Dial makes a connection. It blocks, and needs a goroutine of its own. A password replaces that of the settings.
+func (d *Dialer) Dial(ctx context.Context, password string) (*Conn, error) {
+	pc := d.pgconn.Copy()
+	pc.DialFunc = d.open
+	if password != "" {
+		pc.Password = password
 	}
-	p.mu.Unlock()
 	preparePassword(pc)
-	pg, err := p.connect(ctx, pc)
+	pg, err := d.connect(ctx, pc)
 	if err != nil {
 		return nil, err
 	}
-	c := &Conn{pool: p, pg: pg, Tx: 'I', Fresh: true, Statements: newStatements(millis(p.config.StatementAgeMS)), created: Now()}
+	c := &Conn{dialer: d, pg: pg, tx: 'I', fresh: true, statements: newStatements(millis(d.settings.StatementAgeMS))}
 	switch nc := pg.Conn().(type) {
 	case *tls.Conn:
 		c.tls = nc
@@ -148,7 +144,7 @@ func (p *Pool) dial(ctx context.Context) (*Conn, error) {
 	if c.socket == nil {
 		return nil, fmt.Errorf("unexpected transport %T", pg.Conn())
 	}
-	if limit := millis(p.config.ConnectMS); limit > 0 {
+	if limit := millis(d.settings.ConnectMS); limit > 0 {
 		var stop context.CancelFunc
 		ctx, stop = context.WithTimeout(ctx, limit)
 		defer stop()
@@ -157,11 +153,8 @@ func (p *Pool) dial(ctx context.Context) (*Conn, error) {
 		_ = pg.Conn().Close()
 		return nil, err
 	}
-	c.FD, c.local = c.socket.FD, c.socket.remote.Network() == "unix"
-	if life := millis(p.config.LifetimeMS); life > 0 {
-		// Jitter, so that connections made together do not end together.
-		c.expires = c.created.Add(life - time.Duration(rand.Int64N(int64(life)/10+1)))
-	}
+	c.fd, c.local = c.socket.FD, c.socket.remote.Network() == "unix"
+	c.givenBack = process.Now()
 	return c, nil
 }
 
@@ -174,21 +167,4 @@ func (c *Conn) prepare(ctx context.Context, config *pgconn.Config) error {
 		return fmt.Errorf("the server sent %d bytes nobody asked for", n)
 	}
 	return c.socket.detach()
-}
-
-// connectFault turns a dialing error into a fault. pgconn's texts name user, host and database,
-// never the password.
-func (p *Pool) connectFault(err error) *wire.Fault {
-	var pe *pgconn.PgError
-	if errors.As(err, &pe) {
-		return &wire.Fault{
-			SQLState: pe.Code, Severity: pe.SeverityUnlocalized, Message: cmp.Or(pe.Message, wire.NoMessage), Detail: pe.Detail,
-			Hint: pe.Hint, SafeToRetry: true,
-		}
-	}
-	text := err.Error()
-	if errors.Is(err, context.DeadlineExceeded) || pgconn.Timeout(err) {
-		text = fmt.Sprintf("no connection within %v (connect_timeout_secs): %s", millis(p.config.ConnectMS), text)
-	}
-	return &wire.Fault{Kind: wire.KindOperational, Message: text, SafeToRetry: true}
 }
