@@ -51,14 +51,8 @@ type Conn struct {
 	// unseen is true once something ran whose tag does not show whether it has run PREPARE: DO, CALL, or
 	// what has failed. The next reset looks.
 	unseen bool
-	// unreset is true between Defer and the next write: what the request before has set is still there.
-	unreset  bool
-	owed     int            // ReadyForQuery frames still to come from what was sent and not waited for
-	reset    *resetScript   // the last one sent by itself, or nil
-	resetRan int            // how many of its commands the server has completed
-	refusal  *wire.Fault    // why a reset failed: Repair sends another
-	repairs  int            // in a row
-	leftAt   process.Moment // when it became unreset
+
+	prelude prelude
 
 	nest Nest // of a nested pool
 
@@ -102,7 +96,10 @@ func (c *Conn) Tx() byte { return c.tx }
 func (c *Conn) Taken(now process.Moment) { c.taken = now }
 
 // GivenBack follows the end of a holder's use, with nothing left to send.
-func (c *Conn) GivenBack(now process.Moment) { c.givenBack, c.fresh = now, false }
+func (c *Conn) GivenBack(now process.Moment) {
+	c.givenBack, c.fresh = now, false
+	c.note(onLeave, 0)
+}
 
 // Held is how long its holder has had the connection.
 func (c *Conn) Held() time.Duration { return process.Now().Sub(c.taken) }
@@ -191,9 +188,9 @@ func IsAgain(err error) bool { return errors.Is(err, errAgain) }
 func (c *Conn) Unread(p []byte) { c.inbuf = append(c.inbuf, p...) }
 
 // Halfway tells whether bytes given back end in the middle of a message; those before it are read.
-// Answers that are owed are left for Settle.
+// The answer to a reset is left for Settle.
 func (c *Conn) Halfway() bool {
-	if len(c.inbuf) == 0 || c.owed > 0 {
+	if len(c.inbuf) == 0 || c.ResetSent() {
 		return false
 	}
 	if _, ok := c.readFrames(); !ok {
@@ -213,9 +210,10 @@ func (c *Conn) Sound() bool { return !c.broken && c.killed.Load() == nil && !c.C
 // Unfinished reports whether its statement, or a request to cancel it, may still be under way.
 func (c *Conn) Unfinished() bool { return c.running || c.Cancelling() }
 
-// Usable tells whether statements can be sent: the answers owed are in and nothing went wrong.
+// Usable reports whether a statement can be sent: nothing went wrong, and no answer to a reset is to come.
 func (c *Conn) Usable() bool {
-	return !c.broken && c.owed == 0 && (c.tx == 'I' || c.nest.begun) && c.refusal == nil && c.killed.Load() == nil
+	phase := c.prelude.state.phase
+	return !c.broken && (phase == resetNone || phase == resetPending) && (c.tx == 'I' || c.nest.begun) && c.killed.Load() == nil
 }
 
 // Killed is the reason someone else has ended this connection for, or nil.

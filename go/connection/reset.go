@@ -4,22 +4,19 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"time"
 
-	"hypern/go/process"
 	"hypern/go/wire"
 )
 
 // A reset is DISCARD ALL in parts, except for the prepared statements, which belong to the core, and
 // the plans, which are worth keeping. https://www.postgresql.org/docs/current/sql-discard.html
 //
-// It is sent in one of two forms. By itself it is one simple Query: that depends on no prepared name,
-// and the server ends it with ReadyForQuery whichever command fails. Ahead of a statement it is a
-// series of prepared commands (AppendUndo). The role and the settings come first, so that the other
-// commands run as the login role.
+// By itself it is one simple Query (resetScript): that depends on no prepared name, and the server ends it
+// with ReadyForQuery whichever command fails. Ahead of a statement it is a series of prepared commands
+// (resetCommands). The role and the settings come first, so that the other commands run as the login role.
 //
-// The locks go by a SELECT that returns no row, since no one is there to receive it. SESSION
-// AUTHORIZATION looks up a role each time, and the server reports it, so that it is reset where it was
+// Locks are released by a SELECT that returns no row, since no one is there to receive it. SET SESSION
+// AUTHORIZATION looks up a role each time, and the server reports it, so it is reset only where it was
 // changed. The limit is lifted because DISCARD TEMP may take longer than the role's statement_timeout.
 const (
 	unlockSQL  = "SELECT 1 WHERE pg_catalog.pg_advisory_unlock_all() IS NULL"
@@ -32,18 +29,17 @@ const (
 // resetSteps are the commands that a server may refuse; refusals.steps has a bit for each.
 var resetSteps = [...]string{"RESET ROLE", "RESET ALL", unlockSQL, "CLOSE ALL", "UNLISTEN *", "DISCARD TEMP", "DISCARD SEQUENCES"}
 
-// environmentSteps are those that take settings and temporary tables back, which statements are parsed
-// under.
+// environmentSteps are those that reset what statements are parsed under: settings and temporary tables.
 const environmentSteps = 1<<0 | 1<<1 | 1<<5
 
 // firstUnlimited is the first step that runs without the role's statement_timeout.
 const firstUnlimited = 2
 
-// repairsMax bounds how often in a row a reset that failed is sent anew: each step may be refused once,
-// and the names may be gone.
+// repairsMax bounds how often in a row a failed reset is replaced: each step may be refused once, and
+// the names may be gone.
 const repairsMax = len(resetSteps) + 1
 
-// resetScript is a reset that was sent by itself: its commands, in order, tell which of them failed.
+// resetScript is a reset that is sent by itself. The order of its commands shows which of them failed.
 type resetScript struct {
 	commands []string
 	text     string
@@ -90,34 +86,8 @@ func (c *Conn) script(rollback bool) *resetScript {
 	return usualReset
 }
 
-// AppendReset appends what the connection needs before it serves someone else: a rollback, and the
-// undoing of everything a session can set. Its answer ends with one ReadyForQuery, which is owed from
-// now on, two where it looks for prepared statements. It follows a Sync or a Query.
-func (c *Conn) AppendReset(dst []byte, rollback, clean bool) []byte {
-	c.owed++
-	c.reset, c.resetRan = nil, 0
-	if rollback {
-		c.statements.rolledBack()
-	}
-	if !clean {
-		return wire.AppendQuery(dst, "ROLLBACK")
-	}
-	c.reset = c.script(rollback)
-	if c.reset.forgets {
-		c.statements.Clear()
-	}
-	c.statements.reset(c.dialer.refusals.steps.Load())
-	c.unreset, c.prepared, c.unseen = false, false, false
-	dst = wire.AppendQuery(dst, c.reset.text)
-	if c.reset.looks {
-		c.owed++
-		dst = c.appendLook(dst)
-	}
-	return dst
-}
-
-// appendLook appends the question whether PREPARE has run unseen. It goes by a name, so that it finds out
-// about DEALLOCATE ALL, too; and planned each time it would take 96 us in place of 12.
+// appendLook appends a query that finds out whether PREPARE has run unseen. It is prepared, so that it finds
+// out about DEALLOCATE ALL as well; and planned each time it would take 96 us instead of 12.
 func (c *Conn) appendLook(dst []byte) []byte {
 	kept := c.statements
 	if kept.look == nil {
@@ -128,111 +98,41 @@ func (c *Conn) appendLook(dst []byte) []byte {
 	return append(dst, kept.look...)
 }
 
-// ResetNow resets a connection that was passed on without. Where that cannot be sent at once, the
-// connection is broken, and the answer is false.
-func (c *Conn) ResetNow() bool {
-	sent := c.SendWhole(c.AppendReset(nil, c.tx != 'I', true))
-	if !sent {
-		c.Break()
+// resetCommands reset the connection by statements that are prepared and never evicted. Parsed each time, they
+// would take 18 us more than the 14 us of the reset.
+type resetCommands struct {
+	run     []byte   // runs all of them; nil before they are prepared
+	begin   int      // how many bytes of it run the BEGIN it starts with
+	texts   []string // what it runs; kept while answers may be to come
+	without uint32   // the steps it leaves out
+}
+
+// prepareReset appends what prepares resetCommands without the steps that are refused, if that has to be done.
+func (s *Statements) prepareReset(dst []byte, refused uint32) []byte {
+	commands := &s.resetCommands
+	if commands.run != nil && commands.without == refused {
+		return dst
 	}
-	return sent
-}
-
-// Unreset reports whether a reset is pending: what the request before has set is still there.
-func (c *Conn) Unreset() bool { return c.unreset }
-
-// UnresetFor is how long the reset has been pending.
-func (c *Conn) UnresetFor(now process.Moment) time.Duration { return now.Sub(c.leftAt) }
-
-// Defer follows a holder that has left the reset to whoever is next to send.
-func (c *Conn) Defer(now process.Moment) {
-	c.statements.reset(c.dialer.refusals.steps.Load()) // it precedes whatever is sent next
-	if !c.unreset {                                    // else those who have passed it on since have sent nothing
-		c.leftAt = now
+	*commands = resetCommands{texts: commands.texts[:0], without: refused}
+	add := func(sql string) {
+		name := s.NewName()
+		dst = wire.AppendParse(dst, name, sql, nil)
+		commands.run = wire.AppendExecute(wire.AppendBindNothing(commands.run, name))
+		commands.texts = append(commands.texts, sql)
 	}
-	c.unreset, c.fresh = true, false
-}
-
-// Owed is how many answers are still to come from what was sent and not waited for.
-func (c *Conn) Owed() int { return c.owed }
-
-// CanDefer tells whether AppendUndo resets all that can have been set here.
-func (c *Conn) CanDefer() bool {
-	return c.resetMode == ResetFull && c.cache == CacheNamed && !c.prepared && !c.unseen && !c.Reauthorized() && !c.Rezoned()
-}
-
-// AppendUndo appends the reset of a connection that was passed on without, for a statement to follow
-// in the same unit: should the reset fail, the server skips the statement; should the statement fail,
-// the reset has been committed. It returns how many commands precede the statement.
-//
-// The commands are prepared: parsed each time, they would take 18 us more than the 14 us of the reset.
-func (c *Conn) AppendUndo(dst []byte) ([]byte, int) {
-	kept, refused := c.statements, c.dialer.refusals.steps.Load()
-	if kept.Undo == nil || kept.undoWithout != refused {
-		kept.Undo, kept.undoCommands, kept.undoWithout = nil, kept.undoCommands[:0], refused
-		add := func(sql string) {
-			name := kept.NewName()
-			dst = wire.AppendParse(dst, name, sql, nil)
-			kept.Undo = wire.AppendExecute(wire.AppendBindNothing(kept.Undo, name))
-			kept.undoCommands = append(kept.undoCommands, sql)
+	add("BEGIN")
+	commands.begin = len(commands.run)
+	for i, sql := range resetSteps {
+		if refused&(1<<i) == 0 {
+			add(sql)
 		}
-		add("BEGIN")
-		kept.undoBegin = len(kept.Undo)
-		for i, sql := range resetSteps {
-			if refused&(1<<i) == 0 {
-				add(sql)
-			}
-		}
-		add("COMMIT")
 	}
-	c.unreset, c.reset = false, nil
-	kept.reset(refused)
-	return append(dst, kept.Undo...), len(kept.undoCommands)
+	add("COMMIT")
+	return dst
 }
 
-// AppendBegin appends BEGIN by the name it has among the commands of AppendUndo; false where there is
-// none. It saves 2 us of a transaction. Should the name be gone, nothing that follows has run.
-func (c *Conn) AppendBegin(dst []byte) ([]byte, bool) {
-	kept := c.statements
-	if kept.Undo == nil {
-		return dst, false
-	}
-	return append(dst, kept.Undo[:kept.undoBegin]...), true
-}
-
-// noteRefusal follows an error in the answer to a reset, whose ReadyForQuery is still to come. failed is
-// the command that has failed.
-func (c *Conn) noteRefusal(fault *wire.Fault, failed string) {
-	if c.refusal == nil {
-		c.refusal = fault
-		c.dialer.refusals.note(failed, fault)
-	}
-}
-
-// Refused tells whether the server has refused a reset and Repair can send another.
-func (c *Conn) Refused() bool {
-	return c.refusal != nil && !c.broken && c.owed == 0 && c.killed.Load() == nil
-}
-
-// Repair resets a connection anew whose reset has failed, without the steps that the server refuses.
-// One that cannot be repaired is broken, and the answer is false.
-func (c *Conn) Repair() bool {
-	if c.repairs++; c.repairs > repairsMax || c.resetMode != ResetFull {
-		c.broken = true
-		return false
-	}
-	if c.refusal.SQLState == wire.StateUndefinedStatement {
-		c.prepared = true // DEALLOCATE ALL ran unseen, or some names are gone
-	}
-	if c.reset != nil {
-		c.prepared = c.prepared || c.reset.forgets || c.reset.looks
-	}
-	c.refusal = nil
-	return c.ResetNow()
-}
-
-// refusals are the steps of a reset that the server does not let the pool's role run, or does not know.
-// They are left out from then on: a new connection would be refused them, too.
+// refusals are the steps of a reset that the server does not let the role run, or does not know.
+// They are left out from then on: a new connection would be refused them as well.
 type refusals struct {
 	steps atomic.Uint32
 	mu    sync.Mutex
@@ -266,7 +166,7 @@ func (r *refusals) list() []string {
 	return append([]string(nil), r.texts...)
 }
 
-// Incomplete tells whether the reset between requests leaves a step out.
+// Incomplete reports whether the reset between requests leaves a step out.
 func (c *Conn) Incomplete() bool {
 	return c.resetMode == ResetFull && c.dialer.refusals.steps.Load() != 0
 }

@@ -61,13 +61,8 @@ func (st *Statement) Columns() []byte {
 
 // Statements is a connection's cache, least recently used out first. The connection's holder owns it.
 type Statements struct {
-	// Undo runs what resets the connection, by statements that are prepared and never evicted; nil
-	// before they are.
-	Undo         []byte
-	undoBegin    int      // how many bytes of it run the BEGIN it starts with
-	undoCommands []string // what it runs
-	undoWithout  uint32   // the steps it leaves out
-	look         []byte   // asks for prepared statements that SQL has made; nil before it is prepared
+	resetCommands resetCommands
+	look          []byte // asks for prepared statements that SQL has made; nil before it is prepared
 
 	env    Environment
 	maxAge time.Duration // how long a statement is reused after it was parsed; 0: no limit
@@ -231,12 +226,12 @@ func (s *Statements) ForgetAll() {
 	if s.accept != "" {
 		s.drop = append(s.drop, s.accept)
 	}
-	s.Undo, s.look, s.accept = nil, nil, ""
+	s.resetCommands.run, s.look, s.accept = nil, nil, ""
 }
 
 // Clear forgets everything: the server has dropped all prepared statements.
 func (s *Statements) Clear() {
-	s.Undo, s.look, s.accept = nil, nil, ""
+	s.resetCommands.run, s.look, s.accept = nil, nil, ""
 	for st := s.root.older; st != &s.root; {
 		older := st.older
 		st.newer, st.older, st.next = nil, nil, nil

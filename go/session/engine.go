@@ -45,7 +45,7 @@ func (s *Session) Step(c *Call) {
 		s.unused = !s.used
 		s.used = true
 		if c.ZS > 0 {
-			c.ZS += s.behind
+			c.ZS += s.conn.AnswersAhead()
 		}
 		s.watch()
 		if s.conn.TLS() {
@@ -183,9 +183,9 @@ func (s *Session) lostFault() *wire.Fault {
 
 // acquire sees to it that the session has a usable connection, then goes on with the operation.
 func (s *Session) acquire(c *Call) {
-	if s.conn != nil && (s.behind > 0 && !s.mayFollow() || s.mustReset(c, s.conn) || !s.used && s.conn.Rested()) {
+	if s.conn != nil && (s.conn.AnswersAhead() > 0 && !s.mayFollow() || s.mustReset(c, s.conn) || !s.used && s.conn.Rested()) {
 		conn := s.conn
-		s.conn, s.behind = nil, 0
+		s.conn = nil
 		if !s.settle(c, conn) {
 			return
 		}
@@ -244,8 +244,8 @@ func (s *Session) acquireLeft() int64 {
 	return max(0, s.op.until.Sub(process.Now()).Milliseconds())
 }
 
-// travels tells whether the statement can be sent to conn at once, without asking C or the server.
-func (s *Session) travels(c *Call, conn *connection.Conn) bool {
+// readyToSend reports whether the statement can be sent to conn at once, without asking C or the server.
+func (s *Session) readyToSend(c *Call, conn *connection.Conn) bool {
 	if s.op.op != abi.OpStatement || s.op.reparse || s.op.cancelled || c.BodyLen > abi.TextMax {
 		return false
 	}
@@ -254,22 +254,22 @@ func (s *Session) travels(c *Call, conn *connection.Conn) bool {
 		len(conn.MissingGuards(st.Shape)) == 0
 }
 
-// mayFollow tells whether what comes next may be sent before a reset is answered.
+// mayFollow reports whether what comes next may be sent before a reset is answered.
 func (s *Session) mayFollow() bool {
 	return s.opensOnly() || s.op.op == abi.OpStatement && s.tx.owed
 }
 
-// opensOnly tells whether the operation only opens a transaction, whose BEGIN travels with a statement.
+// opensOnly reports whether the operation only opens a transaction, whose BEGIN is sent along with a statement.
 func (s *Session) opensOnly() bool { return s.op.op == abi.OpBegin || s.op.op == abi.OpEnter }
 
-// mustReset tells whether a connection that was passed on unreset needs its reset by itself: what comes
-// next cannot travel behind it. A BEGIN is not sent until a statement is.
+// mustReset reports whether a reset that is pending has to be sent by itself: what comes next cannot be sent
+// along with it. A BEGIN is not sent until a statement is.
 func (s *Session) mustReset(c *Call, conn *connection.Conn) bool {
-	return conn.Unreset() && !s.opensOnly() && !s.travels(c, conn)
+	return conn.Unreset() && !s.opensOnly() && !s.readyToSend(c, conn)
 }
 
-// settle collects what a newly acquired connection owes. It returns false when the step is over:
-// the caller must wait. A connection that has ended is dropped, and the caller acquires another.
+// settle reads the answers that are still to come on a newly acquired connection. It returns false when the
+// step is over: the caller must wait. A connection that has ended is dropped, and the caller acquires another.
 func (s *Session) settle(c *Call, conn *connection.Conn) bool {
 	done := conn.Warm() || conn.Settle()
 	if s.mustReset(c, conn) && conn.Usable() {
@@ -291,12 +291,11 @@ func (s *Session) settle(c *Call, conn *connection.Conn) bool {
 	case done:
 		s.drop(conn)
 		return true
-	case s.mayFollow() && conn.Quiet():
-		// The transaction's first statement can travel behind the reset and be answered behind it.
-		// Should the reset have failed, the statement is rolled back and runs once more; outside a
-		// transaction it would be too late.
+	case s.mayFollow() && conn.CanFollow():
+		// The transaction's first statement is sent and answered behind the reset. Should the reset have
+		// failed, the statement is rolled back and runs once more; outside a transaction it would be too late.
 		s.take(conn)
-		s.behind = conn.Owed()
+		conn.Follow()
 		return true
 	}
 	s.conn = conn

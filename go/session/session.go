@@ -34,8 +34,6 @@ type Session struct {
 	sent       []string    // the commands sent before the last statement
 	used       bool        // something was sent on conn, so that it needs a reset
 	unused     bool        // the I/O under way is the first on conn
-	undoing    int         // commands of a reset that precede the next I/O's own
-	behind     int         // answers to an earlier reset that precede the next I/O's own
 	stream     *stream     // the open one, or nil
 	streams    uint64      // how many there have been
 	blocks     []block     // the transaction() blocks that are open, the outermost first
@@ -331,7 +329,7 @@ func (s *Session) Transport(writing bool, p []byte) int64 {
 
 // take makes c the session's connection.
 func (s *Session) take(c *connection.Conn) {
-	s.conn, s.used, s.behind, s.undoing = c, false, 0, 0
+	s.conn, s.used = c, false
 	c.ShareCatalog()
 	if s.tx.server == 0 { // else it shares the connection, and has had it before
 		s.tx = s.tx.transition(evAcquired, 0)
@@ -348,7 +346,7 @@ func (s *Session) release() {
 
 // parted: the connection is about to be somebody else's, or is already.
 func (s *Session) parted() {
-	s.conn, s.behind, s.undoing = nil, 0, 0
+	s.conn = nil
 	s.stream, s.portals = nil, nil
 	s.tx = s.tx.transition(evReleased, 0)
 }
@@ -377,7 +375,7 @@ func (s *Session) lose(why string, ran bool) *wire.Fault {
 		s.settled(evRolledBack, false) // which is what was asked for
 	}
 	c.Break()
-	s.conn, s.behind, s.undoing = nil, 0, 0
+	s.conn = nil
 	s.stream, s.portals = nil, nil
 	s.pool.Release(c)
 	return fault

@@ -231,7 +231,7 @@ func (s *Session) execute(c *Call) {
 	}
 	s.op.guess = st.Plan
 	if s.conn.Unreset() {
-		c.Head, s.undoing = s.conn.AppendUndo(c.Head)
+		c.Head = s.conn.AppendResetAhead(c.Head)
 	}
 	inside := s.tx.active() || s.op.op == abi.OpStream || s.nests()
 	f := s.lacks(format(c.Flags&formatFlags), st.SQL, inside)
