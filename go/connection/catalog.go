@@ -18,11 +18,11 @@ import (
 // serversMax bounds how many databases a pool remembers that its address has led to.
 const serversMax = 16
 
-// lastCatalog numbers catalogs across all pools: C may know a catalog for longer than a pool lives.
+// lastCatalog numbers catalogs across all pools: C may keep a catalog for longer than a pool exists.
 var lastCatalog atomic.Uint64
 
 // Catalog is what is known of a database's own types. It is never corrected: where the database turns
-// out to differ, another one with a new number takes its place, and everything is learned anew.
+// out to differ, another one with a new number replaces it, and everything is learned anew.
 type Catalog struct {
 	Number uint64
 
@@ -51,14 +51,14 @@ type Field struct {
 	OID  uint32
 }
 
-// Add takes in a type.
+// Add adds a type.
 func (k *Catalog) Add(oid uint32, t Type) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.types[oid] = t
 }
 
-// NamedSince tells whether the types are known to have had their names at this moment or later.
+// NamedSince reports whether the types are known to have had their names at this moment or later.
 func (k *Catalog) NamedSince(then process.Moment) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -72,8 +72,8 @@ func (k *Catalog) OIDs() []uint32 {
 	return slices.Collect(maps.Keys(k.types))
 }
 
-// Names takes in what the types among oids are named on the server at this moment, by OID, as schema and name.
-// It tells whether they are named so in the catalog.
+// Names compares the names that the types among oids have on the server at this moment, by OID, as schema and
+// name, and reports whether they are those of the catalog.
 func (k *Catalog) Names(oids []uint32, now map[uint32][2]string, moment process.Moment) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -102,7 +102,7 @@ func (k *Catalog) Base(oid uint32) uint32 {
 
 // server is a database on a running server, one of those that the pool's address leads to.
 type server struct {
-	instance string                  // as InstanceSQL says; "" where it cannot be asked
+	instance string                  // the result of InstanceSQL; "" where that cannot run
 	catalog  atomic.Pointer[Catalog] // shared by all connections to it
 }
 
@@ -160,13 +160,13 @@ func (c *Conn) MoveTo(instance string) {
 	}
 }
 
-// Instance is the running server and database that the connection's catalog describes; "" where it
-// cannot be asked.
+// Instance is the running server and database that the connection's catalog describes; "" where
+// InstanceSQL cannot run.
 func (c *Conn) Instance() string { return c.server.instance }
 
-// A running server and database are told from any other by when the server was started, since two copies of
-// one cluster have one system identifier but have not been started in the same microsecond; and by where a
-// catalog of the database lies, which has the database's OID in it and takes no look at a table.
+// A running server and database are identified by when the server was started, since two copies of
+// one cluster have one system identifier but were not started in the same microsecond; and by where a
+// catalog of the database lies, which contains the database's OID and needs no table to be read.
 const (
 	startedSQL = "pg_catalog.timestamptz_send(pg_catalog.pg_postmaster_start_time())"
 	placeSQL   = "pg_catalog.pg_relation_filepath('1259'::pg_catalog.regclass)"
@@ -189,10 +189,10 @@ const (
 	instanceSQL = pidSQL + ", (" + InstanceSQL + "), null" + digitsSQL
 )
 
-// identify asks which process answers, and on which server. What a role may not call, and what only
-// looks like PostgreSQL does not have, is left out; without any of it no other connection is known to
-// lead to the same server. Behind a pooler the system identifier is left out, too: each statement that
-// needs to know asks for the instance, and reading the control file is too dear for that.
+// identify finds out which process serves the connection, and on which server. Functions that the role may
+// not call, or that a server compatible with PostgreSQL does not have, are left out; without any of them no
+// other connection is known to lead to the same server. Behind a pooler the system identifier is left out as
+// well: each statement that depends on it reads the instance, and reading the control file takes too long for that.
 func (c *Conn) identify(ctx context.Context) (pid string, err error) {
 	for _, sql := range []string{identitySQL, instanceSQL} {
 		began := process.Now()

@@ -19,14 +19,13 @@ import (
 // inbufSize holds the answer to a reset.
 const inbufSize = 512
 
-// Conn is one connection. Whoever holds it owns all fields but the atomic ones; while nobody does, the pool owns
-// them.
+// Conn is one connection. Its holder owns all fields but the atomic ones; while it has none, the pool does.
 type Conn struct {
 	dialer     *Dialer
 	pg         *pgconn.PgConn
 	server     *server
 	ownCatalog *Catalog // instead of the server's while a transaction is open, or nil
-	socket     *Socket
+	socket     *socket
 	tls        *tls.Conn // nil on a plain connection
 	fd         int
 	params     map[string]string
@@ -40,7 +39,7 @@ type Conn struct {
 	resetMode  string // what is undone here before the next request is served
 	shared     bool   // behind a pooler that may give each transaction another server
 	// direct is true where the process that answers is the one that the connection was made to, so that
-	// what is prepared stays, whatever cache says.
+	// what is prepared stays, regardless of cache.
 	direct  bool
 	timeout time.Duration // how long a statement may run by the client's clock; 0 leaves it to the server
 	graceMS int32         // how long after a caller's deadline the answer to a request to cancel is waited for
@@ -65,7 +64,7 @@ type Conn struct {
 	givenBack process.Moment // when its last holder gave it back with nothing left to reset
 }
 
-// FD is the descriptor, which belongs to whoever holds the connection.
+// FD is the descriptor, which belongs to the connection's holder.
 func (c *Conn) FD() int { return c.fd }
 
 // Statements is the cache of the connection's statements.
@@ -110,13 +109,13 @@ func (c *Conn) PreparedBySQL() { c.prepared = true }
 // RanUnseen notes that something ran whose tag does not show whether it has run PREPARE. The next reset looks.
 func (c *Conn) RanUnseen() { c.unseen = true }
 
-// TLS tells whether I/O has to go through Read and Write.
+// TLS reports whether I/O has to go through Read and Write.
 func (c *Conn) TLS() bool { return c.tls != nil }
 
-// Local tells whether the server is reached by a unix socket.
+// Local reports whether the server is reached by a unix socket.
 func (c *Conn) Local() bool { return c.local }
 
-// Socket tells this connection's descriptor from others that have or had its number.
+// Socket distinguishes this connection's descriptor from others that have or had its number.
 func (c *Conn) Socket() uint64 { return c.socket.ino }
 
 // Parameter is a setting the server reports, such as TimeZone.
@@ -151,8 +150,8 @@ func (c *Conn) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// Send sends what the kernel takes at once, for a message nobody waits for. It returns how much that
-// was: 0 over TLS, or when the connection has ended, which the regular way of sending will find.
+// Send sends what the kernel accepts at once, for a message whose answer nobody waits for. It returns how much
+// that was: 0 over TLS, or when the connection has ended, which the regular way of sending finds out.
 func (c *Conn) Send(p []byte) int {
 	if c.tls != nil {
 		return 0
@@ -160,7 +159,7 @@ func (c *Conn) Send(p []byte) int {
 	return c.socket.sendNow(p)
 }
 
-// SendWhole sends what nobody waits for, and tells whether all of it is on its way.
+// SendWhole sends a message whose answer nobody waits for, and reports whether all of it is on its way.
 func (c *Conn) SendWhole(p []byte) bool {
 	if c.tls == nil {
 		return c.socket.sendNow(p) == len(p)
@@ -169,10 +168,10 @@ func (c *Conn) SendWhole(p []byte) bool {
 	return err == nil && n == len(p) && len(c.socket.pending) == 0
 }
 
-// Reauthorized tells whether SET SESSION AUTHORIZATION is in force, as the server reports.
+// Reauthorized reports whether SET SESSION AUTHORIZATION is in force.
 func (c *Conn) Reauthorized() bool { return c.altered("session_authorization") }
 
-// Rezoned tells whether TimeZone is not the one the connection began with, as the server reports.
+// Rezoned reports whether TimeZone is not the one the connection began with, as the server reports.
 // Parameters may be encoded by it, so a reset's answer has to come first.
 func (c *Conn) Rezoned() bool { return c.altered("TimeZone") }
 
@@ -181,13 +180,13 @@ func (c *Conn) altered(name string) bool {
 	return changed && now != c.pg.ParameterStatus(name)
 }
 
-// IsAgain tells whether err means that the socket would block.
+// IsAgain reports whether err means that the socket would block.
 func IsAgain(err error) bool { return errors.Is(err, errAgain) }
 
 // Unread gives bytes back that were received behind the end of an I/O.
 func (c *Conn) Unread(p []byte) { c.inbuf = append(c.inbuf, p...) }
 
-// Halfway tells whether bytes given back end in the middle of a message; those before it are read.
+// Halfway reports whether bytes given back end in the middle of a message; those before it are read.
 // The answer to a reset is left for Settle.
 func (c *Conn) Halfway() bool {
 	if len(c.inbuf) == 0 || c.ResetSent() {
@@ -248,7 +247,7 @@ var parsedUnder = []string{
 	"standard_conforming_strings", "client_encoding",
 }
 
-// alterations tells which settings of parsedUnder are not what the connection began with; "" if none.
+// alterations names the settings of parsedUnder that are not what the connection began with; "" if none.
 func (c *Conn) alterations() string {
 	var text strings.Builder
 	for _, name := range parsedUnder {
@@ -259,7 +258,7 @@ func (c *Conn) alterations() string {
 	return text.String()
 }
 
-// Reports tells whether the server reports each change of a setting, given in lower case.
+// Reports reports whether the server reports each change of a setting, given in lower case.
 func (c *Conn) Reports(setting string) bool {
 	return slices.ContainsFunc(parsedUnder, func(name string) bool {
 		return strings.EqualFold(name, setting) && c.pg.ParameterStatus(name) != ""
@@ -287,8 +286,8 @@ func (c *Conn) Ready(status byte) {
 // cancelTimeout bounds a request to cancel: it has a connection of its own to make.
 const cancelTimeout = 2 * time.Second
 
-// Cancel asks the server to cancel what runs on this connection, and calls done when the server has
-// taken note (or could not be reached). Until then nothing else may be sent here, or it could be hit.
+// Cancel sends a request to cancel what runs on this connection, and calls done when the server has
+// accepted it (or could not be reached). Until then nothing else may be sent here, or it could be cancelled.
 func (c *Conn) Cancel(done func()) {
 	c.cancels.Add(1)
 	process.Go(func() {
@@ -301,19 +300,19 @@ func (c *Conn) Cancel(done func()) {
 	})
 }
 
-// Cancelling tells whether a request to cancel is under way.
+// Cancelling reports whether a request to cancel is under way.
 func (c *Conn) Cancelling() bool { return c.cancels.Load() > 0 }
 
 // Condemn marks the connection as one to be dropped at its holder's next step, for this reason.
 func (c *Conn) Condemn(why *wire.Fault) { c.killed.CompareAndSwap(nil, why) }
 
-// Kill condemns the connection and ends its I/O at once, under its holder, who closes it.
+// Kill condemns the connection and ends its I/O at once, under its holder, which closes it.
 func (c *Conn) Kill(why *wire.Fault) {
 	c.Condemn(why)
 	c.socket.Shutdown()
 }
 
-// Close says goodbye if that needs no waiting, and closes the descriptor.
+// Close sends Terminate if that needs no waiting, and closes the descriptor.
 func (c *Conn) Close() {
 	if !c.broken && c.killed.Load() == nil {
 		bye := wire.AppendTerminate(nil)

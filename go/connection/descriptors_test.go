@@ -130,7 +130,7 @@ func TestNoConnectionIsOpenedWhileTheProcessForks(t *testing.T) {
 		"a connection": func() error {
 			c, err := d.open(context.Background(), "unix", listener.Addr().String())
 			if err == nil {
-				err = c.(*Socket).Close()
+				err = c.(*socket).Close()
 			}
 			return err
 		},

@@ -17,7 +17,7 @@ import (
 	"hypern/go/process"
 )
 
-// Defaults that notice a peer which vanished without a word.
+// Defaults that detect a peer which vanished without closing the connection.
 const (
 	defaultKeepalive   = 30 * time.Second
 	keepaliveCount     = 3
@@ -59,7 +59,7 @@ func (d *Dialer) open(ctx context.Context, network, address string) (net.Conn, e
 		opened.unwatch(-1)
 		return nil, err
 	}
-	s := &Socket{Conn: nc, remote: nc.RemoteAddr(), FD: -1}
+	s := &socket{Conn: nc, remote: nc.RemoteAddr(), fd: -1}
 	if s.dialed, err = number(nc); err == nil {
 		s.ino = opened.unwatch(s.dialed)
 	}
@@ -137,8 +137,8 @@ func (d *Dialer) Dial(ctx context.Context, password string) (*Conn, error) {
 	switch nc := pg.Conn().(type) {
 	case *tls.Conn:
 		c.tls = nc
-		c.socket, _ = nc.NetConn().(*Socket)
-	case *Socket:
+		c.socket, _ = nc.NetConn().(*socket)
+	case *socket:
 		c.socket = nc
 	}
 	if c.socket == nil {
@@ -153,7 +153,7 @@ func (d *Dialer) Dial(ctx context.Context, password string) (*Conn, error) {
 		_ = pg.Conn().Close()
 		return nil, err
 	}
-	c.fd, c.local = c.socket.FD, c.socket.remote.Network() == "unix"
+	c.fd, c.local = c.socket.fd, c.socket.remote.Network() == "unix"
 	c.givenBack = process.Now()
 	return c, nil
 }

@@ -19,7 +19,7 @@ type Dialer struct {
 	plans    plans
 	servers  servers
 	pooler   pooler
-	refusals refusals // outlive connections: they are the server's word on the role
+	refusals refusals // outlive connections: they depend on the role alone
 
 	cancels     context.Context // bounds the requests to cancel
 	stopCancels context.CancelFunc

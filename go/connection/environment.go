@@ -11,7 +11,7 @@ import (
 // Environment is what the statements of one connection are parsed under: the settings and the schema.
 // A prepared statement keeps what it was parsed under, so it may serve only in an equal place.
 //
-// Settings are told apart by their history since the last reset: from equal settings, equal SET
+// Settings are distinguished by their history since the last reset: from equal settings, equal SET
 // commands lead to equal settings, so that those have a number without being read. What the server
 // reports (ParameterStatus) counts by its value. The schema is a count of the changes that this
 // connection has seen; another connection's cannot be seen, see Statement.Expired.
@@ -32,7 +32,7 @@ type Environment struct {
 	began    uint32 // place.history when it began
 	kept     bool   // it has seen a SET, which outlives it
 	local    bool   // it has seen a SET LOCAL, which does not
-	blurred  bool   // it has seen a change of which one cannot tell whether it outlives it
+	blurred  bool   // it has seen a change of which one cannot report whether it outlives it
 	reshaped bool   // it has changed the schema
 
 	last  uint32            // the last number given
@@ -47,13 +47,13 @@ type place struct {
 }
 
 // namesMax and nameBytesMax bound the memory for what settings are called. Beyond them settings are
-// still told apart, but not recognised when they come again.
+// still distinguished, but not recognised when they occur again.
 const (
 	namesMax     = 1024
 	nameBytesMax = 1024
 )
 
-// fresh is a number that stands for settings nobody can name.
+// fresh is a number that stands for settings without a name.
 func (e *Environment) fresh() uint32 {
 	e.last++
 	return e.last
@@ -116,7 +116,7 @@ func (e *Environment) Completed(word string, st *Statement) {
 	}
 }
 
-// reshapes tells whether a command's tag stands for a change of the schema, or of the schemas that the
+// reshapes reports whether a command's tag stands for a change of the schema, or of the schemas that the
 // role may use. EXPLAIN may have created a table, and IMPORT FOREIGN SCHEMA creates many.
 func reshapes(word string) bool {
 	switch word {
@@ -176,7 +176,7 @@ func (e *Environment) begin() {
 }
 
 // commit leaves what was SET, and takes back what was SET LOCAL. Where both were, or savepoints took
-// some of it back, one cannot tell what is left.
+// some of it back, what is left is unknown.
 func (e *Environment) commit() {
 	if !e.open {
 		return
@@ -190,7 +190,7 @@ func (e *Environment) commit() {
 	e.leave()
 }
 
-// undone follows a ROLLBACK, which Ready tells from one that has only returned to a savepoint.
+// undone follows a ROLLBACK, which ready distinguishes from one that has only returned to a savepoint.
 func (e *Environment) undone() {
 	if !e.open {
 		return
@@ -248,8 +248,8 @@ func (e *Environment) reset() {
 	e.kept, e.local, e.blurred, e.reshaped = false, false, false, false
 }
 
-// reports follows a change of what the server reports: name says all of it, "" what the connection
-// began with.
+// reports follows a change of what the server reports: name describes all of it, "" stands for what the
+// connection began with.
 func (e *Environment) reports(name string) {
 	e.place.reported = 0
 	if name != "" {

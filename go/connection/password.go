@@ -15,7 +15,7 @@ import (
 // preparePassword has a password that is not ASCII prepared as libpq does it, by SASLprep (RFC 4013),
 // where the server asks for SCRAM: pgconn prepares it by PRECIS, which keeps what SASLprep changes, a
 // ligature for instance. For md5 and in clear text the password goes as it is, and which of them the
-// server wants is known only from its first answer. So the answer is looked at on its way to pgconn.
+// server wants is known only from its first message. So that is examined on its way to pgconn.
 func preparePassword(config *pgconn.Config) {
 	password := config.Password
 	if isASCII(password) {
@@ -28,7 +28,7 @@ func preparePassword(config *pgconn.Config) {
 	}
 }
 
-// authWatcher passes on what a server says, and calls onSASL before it passes on a request for SASL.
+// authWatcher passes on what a server sends, and calls onSASL before it passes on a request for SASL.
 type authWatcher struct {
 	r      io.Reader
 	onSASL func()
@@ -107,7 +107,7 @@ func saslprep(password string) string {
 	return norm.NFKC.String(string(mapped))
 }
 
-// allowed tells whether SASLprep allows the text: no character that it forbids, and right-to-left
+// allowed reports whether SASLprep allows the text: no character that it forbids, and right-to-left
 // text by itself only.
 func allowed(text []rune) bool {
 	var rightToLeft, leftToRight bool

@@ -20,7 +20,7 @@ const (
 )
 
 // plans numbers statement descriptions: equal SQL with equal description has an equal number on
-// every connection of the pool, so that C encodes without asking.
+// every connection of the pool, so that C can encode before the first step.
 type plans struct {
 	mu    sync.Mutex
 	ids   map[planKey]plan
@@ -30,11 +30,11 @@ type plans struct {
 
 type plan struct {
 	id    uint64
-	asked process.Moment // when the domains of its tables' columns were asked for, which C keeps; 0: never
+	asked process.Moment // when the domains of its tables' columns were read, which C keeps; 0: never
 }
 
 // lastPlan is shared by all pools: C's knowledge of an alias may outlive a pool that was closed, and
-// a number of that one must not mean something in its successor.
+// its numbers must not mean anything in its successor.
 var lastPlan atomic.Uint64
 
 type planKey struct {
@@ -45,7 +45,7 @@ type planKey struct {
 func (k planKey) bytes() int { return len(k.sql) + len(k.declared) + len(k.description) + planOverhead }
 
 // SetPlan gives a statement the number of its text, declared types and description, whose types are as its
-// catalog says. What was asked of its tables before the moment given counts no more.
+// catalog describes them. What was read of its tables before since counts no more.
 func (c *Conn) SetPlan(st *Statement, since process.Moment) {
 	p := &c.dialer.plans
 	if len(st.SQL)+len(st.Description) > planBytes {
@@ -58,7 +58,7 @@ func (c *Conn) SetPlan(st *Statement, since process.Moment) {
 	st.Plan, st.asked = known.id, known.asked
 }
 
-// AskedColumns notes that the columns of the statement's tables are asked for.
+// AskedColumns notes that the columns of the statement's tables are being read.
 func (c *Conn) AskedColumns(st *Statement) {
 	p := &c.dialer.plans
 	key := keyOf(st)

@@ -20,16 +20,16 @@ const (
 // pooler is what stands between a pool and its servers, such as PgBouncer. Where it may give each
 // transaction another server, nothing that a session sets or prepares can be relied on.
 type pooler struct {
-	mu      sync.Mutex // guards all below, and is held while the pooler is asked
+	mu      sync.Mutex // guards all below, and is held while the pooler is probed
 	asked   bool
 	session bool // a client keeps its server until it disconnects
 	refuses bool // statement_timeout as a startup parameter
 }
 
-// errUnknownPID is what a server process gives that does not let the role know its number.
-var errUnknownPID = errors.New("the server process does not tell its number")
+// errUnknownPID is returned for a server process whose number the role may not read.
+var errUnknownPID = errors.New("the number of the server process cannot be read")
 
-// backendPID is the number of the server process that answers. It is the one whose key the startup
+// backendPID is the number of the server process that serves pg. It is the one whose key the startup
 // handed over, unless a pooler is in between, which hands over a key of its own.
 //
 // A role may lack the right to call pg_backend_pid(). Then the process is found by its own query, which
@@ -56,8 +56,8 @@ func queryPID(ctx context.Context, pg *pgconn.PgConn, sql string) (string, error
 	return row[0], nil
 }
 
-// keepsSession tells whether the pooler behind pg is in session mode. It is asked once, for all
-// connections of a pool: its mode is a setting of the pooler's.
+// keepsSession reports whether the pooler behind pg is in session mode. That is probed once, for all
+// connections of a pool: the mode is a setting of the pooler.
 func (p *pooler) keepsSession(ctx context.Context, pg *pgconn.PgConn, config *pgconn.Config) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -121,15 +121,15 @@ func (d *Dialer) connect(ctx context.Context, config *pgconn.Config) (*pgconn.Pg
 	return pgconn.ConnectConfig(ctx, config)
 }
 
-// mark makes the names of the connection's statements its own. Should a pooler share its servers in spite of
-// all, no statement of another's has such a name.
+// mark makes the names of the connection's statements unique. Should a pooler share its servers in spite of
+// all, no other connection's statement has such a name.
 func (c *Conn) mark() { c.statements.prefix += fmt.Sprintf("%08x_", rand.Uint32()) }
 
 // adapt chooses what the connection can rely on.
 func (c *Conn) adapt(ctx context.Context, config *pgconn.Config) error {
 	settings := c.dialer.settings
 	c.cache, c.resetMode = settings.StatementCache, settings.Reset
-	// A pooler hands over a key of its own at startup, not that of the process that answers.
+	// At startup a pooler hands over a key of its own, not that of the process that serves the connection.
 	pid, err := c.identify(ctx)
 	switch {
 	case errors.Is(err, errUnknownPID):

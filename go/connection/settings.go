@@ -45,7 +45,7 @@ func millis(n int64) time.Duration { return time.Duration(n) * time.Millisecond 
 
 // everyKeyword lists what pgconn would otherwise take from the environment or the home directory.
 // Python has resolved all that: an absent keyword is set to empty, so that this process's
-// environment at the time the core was loaded has no say.
+// environment at the time the core was loaded has no influence.
 var everyKeyword = []string{
 	"passfile", "sslkey", "sslcert", "sslrootcert", "sslpassword", "sslsni", "sslnegotiation",
 	"channel_binding", "require_auth", "min_protocol_version", "max_protocol_version",
@@ -60,7 +60,7 @@ func (s *Settings) pgconn() (*pgconn.Config, error) {
 	maps.Copy(settings, s.ConnInfo)
 	delete(settings, "connect_timeout") // connect_timeout_ms rules
 	if name := os.Getenv("PGSERVICE"); name != "" {
-		// pgconn insists on reading the service that its environment names; it is told one that
+		// pgconn always reads the service that its environment names; it gets one that
 		// sets nothing, since Python has read the real one.
 		path, remove, err := emptyService(name)
 		if err != nil {
@@ -90,7 +90,7 @@ func (s *Settings) pgconn() (*pgconn.Config, error) {
 		pc.RuntimeParams[timeoutParameter] = fmt.Sprint(s.StatementMS)
 	}
 	pc.ConnectTimeout = millis(s.ConnectMS)
-	pc.MaxProtocolMessageBodyLen = 1 << 20 // nothing said before the first statement is longer
+	pc.MaxProtocolMessageBodyLen = 1 << 20 // no message before the first statement is longer
 	return pc, nil
 }
 

@@ -9,7 +9,7 @@ import (
 )
 
 // Settle looks at the socket without blocking, reads the answer to a reset and whatever the
-// server said on its own. done is false while an answer is to come: wait for FD to become
+// server has sent unasked. done is false while an answer is to come: wait for FD to become
 // readable and call again. A connection that has ended is broken afterwards. A reset that was refused is
 // repaired, and its answer is to come.
 func (c *Conn) Settle() (done bool) {
@@ -25,8 +25,8 @@ func (c *Conn) Settle() (done bool) {
 			c.Repair()
 			continue
 		}
-		// What the server says on its own can be its last word, and it may have gone since it answered:
-		// then it takes another look.
+		// What the server sends unasked can be its last message, and it may have gone since its answer:
+		// then another look is needed.
 		if looked && last == 'Z' && !c.ResetSent() && len(c.inbuf) == 0 && process.Now().Sub(c.givenBack) < warmTime {
 			break
 		}
@@ -84,7 +84,7 @@ func (c *Conn) readFrames() (last byte, ok bool) {
 }
 
 // takeFrame reads one frame outside a statement. An error here is one of a reset, which can be repaired,
-// or the last the server says.
+// or the server's last message.
 func (c *Conn) takeFrame(f wire.Frame) {
 	switch f.Kind {
 	case 'C':

@@ -27,7 +27,7 @@ const (
 	recordArrayOID = 2287
 )
 
-// Current tells whether the catalog has learned nothing since that the shape would have to include.
+// Current reports whether the catalog has learned nothing since that the shape would have to include.
 func (shape *Shape) Current() bool {
 	if shape.known < 0 {
 		return true
@@ -102,12 +102,12 @@ type guard struct {
 	catalog *Catalog // that the server's answer was compared with; nil: not yet
 }
 
-// KeepsGuards tells whether guards are prepared. They are where the caller wants none of his statements
-// kept, too, unless there may be a pooler: parsed each time, a guard takes as long as a short statement.
+// KeepsGuards reports whether guards are prepared. They are even where the caller wants no statement
+// kept, unless there may be a pooler: parsed each time, a guard takes as long as a short statement.
 func (c *Conn) KeepsGuards() bool { return c.cache == CacheNamed || c.direct }
 
-// LostStatements follows the loss of prepared statements that nobody was seen to drop: there may be a pooler
-// that looks like a server.
+// LostStatements follows the loss of prepared statements without a command that dropped them: there may be a
+// pooler that looks like a server.
 func (c *Conn) LostStatements() {
 	c.statements.ForgetAll()
 	c.direct = false
@@ -126,8 +126,7 @@ func (c *Conn) MissingGuards(shape *Shape) []uint32 {
 
 // AcceptCondition is true, and makes the server take in what other sessions have altered, which inside a
 // transaction it does only where it takes a lock that it does not have yet: of all functions that everybody
-// may call, this one does so each time. Its lock keeps nobody from anything but dropping the schema
-// pg_catalog.
+// may call, this one does so each time. Its lock prevents nothing but dropping the schema pg_catalog.
 const AcceptCondition = `pg_catalog.pg_get_object_address('schema'::pg_catalog.text, ` +
 	`'{pg_catalog}'::pg_catalog.text[], '{}'::pg_catalog.text[]) is not null`
 
@@ -159,7 +158,7 @@ func (c *Conn) AppendGuard(dst []byte, catalog *Catalog, oid uint32) []byte {
 	return wire.AppendDescribe(dst, 'S', g.name)
 }
 
-// Guarded takes in the server's description of a guard just prepared: whether it is as the catalog says.
+// Guarded compares the server's description of a guard just prepared with the catalog.
 func (c *Conn) Guarded(catalog *Catalog, oid uint32, columns []byte) bool {
 	t := catalog.typeOf(oid)
 	names, types, ok := wire.Columns(columns)
@@ -175,8 +174,8 @@ func (c *Conn) Guarded(catalog *Catalog, oid uint32, columns []byte) bool {
 	return true
 }
 
-// AppendGuards has the server look at the guards of a shape, which it does without planning or running
-// anything: Describe alone finds out whether a prepared statement's columns still are what they were.
+// AppendGuards has the server check the guards of a shape, which it does without planning or running
+// anything: Describe alone finds out whether a prepared statement's columns are still what they were.
 func (c *Conn) AppendGuards(dst []byte, shape *Shape) []byte {
 	for _, oid := range shape.Composites {
 		dst = wire.AppendDescribe(dst, 'S', c.statements.guards[oid].name)

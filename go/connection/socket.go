@@ -17,13 +17,13 @@ import (
 // between releasing the GIL and entering recv, at no cost while data flows.
 const receiveTimeout = 100 * time.Millisecond
 
-// unaskedMax is far more than a server says before the first statement, TLS included, or between two:
-// one that goes on and on would otherwise take as much memory as it can fill.
+// unaskedMax is far more than a server sends before the first statement, TLS included, or between two:
+// a server that goes on and on would otherwise fill the memory.
 const unaskedMax = 4 << 20
 
-var errTalkative = errors.New("the server said more than any login takes")
+var errTalkative = errors.New("the server sent more than any login takes")
 
-// errAgain is what a detached socket answers when it would block. It is a temporary net.Error, which
+// errAgain is what a detached socket returns when it would block. It is a temporary net.Error, which
 // crypto/tls passes on without failing the connection for good.
 var errAgain net.Error = again{}
 
@@ -33,17 +33,17 @@ func (again) Error() string   { return "the socket would block" }
 func (again) Timeout() bool   { return true }
 func (again) Temporary() bool { return true }
 
-// Socket is the transport below TLS. While a connection is made it is an ordinary net.Conn in Go's
-// poller; Detach takes it out for good, since the poller would wake a thread at every packet. From
+// socket is the transport below TLS. While a connection is made it is an ordinary net.Conn in Go's
+// poller; detach takes it out for good, since the poller would wake a thread at every packet. From
 // then on C waits on the descriptor, and reads and writes here never block.
-type Socket struct {
+type socket struct {
 	net.Conn     // nil once detached
 	dialed   int // the descriptor it was dialed with, while Conn has it
 	remote   net.Addr
 	ino      uint64
 
-	// FD is the detached descriptor, -1 before. It belongs to whoever holds the connection.
-	FD int
+	// fd is the detached descriptor, -1 before. It belongs to the connection's holder.
+	fd int
 
 	heard int // bytes read before it was detached
 
@@ -53,7 +53,7 @@ type Socket struct {
 }
 
 // detach moves the descriptor out of Go's poller into blocking mode with a receive timeout.
-func (s *Socket) detach() error {
+func (s *socket) detach() error {
 	raw, ok := s.Conn.(syscall.Conn)
 	if !ok {
 		return errors.New("the dialed connection has no descriptor")
@@ -76,7 +76,7 @@ func (s *Socket) detach() error {
 	if err = errors.Join(err, dupErr); err != nil {
 		return err
 	}
-	s.FD = fd
+	s.fd = fd
 	if err := s.closeDialed(); err != nil {
 		return err
 	}
@@ -87,17 +87,17 @@ func (s *Socket) detach() error {
 }
 
 // closeDialed closes what was dialed, and takes it out of the fork table.
-func (s *Socket) closeDialed() error {
+func (s *socket) closeDialed() error {
 	err := s.Conn.Close()
 	process.Unwatch(s.dialed, s.ino)
 	return err
 }
 
-// RemoteAddr is the server's address; pgconn asks for it when it cancels.
-func (s *Socket) RemoteAddr() net.Addr { return s.remote }
+// RemoteAddr is the server's address; pgconn needs it to cancel.
+func (s *socket) RemoteAddr() net.Addr { return s.remote }
 
 // Read reads what has arrived; errAgain if nothing has, once detached.
-func (s *Socket) Read(p []byte) (int, error) {
+func (s *socket) Read(p []byte) (int, error) {
 	if s.Conn != nil {
 		n, err := s.Conn.Read(p)
 		if s.heard += n; s.heard > unaskedMax {
@@ -106,7 +106,7 @@ func (s *Socket) Read(p []byte) (int, error) {
 		return n, err
 	}
 	for {
-		n, errno := process.RawCall(unix.SYS_RECVFROM, s.FD, p, unix.MSG_DONTWAIT)
+		n, errno := process.RawCall(unix.SYS_RECVFROM, s.fd, p, unix.MSG_DONTWAIT)
 		switch {
 		case errno == unix.EINTR:
 			continue
@@ -121,9 +121,9 @@ func (s *Socket) Read(p []byte) (int, error) {
 	}
 }
 
-// Write takes all of p. Once detached it keeps what the kernel does not take (crypto/tls treats a
+// Write accepts all of p. Once detached it keeps what the kernel does not accept (crypto/tls treats a
 // partial write as fatal); Flush sends it later.
-func (s *Socket) Write(p []byte) (int, error) {
+func (s *socket) Write(p []byte) (int, error) {
 	if s.Conn != nil {
 		return s.Conn.Write(p)
 	}
@@ -135,9 +135,9 @@ func (s *Socket) Write(p []byte) (int, error) {
 }
 
 // Flush sends what Write has kept; errAgain while some of it remains.
-func (s *Socket) Flush() error {
+func (s *socket) Flush() error {
 	for len(s.pending) > 0 {
-		n, err := unix.SendmsgN(s.FD, s.pending, nil, nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
+		n, err := unix.SendmsgN(s.fd, s.pending, nil, nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
 		switch {
 		case err == unix.EINTR:
 			continue
@@ -152,28 +152,28 @@ func (s *Socket) Flush() error {
 }
 
 // sendNow sends without blocking.
-func (s *Socket) sendNow(p []byte) int {
-	n, errno := process.RawCall(unix.SYS_SENDTO, s.FD, p, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
+func (s *socket) sendNow(p []byte) int {
+	n, errno := process.RawCall(unix.SYS_SENDTO, s.fd, p, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
 	if errno != 0 {
 		return 0
 	}
 	return n
 }
 
-// Shutdown ends the conversation without giving up the descriptor's number; any thread may call it.
-func (s *Socket) Shutdown() {
+// Shutdown ends the I/O and keeps the descriptor; any thread may call it.
+func (s *socket) Shutdown() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.closed && s.FD >= 0 {
-		_ = unix.Shutdown(s.FD, unix.SHUT_RDWR) // the peer may have gone first
+	if !s.closed && s.fd >= 0 {
+		_ = unix.Shutdown(s.fd, unix.SHUT_RDWR) // the peer may have gone first
 	}
 }
 
-// EndWriting tells the peer that nothing more will be sent. Only the holder calls it.
-func (s *Socket) EndWriting() { _ = unix.Shutdown(s.FD, unix.SHUT_WR) } // the peer may have gone first
+// EndWriting signals the peer that nothing more will be sent. Only the holder calls it.
+func (s *socket) EndWriting() { _ = unix.Shutdown(s.fd, unix.SHUT_WR) } // the peer may have gone first
 
 // Close closes the descriptor. Only the holder calls it, with no I/O under way.
-func (s *Socket) Close() error {
+func (s *socket) Close() error {
 	if s.Conn != nil {
 		return s.closeDialed()
 	}
@@ -183,7 +183,7 @@ func (s *Socket) Close() error {
 		return nil
 	}
 	s.closed = true
-	err := unix.Close(s.FD)
-	process.Unwatch(s.FD, s.ino)
+	err := unix.Close(s.fd)
+	process.Unwatch(s.fd, s.ino)
 	return err
 }

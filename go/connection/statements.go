@@ -28,7 +28,7 @@ type Statement struct {
 	// Plan identifies the description within the pool: equal descriptions have equal numbers.
 	Plan        uint64
 	Description []byte // as WANT_ENCODE carries it, without the time zone
-	// Effect is what the text tells about reuse.
+	// Effect is what the text shows about reuse.
 	Effect sqltext.Effect
 
 	parsed process.Moment // 0: a command of the core's own, which any settings and schema leave as it is
@@ -41,7 +41,7 @@ type Statement struct {
 	// Shape is what has to be looked at when the statement runs; nil: nothing, or its types are not
 	// known yet.
 	Shape *Shape
-	// asked is when the domains of its tables' columns were asked for; 0: never.
+	// asked is when the domains of its tables' columns were read; 0: never.
 	asked process.Moment
 
 	newer, older *Statement
@@ -62,7 +62,7 @@ func (st *Statement) Columns() []byte {
 // Statements is a connection's cache, least recently used out first. The connection's holder owns it.
 type Statements struct {
 	resetCommands resetCommands
-	look          []byte // asks for prepared statements that SQL has made; nil before it is prepared
+	look          []byte // finds prepared statements that SQL has made; nil before it is prepared
 
 	env    Environment
 	maxAge time.Duration // how long a statement is reused after it was parsed; 0: no limit
@@ -95,7 +95,7 @@ func (s *Statements) empty() {
 }
 
 // Get returns the statement for sql, parsed for these declared types in the present environment, or
-// nil. sql may be a view of memory that is not Go's. The newest, which a step asks for more than
+// nil. sql may be a view of memory that is not Go's. The newest, which a step looks up more than
 // once, is found without the map.
 func (s *Statements) Get(sql string, declared []uint32) *Statement {
 	newest := s.root.older
@@ -119,7 +119,7 @@ func (s *Statements) Get(sql string, declared []uint32) *Statement {
 	return newest
 }
 
-// Expired tells whether st was parsed so long ago that another connection's change of the schema is to
+// Expired reports whether st was parsed so long ago that another connection's change of the schema is to
 // be looked for. named: the names of its types count, too.
 func (s *Statements) Expired(st *Statement, now process.Moment, named bool) bool {
 	if s.maxAge == 0 || st.parsed == 0 {
@@ -130,8 +130,8 @@ func (s *Statements) Expired(st *Statement, now process.Moment, named bool) bool
 		named && st.Shape != nil && st.Shape.Foreign && !st.Catalog.NamedSince(then+1)
 }
 
-// Since is the moment from which on what was asked of the schema still counts for a statement that has
-// just been parsed.
+// Since is the moment since which what was read of the schema counts for a statement that has just been
+// parsed.
 func (s *Statements) Since(st *Statement) process.Moment {
 	switch {
 	case s.none:
@@ -142,7 +142,7 @@ func (s *Statements) Since(st *Statement) process.Moment {
 	return max(s.env.changed, st.parsed.Add(-s.maxAge))
 }
 
-// ParsedSince tells whether the statement was parsed at this moment or later.
+// ParsedSince reports whether the statement was parsed at this moment or later.
 func (st *Statement) ParsedSince(then process.Moment) bool { return st.parsed >= then }
 
 // Parsing notes on a statement that is about to be parsed what it is parsed under.
@@ -182,7 +182,7 @@ func (s *Statements) Put(st *Statement) {
 	}
 }
 
-// Forget drops st from the cache; the server is told with the next write.
+// Forget drops st from the cache, and from the server with the next write.
 func (s *Statements) Forget(st *Statement) {
 	if st.newer == nil {
 		return // it is not in the cache

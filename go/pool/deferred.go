@@ -9,7 +9,7 @@ import (
 )
 
 const (
-	// busyGap is how soon connections have to be asked for again for a reset to be deferred: sent by
+	// busyGap is how soon connections have to be wanted again for a reset to be deferred: sent by
 	// itself it costs the client a system call and the server a wake-up, ahead of a statement neither.
 	// It gains 1.16 on queries straight from the pool.
 	busyGap = time.Millisecond
@@ -38,7 +38,7 @@ func (p *Pool) defers(c *slot, now process.Moment) bool {
 }
 
 // PassOn gives a held connection back without the reset it needs: to the first in the queue or, where
-// connections are soon asked for again, to the idle ones. Whoever sends a statement next sends the reset
+// connections are soon wanted again, to the idle ones. Whoever sends a statement next sends the reset
 // ahead of it, in one write; if nobody does for a moment (deferMax), the pool sends it. passed is false if the
 // connection still belongs to its holder.
 //

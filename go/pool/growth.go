@@ -6,7 +6,7 @@ import (
 	"hypern/go/process"
 )
 
-// growth decides how many connections are dialed for those who wait. While connections are in use, one of
+// growth decides how many connections are dialed for waiters. While connections are in use, one of
 // them may come back sooner than a dial takes: a burst of short requests would otherwise leave the pool
 // with connections that nobody needed. So one is dialed at a time, and one for each waiter that has
 // waited for longer than a dial usually takes, less those that will be served in that time if connections
@@ -18,7 +18,7 @@ type growth struct {
 	granted int // connections that waiters were given so far
 }
 
-// dialsWanted is how many dials there may be for those who wait. Called with mu held.
+// dialsWanted is how many dials there may be for waiters. Called with mu held.
 func (p *Pool) dialsWanted() int {
 	if len(p.queue) == 0 {
 		return 0
@@ -44,7 +44,7 @@ func (p *Pool) dialsWanted() int {
 	return max(overdue, 1)
 }
 
-// grow dials for those who have waited for long enough.
+// grow dials for waiters that have waited for long enough.
 func (p *Pool) grow() {
 	p.mu.Lock()
 	defer p.mu.Unlock()

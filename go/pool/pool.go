@@ -27,7 +27,7 @@ type Pool struct {
 	// waits for them.
 	abandoned int
 	winding   sync.WaitGroup
-	password  string // the callable's latest answer
+	password  string // the callable's latest result
 	lastErr   string
 	outage    outage
 	deferral  deferral
@@ -59,7 +59,7 @@ func (p *Pool) ClosedFault() *wire.Fault {
 		"the pool of alias %q was closed; Database.configure() opens it anew", p.config.Alias)}
 }
 
-// NeedsPassword tells whether an acquire now may dial with a password that a callable gives.
+// NeedsPassword reports whether an acquire now may dial with a password that a callable gives.
 func (p *Pool) NeedsPassword() bool {
 	if !p.config.CallablePassword {
 		return false
@@ -69,7 +69,7 @@ func (p *Pool) NeedsPassword() bool {
 	return !p.closed && len(p.idle) == 0 && p.room()
 }
 
-// SetPassword keeps the callable's answer for this and for background dials.
+// SetPassword keeps the callable's result for this and for background dials.
 func (p *Pool) SetPassword(password string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -80,7 +80,7 @@ func (p *Pool) SetPassword(password string) {
 func (p *Pool) room() bool { return len(p.all)+p.dialing < p.config.MaxSize }
 
 // Acquire takes an idle connection for holder at once, or returns a Waiter to poll for. The caller
-// settles the connection (Conn.Settle) before it uses it, and resets it if its reset is pending. home: who
+// settles the connection (Conn.Settle) before it uses it, and resets it if its reset is pending. home is who
 // will wait, see PassOn.
 func (p *Pool) Acquire(holder Holder, home uint64) (*connection.Conn, *Waiter, *wire.Fault) {
 	p.mu.Lock()
@@ -172,7 +172,7 @@ func (p *Pool) mayDial() bool {
 	return !p.closed && p.room() && !p.holdsBack()
 }
 
-// holdsBack tells whether an outage does; without one no clock is read. Called with mu held.
+// holdsBack reports whether an outage does; without one no clock is read. Called with mu held.
 func (p *Pool) holdsBack() bool {
 	return p.outage.since != 0 && p.outage.holdsBack(process.Now(), p.dialing)
 }
@@ -192,7 +192,7 @@ func (p *Pool) failWaiters() {
 	}
 }
 
-// retry dials again for those who wait.
+// retry dials again for waiters.
 func (p *Pool) retry() {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -16,7 +16,7 @@ type slot struct {
 	expires   process.Moment // 0: never
 	passedOn  process.Moment // when it was last passed on, until the pool has looked after its reset; else 0
 	holder    Holder         // nil: nobody holds it
-	waiter    *Waiter        // whom it was granted to and who has not taken it yet
+	waiter    *Waiter        // the one it was granted to, until that takes it
 	abandoned bool           // it is being closed in the background
 }
 
@@ -27,7 +27,7 @@ type Holder interface {
 	ResetDeferred()
 }
 
-// HolderInfo says who holds a connection, for messages and status.
+// HolderInfo describes a holder, for messages and status.
 type HolderInfo struct {
 	RequestID string  `json:"request_id"`
 	Alias     string  `json:"alias"`

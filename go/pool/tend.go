@@ -9,7 +9,7 @@ import (
 // tendInterval is how often idle connections are looked at where a setting asks for it.
 const tendInterval = time.Second
 
-// tends tells whether anything has to be looked after in the background.
+// tends reports whether anything has to be looked after in the background.
 func (p *Pool) tends() bool {
 	c := p.config
 	return c.IdleMS > 0 || c.LifetimeMS > 0 || c.MinIdle > 0

@@ -27,7 +27,7 @@ type Waiter struct {
 // FD is the descriptor to poll.
 func (w *Waiter) FD() int { return w.event.FD() }
 
-// Number tells its descriptor from others that have or had the same number, sockets among them.
+// Number distinguishes its descriptor from others that have or had the same number, sockets among them.
 func (w *Waiter) Number() uint64 { return w.event.Number() }
 
 // finish ends the wait without a connection. Called with the pool's mu held.
