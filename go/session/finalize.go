@@ -7,7 +7,7 @@ import (
 )
 
 // finalize ends the session: commit or roll back, reset, release. Only a COMMIT is waited for; what
-// follows it is sent in the same write and answered by the connection's next acquire. Where the
+// follows it is sent in the same write, and its answer read at the connection's next acquire. Where the
 // next statement is not far, the reset is left to it (pool.PassOn).
 func (s *Session) finalize(c *Call) {
 	wanted := s.autoCommit && !s.marked
