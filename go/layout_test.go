@@ -3,7 +3,11 @@ package layout
 
 import (
 	"encoding/json"
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -13,13 +17,15 @@ const module = "hypern/go/"
 
 // allowed says which of the core's packages each one may import: imports point one way.
 var allowed = map[string][]string{
-	"abi":     {},
-	"wire":    {},
-	"sqltext": {},
-	"pool":    {"abi", "wire", "sqltext"},
-	"session": {"abi", "wire", "sqltext", "pool"},
-	"bridge":  {"abi", "wire", "pool", "session"},
-	"pgtest":  {"abi", "wire", "pool", "session"},
+	"abi":        {},
+	"wire":       {},
+	"sqltext":    {},
+	"process":    {},
+	"connection": {"wire", "sqltext", "process"},
+	"pool":       {"abi", "wire", "process", "connection"},
+	"session":    {"abi", "wire", "sqltext", "process", "connection", "pool"},
+	"bridge":     {"abi", "wire", "process", "session"},
+	"pgtest":     {"abi", "wire", "process", "connection", "pool", "session"},
 }
 
 // goPackage is what the tests need of `go list -json`.
@@ -89,4 +95,60 @@ func TestTheWireFormatNeedsNothingButTheStandardLibrary(t *testing.T) {
 			}
 		}
 	}
+}
+
+// private lists the types whose fields nobody but their package may touch. The compiler sees to that once
+// the fields have lower-case names.
+var private = map[string][]string{
+	"process":    {"Event"},
+	"connection": {"Conn", "Dialer", "Statements", "Environment"},
+	"pool":       {"Pool", "Waiter"},
+	"session":    {"Session", "Registry"},
+}
+
+func TestStateIsPrivateToItsPackage(t *testing.T) {
+	for name, types := range private {
+		fields := map[string][]string{}
+		files, err := filepath.Glob(filepath.Join(name, "*.go"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, file := range files {
+			parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.SkipObjectResolution)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ast.Inspect(parsed, func(n ast.Node) bool {
+				spec, ok := n.(*ast.TypeSpec)
+				if !ok {
+					return true
+				}
+				if st, ok := spec.Type.(*ast.StructType); ok {
+					fields[spec.Name.Name] = exported(st)
+				}
+				return true
+			})
+		}
+		for _, of := range types {
+			if names, known := fields[of]; !known || len(names) > 0 {
+				t.Errorf("%s.%s: a struct: %v; fields open to other packages: %v", name, of, known, names)
+			}
+		}
+	}
+}
+
+// exported names the fields of a struct that other packages can touch, embedded ones among them.
+func exported(st *ast.StructType) []string {
+	var names []string
+	for _, field := range st.Fields.List {
+		if len(field.Names) == 0 {
+			names = append(names, "an embedded one")
+		}
+		for _, name := range field.Names {
+			if name.IsExported() {
+				names = append(names, name.Name)
+			}
+		}
+	}
+	return names
 }

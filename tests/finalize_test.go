@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"hypern/go/abi"
+	"hypern/go/connection"
 	"hypern/go/pgtest"
 	"hypern/go/pool"
 	"hypern/go/wire"
@@ -121,7 +122,7 @@ var left = map[string]struct{ leave, look, clean string }{
 	"a role":                  {"SET ROLE pg_monitor", "SELECT (current_user = 'pg_monitor')::text", "false"},
 	"a session authorization": {"SET SESSION AUTHORIZATION pg_monitor", "SELECT (session_user = 'pg_monitor')::text", "false"},
 	"a temporary table":       {"CREATE TEMPORARY TABLE scratch (n int)", "SELECT count(*) FROM pg_class WHERE relname = 'scratch'", "0"},
-	"an advisory lock":        {"SELECT pg_advisory_lock(42)", "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'", "0"},
+	"an advisory lock":        {lockSQL, locksSQL, "0"}, // of this database: other tests lock in theirs
 	"a subscription":          {"LISTEN news", "SELECT count(*) FROM pg_listening_channels()", "0"},
 	"a cursor":                {"DECLARE c CURSOR WITH HOLD FOR SELECT 1", "SELECT count(*) FROM pg_cursors WHERE name = 'c'", "0"},
 	"a prepared statement":    {"PREPARE mine AS SELECT 1", "SELECT count(*) FROM pg_prepared_statements WHERE name = 'mine'", "0"},
@@ -196,7 +197,7 @@ func TestDeallocateAllAndDiscardAllDoNotBreakTheConnectionsStatements(t *testing
 
 func TestResetTransactionAndOffUndoAnOpenTransactionAndNothingElse(t *testing.T) {
 	t.Parallel()
-	for _, reset := range []string{pool.ResetTransaction, pool.ResetOff} {
+	for _, reset := range []string{connection.ResetTransaction, connection.ResetOff} {
 		t.Run(reset, func(t *testing.T) {
 			db, d := begin(t, func(c *pool.Config) { c.MaxSize, c.Reset = 1, reset })
 			db.Query("CREATE TABLE t (n int)")

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"hypern/go/abi"
+	"hypern/go/connection"
 	"hypern/go/pgtest"
 	"hypern/go/pool"
 	"hypern/go/wire"
@@ -104,7 +105,7 @@ func TestNoParametersIsNotNullAndNullIsNull(t *testing.T) {
 
 func TestTypesAreDescribedOnTheStatementsConnection(t *testing.T) {
 	t.Parallel()
-	for _, mode := range []string{pool.CacheNamed, pool.CacheDescribe} {
+	for _, mode := range []string{connection.CacheNamed, connection.CacheDescribe} {
 		t.Run(mode, func(t *testing.T) {
 			db, d := begin(t, func(c *pool.Config) { c.MaxSize, c.StatementCache = 1, mode })
 			db.Query("CREATE TYPE mood AS ENUM ('sad'); CREATE TYPE pair AS (a int, b mood); CREATE DOMAIN posint AS int")

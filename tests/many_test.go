@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"hypern/go/abi"
+	"hypern/go/connection"
 	"hypern/go/pgtest"
 	"hypern/go/pool"
 	"hypern/go/wire"
@@ -38,7 +39,7 @@ func manySession(t *testing.T, mode string) (*pgtest.DB, *pgtest.Session) {
 
 func TestExecuteManyRunsEveryRowOrNone(t *testing.T) {
 	t.Parallel()
-	for _, mode := range []string{pool.CacheNamed, pool.CacheDescribe, pool.CacheOff} {
+	for _, mode := range []string{connection.CacheNamed, connection.CacheDescribe, connection.CacheOff} {
 		t.Run(mode, func(t *testing.T) {
 			db, s := manySession(t, mode)
 			requireState(t, s.Many(insert, pgtest.Rows([]any{1}, []any{1})), uniqueViolation)
@@ -64,7 +65,7 @@ func TestExecuteManyRunsEveryRowOrNone(t *testing.T) {
 func TestExecuteManyInATransactionIsUndoneAlone(t *testing.T) {
 	t.Parallel()
 	for _, first := range []bool{true, false} {
-		db, s := manySession(t, pool.CacheAuto)
+		db, s := manySession(t, connection.CacheAuto)
 		s.Begin()
 		if !first {
 			s.Execute("INSERT INTO t VALUES (-1)")
@@ -80,7 +81,7 @@ func TestExecuteManyInATransactionIsUndoneAlone(t *testing.T) {
 
 func TestExecuteManyOfNoRowsDoesNothing(t *testing.T) {
 	t.Parallel()
-	_, s := manySession(t, pool.CacheAuto)
+	_, s := manySession(t, connection.CacheAuto)
 	r := s.Many(insert, upTo(0))
 	require.Nil(t, r.Fault)
 	require.Zero(t, r.Count)
@@ -89,7 +90,7 @@ func TestExecuteManyOfNoRowsDoesNothing(t *testing.T) {
 
 func TestExecuteManyOfMoreThanTheSocketHoldsWritesWhileItReads(t *testing.T) {
 	t.Parallel()
-	_, s := manySession(t, pool.CacheAuto)
+	_, s := manySession(t, connection.CacheAuto)
 	pad := strings.Repeat("x", 20_000)
 	r := s.Many("SELECT $1::text", func(yield func([]any) bool) {
 		for range 500 {
@@ -104,7 +105,7 @@ func TestExecuteManyOfMoreThanTheSocketHoldsWritesWhileItReads(t *testing.T) {
 
 func TestExecuteManyWhoseRowsCannotBeEncodedIsUndone(t *testing.T) {
 	t.Parallel()
-	db, s := manySession(t, pool.CacheAuto)
+	db, s := manySession(t, connection.CacheAuto)
 	for _, inTransaction := range []bool{false, true} {
 		if inTransaction {
 			s.Begin()
@@ -120,7 +121,7 @@ func TestExecuteManyWhoseRowsCannotBeEncodedIsUndone(t *testing.T) {
 
 func TestExecuteManyNamesNoRowForADeferredConstraint(t *testing.T) {
 	t.Parallel()
-	db, s := manySession(t, pool.CacheAuto)
+	db, s := manySession(t, connection.CacheAuto)
 	db.Query("CREATE TABLE u (n int UNIQUE DEFERRABLE INITIALLY DEFERRED)")
 	r := s.Many("INSERT INTO u VALUES ($1)", pgtest.Rows([]any{1}, []any{1}))
 	requireState(t, r, uniqueViolation)
@@ -131,7 +132,7 @@ func TestExecuteManyNamesNoRowForADeferredConstraint(t *testing.T) {
 
 func TestExecuteManyReportsAnErrorInTheStatementItself(t *testing.T) {
 	t.Parallel()
-	_, s := manySession(t, pool.CacheAuto)
+	_, s := manySession(t, connection.CacheAuto)
 	requireState(t, s.Many("INSERT INTO nowhere VALUES ($1)", upTo(3)), undefinedTable)
 	requireKind(t, s.Many("", pgtest.Rows([]any{})), wire.KindProgramming)
 	requireKind(t, s.Many("COPY t TO STDOUT", pgtest.Rows([]any{})), wire.KindNotSupported)
@@ -141,7 +142,7 @@ func TestExecuteManyReportsAnErrorInTheStatementItself(t *testing.T) {
 
 func TestExecuteManyForgetsAStatementThatHasBecomeStale(t *testing.T) {
 	t.Parallel()
-	db, s := manySession(t, pool.CacheNamed)
+	db, s := manySession(t, connection.CacheNamed)
 	const sql = "INSERT INTO t VALUES ($1) RETURNING *"
 	require.Nil(t, s.Many(sql, upTo(2)).Fault)
 	db.Query("ALTER TABLE t ADD extra text DEFAULT 'x'")
@@ -151,7 +152,7 @@ func TestExecuteManyForgetsAStatementThatHasBecomeStale(t *testing.T) {
 
 func TestExecuteManyInAnAbortedTransactionChangesNothing(t *testing.T) {
 	t.Parallel()
-	_, s := manySession(t, pool.CacheNamed)
+	_, s := manySession(t, connection.CacheNamed)
 	require.Nil(t, s.Many(insert, upTo(2)).Fault)
 	s.Begin()
 	requireState(t, s.Try("SELECT 1/0"), divisionByZero)

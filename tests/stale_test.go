@@ -6,6 +6,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"hypern/go/abi"
+	"hypern/go/connection"
 	"hypern/go/pgtest"
 	"hypern/go/pool"
 )
@@ -43,7 +44,7 @@ func renew(t *testing.T, db *pgtest.DB, s *pgtest.Session) {
 
 func TestACachedStatementSurvivesASchemaChangeOutsideATransaction(t *testing.T) {
 	t.Parallel()
-	db, s := staleSession(t, pool.CacheNamed)
+	db, s := staleSession(t, connection.CacheNamed)
 	for name, change := range changes {
 		t.Run(name, func(t *testing.T) {
 			renew(t, db, s)
@@ -56,7 +57,7 @@ func TestACachedStatementSurvivesASchemaChangeOutsideATransaction(t *testing.T) 
 
 func TestACachedStatementSurvivesASchemaChangeAsTheFirstOfATransaction(t *testing.T) {
 	t.Parallel()
-	db, s := staleSession(t, pool.CacheNamed)
+	db, s := staleSession(t, connection.CacheNamed)
 	for name, change := range changes {
 		t.Run(name, func(t *testing.T) {
 			renew(t, db, s)
@@ -72,7 +73,7 @@ func TestACachedStatementSurvivesASchemaChangeAsTheFirstOfATransaction(t *testin
 
 func TestAStaleStatementInsideATransactionFailsOnceAndIsForgotten(t *testing.T) {
 	t.Parallel()
-	db, s := staleSession(t, pool.CacheNamed)
+	db, s := staleSession(t, connection.CacheNamed)
 	db.Query(changes["a column's type is altered"])
 	for i := range 2 {
 		s.Begin()
@@ -92,7 +93,7 @@ func TestAStaleStatementInsideATransactionFailsOnceAndIsForgotten(t *testing.T) 
 
 func TestAStatementWhoseTableIsGoneFailsWithItsOwnErrorAfterOneRetry(t *testing.T) {
 	t.Parallel()
-	db, s := staleSession(t, pool.CacheNamed)
+	db, s := staleSession(t, connection.CacheNamed)
 	db.Query("DROP TABLE t")
 	for range 2 {
 		r := s.Try(lookup, 1)
@@ -134,7 +135,7 @@ func TestASearchPathChangeMakesAStatementMeanAnotherTable(t *testing.T) {
 
 func TestARememberedDescriptionNeverMislabelsAResult(t *testing.T) {
 	t.Parallel()
-	db, s := staleSession(t, pool.CacheDescribe)
+	db, s := staleSession(t, connection.CacheDescribe)
 	db.Query(changes["a column's type is altered"])
 	r := s.Try(lookup, 1)
 	requireState(t, r, "0A000")
@@ -144,14 +145,14 @@ func TestARememberedDescriptionNeverMislabelsAResult(t *testing.T) {
 
 func TestADescriptionRememberedSurvivesATablesRecreationWithTheSameColumns(t *testing.T) {
 	t.Parallel()
-	db, s := staleSession(t, pool.CacheDescribe)
+	db, s := staleSession(t, connection.CacheDescribe)
 	db.Query("DROP TABLE t; CREATE TABLE t (k int, v int); INSERT INTO t VALUES (1, 8)")
 	require.Equal(t, "8", s.Value(lookup, 1))
 }
 
 func TestReparseDescribesAKnownStatementAnew(t *testing.T) {
 	t.Parallel()
-	_, s := staleSession(t, pool.CacheNamed)
+	_, s := staleSession(t, connection.CacheNamed)
 	r := s.Reparse(lookup, 1)
 	require.Nil(t, r.Fault)
 	require.Equal(t, []abi.Want{abi.WantIO, abi.WantEncode, abi.WantIO, abi.WantDone}, r.Wants)
@@ -160,7 +161,7 @@ func TestReparseDescribesAKnownStatementAnew(t *testing.T) {
 
 func TestAKnownStatementTakesOneRoundTripAndNoEncodingAgain(t *testing.T) {
 	t.Parallel()
-	_, s := staleSession(t, pool.CacheNamed)
+	_, s := staleSession(t, connection.CacheNamed)
 	r := s.Try(lookup, 1)
 	require.Equal(t, []abi.Want{abi.WantIO, abi.WantDone}, r.Wants)
 	s.NoGuess = true

@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"hypern/go/abi"
+	"hypern/go/connection"
 	"hypern/go/pgtest"
 	"hypern/go/pool"
 	"hypern/go/wire"
@@ -28,7 +29,7 @@ func drain(t *testing.T, s *pgtest.Session, r pgtest.Result, chunk int64) [][]st
 // eachCache runs a test with every way of keeping statements.
 func eachCache(t *testing.T, test func(t *testing.T, db *pgtest.DB, s *pgtest.Session)) {
 	t.Helper()
-	for _, mode := range []string{pool.CacheNamed, pool.CacheDescribe, pool.CacheOff} {
+	for _, mode := range []string{connection.CacheNamed, connection.CacheDescribe, connection.CacheOff} {
 		t.Run(mode, func(t *testing.T) {
 			t.Parallel()
 			db, d := begin(t, func(c *pool.Config) { c.MaxSize, c.StatementCache = 1, mode })

@@ -6,6 +6,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"hypern/go/abi"
+	"hypern/go/connection"
 	"hypern/go/pool"
 	"hypern/go/wire"
 )
@@ -287,7 +288,7 @@ func TestAnErrorInTheFirstStatementLeavesTheTransactionAborted(t *testing.T) {
 
 func TestTransactionsWorkInEveryStatementCacheMode(t *testing.T) {
 	t.Parallel()
-	for _, mode := range []string{pool.CacheAuto, pool.CacheNamed, pool.CacheDescribe, pool.CacheOff} {
+	for _, mode := range []string{connection.CacheAuto, connection.CacheNamed, connection.CacheDescribe, connection.CacheOff} {
 		t.Run(mode, func(t *testing.T) {
 			db, d := begin(t, func(c *pool.Config) { c.StatementCache = mode })
 			db.Query("CREATE TABLE t (n int)")

@@ -19,7 +19,7 @@ import (
 	"github.com/go-python/gopy/gopyh"
 
 	"hypern/go/abi"
-	"hypern/go/pool"
+	"hypern/go/process"
 	"hypern/go/session"
 	"hypern/go/wire"
 )
@@ -40,7 +40,7 @@ func hypern_abi() *C.char { return fingerprint }
 //export hypern_boot
 func hypern_boot(boot *C.hn_boot) C.int32_t {
 	fault := guard(func() *wire.Fault {
-		pool.UseTable(unsafe.Pointer(boot.fds), int(boot.nfds), (*uint64)(unsafe.Pointer(boot.used)), (*uint64)(unsafe.Pointer(boot.gate)))
+		process.UseTable(unsafe.Pointer(boot.fds), int(boot.nfds), (*uint64)(unsafe.Pointer(boot.used)), (*uint64)(unsafe.Pointer(boot.gate)))
 		if os.Getenv("GOGC") == "" {
 			debug.SetGCPercent(heapGrowth)
 		}
@@ -211,7 +211,7 @@ func hypern_pool(op C.int32_t, alias *C.char, aliasLen C.int64_t, out *C.hn_buf)
 			}
 			result = storeJSON(out, p.Status())
 		case abi.PoolClose, abi.PoolDisconnect:
-			event, err := pool.OpenEvent()
+			event, err := process.OpenEvent()
 			if err != nil {
 				return &wire.Fault{Kind: wire.KindOperational, Message: err.Error()}
 			}

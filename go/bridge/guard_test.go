@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"hypern/go/pool"
+	"hypern/go/process"
 	"hypern/go/session"
 	"hypern/go/wire"
 )
@@ -39,7 +39,7 @@ func TestAPanicBecomesCoreUnavailableForThisAndEveryLaterCall(t *testing.T) {
 	if fault := guard(count); fault == nil || ran != 1 {
 		t.Fatal("a poisoned core goes on working")
 	}
-	if !pool.Poisoned() {
+	if !process.Poisoned() {
 		t.Fatal("nobody knows")
 	}
 }
@@ -54,12 +54,12 @@ func TestAPanicInABackgroundGoroutinePoisonsTheCoreToo(t *testing.T) {
 		return
 	}
 	done := make(chan struct{})
-	pool.Go(func() {
+	process.Go(func() {
 		defer close(done)
 		panic("injected by a test")
 	})
 	<-done
-	for !pool.Poisoned() {
+	for !process.Poisoned() {
 		runtime.Gosched() // the recover follows the deferred close
 	}
 	if fault := guard(func() *wire.Fault { return nil }); fault == nil || fault.Kind != wire.KindCoreUnavailable {

@@ -7,7 +7,7 @@ package main
 import (
 	"github.com/go-python/gopy/gopyh"
 
-	"hypern/go/pool"
+	"hypern/go/process"
 	"hypern/go/session"
 	"hypern/go/wire"
 )
@@ -44,12 +44,12 @@ func unavailable() *wire.Fault {
 
 // guard runs fn unless the core is poisoned, and turns a panic into a poisoned core.
 func guard(fn func() *wire.Fault) (fault *wire.Fault) {
-	if pool.Poisoned() {
+	if process.Poisoned() {
 		return unavailable()
 	}
 	defer func() {
 		if r := recover(); r != nil {
-			pool.Poison(r)
+			process.Poison(r)
 			fault = unavailable()
 		}
 	}()

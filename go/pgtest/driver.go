@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"hypern/go/abi"
+	"hypern/go/connection"
 	"hypern/go/pool"
 	"hypern/go/session"
 	"hypern/go/wire"
@@ -56,8 +57,11 @@ func (d *Driver) Configure(alias string, conninfo map[string]string, change func
 // TryConfigure is Configure for settings that may be refused.
 func (d *Driver) TryConfigure(alias string, conninfo map[string]string, change func(*pool.Config)) *wire.Fault {
 	config := pool.Config{
-		Alias: alias, ConnInfo: maps.Clone(conninfo), MaxSize: 5, ConnectMS: 10_000, AcquireMS: 10_000,
-		StatementCache: pool.CacheAuto, Reset: pool.ResetFull,
+		Alias: alias, MaxSize: 5, AcquireMS: 10_000,
+		Settings: connection.Settings{
+			ConnInfo: maps.Clone(conninfo), ConnectMS: 10_000,
+			StatementCache: connection.CacheAuto, Reset: connection.ResetFull,
+		},
 	}
 	if change != nil {
 		change(&config)

@@ -1,8 +1,12 @@
 package pool
 
-import "time"
+import (
+	"time"
 
-// growth decides how many connections are dialed for those who wait. While connections are in use, one of
+	"hypern/go/process"
+)
+
+// growth decides how many connections are dialed for waiters. While connections are in use, one of
 // them may come back sooner than a dial takes: a burst of short requests would otherwise leave the pool
 // with connections that nobody needed. So one is dialed at a time, and one for each waiter that has
 // waited for longer than a dial usually takes, less those that will be served in that time if connections
@@ -14,7 +18,7 @@ type growth struct {
 	granted int // connections that waiters were given so far
 }
 
-// dialsWanted is how many dials there may be for those who wait. Called with mu held.
+// dialsWanted is how many dials there may be for waiters. Called with mu held.
 func (p *Pool) dialsWanted() int {
 	if len(p.queue) == 0 {
 		return 0
@@ -22,7 +26,7 @@ func (p *Pool) dialsWanted() int {
 	if len(p.all) == 0 || p.growth.usual == 0 {
 		return len(p.queue)
 	}
-	overdue, now := 0, Now()
+	overdue, now := 0, process.Now()
 	for _, w := range p.queue { // the oldest come first
 		if now.Sub(w.since) < p.growth.usual {
 			break
@@ -31,16 +35,16 @@ func (p *Pool) dialsWanted() int {
 	}
 	if overdue < len(p.queue) && p.growth.timer == nil {
 		left := p.growth.usual - now.Sub(p.queue[overdue].since)
-		p.growth.timer = time.AfterFunc(left, func() { Go(p.grow) })
+		p.growth.timer = time.AfterFunc(left, func() { process.Go(p.grow) })
 	}
 	if first := p.queue[0]; overdue > 0 {
-		came := float64(p.growth.granted - first.granted) // while the first one waited
+		came := float64(p.growth.granted - first.before) // while the first one waited
 		overdue -= int(came * float64(p.growth.usual) / float64(now.Sub(first.since)))
 	}
 	return max(overdue, 1)
 }
 
-// grow dials for those who have waited for long enough.
+// grow dials for waiters that have waited for long enough.
 func (p *Pool) grow() {
 	p.mu.Lock()
 	defer p.mu.Unlock()

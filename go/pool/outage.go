@@ -9,19 +9,20 @@ import (
 
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"hypern/go/process"
 	"hypern/go/wire"
 )
 
-// How a pool bears a server that was there and is not: a restart takes less than restartTime, and
-// whoever waits for a connection that long gets one instead of an error. Beyond it callers are told
-// at once. Dials are never closer together than the backoff, whoever asks for them.
+// How a pool endures a server that was there and is not: a restart takes less than restartTime, and
+// a caller that waits for a connection that long gets one instead of an error. After that callers get the
+// error at once. Dials are never closer together than the backoff.
 const (
 	restartTime  = 5 * time.Second
 	backoffFirst = 50 * time.Millisecond
 	backoffMax   = time.Second
 )
 
-// What a server says that has no room or no time for a connection now.
+// SQLSTATEs of a server that cannot accept a connection now.
 const (
 	stateTooManyConnections = "53300"
 	stateCrashShutdown      = "57P02"
@@ -30,10 +31,10 @@ const (
 
 // outage is what is known of a server that refuses connections. Guarded by the pool's mu.
 type outage struct {
-	known   bool   // the server has been there: these settings work
-	since   Moment // of the first refusal; 0 while there is none
+	known   bool           // the server has been there: these settings work
+	since   process.Moment // of the first refusal; 0 while there is none
 	backoff time.Duration
-	retryAt Moment
+	retryAt process.Moment
 	fault   *wire.Fault
 	timer   *time.Timer
 }
@@ -46,9 +47,9 @@ func (o *outage) end(known bool) {
 	*o = outage{known: known}
 }
 
-// refused notes a refusal and tells when the next dial is due; serve is called then.
-func (o *outage) refused(fault *wire.Fault, now Moment, serve func()) {
-	if o.since == 0 || now.Sub(o.retryAt) > restartTime { // nobody has asked since: another outage
+// refused notes a refusal; serve is called when the next dial is due.
+func (o *outage) refused(fault *wire.Fault, now process.Moment, serve func()) {
+	if o.since == 0 || now.Sub(o.retryAt) > restartTime { // no dial since: another outage
 		o.since, o.backoff = now, backoffFirst
 	}
 	// Jitter, so that processes that lost the same server do not come back together.
@@ -58,17 +59,17 @@ func (o *outage) refused(fault *wire.Fault, now Moment, serve func()) {
 	if o.timer != nil {
 		o.timer.Stop()
 	}
-	o.timer = time.AfterFunc(wait, func() { Go(serve) })
+	o.timer = time.AfterFunc(wait, func() { process.Go(serve) })
 }
 
-// holdsBack tells whether a dial has to wait: one at a time probes a server that is away.
-func (o *outage) holdsBack(now Moment, dialing int) bool {
+// holdsBack reports whether a dial has to wait: one at a time probes a server that is away.
+func (o *outage) holdsBack(now process.Moment, dialing int) bool {
 	return o.since != 0 && (dialing > 0 || now < o.retryAt)
 }
 
-// bears tells whether waiters stay in the queue. Settings that have never worked are no outage. While
+// bears reports whether waiters stay in the queue. Settings that have never worked are no outage. While
 // connections are in use and only the server's limit is reached, one of them comes back.
-func (o *outage) bears(now Moment, inUse int) bool {
+func (o *outage) bears(now process.Moment, inUse int) bool {
 	if !o.known {
 		return false
 	}
@@ -76,7 +77,7 @@ func (o *outage) bears(now Moment, inUse int) bool {
 	return full || now.Sub(o.since) < restartTime
 }
 
-// refusal tells whether err is that of a server that is starting, stopping, down or full: another
+// refusal reports whether err is that of a server that is starting, stopping, down or full: another
 // dial may soon succeed. A timeout is none, since the callers' time is used up with it.
 func refusal(err error) bool {
 	var pe *pgconn.PgError

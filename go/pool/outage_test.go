@@ -10,11 +10,12 @@ import (
 
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"hypern/go/process"
 	"hypern/go/wire"
 )
 
-func refuse(o *outage, state string, times int) Moment {
-	now := Now()
+func refuse(o *outage, state string, times int) process.Moment {
+	now := process.Now()
 	for range times {
 		o.refused(&wire.Fault{SQLState: state}, now, func() {})
 	}
@@ -53,7 +54,7 @@ func TestSettingsThatNeverWorkedAreNoOutage(t *testing.T) {
 
 func TestOneDialAtATimeProbesAndNoneBeforeTheBackoffIsOver(t *testing.T) {
 	o := outage{known: true}
-	if o.holdsBack(Now(), 3) {
+	if o.holdsBack(process.Now(), 3) {
 		t.Error("there is no outage")
 	}
 	now := refuse(&o, "", 1)

@@ -1,6 +1,10 @@
 package pool
 
-import "time"
+import (
+	"time"
+
+	"hypern/go/process"
+)
 
 // Status is a pool's state at one moment.
 type Status struct {
@@ -16,7 +20,7 @@ type Status struct {
 
 // Status describes the pool and who holds its connections.
 func (p *Pool) Status() Status {
-	now := Now()
+	now := process.Now()
 	p.mu.Lock()
 	st := Status{
 		Size: len(p.all), Available: len(p.idle), MaxSize: p.config.MaxSize,
@@ -27,13 +31,13 @@ func (p *Pool) Status() Status {
 		age    time.Duration
 	}
 	var list []held
-	for c := range p.all {
+	for _, c := range p.all {
 		if c.holder != nil {
-			list = append(list, held{c.holder, now.Sub(c.heldSince)})
+			list = append(list, held{c.holder, now.Sub(c.since)})
 		}
 	}
 	p.mu.Unlock()
-	st.Refused = p.refusals.list()
+	st.Refused = p.dialer.Refused()
 	st.Holders = make([]HolderInfo, 0, len(list))
 	for _, h := range list {
 		info := h.holder.Describe()

@@ -1,11 +1,15 @@
 package pool
 
-import "time"
+import (
+	"time"
+
+	"hypern/go/process"
+)
 
 // tendInterval is how often idle connections are looked at where a setting asks for it.
 const tendInterval = time.Second
 
-// tends tells whether anything has to be looked after in the background.
+// tends reports whether anything has to be looked after in the background.
 func (p *Pool) tends() bool {
 	c := p.config
 	return c.IdleMS > 0 || c.LifetimeMS > 0 || c.MinIdle > 0
@@ -24,12 +28,12 @@ func (p *Pool) tend() {
 		}
 	}
 	p.reaper = time.AfterFunc(every, func() {
-		Go(func() { p.retire(every) })
+		process.Go(func() { p.retire(every) })
 	})
 	p.fill()
 }
 
-// fill dials up to min_idle idle connections, besides those for who waits. Called with mu held.
+// fill dials up to min_idle idle connections, besides those for waiters. Called with mu held.
 func (p *Pool) fill() {
 	if p.config.MinIdle == 0 {
 		return
@@ -41,8 +45,8 @@ func (p *Pool) fill() {
 
 // retire closes idle connections that are too old, or idle too long and more than min_idle.
 func (p *Pool) retire(every time.Duration) {
-	now := Now()
-	var gone []*Conn
+	now := process.Now()
+	var gone []*slot
 	p.mu.Lock()
 	if p.closed {
 		p.mu.Unlock()
@@ -51,7 +55,7 @@ func (p *Pool) retire(every time.Duration) {
 	kept := p.idle[:0]
 	spare := len(p.idle) - p.config.MinIdle
 	for _, c := range p.idle { // the longest idle come first
-		idleTooLong := p.config.IdleMS > 0 && now.Sub(c.idleSince) > millis(p.config.IdleMS) && spare > 0
+		idleTooLong := p.config.IdleMS > 0 && now.Sub(c.since) > millis(p.config.IdleMS) && spare > 0
 		if idleTooLong || c.expired(now) {
 			p.forget(c)
 			gone = append(gone, c)
@@ -66,6 +70,6 @@ func (p *Pool) retire(every time.Duration) {
 	p.reaper.Reset(every)
 	p.mu.Unlock()
 	for _, c := range gone {
-		c.close()
+		c.conn.Close()
 	}
 }

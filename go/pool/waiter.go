@@ -6,28 +6,29 @@ import (
 	"strings"
 	"time"
 
+	"hypern/go/connection"
+	"hypern/go/process"
 	"hypern/go/wire"
 )
 
 // Waiter is a place in the queue for a connection. Its descriptor becomes readable when it is over.
 type Waiter struct {
-	pool   *Pool
-	holder Holder
-	home   uint64 // see Pool.PassOn
-	event  *Event
-	since  Moment
-	// granted is growth.granted at that time.
-	granted int
-	conn    *Conn
+	pool    *Pool
+	holder  Holder
+	home    uint64 // see Pool.PassOn
+	event   *process.Event
+	since   process.Moment
+	before  int   // growth.granted at that time
+	granted *slot // nil: nothing yet, or fault
 	fault   *wire.Fault
 	over    bool
 }
 
 // FD is the descriptor to poll.
-func (w *Waiter) FD() int { return w.event.FD }
+func (w *Waiter) FD() int { return w.event.FD() }
 
-// Number tells its descriptor from others that have or had the same number, sockets among them.
-func (w *Waiter) Number() uint64 { return w.event.number }
+// Number distinguishes its descriptor from others that have or had the same number, sockets among them.
+func (w *Waiter) Number() uint64 { return w.event.Number() }
 
 // finish ends the wait without a connection. Called with the pool's mu held.
 func (w *Waiter) finish(fault *wire.Fault) {
@@ -36,17 +37,18 @@ func (w *Waiter) finish(fault *wire.Fault) {
 }
 
 // Take returns the outcome and ends the wait, or three zeros while there is none.
-func (w *Waiter) Take() (c *Conn, fault *wire.Fault, over bool) {
+func (w *Waiter) Take() (conn *connection.Conn, fault *wire.Fault, over bool) {
 	w.pool.mu.Lock()
 	defer w.pool.mu.Unlock()
 	if !w.over {
 		return nil, nil, false
 	}
 	w.event.Close()
-	if w.conn != nil {
-		w.conn.waiter = nil
+	if w.granted == nil {
+		return nil, w.fault, true
 	}
-	return w.conn, w.fault, true
+	w.granted.waiter = nil
+	return w.granted.conn, nil, true
 }
 
 // Fail ends the wait with fault, from any thread; the waiter learns of it through Take.
@@ -65,7 +67,7 @@ func (w *Waiter) Leave() {
 	p := w.pool
 	p.mu.Lock()
 	w.event.Close()
-	c := w.conn
+	c := w.granted
 	if !w.over {
 		p.dequeue(w)
 		w.over = true
@@ -75,10 +77,10 @@ func (w *Waiter) Leave() {
 	}
 	p.mu.Unlock()
 	if c != nil {
-		if c.Unreset {
-			c.ResetNow()
+		if c.conn.Unreset() {
+			c.conn.ResetNow()
 		}
-		p.Release(c)
+		p.Release(c.conn)
 	}
 }
 
@@ -95,7 +97,7 @@ func (w *Waiter) TimeoutFault(limit string) *wire.Fault {
 	p := w.pool
 	within := limit
 	if limit == "" {
-		within = Now().Sub(w.since).Round(10 * time.Millisecond).String()
+		within = process.Now().Sub(w.since).Round(10 * time.Millisecond).String()
 	}
 	st := p.Status()
 	var b strings.Builder

@@ -7,7 +7,7 @@ import (
 	"strings"
 
 	"hypern/go/abi"
-	"hypern/go/pool"
+	"hypern/go/connection"
 	"hypern/go/wire"
 )
 
@@ -43,12 +43,12 @@ type answer struct {
 // listener is who follows what the answer says about the connection.
 type listener interface {
 	TakeParameter(body []byte)
-	Completed(word string, st *pool.Statement)
+	Completed(word string, st *connection.Statement)
 }
 
 // read takes in the control frames of a step: of the caller's statement st, or nil. Views of ctl are
 // cloned where they are kept.
-func (a *answer) read(ctl []byte, raw bool, st *pool.Statement, conn listener) error {
+func (a *answer) read(ctl []byte, raw bool, st *connection.Statement, conn listener) error {
 	for len(ctl) > 0 {
 		f, rest, ok, err := wire.Next(ctl)
 		if err != nil || !ok {

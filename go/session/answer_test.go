@@ -5,7 +5,7 @@ import (
 	"slices"
 	"testing"
 
-	"hypern/go/pool"
+	"hypern/go/connection"
 	"hypern/go/wire"
 )
 
@@ -27,7 +27,7 @@ type heard struct {
 
 func (h *heard) TakeParameter(body []byte) { h.bytes += len(body) }
 
-func (h *heard) Completed(word string, _ *pool.Statement) { h.words = append(h.words, word) }
+func (h *heard) Completed(word string, _ *connection.Statement) { h.words = append(h.words, word) }
 
 func TestAnswersAreRead(t *testing.T) {
 	var a answer

@@ -4,18 +4,18 @@ import (
 	"time"
 
 	"hypern/go/abi"
-	"hypern/go/pool"
+	"hypern/go/process"
 )
 
 // watch limits a statement's time by the client's clock, where a pooler keeps statement_timeout from
 // the server. Called with mu held, when something is about to be sent.
 func (s *Session) watch() {
-	if s.conn.Timeout == 0 || s.op.clock != nil || s.op.phase != phaseExecute && s.op.phase != phaseRows {
+	if s.conn.Timeout() == 0 || s.op.clock != nil || s.op.phase != phaseExecute && s.op.phase != phaseRows {
 		return
 	}
 	var clock *time.Timer
-	clock = time.AfterFunc(s.conn.Timeout, func() {
-		pool.Go(func() {
+	clock = time.AfterFunc(s.conn.Timeout(), func() {
+		process.Go(func() {
 			s.mu.Lock()
 			defer s.mu.Unlock()
 			if s.op.clock == clock {

@@ -193,7 +193,7 @@ func (s *Session) verdict(c *Call) {
 	}
 	if s.op.op == abi.OpFinalize {
 		s.op.failed = fault
-		if open := got.status != 'I'; s.op.unreset || open && s.conn.Owed == 0 { // open: COMMIT was cancelled before it began
+		if open := got.status != 'I'; s.op.unreset || open && !s.conn.ResetSent() { // open: COMMIT was cancelled before it began
 			s.part(c, open, s.op.unreset)
 		} else {
 			s.leave(c)

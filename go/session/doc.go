@@ -1,6 +1,6 @@
 // Package session is the request scope: what state a request's session on a database is in, and what
-// has to be said to the server for an operation. A statement is a small resumable engine: Step is given
-// what happened since the last step and answers what is needed next (wait, send and receive, encode,
+// has to be sent to the server for an operation. A statement is a small resumable engine: Step takes
+// what happened since the last step and returns what is needed next (wait, send and receive, encode,
 // done); it never blocks and never calls back.
 //
 //	start ──► acquire ──► settle ──► (probe) ──► describe ──► encode ──► execute ──► over

@@ -16,7 +16,7 @@ func (s *Session) encodingFault() *wire.Fault {
 // text is sent and read as UTF-8, and would be stored wrong. Then it is set back first, and the
 // operation fails; an open stream ends. In an aborted transaction the rollback sets it back.
 func (s *Session) restoresEncoding(c *Call) bool {
-	if s.conn == nil || s.conn.Encoding() == "" || s.conn.Tx == 'E' || s.op.phase == phaseNone {
+	if s.conn == nil || s.conn.Encoding() == "" || s.conn.Tx() == 'E' || s.op.phase == phaseNone {
 		return false
 	}
 	fault := c.Fault

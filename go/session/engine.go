@@ -7,7 +7,9 @@ import (
 	"time"
 
 	"hypern/go/abi"
+	"hypern/go/connection"
 	"hypern/go/pool"
+	"hypern/go/process"
 	"hypern/go/wire"
 )
 
@@ -38,12 +40,12 @@ func (s *Session) Step(c *Call) {
 		over = false
 	}
 	if c.Want == abi.WantIO || c.Want == abi.WantRows {
-		c.FD, c.Socket, c.GraceMS = s.conn.FD, s.conn.Socket(), s.conn.GraceMS
+		c.FD, c.Socket, c.GraceMS = s.conn.FD(), s.conn.Socket(), s.conn.GraceMS()
 		c.LimitMS = s.ioLimit()
 		s.unused = !s.used
 		s.used = true
 		if c.ZS > 0 {
-			c.ZS += s.behind
+			c.ZS += s.conn.AnswersAhead()
 		}
 		s.watch()
 		if s.conn.TLS() {
@@ -69,7 +71,7 @@ func (s *Session) end(c *Call) {
 			s.op.outcome = outcome{c.Want, c.Count, c.Fault}
 			s.op.phase = phaseCancel
 			c.Fault = nil
-			c.wait(event.FD, -1)
+			c.wait(event.FD(), -1)
 			return
 		}
 		event.Close()
@@ -80,14 +82,14 @@ func (s *Session) end(c *Call) {
 		s.op.outcome = outcome{c.Want, c.Count, c.Fault}
 		s.op.phase = phaseTrail
 		c.Fault = nil
-		c.wait(s.conn.FD, -1)
+		c.wait(s.conn.FD(), -1)
 		return
 	}
 	s.tellHooks(c)
 	switch {
 	case s.nests():
 		s.endTurn(c)
-	case s.conn != nil && s.conn.Tx != 'I' && s.ownRows():
+	case s.conn != nil && s.conn.Tx() != 'I' && s.ownRows():
 		s.conn.Break() // its rollback was cancelled, or never sent: the server does it when the connection ends
 		s.release()
 	}
@@ -181,9 +183,9 @@ func (s *Session) lostFault() *wire.Fault {
 
 // acquire sees to it that the session has a usable connection, then goes on with the operation.
 func (s *Session) acquire(c *Call) {
-	if s.conn != nil && (s.behind > 0 && !s.mayFollow() || s.mustReset(c, s.conn) || !s.used && s.conn.Rested()) {
+	if s.conn != nil && (s.conn.AnswersAhead() > 0 && !s.mayFollow() || s.mustReset(c, s.conn) || !s.used && s.conn.Rested()) {
 		conn := s.conn
-		s.conn, s.behind = nil, 0
+		s.conn = nil
 		if !s.settle(c, conn) {
 			return
 		}
@@ -236,14 +238,14 @@ func (s *Session) acquireLeft() int64 {
 		return -1
 	}
 	if s.op.until == 0 {
-		s.op.until = pool.Now().Add(time.Duration(limit) * time.Millisecond)
+		s.op.until = process.Now().Add(time.Duration(limit) * time.Millisecond)
 		return limit
 	}
-	return max(0, s.op.until.Sub(pool.Now()).Milliseconds())
+	return max(0, s.op.until.Sub(process.Now()).Milliseconds())
 }
 
-// travels tells whether the statement can be sent to conn at once, without asking C or the server.
-func (s *Session) travels(c *Call, conn *pool.Conn) bool {
+// readyToSend reports whether the statement can be sent to conn at once, without asking C or the server.
+func (s *Session) readyToSend(c *Call, conn *connection.Conn) bool {
 	if s.op.op != abi.OpStatement || s.op.reparse || s.op.cancelled || c.BodyLen > abi.TextMax {
 		return false
 	}
@@ -252,23 +254,23 @@ func (s *Session) travels(c *Call, conn *pool.Conn) bool {
 		len(conn.MissingGuards(st.Shape)) == 0
 }
 
-// mayFollow tells whether what comes next may be sent before a reset is answered.
+// mayFollow reports whether what comes next may be sent before a reset is answered.
 func (s *Session) mayFollow() bool {
 	return s.opensOnly() || s.op.op == abi.OpStatement && s.tx.owed
 }
 
-// opensOnly tells whether the operation only opens a transaction, whose BEGIN travels with a statement.
+// opensOnly reports whether the operation only opens a transaction, whose BEGIN is sent along with a statement.
 func (s *Session) opensOnly() bool { return s.op.op == abi.OpBegin || s.op.op == abi.OpEnter }
 
-// mustReset tells whether a connection that was passed on unreset needs its reset by itself: what comes
-// next cannot travel behind it. A BEGIN is not sent until a statement is.
-func (s *Session) mustReset(c *Call, conn *pool.Conn) bool {
-	return conn.Unreset && !s.opensOnly() && !s.travels(c, conn)
+// mustReset reports whether a reset that is pending has to be sent by itself: what comes next cannot be sent
+// along with it. A BEGIN is not sent until a statement is.
+func (s *Session) mustReset(c *Call, conn *connection.Conn) bool {
+	return conn.Unreset() && !s.opensOnly() && !s.readyToSend(c, conn)
 }
 
-// settle collects what a newly acquired connection owes. It returns false when the step is over:
-// the caller must wait. A connection that has ended is dropped, and the caller acquires another.
-func (s *Session) settle(c *Call, conn *pool.Conn) bool {
+// settle reads the answers that are still to come on a newly acquired connection. It returns false when the
+// step is over: the caller must wait. A connection that has ended is dropped, and the caller acquires another.
+func (s *Session) settle(c *Call, conn *connection.Conn) bool {
 	done := conn.Warm() || conn.Settle()
 	if s.mustReset(c, conn) && conn.Usable() {
 		conn.ResetNow()
@@ -276,7 +278,7 @@ func (s *Session) settle(c *Call, conn *pool.Conn) bool {
 	}
 	switch {
 	case done && conn.Usable():
-		if s.pool.Config().TestOnAcquire && !conn.Fresh {
+		if s.pool.Config().TestOnAcquire && !conn.Fresh() {
 			s.take(conn)
 			s.own()
 			s.op.phase = phaseProbe
@@ -289,12 +291,11 @@ func (s *Session) settle(c *Call, conn *pool.Conn) bool {
 	case done:
 		s.drop(conn)
 		return true
-	case s.mayFollow() && conn.Quiet():
-		// The transaction's first statement can travel behind the reset and be answered behind it.
-		// Should the reset have failed, the statement is rolled back and runs once more; outside a
-		// transaction it would be too late.
+	case s.mayFollow() && conn.CanFollow():
+		// The transaction's first statement is sent and answered behind the reset. Should the reset have
+		// failed, the statement is rolled back and runs once more; outside a transaction it would be too late.
 		s.take(conn)
-		s.behind = conn.Owed
+		conn.Follow()
 		return true
 	}
 	s.conn = conn
@@ -303,17 +304,17 @@ func (s *Session) settle(c *Call, conn *pool.Conn) bool {
 	// A connection that has gone silent must not use up the time that another one takes to make.
 	left := s.settleLeft()
 	if left > 0 && s.op.settled == 0 {
-		s.op.settled = pool.Now().Add(max(time.Duration(left)*time.Millisecond/2, pool.DueTime))
+		s.op.settled = process.Now().Add(max(time.Duration(left)*time.Millisecond/2, connection.DueTime))
 	}
 	if left > 0 {
-		left = max(0, s.op.settled.Sub(pool.Now()).Milliseconds())
+		left = max(0, s.op.settled.Sub(process.Now()).Milliseconds())
 	}
-	c.wait(conn.FD, left)
+	c.wait(conn.FD(), left)
 	return false
 }
 
 // drop closes a connection that the session was about to take.
-func (s *Session) drop(conn *pool.Conn) {
+func (s *Session) drop(conn *connection.Conn) {
 	s.op.settled = 0
 	conn.Break()
 	s.pool.Release(conn)
@@ -398,13 +399,13 @@ func (s *Session) resume(c *Call) {
 		s.calmed(c)
 	case phaseCancel:
 		if s.conn != nil && s.conn.Cancelling() && !s.overdue(c) {
-			c.wait(s.op.event.FD, -1)
+			c.wait(s.op.event.FD(), -1)
 			return
 		}
 		c.Want, c.Count, c.Fault = s.op.outcome.want, s.op.outcome.count, s.op.outcome.fault
 	case phaseTrail:
 		if !s.conn.Settle() && !s.overdue(c) {
-			c.wait(s.conn.FD, -1)
+			c.wait(s.conn.FD(), -1)
 			return
 		}
 		c.Want, c.Count, c.Fault = s.op.outcome.want, s.op.outcome.count, s.op.outcome.fault

@@ -3,12 +3,11 @@ package session
 import (
 	"fmt"
 
-	"hypern/go/pool"
 	"hypern/go/wire"
 )
 
 // finalize ends the session: commit or roll back, reset, release. Only a COMMIT is waited for; what
-// follows it travels in the same write and is collected at the connection's next acquire. Where the
+// follows it is sent in the same write, and its answer read at the connection's next acquire. Where the
 // next statement is not far, the reset is left to it (pool.PassOn).
 func (s *Session) finalize(c *Call) {
 	wanted := s.autoCommit && !s.marked
@@ -39,7 +38,7 @@ func (s *Session) finalize(c *Call) {
 		s.finalizeNested(c, commit)
 		return
 	}
-	clean := (s.used || s.conn.Unreset) && s.conn.Reset == pool.ResetFull
+	clean := (s.used || s.conn.Unreset()) && s.conn.Resets()
 	if !commit {
 		s.part(c, open, clean)
 		return
@@ -54,7 +53,7 @@ func (s *Session) finalize(c *Call) {
 	c.io(0, 1)
 }
 
-// part sends what nobody waits for and leaves, or passes the connection on without it.
+// part sends what nobody waits for and leaves, or passes the connection on with its reset pending.
 func (s *Session) part(c *Call, rollback, clean bool) {
 	if clean && !rollback {
 		var passed bool
@@ -78,10 +77,10 @@ func (s *Session) part(c *Call, rollback, clean bool) {
 	s.leave(c)
 }
 
-// elsewhere runs a statement anew, since the reset ahead of it has failed: the server has skipped it, or
-// it has run in a transaction that is rolled back. Where the server has refused the reset, the connection
-// is repaired and used; else another one is.
-func (s *Session) elsewhere(c *Call) {
+// retryOnNewConnection runs a statement anew, since the reset ahead of it has failed: the server has skipped
+// it, or it has run in a transaction that is rolled back. Where the server has refused the reset, the connection
+// is repaired and counts as new; else another one is acquired.
+func (s *Session) retryOnNewConnection(c *Call) {
 	conn := s.conn
 	s.owed = append(s.owed, s.sent...) // BEGIN among them
 	s.op.sql, s.op.statement, s.op.phase = s.op.statement.SQL, nil, phaseNone
@@ -103,11 +102,11 @@ func (s *Session) elsewhere(c *Call) {
 func (s *Session) ResetDeferred() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.conn == nil || !s.conn.Unreset || s.op.phase != phaseNone {
+	if s.conn == nil || !s.conn.Unreset() || s.op.phase != phaseNone {
 		return
 	}
 	if s.conn.ResetNow() {
-		s.behind = s.conn.Owed
+		s.conn.Follow()
 	} else {
 		s.release() // nothing has been sent: the next statement has another one
 	}

@@ -101,10 +101,10 @@ func (s *Session) lacks(f format, sql string, inside bool) format {
 	}
 	conn := s.conn
 	hopes := !inside && sqltext.NewScanner(sql).Next().Is("call")
-	// What is to be undone ahead of the statement changes what is known.
-	resets := s.undoing > 0 || s.behind > 0
+	// A reset ahead of the statement, or a rollback, changes what is known.
+	resets := conn.ResetPrecedes()
 	undoes := resets || slices.Contains(s.owed, "ROLLBACK")
-	if conn.PrintsISO(resets) && (hopes || !conn.Shared && !undoes) {
+	if conn.PrintsISO(resets) && (hopes || !conn.Shared() && !undoes) {
 		f &^= abi.InISO
 	}
 	if prints, sure := conn.PrintsDigits(); prints && (hopes || sure && !undoes) {

@@ -6,7 +6,7 @@ import (
 	"strconv"
 	"strings"
 
-	"hypern/go/pool"
+	"hypern/go/connection"
 	"hypern/go/wire"
 )
 
@@ -34,7 +34,7 @@ func (g *executedGuard) param(oid uint32, value *string) string {
 // composite adds the condition that an empty row of a type has these names and types, as the server sees it
 // when the condition is evaluated, whatever the transaction's snapshot. No attribute is named in it, since
 // `row.name` is a function's call where there is no such attribute.
-func (g *executedGuard) composite(oid uint32, fields []pool.Field) {
+func (g *executedGuard) composite(oid uint32, fields []connection.Field) {
 	row, names, types := fieldLists(fields)
 	place := g.param(oid, &row)
 	g.conditions = append(g.conditions,
@@ -44,7 +44,7 @@ func (g *executedGuard) composite(oid uint32, fields []pool.Field) {
 
 // strictComposite adds the same condition for a type with attributes of a domain, which may not be NULL: its
 // row is never made. How it expands is settled when the text is parsed.
-func (g *executedGuard) strictComposite(oid uint32, fields []pool.Field) {
+func (g *executedGuard) strictComposite(oid uint32, fields []connection.Field) {
 	_, names, types := fieldLists(fields)
 	place := g.param(oid, nil)
 	g.conditions = append(g.conditions, "(select pg_catalog.row_to_json(q.*)::pg_catalog.text OPERATOR(pg_catalog.=) "+
@@ -62,18 +62,18 @@ func (g *executedGuard) append(dst []byte) []byte {
 }
 
 // appendExecutedGuards appends the guards of a statement on a connection on which nothing stays prepared.
-func (s *Session) appendExecutedGuards(dst []byte, shape *pool.Shape, late bool) ([]byte, int) {
+func (s *Session) appendExecutedGuards(dst []byte, shape *connection.Shape, late bool) ([]byte, int) {
 	var g executedGuard
 	commands := 1
 	if late && shape.Strict {
 		dst = s.conn.AppendAccept(dst, guardPortal)
 		commands++
 	} else if late {
-		g.conditions = append(g.conditions, pool.AcceptCondition)
+		g.conditions = append(g.conditions, connection.AcceptCondition)
 	}
 	if s.movable() {
 		text := func(value string) string { return g.param(0, &value) }
-		g.conditions = append(g.conditions, pool.InstanceConditions(s.conn.Instance(), text)...)
+		g.conditions = append(g.conditions, connection.InstanceConditions(s.conn.Instance(), text)...)
 	}
 	for _, oid := range shape.Composites {
 		if fields := shape.Catalog.Fields(oid); shape.Strict {
@@ -105,7 +105,7 @@ func (s *Session) guardFailure(c *Call) bool {
 
 // fieldLists are what an empty row of a type is read from, the names of its attributes as the server's JSON
 // has them, and their types as it sends them.
-func fieldLists(fields []pool.Field) (row, names, types string) {
+func fieldLists(fields []connection.Field) (row, names, types string) {
 	list := []byte{'{'}
 	record := make([]byte, 0, 2+2*4+len(fields)*16)
 	record = fmt.Appendf(append(record, `\x`...), "%08x", len(fields))

@@ -4,12 +4,12 @@ import (
 	"syscall"
 
 	"hypern/go/abi"
-	"hypern/go/pool"
+	"hypern/go/connection"
 	"hypern/go/wire"
 )
 
-// notUndone is why a connection cannot be used whose reset has failed.
-const notUndone = "what the request before had set could not be reset"
+// notReset is why a connection cannot be used whose reset has failed.
+const notReset = "what the request before had set could not be reset"
 
 // resumeIO takes in what an I/O brought and continues the phase it belongs to.
 func (s *Session) resumeIO(c *Call) {
@@ -20,8 +20,8 @@ func (s *Session) resumeIO(c *Call) {
 			s.leave(c)
 			return
 		}
-		if why == notUndone || s.notBegun(c) {
-			s.elsewhere(c)
+		if why == notReset || s.notBegun(c) {
+			s.retryOnNewConnection(c)
 			return
 		}
 		s.brokenIO(c, why)
@@ -110,16 +110,10 @@ func (s *Session) checkColumns() {
 func (s *Session) receive(c *Call, raw bool) string {
 	got := &s.op.got
 	ctl := c.Ctl
-	if s.undoing > 0 {
+	if s.conn.ResetPrecedes() {
 		var ok bool
-		if ctl, s.undoing, ok = s.conn.CollectCommands(ctl, s.undoing); !ok {
-			return notUndone
-		}
-	}
-	if s.behind > 0 {
-		var ok bool
-		if ctl, s.behind, ok = s.conn.Collect(ctl, s.behind); !ok {
-			return notUndone
+		if ctl, ok = s.conn.CollectReset(ctl); !ok {
+			return notReset
 		}
 	}
 	got.binds += int(c.Binds)
@@ -127,7 +121,7 @@ func (s *Session) receive(c *Call, raw bool) string {
 	if got.status != 0 {
 		s.conn.Ready(got.status)
 		if s.conn.Refused() { // the reset that preceded it; nothing of it is committed
-			return notUndone
+			return notReset
 		}
 	}
 	switch {
@@ -154,7 +148,7 @@ func (s *Session) receive(c *Call, raw bool) string {
 }
 
 // running is the caller's statement that the server is running, or nil.
-func (s *Session) running() *pool.Statement {
+func (s *Session) running() *connection.Statement {
 	switch {
 	case s.op.phase != phaseExecute && s.op.phase != phaseRows:
 		return nil
@@ -232,7 +226,7 @@ func (s *Session) mayHaveRun(c *Call) bool {
 // answers in order, and has not answered Bind. A pooler in between may say so of its own accord.
 func (s *Session) saidGoodbye() bool {
 	got := &s.op.got
-	return s.op.op == abi.OpStatement && s.op.phase == phaseExecute && s.conn.Cache == pool.CacheNamed &&
+	return s.op.op == abi.OpStatement && s.op.phase == phaseExecute && s.conn.Cache() == connection.CacheNamed &&
 		got.binds <= s.op.prefix && got.fault != nil && got.fault.Fatal() && got.fault.SQLState == wire.StateAdminShutdown
 }
 

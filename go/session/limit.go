@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"hypern/go/abi"
-	"hypern/go/pool"
+	"hypern/go/connection"
 	"hypern/go/wire"
 )
 
@@ -105,9 +105,9 @@ func (s *Session) settleLeft() int64 {
 
 // unsettled ends an operation whose time is up while its connection owes an answer. One that could have
 // answered by now is closed.
-func (s *Session) unsettled(c *Call, conn *pool.Conn) {
+func (s *Session) unsettled(c *Call, conn *connection.Conn) {
 	s.op.phase = phaseNone
-	if conn.Held() < pool.DueTime {
+	if conn.Held() < connection.DueTime {
 		s.pool.Release(conn) // what it owes is collected at its next acquire
 	} else {
 		s.drop(conn)

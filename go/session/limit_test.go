@@ -3,12 +3,15 @@ package session
 import (
 	"testing"
 
+	"hypern/go/connection"
 	"hypern/go/pool"
 	"hypern/go/wire"
 )
 
 func TestTheErrorOfACancelledStatementNamesWhatEndedIt(t *testing.T) {
-	p, fault := pool.New(&pool.Config{Alias: "a", ConnInfo: map[string]string{"host": "/nowhere"}, StatementMS: 1500})
+	p, fault := pool.New(&pool.Config{Alias: "a", Settings: connection.Settings{
+		ConnInfo: map[string]string{"host": "/nowhere"}, StatementMS: 1500,
+	}})
 	if fault != nil {
 		t.Fatal(fault)
 	}

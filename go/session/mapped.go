@@ -3,7 +3,7 @@ package session
 import (
 	"strings"
 
-	"hypern/go/pool"
+	"hypern/go/connection"
 	"hypern/go/wire"
 )
 
@@ -11,9 +11,9 @@ import (
 type mapped struct {
 	tag      string // what the session gets if it succeeds
 	status   byte   // and the status behind it
-	levels   pool.Levels
+	levels   connection.Levels
 	undo     string // what is sent where it fails, which ends the transaction
-	undone   pool.Levels
+	undone   connection.Levels
 	fault    *wire.Fault // why undo was sent
 	tx       uint64      // the session's level if it succeeds
 	readOnly bool
@@ -29,7 +29,7 @@ func (s *Session) transact(c *Call, command string, p phase) {
 	sql := s.rest()
 	if s.refuses(command) {
 		s.conn.Nest().Guarded = true
-		s.sendMapped(c, nil, append(sql, pool.SetGuard, command), p)
+		s.sendMapped(c, nil, append(sql, connection.SetGuard, command), p)
 		return
 	}
 	m, instead := s.mapped(command)
@@ -123,7 +123,7 @@ func (s *Session) mapped(command string) (*mapped, []string) {
 		m.undo, m.undone = levels.Drop(tx)
 		sql, m.levels = levels.Release(tx)
 		if s.tx.active() || !s.nest.unchecked {
-			sql = strings.Trim(pool.CheckSQL+";"+sql, ";")
+			sql = strings.Trim(connection.CheckSQL+";"+sql, ";")
 		}
 		if aborted {
 			m.tag, sql, m.levels, m.undo = verbRollback, m.undo, m.undone, ""
@@ -156,7 +156,7 @@ func (s *Session) mapped(command string) (*mapped, []string) {
 }
 
 // pushTransaction opens the level of a transaction.
-func (s *Session) pushTransaction(m *mapped, levels pool.Levels) (sql string) {
+func (s *Session) pushTransaction(m *mapped, levels connection.Levels) (sql string) {
 	m.tx = s.conn.Nest().Number()
 	sql, m.levels = levels.Push(m.tx, m.tx)
 	return sql

@@ -4,13 +4,13 @@ import (
 	"strings"
 
 	"hypern/go/abi"
-	"hypern/go/pool"
+	"hypern/go/connection"
 	"hypern/go/wire"
 )
 
 // The sessions of a nested pool take turns on its one connection, which is inside a transaction that is
 // never committed: a session has the connection for one operation. What is a transaction or a savepoint to
-// the session is a level to the connection (pool.Nest). Here, and nowhere else, transaction commands become
+// the session is a level to the connection (connection.Nest). Here, and nowhere else, transaction commands become
 // levels: those of the core and those in the caller's SQL (transact, in mapped.go). The answer is then given the
 // tag and the status of the command itself.
 //
@@ -143,18 +143,18 @@ func (s *Session) setGuard(c *Call) {
 		set, n.Levels = n.Levels.Push(s.nest.tx, s.nest.tx)
 		sql = append(sql, set)
 	}
-	sql = append(sql, pool.SetGuard)
+	sql = append(sql, connection.SetGuard)
 	n.Guarded = true
 	zs := 1
 	var then string
 	switch {
 	case s.tx.server == 'E':
-		sql = append(sql, pool.FailSQL)
+		sql = append(sql, connection.FailSQL)
 	case s.nest.readOnly:
 		sql = append(sql, "SET LOCAL transaction_read_only = on")
 	case commits && shared: // what the others have broken so far is theirs to mend
-		sql = append(sql, pool.CheckNowSQL)
-		then = pool.UndoToGuard
+		sql = append(sql, connection.CheckNowSQL)
+		then = connection.UndoToGuard
 	}
 	sql = append(sql, s.owed...)
 	s.owed = s.owed[:0]
@@ -199,12 +199,12 @@ func (s *Session) uninterruptible() bool { return s.op.mapped != nil || s.op.pha
 // checksDeferred returns whether deferred constraints are to be checked before the operation ends: a
 // statement outside a transaction commits by itself.
 func (s *Session) checksDeferred(c *Call) bool {
-	if !s.nests() || s.conn == nil || !s.conn.Nest().Guarded || s.conn.Tx != 'T' || s.nest.tx != 0 ||
+	if !s.nests() || s.conn == nil || !s.conn.Nest().Guarded || s.conn.Tx() != 'T' || s.nest.tx != 0 ||
 		c.Want != abi.WantDone || s.nest.unchecked || s.op.op != abi.OpStatement && s.op.op != abi.OpMany {
 		return false
 	}
 	s.op.outcome = outcome{abi.WantDone, c.Count, nil}
-	c.Head = wire.AppendQuery(c.Head[:0], pool.CheckSQL+";"+pool.ReleaseGuard)
+	c.Head = wire.AppendQuery(c.Head[:0], connection.CheckSQL+";"+connection.ReleaseGuard)
 	s.beginIO(phaseCheck)
 	c.io(0, 1)
 	return true

@@ -179,7 +179,7 @@ func (s *Session) undoRows(c *Call, fault *wire.Fault) {
 	s.op.undo = fault
 	if s.op.event != nil && s.conn.Cancelling() {
 		s.op.phase = phaseCalm
-		c.wait(s.op.event.FD, -1)
+		c.wait(s.op.event.FD(), -1)
 		return
 	}
 	_, _, undo := s.rowsBounds()
@@ -198,7 +198,7 @@ func (s *Session) calmed(c *Call) {
 		s.overdue(c)
 		c.fail(s.op.undo)
 	default:
-		c.wait(s.op.event.FD, -1)
+		c.wait(s.op.event.FD(), -1)
 	}
 }
 
@@ -236,9 +236,9 @@ func (s *Session) staleRows(c *Call) bool {
 		return false
 	}
 	if got.fault != nil && got.fault.SQLState == wire.StateUndefinedStatement {
-		s.conn.Statements.ForgetAll() // DEALLOCATE ALL ran unseen
+		s.conn.Statements().ForgetAll() // DEALLOCATE ALL ran unseen
 	}
-	s.conn.Statements.ForgetText(s.op.statement.SQL) // in any case its next run is to find it new
+	s.conn.Statements().ForgetText(s.op.statement.SQL) // in any case its next run is to find it new
 	if s.op.retried || s.op.inside || !c.has(abi.InKept) {
 		return false
 	}

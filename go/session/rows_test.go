@@ -4,13 +4,13 @@ import (
 	"testing"
 
 	"hypern/go/abi"
-	"hypern/go/pool"
+	"hypern/go/connection"
 	"hypern/go/wire"
 )
 
 func TestARowThatHasEndedTheTransactionIsJudgedByItsTag(t *testing.T) {
 	for tag, want := range map[string]abi.State{"COMMIT": abi.StateCommitted, "ROLLBACK": abi.StateRolledBack} {
-		s := &Session{conn: &pool.Conn{}, tx: tx{server: 'T'}}
+		s := &Session{conn: &connection.Conn{}, tx: tx{server: 'T'}}
 		s.op = operation{op: abi.OpMany, phase: phaseRows, nested: true, fresh: true, prefix: 1}
 		s.op.got = answer{last: tag, commands: 2, binds: 3, status: 'I',
 			fault: &wire.Fault{SQLState: wire.StateNoActiveTransaction, Severity: "ERROR"}}

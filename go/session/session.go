@@ -6,7 +6,9 @@ import (
 	"time"
 
 	"hypern/go/abi"
+	"hypern/go/connection"
 	"hypern/go/pool"
+	"hypern/go/process"
 	"hypern/go/wire"
 )
 
@@ -19,7 +21,7 @@ type Session struct {
 	place    int  // in registry.sessions, -1: closed; guarded by the registry's mu
 
 	mu         sync.Mutex // guards all below; held for one step, never across a wait
-	conn       *pool.Conn
+	conn       *connection.Conn
 	tx         tx
 	autoCommit bool
 	marked     bool        // set_error() was called
@@ -32,8 +34,6 @@ type Session struct {
 	sent       []string    // the commands sent before the last statement
 	used       bool        // something was sent on conn, so that it needs a reset
 	unused     bool        // the I/O under way is the first on conn
-	undoing    int         // commands of a reset that precede the next I/O's own
-	behind     int         // answers to an earlier reset that precede the next I/O's own
 	stream     *stream     // the open one, or nil
 	streams    uint64      // how many there have been
 	blocks     []block     // the transaction() blocks that are open, the outermost first
@@ -100,42 +100,42 @@ type operation struct {
 	moved      bool // to another connection, since the first had ended before it was used
 	inside     bool // a transaction was open on the server when the operation began
 	reparse    bool
-	cancelled  bool          // Cancel was called; nothing more is to be started
-	checks     bool          // execute_many: client_encoding is looked at before the rows are committed
-	begun      bool          // execute_many: its transaction or savepoint has been sent
-	more       bool          // execute_many: rows before these have been sent, for other declared types
-	nested     bool          // execute_many inside a transaction
-	saved      bool          // guards run in a savepoint, or rows do, of a transaction that was open before
-	looking    bool          // a value did not fit: the guards are to be looked at ahead of anything else
-	refused    bool          // C has encoded nothing, since a value did not fit
-	registered bool          // the caller has converters for types, by their names
-	naming     []uint32      // phaseDescribe: the types whose names were asked for along with it
-	columns    bool          // phaseTypes: the columns of tables were asked for
-	reshapes   uint8         // how often types were found altered
-	under      *pool.Catalog // MANY: what the rows are encoded by
-	guards     uint16        // guards sent with the statement in this I/O
-	ahead      uint16        // MANY: those of them ahead of the rows
-	byRequest  bool          // COMMIT, ROLLBACK: by the end of a request
-	turns      bool          // nested: the connection is being waited for, and nothing else begun
-	commits    bool          // phaseStreamEnd: by a COMMIT, not a ROLLBACK
-	again      bool          // phaseStreamEnd: the statement was stale, run it anew. phaseReshape: BEGIN is to be sent again
-	unreset    bool          // finalize: COMMIT went without the reset, for whoever is next to send
-	sql        string        // the statement's text; a view of C memory until a Statement owns it, or owned
-	owned      bool          // own has cloned it
-	name       string        // a savepoint's name
-	block      uint64        // ENTER, LEAVE, UNDO: which
-	hooks      hooks         // what becomes of the functions that wait for a commit
+	cancelled  bool                // Cancel was called; nothing more is to be started
+	checks     bool                // execute_many: client_encoding is looked at before the rows are committed
+	begun      bool                // execute_many: its transaction or savepoint has been sent
+	more       bool                // execute_many: rows before these have been sent, for other declared types
+	nested     bool                // execute_many inside a transaction
+	saved      bool                // guards run in a savepoint, or rows do, of a transaction that was open before
+	looking    bool                // a value did not fit: the guards are to be looked at ahead of anything else
+	refused    bool                // C has encoded nothing, since a value did not fit
+	registered bool                // the caller has converters for types, by their names
+	naming     []uint32            // phaseDescribe: the types whose names were asked for along with it
+	columns    bool                // phaseTypes: the columns of tables were asked for
+	reshapes   uint8               // how often types were found altered
+	under      *connection.Catalog // MANY: what the rows are encoded by
+	guards     uint16              // guards sent with the statement in this I/O
+	ahead      uint16              // MANY: those of them ahead of the rows
+	commits    bool                // phaseStreamEnd: by a COMMIT, not a ROLLBACK
+	again      bool                // phaseStreamEnd: the statement was stale, run it anew. phaseReshape: BEGIN is to be sent again
+	unreset    bool                // finalize: COMMIT went without the reset, for whoever is next to send
+	sql        string              // the statement's text; a view of C memory until a Statement owns it, or owned
+	owned      bool                // own has cloned it
+	name       string              // a savepoint's name
+	block      uint64              // ENTER, LEAVE, UNDO: which
+	hooks      hooks               // what becomes of the functions that wait for a commit
+	byRequest  bool                // COMMIT, ROLLBACK: by the end of a request
+	turns      bool                // nested: the connection is being waited for, and nothing else begun
 	waiter     *pool.Waiter
 	cause      cause
-	timeout    float64     // the caller's timeout= in seconds; below 0: none
-	event      *pool.Event // phaseCancel: set when the request to cancel is over
-	statement  *pool.Statement
+	timeout    float64        // the caller's timeout= in seconds; below 0: none
+	event      *process.Event // phaseCancel: set when the request to cancel is over
+	statement  *connection.Statement
 	declared   []uint32 // the types declared for the parameters; nil: the server infers all
 	guess      uint64
-	now        pool.Moment // when its statement was looked for; 0 before that
-	until      pool.Moment // when the wait for a connection ends; 0 before it begins
-	settled    pool.Moment // when the wait for this connection's answers ends; 0 before it begins
-	prefix     int         // commands sent before the statement in this I/O
+	now        process.Moment // when its statement was looked for; 0 before that
+	until      process.Moment // when the wait for a connection ends; 0 before it begins
+	settled    process.Moment // when the wait for this connection's answers ends; 0 before it begins
+	prefix     int            // commands sent before the statement in this I/O
 	got        answer
 	before     int         // execute_many: how many rows were sent before these
 	total      int64       // execute_many: what they have affected
@@ -181,7 +181,7 @@ func (s *Session) packed() uint32 {
 	if s.marked {
 		v |= abi.FlagError
 	}
-	if s.conn != nil && s.conn.Shared {
+	if s.conn != nil && s.conn.Shared() {
 		v |= abi.FlagShared
 	}
 	if s.conn != nil && s.conn.Incomplete() {
@@ -241,7 +241,7 @@ func (s *Session) cancel(how int32, why cause) bool {
 		return true
 	}
 	if s.op.event == nil {
-		event, err := pool.NewEvent()
+		event, err := process.NewEvent()
 		if err != nil {
 			return false
 		}
@@ -267,7 +267,7 @@ const (
 
 // askToCancel sends a request to cancel, and again, each time after twice the time, until the operation
 // of this event has ended. Called with mu held.
-func (s *Session) askToCancel(event *pool.Event, again time.Duration) {
+func (s *Session) askToCancel(event *process.Event, again time.Duration) {
 	s.conn.Cancel(func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
@@ -276,7 +276,7 @@ func (s *Session) askToCancel(event *pool.Event, again time.Duration) {
 			return
 		}
 		time.AfterFunc(again, func() {
-			pool.Go(func() {
+			process.Go(func() {
 				s.mu.Lock()
 				defer s.mu.Unlock()
 				if s.op.event == event && s.op.phase.cancellable() && s.conn != nil {
@@ -319,7 +319,7 @@ func (s *Session) Transport(writing bool, p []byte) int64 {
 	switch {
 	case n > 0 || err == nil:
 		return int64(n)
-	case pool.IsAgain(err):
+	case connection.IsAgain(err):
 		return abi.IOAgain
 	case !writing && isEOF(err):
 		return 0
@@ -328,8 +328,8 @@ func (s *Session) Transport(writing bool, p []byte) int64 {
 }
 
 // take makes c the session's connection.
-func (s *Session) take(c *pool.Conn) {
-	s.conn, s.used, s.behind, s.undoing = c, false, 0, 0
+func (s *Session) take(c *connection.Conn) {
+	s.conn, s.used = c, false
 	c.ShareCatalog()
 	if s.tx.server == 0 { // else it shares the connection, and has had it before
 		s.tx = s.tx.transition(evAcquired, 0)
@@ -346,7 +346,7 @@ func (s *Session) release() {
 
 // parted: the connection is about to be somebody else's, or is already.
 func (s *Session) parted() {
-	s.conn, s.behind, s.undoing = nil, 0, 0
+	s.conn = nil
 	s.stream, s.portals = nil, nil
 	s.tx = s.tx.transition(evReleased, 0)
 }
@@ -375,7 +375,7 @@ func (s *Session) lose(why string, ran bool) *wire.Fault {
 		s.settled(evRolledBack, false) // which is what was asked for
 	}
 	c.Break()
-	s.conn, s.behind, s.undoing = nil, 0, 0
+	s.conn = nil
 	s.stream, s.portals = nil, nil
 	s.pool.Release(c)
 	return fault

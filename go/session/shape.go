@@ -4,7 +4,7 @@ import (
 	"strings"
 
 	"hypern/go/abi"
-	"hypern/go/pool"
+	"hypern/go/connection"
 	"hypern/go/wire"
 )
 
@@ -24,7 +24,7 @@ const (
 const reshapesMax = 3
 
 // shape finds out what the statement takes for granted, once C knows its types.
-func (s *Session) shape(st *pool.Statement) *pool.Shape {
+func (s *Session) shape(st *connection.Statement) *connection.Shape {
 	if st.Shape == nil || !st.Shape.Current() {
 		_, columns, _ := wire.Columns(st.Columns()) // C has refused a description that cannot be read
 		st.Shape = st.Catalog.Shape(append(columns, st.OIDs...))
@@ -33,7 +33,7 @@ func (s *Session) shape(st *pool.Statement) *pool.Shape {
 }
 
 // guarded tells whether guards go with the statement.
-func (s *Session) guarded(st *pool.Statement) bool {
+func (s *Session) guarded(st *connection.Statement) bool {
 	if s.tx.aborted() {
 		return false // the server will not run it
 	}
@@ -42,11 +42,11 @@ func (s *Session) guarded(st *pool.Statement) bool {
 }
 
 // movable tells whether a pooler may lead the connection to another server.
-func (s *Session) movable() bool { return s.conn.Shared && s.conn.Instance() != "" }
+func (s *Session) movable() bool { return s.conn.Shared() && s.conn.Instance() != "" }
 
 // prepareGuards has the server prepare what guards are missing; false: the step is over. What the server
 // says of a new guard is compared with the catalog, so that nothing happens unnoticed in between.
-func (s *Session) prepareGuards(c *Call, st *pool.Statement) bool {
+func (s *Session) prepareGuards(c *Call, st *connection.Statement) bool {
 	if !s.conn.KeepsGuards() {
 		return true
 	}
@@ -93,7 +93,7 @@ func (s *Session) guardsPrepared(c *Call) {
 }
 
 // matched takes in what the server says of new guards: whether it is as the catalog says.
-func (s *Session) matched(c *Call, st *pool.Statement) bool {
+func (s *Session) matched(c *Call, st *connection.Statement) bool {
 	answers := frames(c.Ctl, 'T')
 	for i, oid := range s.conn.MissingGuards(s.shape(st)) {
 		if i >= len(answers) || !s.conn.Guarded(st.Catalog, oid, answers[i]) {
@@ -105,7 +105,7 @@ func (s *Session) matched(c *Call, st *pool.Statement) bool {
 
 // appendGuards appends the guards of a statement. It returns how many commands that makes. late: the
 // server's transaction did not begin right before, so that it may not have seen what others have altered.
-func (s *Session) appendGuards(dst []byte, st *pool.Statement, late bool) ([]byte, int) {
+func (s *Session) appendGuards(dst []byte, st *connection.Statement, late bool) ([]byte, int) {
 	shape := s.shape(st)
 	late = late && len(shape.Composites) > 0
 	if !s.conn.KeepsGuards() {
@@ -202,7 +202,7 @@ func broken(state string) bool {
 }
 
 // look has the server look at the guards alone: a value does not fit the types as C knows them.
-func (s *Session) look(c *Call, st *pool.Statement) {
+func (s *Session) look(c *Call, st *connection.Statement) {
 	s.op.guards, s.op.prefix, s.op.saved = 0, 0, s.tx.server == 'T' || s.nests()
 	if s.op.saved {
 		c.Head = s.appendShapeSavepoint(c.Head)
@@ -255,7 +255,7 @@ func (s *Session) outdated() {
 		s.conn.LostStatements()
 	} else {
 		s.conn.RenewCatalog(st.Catalog, s.tx.server != 'I' && !s.nests()) // which no other connection can see
-		s.conn.Statements.Forget(st)
+		s.conn.Statements().Forget(st)
 	}
 }
 
@@ -281,7 +281,7 @@ func (s *Session) reshape(c *Call) {
 func (s *Session) relearn(c *Call) {
 	s.op.prefix = 0
 	if s.movable() {
-		c.Head = wire.AppendParse(c.Head, "", pool.InstanceSQL, nil)
+		c.Head = wire.AppendParse(c.Head, "", connection.InstanceSQL, nil)
 		c.Head = wire.AppendExecute(wire.AppendBindNothing(c.Head, ""))
 	}
 	if len(c.Head) == 0 {

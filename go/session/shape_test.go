@@ -3,13 +3,13 @@ package session
 import (
 	"testing"
 
-	"hypern/go/pool"
+	"hypern/go/connection"
 )
 
 func TestAGuardGrowsWithTheAttributes(t *testing.T) {
 	size := func(n int) int {
 		var g executedGuard
-		g.composite(17000, make([]pool.Field, n))
+		g.composite(17000, make([]connection.Field, n))
 		return len(g.append(nil))
 	}
 	if small, large := size(100), size(1000); large > 12*small {

@@ -6,7 +6,8 @@ import (
 	"strings"
 
 	"hypern/go/abi"
-	"hypern/go/pool"
+	"hypern/go/connection"
+	"hypern/go/process"
 	"hypern/go/sqltext"
 	"hypern/go/wire"
 )
@@ -24,18 +25,18 @@ func (s *Session) statement(c *Call) {
 }
 
 // known is the operation's statement as conn has it in its cache, nil if the server has to parse it.
-func (s *Session) known(conn *pool.Conn) *pool.Statement {
-	st := conn.Statements.Get(s.op.sql, s.op.declared)
+func (s *Session) known(conn *connection.Conn) *connection.Statement {
+	st := conn.Statements().Get(s.op.sql, s.op.declared)
 	if st == nil || st.Catalog != conn.Catalog() {
 		return nil // the text may use an altered type that is neither a parameter's nor a column's
 	}
 	if s.op.now == 0 {
-		s.op.now = pool.Now()
+		s.op.now = process.Now()
 	}
 	if s.op.more && !st.ParsedSince(s.op.now) {
 		return nil // it could not be sent anew if it were stale
 	}
-	if conn.Statements.Expired(st, s.op.now, s.op.registered) {
+	if conn.Statements().Expired(st, s.op.now, s.op.registered) {
 		return nil
 	}
 	return st
@@ -76,22 +77,22 @@ func (s *Session) describe(c *Call) {
 	}
 	s.remember(sql)
 	if s.op.now == 0 {
-		s.op.now = pool.Now()
+		s.op.now = process.Now()
 	}
-	if old := s.conn.Statements.Get(sql, s.op.declared); old != nil {
-		s.conn.Statements.Forget(old)
+	if old := s.conn.Statements().Get(sql, s.op.declared); old != nil {
+		s.conn.Statements().Forget(old)
 	}
-	st := &pool.Statement{SQL: sql, Declared: s.op.declared, Effect: sqltext.Examine(sql, s.conn.Reports),
+	st := &connection.Statement{SQL: sql, Declared: s.op.declared, Effect: sqltext.Examine(sql, s.conn.Reports),
 		Catalog: s.conn.Catalog()}
-	if s.conn.Cache == pool.CacheNamed && !st.Effect.Volatile {
-		st.Name = s.conn.Statements.NewName()
+	if s.conn.Cache() == connection.CacheNamed && !st.Effect.Volatile {
+		st.Name = s.conn.Statements().NewName()
 	}
-	s.conn.Statements.Parsing(st, pool.Now())
+	s.conn.Statements().Parsing(st, process.Now())
 	s.op.sql, s.op.statement, s.op.fresh = sql, st, true
 	c.Head = s.sendOwed(c.Head, false)
 	c.Head = wire.AppendParse(c.Head, st.Name, sql, st.Declared)
 	c.Head = wire.AppendDescribe(c.Head, 'S', st.Name)
-	s.appendNames(c, s.conn.Statements.Since(st))
+	s.appendNames(c, s.conn.Statements().Since(st))
 	c.Head = wire.AppendSync(c.Head)
 	s.beginIO(phaseDescribe)
 	c.io(s.rawFlag(), 1)
@@ -105,7 +106,7 @@ func (s *Session) beginIO(p phase) {
 // sendOwed appends what precedes the next statement: closes of evicted statements, BEGIN, SAVEPOINT.
 // kept: BEGIN may go by a prepared name, since the statement is run anew if that is gone (stale).
 func (s *Session) sendOwed(dst []byte, kept bool) []byte {
-	for _, name := range s.conn.Statements.TakeDropped() {
+	for _, name := range s.conn.Statements().TakeDropped() {
 		dst = wire.AppendClose(dst, 'S', name)
 	}
 	dst = s.closePortals(dst)
@@ -181,9 +182,9 @@ func (s *Session) described(c *Call) {
 	if s.op.naming != nil {
 		s.named(st)
 	}
-	s.pool.SetPlan(st, s.conn.Statements.Since(st))
-	if s.conn.Cache != pool.CacheOff {
-		s.conn.Statements.Put(st)
+	s.conn.SetPlan(st, s.conn.Statements().Since(st))
+	if s.conn.Cache() != connection.CacheOff {
+		s.conn.Statements().Put(st)
 	}
 	s.encodeOrExecute(c)
 }
@@ -229,8 +230,8 @@ func (s *Session) execute(c *Call) {
 		return
 	}
 	s.op.guess = st.Plan
-	if s.conn.Unreset {
-		c.Head, s.undoing = s.conn.AppendUndo(c.Head)
+	if s.conn.Unreset() {
+		c.Head = s.conn.AppendResetAhead(c.Head)
 	}
 	inside := s.tx.active() || s.op.op == abi.OpStream || s.nests()
 	f := s.lacks(format(c.Flags&formatFlags), st.SQL, inside)
@@ -305,13 +306,13 @@ func emptyFault(sql string) *wire.Fault {
 // forgetStatements follows PREPARE, DEALLOCATE ALL and DISCARD ALL by SQL, as far as the tags tell.
 func (s *Session) forgetStatements(got *answer) {
 	if got.unseen || got.fault != nil {
-		s.conn.Unseen = true
+		s.conn.RanUnseen()
 	}
 	if got.discarded {
-		s.conn.Statements.Clear()
+		s.conn.Statements().Clear()
 	}
 	if got.prepared {
-		s.conn.Prepared = true
+		s.conn.PreparedBySQL()
 	}
 }
 
@@ -380,9 +381,9 @@ func (s *Session) stale() bool {
 		(got.binds <= s.op.prefix || got.fault.SQLState == wire.StateFeatureNotSupported)
 	switch {
 	case got.fault.SQLState == wire.StateUndefinedStatement:
-		s.conn.Statements.ForgetAll() // a DEALLOCATE ALL inside a function shows in nothing else
+		s.conn.Statements().ForgetAll() // a DEALLOCATE ALL inside a function shows in nothing else
 	case st != nil && (stale || s.op.fresh):
-		s.conn.Statements.ForgetText(st.SQL) // inside a transaction too: its next run is to find it new
+		s.conn.Statements().ForgetText(st.SQL) // inside a transaction too: its next run is to find it new
 	}
 	if !stale || st == nil || s.op.retried || s.op.inside || got.binds > s.op.prefix {
 		return false

@@ -5,7 +5,7 @@ import (
 	"strconv"
 
 	"hypern/go/abi"
-	"hypern/go/pool"
+	"hypern/go/connection"
 	"hypern/go/wire"
 )
 
@@ -13,7 +13,7 @@ import (
 // transaction: outside one the stream has its own, which the session's state does not show.
 type stream struct {
 	number    uint64
-	statement *pool.Statement
+	statement *connection.Statement
 	own       bool
 }
 

@@ -8,7 +8,8 @@ import (
 	"unsafe"
 
 	"hypern/go/abi"
-	"hypern/go/pool"
+	"hypern/go/connection"
+	"hypern/go/process"
 	"hypern/go/wire"
 )
 
@@ -32,7 +33,7 @@ from pg_catalog.pg_type t join pg_catalog.pg_namespace n on n.oid OPERATOR(pg_ca
 where t.oid OPERATOR(pg_catalog.=) any ($1::pg_catalog.oid[])`
 
 // typesOnAnySQL also names the server, where a pooler may have answered the question before from another.
-const typesOnAnySQL = "select q.*, (" + pool.InstanceSQL + ") from (" + typesSQL + ") q"
+const typesOnAnySQL = "select q.*, (" + connection.InstanceSQL + ") from (" + typesSQL + ") q"
 
 // columnsSQL finds the columns of tables that are of a domain: a result's description names its base.
 const columnsSQL = `select a.attrelid, a.attnum, a.atttypid
@@ -46,7 +47,7 @@ from pg_catalog.pg_type t join pg_catalog.pg_namespace n on n.oid OPERATOR(pg_ca
 where t.oid OPERATOR(pg_catalog.=) any ($1::pg_catalog.oid[])`
 
 // namesOnAnySQL also names the server, as typesOnAnySQL does.
-const namesOnAnySQL = "select q.*, (" + pool.InstanceSQL + ") from (" + namesSQL + ") q"
+const namesOnAnySQL = "select q.*, (" + connection.InstanceSQL + ") from (" + namesSQL + ") q"
 
 // oidList is a list of OIDs as the server reads an array.
 func oidList(oids []uint32) string {
@@ -62,7 +63,7 @@ func oidList(oids []uint32) string {
 
 // appendNames has the server name the types of the catalog, behind the description of a statement, where the
 // caller has registered converters, which go by names, and the names are not known since the moment given.
-func (s *Session) appendNames(c *Call, since pool.Moment) {
+func (s *Session) appendNames(c *Call, since process.Moment) {
 	catalog := s.op.statement.Catalog
 	if s.op.naming = nil; !s.op.registered || catalog.NamedSince(since) {
 		return
@@ -77,7 +78,7 @@ func (s *Session) appendNames(c *Call, since pool.Moment) {
 }
 
 // named takes in what appendNames has asked for: under other names the types are learned anew.
-func (s *Session) named(st *pool.Statement) {
+func (s *Session) named(st *connection.Statement) {
 	now := make(map[uint32][2]string, len(s.op.naming))
 	for _, row := range s.op.got.data {
 		if len(row) > 3 && row[3] != s.conn.Instance() {
@@ -108,7 +109,7 @@ func (s *Session) describeTypes(c *Call) {
 	}
 	if s.op.columns = c.has(abi.InColumns); s.op.columns {
 		sql = columnsSQL
-		s.pool.AskedColumns(s.op.statement)
+		s.conn.AskedColumns(s.op.statement)
 	}
 	c.Head = wire.AppendParse(c.Head, "", sql, nil)
 	c.Head = wire.AppendBindText(c.Head, "", oidList(oids))
@@ -175,7 +176,7 @@ func appendColumn(dst []byte, row []string) ([]byte, error) {
 // typeColumns is the number of columns of typesSQL.
 const typeColumns = 10
 
-func appendType(dst []byte, row []string) ([]byte, uint32, pool.Type, error) {
+func appendType(dst []byte, row []string) ([]byte, uint32, connection.Type, error) {
 	number := func(text string) (uint32, error) {
 		if text == "" {
 			return 0, nil
@@ -196,9 +197,9 @@ func appendType(dst []byte, row []string) ([]byte, uint32, pool.Type, error) {
 	related, errRelated := number(row[5])
 	relation, errRelation := number(row[8])
 	if err := errors.Join(err, errRelated, errRelation); err != nil {
-		return nil, 0, pool.Type{}, err
+		return nil, 0, connection.Type{}, err
 	}
-	t := pool.Type{Schema: row[7], Name: row[6], Kind: letter(row[1]), Related: related, Relation: relation}
+	t := connection.Type{Schema: row[7], Name: row[6], Kind: letter(row[1]), Related: related, Relation: relation}
 	dst = binary.NativeEndian.AppendUint32(dst, oid)
 	dst = append(dst, t.Kind, letter(row[2]), letter(row[3]), letter(row[4])-'0')
 	dst = binary.NativeEndian.AppendUint32(dst, related)
@@ -206,14 +207,14 @@ func appendType(dst []byte, row []string) ([]byte, uint32, pool.Type, error) {
 	var fields [][2]any
 	if row[9] != "" {
 		if err := json.Unmarshal([]byte(row[9]), &fields); err != nil {
-			return nil, 0, pool.Type{}, err
+			return nil, 0, connection.Type{}, err
 		}
 	}
 	dst = binary.NativeEndian.AppendUint16(dst, uint16(len(fields)))
 	for _, f := range fields {
 		fieldOID, _ := f[0].(float64)
 		name, _ := f[1].(string)
-		t.Fields = append(t.Fields, pool.Field{Name: name, OID: uint32(fieldOID)})
+		t.Fields = append(t.Fields, connection.Field{Name: name, OID: uint32(fieldOID)})
 		dst = str(binary.NativeEndian.AppendUint32(dst, uint32(fieldOID)), name)
 	}
 	return dst, oid, t, nil
