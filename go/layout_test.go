@@ -18,7 +18,7 @@ var allowed = map[string][]string{
 	"sqltext": {},
 	"pool":    {"abi", "wire", "sqltext"},
 	"session": {"abi", "wire", "sqltext", "pool"},
-	"bridge":  {"abi", "wire", "pool", "session"},
+	"bridge":  {"abi", "wire", "sqltext", "pool", "session"},
 	"pgtest":  {"abi", "wire", "pool", "session"},
 }
 

@@ -11,6 +11,7 @@
 #include "session/index.h"
 #include "session/pool.h"
 #include "session/session.h"
+#include "session/text.h"
 #include "values/codec.h"
 #include "values/codec_py.h"
 
@@ -117,7 +118,8 @@ static int execute(PyObject *module)
         return -1;
     }
     if (hn_core_locate(module) < 0 || hn_codec_init() < 0 ||
-        PyModule_AddFunctions(module, hn_codec_methods) < 0 || hn_session_ready(module) < 0 ||
+        PyModule_AddFunctions(module, hn_codec_methods) < 0 ||
+        PyModule_AddFunctions(module, hn_text_methods) < 0 || hn_session_ready(module) < 0 ||
         hn_pool_ready(module) < 0 || hn_loop_ready() < 0 || hn_watcher_ready() < 0 ||
         hn_operation_ready(module) < 0 || hn_awaited_ready(module) < 0 ||
         hn_block_ready(module) < 0 || hn_scope_ready(module) < 0)

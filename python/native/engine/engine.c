@@ -231,6 +231,8 @@ void hn_engine_open_round(hn_engine *e)
     io->raw = (call->io_flags & HN_IO_RAW) != 0;
     io->result = (call->io_flags & HN_IO_ROWS) != 0;
     io->guards = call->guards;
+    if (e->request.op == HN_OP_SCRIPT)
+        io->frames_max = INT64_MAX; /* one for each statement */
     io->keep = io->result && wants_rows(e);
     if (io->result && e->request.mode == HN_MODE_CHUNK)
         io->rows_max = e->request.chunk;
@@ -480,10 +482,12 @@ PyObject *hn_engine_result(hn_engine *e)
     case HN_MODE_COUNT:
         return PyLong_FromLongLong(e->call.count);
     case HN_MODE_ROWS:
+    case HN_MODE_VALUES:
         return result != NULL ? result : PyList_New(0);
     case HN_MODE_CHUNK:
         return hn_stream_chunk(e, result);
     case HN_MODE_ONE:
+    case HN_MODE_ONLY:
     case HN_MODE_VALUE:
         if (result == NULL)
             hn_raise_no_rows();

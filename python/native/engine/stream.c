@@ -5,6 +5,7 @@
 #include "engine/drive.h"
 #include "error.h"
 #include "session/session.h"
+#include "session/text.h"
 
 void hn_stream_forget(hn_session *self)
 {
@@ -84,15 +85,26 @@ static PyObject *open_stream(PyObject *self, PyObject *args)
         return NULL;
     if (params == Py_None)
         params = NULL;
-    else if (hn_check_params(params, -1) < 0)
+    PyObject *resolved = NULL; /* keeps them */
+    if (!hn_text_is_plain(text, params)) {
+        resolved = hn_text_resolve(text, params);
+        if (resolved == NULL)
+            return NULL;
+        text = PyTuple_GET_ITEM(resolved, 0);
+        params = PyTuple_GET_ITEM(resolved, 1);
+    }
+    PyObject *sql = hn_check_params(params, -1) < 0 ? NULL : hn_session_check_sql(text);
+    if (sql == NULL) {
+        Py_XDECREF(resolved);
         return NULL;
-    PyObject *sql = hn_session_check_sql(text);
-    if (sql == NULL)
-        return NULL;
+    }
+    if (params == Py_None)
+        params = NULL;
     hn_request request = {.op = HN_OP_STREAM, .sql = sql, .params = params};
     request.method = "_stream_open";
     PyObject *result = run(self, &request, chunk_rows, timeout);
     Py_DECREF(sql);
+    Py_XDECREF(resolved);
     return result;
 }
 

@@ -10,6 +10,7 @@
 bool hn_settle_is_observed(const hn_request *request)
 {
     return request->op == HN_OP_STATEMENT || request->op == HN_OP_MANY ||
+           request->op == HN_OP_SCRIPT ||
            (request->mode == HN_MODE_CHUNK && request->sql != NULL);
 }
 
