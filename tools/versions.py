@@ -91,6 +91,8 @@ def environment(version: str, interpreter: str) -> Path:
         install = [str(python), "-m", "pip", "install", "--quiet"]
         subprocess.run([*install, "-r", str(requirements)], check=True)
         stamp.write_text(digest)
+    for stale in (ROOT / "build").glob("lib*"):  # whose files, moved since, would be in the wheel
+        shutil.rmtree(stale)
     install = [str(python), "-m", "pip", "install", "--quiet", "--force-reinstall", "--no-deps"]
     subprocess.run([*install, "--no-build-isolation", "."], check=True, cwd=ROOT)
     return python
