@@ -24,7 +24,7 @@ var allowed = map[string][]string{
 	"connection": {"wire", "sqltext", "process"},
 	"pool":       {"abi", "wire", "process", "connection"},
 	"session":    {"abi", "wire", "sqltext", "process", "connection", "pool"},
-	"bridge":     {"abi", "wire", "process", "session"},
+	"bridge":     {"abi", "wire", "sqltext", "process", "session"},
 	"pgtest":     {"abi", "wire", "process", "connection", "pool", "session"},
 }
 

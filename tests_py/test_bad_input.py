@@ -76,7 +76,11 @@ BAD_CALLS: dict[str, tuple[Callable[[DbSession], object], type[Exception], str]]
     "a number as parameters": (lambda s: s.query("SELECT $1::int", 1), TypeError, "int"),  # type: ignore[arg-type]
     "a str as parameters": (lambda s: s.query("SELECT $1::text", "a"), TypeError, "str"),
     "bytes as parameters": (lambda s: s.query("SELECT $1::text", b"a"), TypeError, "bytes"),
-    "a dict as parameters": (lambda s: s.query("SELECT $1::int", {"a": 1}), TypeError, "dict"),  # type: ignore[arg-type]
+    "a dict for a text without names": (
+        lambda s: s.query("SELECT $1::int", {"a": 1}),
+        errors.ProgrammingError,
+        "not use: a",
+    ),
     "a set as parameters": (lambda s: s.query("SELECT $1::int", {1}), TypeError, "set"),  # type: ignore[arg-type]
     "an unsupported type": (
         lambda s: s.query("SELECT $1::int, $2::text", [1, Odd()]),

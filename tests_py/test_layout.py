@@ -22,6 +22,7 @@ ROOMS = {
     "errors": {"_pep249", "_sqlstate", "errors"},
     "values": {"_range", "_status"},
     "config": {"config"},
+    "sql": {"sql"},
     # The extension imports _awaiting and _standstill by these names.
     "session": {"session", "_awaiting"},
     "pool": {"pool"},

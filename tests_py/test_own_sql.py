@@ -61,6 +61,7 @@ BEGIN
     FROM pg_proc WHERE pronamespace = 'pg_catalog'::regnamespace AND proname = ANY
       ('{pg_backend_pid,pg_postmaster_start_time,timestamptz_send,current_database,
         like_escape,pg_get_object_address,pg_relation_filepath,encode,
+        current_setting,set_config,texteq,textne,
         pg_control_system,pg_advisory_unlock_all,json_object_keys}') LOOP
     EXECUTE format('CREATE FUNCTION trap.%I(%s) RETURNS %s %s LANGUAGE plpgsql AS'
       ' ''BEGIN PERFORM trap.note(); RAISE EXCEPTION $x$trapped$x$; END''',

@@ -214,3 +214,12 @@ def test_a_stream_that_changes_client_encoding_ends(cached: str) -> None:
             if nested:
                 db().commit()
         assert db().query("SELECT w FROM words") == [{"w": "ü"}] * 2
+
+
+@pytest.mark.usefixtures("cached")
+def test_a_statement_that_was_running_when_its_connection_was_lost_is_not_safe_to_retry() -> None:
+    ends = "SELECT pg_terminate_backend(pg_backend_pid()), pg_sleep(10)"
+    for _ in range(2):
+        with scope(), pytest.raises(errors.ConnectionLost) as raised:
+            db().query(ends)
+        assert not raised.value.safe_to_retry

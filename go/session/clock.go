@@ -10,7 +10,7 @@ import (
 // watch limits a statement's time by the client's clock, where a pooler keeps statement_timeout from
 // the server. Called with mu held, when something is about to be sent.
 func (s *Session) watch() {
-	if s.conn.Timeout() == 0 || s.op.clock != nil || s.op.phase != phaseExecute && s.op.phase != phaseRows {
+	if s.conn.Timeout() == 0 || s.op.clock != nil || s.op.phase != phaseExecute && s.op.phase != phaseRows && s.op.phase != phaseScript {
 		return
 	}
 	var clock *time.Timer

@@ -105,7 +105,8 @@ func (s *Session) closedFault() *wire.Fault {
 }
 
 func (s *Session) start(c *Call) {
-	s.op = operation{op: c.Op, sql: c.SQL, reparse: c.has(abi.InReparse), chunk: chunk(c.Chunk), timeout: c.Timeout, block: c.Block}
+	s.op = operation{op: c.Op, sql: c.SQL, reparse: c.has(abi.InReparse), chunk: chunk(c.Chunk), timeout: c.Timeout, block: c.Block,
+		stepwise: c.has(abi.InStepwise)}
 	if len(c.Declared) > 0 {
 		s.op.declared = slices.Clone(c.Declared)
 	}
@@ -138,7 +139,7 @@ func (s *Session) route(c *Call) {
 // dispatch begins the operation once no stream is open.
 func (s *Session) dispatch(c *Call) {
 	switch s.op.op {
-	case abi.OpStatement, abi.OpMany, abi.OpBegin, abi.OpStream, abi.OpEnter:
+	case abi.OpStatement, abi.OpMany, abi.OpBegin, abi.OpStream, abi.OpEnter, abi.OpScript:
 		if !s.usable(c) {
 			return
 		}
@@ -153,6 +154,7 @@ func (s *Session) dispatch(c *Call) {
 			c.fail(s.lostFault())
 		case s.op.op == abi.OpEnter:
 			s.enter(c)
+		case s.op.op == abi.OpScript && !s.openScript(c):
 		default:
 			s.acquire(c)
 		}
@@ -336,6 +338,8 @@ func (s *Session) begin(c *Call) {
 		s.beginTransaction(c, s.op.sql)
 	case abi.OpEnter:
 		s.entered(c)
+	case abi.OpScript:
+		s.beginScript(c)
 	}
 }
 
@@ -410,7 +414,7 @@ func (s *Session) resume(c *Call) {
 		}
 		c.Want, c.Count, c.Fault = s.op.outcome.want, s.op.outcome.count, s.op.outcome.fault
 	case phaseDescribe, phaseTypes, phaseGuard, phaseLook, phaseReshape, phaseExecute, phaseRows, phaseRowsEnd, phaseUndo, phaseStreamEnd,
-		phaseVerdict, phaseFarewell, phaseEncoding, phaseTurn, phaseCheck:
+		phaseScriptBegin, phaseScript, phaseScriptSettings, phaseScriptEnd, phaseVerdict, phaseFarewell, phaseEncoding, phaseTurn, phaseCheck:
 		s.resumeIO(c)
 	default:
 		c.fail(&wire.Fault{Kind: wire.KindInterface, Message: "no operation to continue"})

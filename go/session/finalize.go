@@ -83,7 +83,10 @@ func (s *Session) part(c *Call, rollback, clean bool) {
 func (s *Session) retryOnNewConnection(c *Call) {
 	conn := s.conn
 	s.owed = append(s.owed, s.sent...) // BEGIN among them
-	s.op.sql, s.op.statement, s.op.phase = s.op.statement.SQL, nil, phaseNone
+	if s.op.statement != nil {
+		s.op.sql = s.op.statement.SQL
+	}
+	s.op.statement, s.op.phase = nil, phaseNone
 	s.op.fresh, s.op.got = false, answer{}
 	if conn.Refused() && conn.Repair() {
 		s.parted()

@@ -13,7 +13,8 @@ const notReset = "what the request before had set could not be reset"
 
 // resumeIO takes in what an I/O brought and continues the phase it belongs to.
 func (s *Session) resumeIO(c *Call) {
-	raw := s.op.phase == phaseTypes || s.op.phase == phaseReshape || s.op.phase == phaseDescribe
+	raw := s.op.phase == phaseTypes || s.op.phase == phaseReshape || s.op.phase == phaseDescribe ||
+		s.op.phase == phaseScriptBegin || s.op.phase == phaseScriptSettings
 	if why := s.receive(c, raw); why != "" {
 		if s.op.phase == phaseFarewell {
 			s.conn.Break() // a rollback and a reset are done by the server when the connection ends
@@ -63,6 +64,14 @@ func (s *Session) resumeIO(c *Call) {
 		s.undone(c)
 	case phaseStreamEnd:
 		s.streamEnded(c)
+	case phaseScriptBegin:
+		s.scriptBegun(c)
+	case phaseScript:
+		s.scriptRan(c)
+	case phaseScriptSettings:
+		s.scriptSettings(c)
+	case phaseScriptEnd:
+		s.scriptEnded(c)
 	case phaseVerdict:
 		s.verdict(c)
 	case phaseFarewell:
@@ -87,7 +96,7 @@ func (s *Session) rawFlag() uint32 {
 }
 
 func (s *Session) rowsFlag() uint32 {
-	if s.op.phase == phaseExecute && s.op.got.fault == nil {
+	if (s.op.phase == phaseExecute || s.op.phase == phaseScript) && s.op.got.fault == nil {
 		return abi.IORows
 	}
 	return 0
@@ -117,7 +126,7 @@ func (s *Session) receive(c *Call, raw bool) string {
 		}
 	}
 	got.binds += int(c.Binds)
-	err := got.read(ctl, raw, s.running(), s.conn)
+	err := got.read(ctl, raw, s.running(), s.listener())
 	if got.status != 0 {
 		s.conn.Ready(got.status)
 		if s.conn.Refused() { // the reset that preceded it; nothing of it is committed
@@ -166,7 +175,10 @@ func (s *Session) refuseCopy(c *Call) {
 	got.copying = 0
 	switch kind {
 	case 'G': // the Sync already sent is ignored by a server that reads copy data
-		c.Head = wire.AppendSync(wire.AppendCopyFail(c.Head, "not supported"))
+		c.Head = wire.AppendCopyFail(c.Head, "not supported")
+		if s.op.phase != phaseScript { // a Query has its ReadyForQuery without one
+			c.Head = wire.AppendSync(c.Head)
+		}
 		c.io(0, 1)
 	case 'H':
 		if s.op.phase == phaseRows { // none was sent
@@ -200,7 +212,7 @@ func (s *Session) brokenIO(c *Call, why string) {
 func (s *Session) notBegun(c *Call) bool {
 	nothing := c.Sent == 0 || s.saidGoodbye()
 	switch s.op.phase {
-	case phaseDescribe, phaseExecute:
+	case phaseDescribe, phaseExecute, phaseScriptBegin:
 	default:
 		return false
 	}
@@ -216,10 +228,13 @@ func (s *Session) mayHaveRun(c *Call) bool {
 	switch {
 	case s.op.phase == phaseProbe, s.op.phase.describes():
 		return s.op.op == abi.OpFetch
-	case s.op.phase == phaseStreamEnd, s.op.phase == phaseCalm:
+	case s.op.phase == phaseStreamEnd, s.op.phase == phaseCalm, s.op.phase == phaseScriptSettings, s.op.phase == phaseScriptEnd:
+		return true
+	case s.op.phase == phaseScript && s.op.script.at > 0: // statements before this one have
 		return true
 	}
-	return c.Sent > 0 || s.op.op == abi.OpFetch // a stream runs from its first chunk on
+	// A stream runs from its first chunk on; a RowDescription has begun another I/O, which sends nothing.
+	return c.Sent > 0 || s.op.op == abi.OpFetch || s.op.got.columns != nil
 }
 
 // saidGoodbye tells whether the server ended the connection before it came to the statement: it

@@ -130,7 +130,7 @@ func (s *Session) ioLimit() int32 {
 		return 0
 	}
 	switch s.op.phase {
-	case phaseVerdict, phaseStreamEnd:
+	case phaseVerdict, phaseStreamEnd, phaseScriptEnd:
 		if s.committing() {
 			return int32(min(s.pool.Config().CommitMS, math.MaxInt32))
 		}
@@ -147,7 +147,9 @@ func (s *Session) ioLimit() int32 {
 
 // committing tells whether the answer to a COMMIT of the core's own is awaited.
 func (s *Session) committing() bool {
-	return s.op.phase == phaseVerdict && (s.op.sql == "COMMIT" || s.op.mapped != nil && s.op.mapped.tag == verbCommit) || s.op.phase == phaseStreamEnd && s.op.commits
+	return s.op.phase == phaseVerdict && (s.op.sql == "COMMIT" || s.op.mapped != nil && s.op.mapped.tag == verbCommit) ||
+		s.op.phase == phaseStreamEnd && s.op.commits ||
+		s.op.phase == phaseScriptEnd && s.op.script.own && s.op.script.fault == nil
 }
 
 // unanswered is why a connection is lost whose I/O has reached its limit.

@@ -35,7 +35,7 @@ func (s *Session) nests() bool { return s.nested }
 // needsTurn returns whether the operation about to start needs the connection.
 func (s *Session) needsTurn() bool {
 	switch s.op.op {
-	case abi.OpStatement, abi.OpMany, abi.OpStream, abi.OpFetch, abi.OpBegin, abi.OpEnter:
+	case abi.OpStatement, abi.OpMany, abi.OpStream, abi.OpFetch, abi.OpBegin, abi.OpEnter, abi.OpScript:
 		return true
 	}
 	return s.tx.active() && !s.tx.lost || s.stream != nil || len(s.nest.left) > 0
@@ -72,7 +72,7 @@ func (s *Session) turn(c *Call) {
 // guards returns whether the guard is to be set ahead of the operation.
 func (s *Session) guards() bool {
 	switch s.op.op {
-	case abi.OpStatement, abi.OpMany, abi.OpStream:
+	case abi.OpStatement, abi.OpMany, abi.OpStream, abi.OpScript:
 		return true
 	}
 	return false
@@ -189,7 +189,7 @@ func (s *Session) guardSet(c *Call) {
 		s.ofStream(c)
 		return
 	}
-	s.statement(c)
+	s.begin(c)
 }
 
 // uninterruptible returns whether what runs is not to be cancelled on the server: if a savepoint cannot be

@@ -70,9 +70,11 @@ func (s *Session) rows(c *Call) {
 	c.Want = abi.WantRows
 }
 
-// ownRows tells whether execute_many has a transaction of its own. That is no state of the session's: the
+// ownRows tells whether execute_many, or a script, has a transaction of its own. That is no state of the session's: the
 // operation does not end, nor the connection outlive it, while it is open.
-func (s *Session) ownRows() bool { return s.op.op == abi.OpMany && s.op.begun && !s.op.nested }
+func (s *Session) ownRows() bool {
+	return s.op.op == abi.OpMany && s.op.begun && !s.op.nested || s.op.script != nil && s.op.script.own
+}
 
 // sees follows the status of a ReadyForQuery.
 func (s *Session) sees(status byte) {

@@ -50,36 +50,40 @@ type Session struct {
 type phase uint8
 
 const (
-	phaseNone      phase = iota
-	phasePassword        // the callable is being asked
-	phaseQueue           // waiting for a connection
-	phaseSettle          // collecting what the connection still owes
-	phaseProbe           // testing the connection
-	phaseDescribe        // the server is parsing and describing
-	phaseEncode          // C is encoding for the description
-	phaseTypes           // the server is describing types
-	phaseGuard           // the server is preparing guards
-	phaseLook            // the server is looking at the guards alone
-	phaseReshape         // a failed guard is being undone
-	phaseExecute         // the statement is running
-	phaseRows            // the rows of execute_many are running
-	phaseRowsEnd         // execute_many's transaction or savepoint is being ended
-	phaseUndo            // execute_many is being rolled back
-	phaseStreamEnd       // a stream's own transaction is being committed or rolled back
-	phaseVerdict         // COMMIT, ROLLBACK or a savepoint command is running
-	phaseFarewell        // what needs no answer is being sent before release
-	phaseEncoding        // client_encoding is being set back
-	phaseCalm            // execute_many is to be rolled back, once no request to cancel can hit that
-	phaseCancel          // over, but a request to cancel is still under way
-	phaseTrail           // over, but the server is in the middle of a message of its own accord
-	phaseTurn            // nested: the savepoint around a statement is being set
-	phaseCheck           // nested: over, but deferred constraints are being checked
+	phaseNone           phase = iota
+	phasePassword             // the callable is being asked
+	phaseQueue                // waiting for a connection
+	phaseSettle               // collecting what the connection still owes
+	phaseProbe                // testing the connection
+	phaseDescribe             // the server is parsing and describing
+	phaseEncode               // C is encoding for the description
+	phaseTypes                // the server is describing types
+	phaseGuard                // the server is preparing guards
+	phaseLook                 // the server is looking at the guards alone
+	phaseReshape              // a failed guard is being undone
+	phaseExecute              // the statement is running
+	phaseRows                 // the rows of execute_many are running
+	phaseRowsEnd              // execute_many's transaction or savepoint is being ended
+	phaseUndo                 // execute_many is being rolled back
+	phaseStreamEnd            // a stream's own transaction is being committed or rolled back
+	phaseVerdict              // COMMIT, ROLLBACK or a savepoint command is running
+	phaseScriptBegin          // what precedes a script is running
+	phaseScript               // a script is running, or one of its statements
+	phaseScriptSettings       // the settings behind a script are being read
+	phaseScriptEnd            // a script's settings are being set back, and its transaction is being ended
+	phaseFarewell             // what needs no answer is being sent before release
+	phaseEncoding             // client_encoding is being set back
+	phaseCalm                 // execute_many is to be rolled back, once no request to cancel can hit that
+	phaseCancel               // over, but a request to cancel is still under way
+	phaseTrail                // over, but the server is in the middle of a message of its own accord
+	phaseTurn                 // nested: the savepoint around a statement is being set
+	phaseCheck                // nested: over, but deferred constraints are being checked
 )
 
 // describes tells whether the server is asked about a statement, and runs nothing of the caller's.
 func (p phase) describes() bool {
 	switch p {
-	case phaseDescribe, phaseTypes, phaseGuard, phaseLook, phaseReshape:
+	case phaseDescribe, phaseTypes, phaseGuard, phaseLook, phaseReshape, phaseScriptBegin:
 		return true
 	}
 	return false
@@ -87,7 +91,9 @@ func (p phase) describes() bool {
 
 // cancellable tells whether a request to cancel is to be repeated until the server has noticed it: not one
 // that could hit the rollback after it.
-func (p phase) cancellable() bool { return p != phaseCancel && p != phaseCalm && p != phaseUndo }
+func (p phase) cancellable() bool {
+	return p != phaseCancel && p != phaseCalm && p != phaseUndo && p != phaseScriptEnd
+}
 
 // operation is the one under way. It is cleared twice for each, and part of every session, so the small
 // fields stand together.
@@ -117,6 +123,7 @@ type operation struct {
 	ahead      uint16              // MANY: those of them ahead of the rows
 	commits    bool                // phaseStreamEnd: by a COMMIT, not a ROLLBACK
 	again      bool                // phaseStreamEnd: the statement was stale, run it anew. phaseReshape: BEGIN is to be sent again
+	stepwise   bool                // SCRIPT: statement by statement
 	unreset    bool                // finalize: COMMIT went without the reset, for whoever is next to send
 	sql        string              // the statement's text; a view of C memory until a Statement owns it, or owned
 	owned      bool                // own has cloned it
@@ -130,6 +137,7 @@ type operation struct {
 	timeout    float64        // the caller's timeout= in seconds; below 0: none
 	event      *process.Event // phaseCancel: set when the request to cancel is over
 	statement  *connection.Statement
+	script     *script
 	declared   []uint32 // the types declared for the parameters; nil: the server infers all
 	guess      uint64
 	now        process.Moment // when its statement was looked for; 0 before that

@@ -164,7 +164,7 @@ func (s *Session) described(c *Call) {
 	}
 	s.ready(got)
 	if got.fault != nil {
-		got.fault = s.ofRow(hinted(got.fault, s.op.declared))
+		got.fault = s.ofRow(placeholderHint(hinted(got.fault, s.op.declared), s.op.sql))
 		s.statementFailed(c)
 		return
 	}

@@ -143,7 +143,7 @@ func name(t, next sqltext.Token) string {
 	switch {
 	case t.Kind == sqltext.Word && (t.Text != "u" || !next.Is("&")):
 		return cut(t.Text)
-	case t.Kind == sqltext.Quoted:
+	case t.Kind == sqltext.Quoted && !t.Escaped:
 		return cut(strings.ReplaceAll(t.Text, `""`, `"`))
 	}
 	return ""

@@ -16,7 +16,8 @@ const (
 	Symbol // one byte of an operator or of punctuation
 )
 
-// Token is one token; Text is as Kind says. Escaped is a string that has a character by its number.
+// Token is one token; Text is as Kind says. Escaped is a string, or an identifier, that may have a
+// character by its number.
 type Token struct {
 	Kind    Kind
 	Text    string
@@ -32,6 +33,9 @@ func (t Token) Is(text string) bool { return (t.Kind == Word || t.Kind == Symbol
 type Scanner struct {
 	text string
 	at   int
+	// start is where the last token begins; open, that a quote or comment has no end.
+	start int
+	open  bool
 }
 
 // NewScanner starts at the beginning of text.
@@ -44,11 +48,18 @@ func (s *Scanner) Next() Token {
 		return Token{}
 	}
 	start, c := s.at, s.text[s.at]
+	s.start = start
 	switch {
+	case (c == 'u' || c == 'U') && strings.HasPrefix(s.text[start+1:], `&"`):
+		s.at += len("U&")
+		return Token{Quoted, s.quoted('"', false), true}
 	case isWordStart(c):
 		if quote := strings.IndexByte(s.text[s.at:min(s.at+3, len(s.text))], '\''); quote > 0 && isStringPrefix(s.text[start:start+quote]) {
 			s.at += quote
 			text := s.quoted('\'', c == 'e' || c == 'E')
+			for (c == 'e' || c == 'E') && s.continues() {
+				text += s.quoted('\'', true)
+			}
 			return Token{String, text, isEscaped(text, c)}
 		}
 		for s.at < len(s.text) && isWordPart(s.text[s.at]) {
@@ -60,7 +71,7 @@ func (s *Scanner) Next() Token {
 	case c == '"':
 		return Token{Kind: Quoted, Text: s.quoted('"', false)}
 	case c >= '0' && c <= '9':
-		for s.at < len(s.text) && (isWordPart(s.text[s.at]) || s.text[s.at] == '.') {
+		for s.at < len(s.text) && (isWordPart(s.text[s.at]) && s.text[s.at] != '$' || s.text[s.at] == '.') {
 			s.at++
 		}
 		return Token{Kind: Number, Text: s.text[start:s.at]}
@@ -93,6 +104,7 @@ func (s *Scanner) skip() {
 }
 
 func (s *Scanner) comment() {
+	start := s.at
 	for depth := 0; s.at < len(s.text); {
 		switch rest := s.text[s.at:]; {
 		case strings.HasPrefix(rest, "/*"):
@@ -107,6 +119,39 @@ func (s *Scanner) comment() {
 			s.at++
 		}
 	}
+	s.start, s.open = start, true
+}
+
+// continues tells whether the string that has just ended goes on in a later line: what follows is white
+// space with a line break in it, and another quote, before which the scanner then stands. Comments may
+// stand in all lines but the first.
+func (s *Scanner) continues() bool {
+	at := s.at
+	for at < len(s.text) && strings.IndexByte(" \t\f\v", s.text[at]) >= 0 {
+		at++
+	}
+	if at >= len(s.text) || s.text[at] != '\n' && s.text[at] != '\r' {
+		return false
+	}
+	for at < len(s.text) {
+		rest := s.text[at:]
+		switch {
+		case strings.IndexByte(" \t\r\n\f\v", rest[0]) >= 0:
+			at++
+		case strings.HasPrefix(rest, "--"):
+			end := strings.IndexAny(rest, "\r\n")
+			if end < 0 {
+				return false
+			}
+			at += end
+		case rest[0] == '\'':
+			s.at = at
+			return true
+		default:
+			return false
+		}
+	}
+	return false
 }
 
 // quoted is what stands between the quotes at the scanner's place, where a doubled quote stands for
@@ -126,7 +171,7 @@ func (s *Scanner) quoted(quote byte, escapes bool) string {
 		}
 		s.at++
 	}
-	s.at = len(s.text)
+	s.at, s.open = len(s.text), true
 	return s.text[start:]
 }
 
@@ -151,7 +196,7 @@ func (s *Scanner) dollar() Token {
 		body := rest[len(tag):]
 		length := strings.Index(body, tag)
 		if length < 0 {
-			s.at = len(s.text)
+			s.at, s.open = len(s.text), true
 			return Token{Kind: String, Text: body}
 		}
 		s.at += 2*len(tag) + length

@@ -58,6 +58,8 @@ type Fault struct {
 	Position    int    `json:"position,omitempty"`
 	SQL         string `json:"sql,omitempty"`
 	Row         *int64 `json:"row,omitempty"`
+	Statement   int    `json:"statement,omitempty"` // of a script, from 1
+	Line        int    `json:"line,omitempty"`      // of a script, from 1
 	SafeToRetry bool   `json:"safe_to_retry,omitempty"`
 	Cause       *Fault `json:"cause,omitempty"`
 }

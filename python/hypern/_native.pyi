@@ -1,18 +1,30 @@
 """Types of the C extension; what its classes mean to users is in hypern.database."""
 
-from collections.abc import AsyncIterable, Callable, Coroutine, Generator, Iterable, Sequence
+from collections.abc import (
+    AsyncIterable,
+    Callable,
+    Coroutine,
+    Generator,
+    Iterable,
+    Mapping,
+    Sequence,
+)
 from types import TracebackType
-from typing import Any, TypeVar, final
+from typing import Any, TypeAlias, TypeVar, final
 
 from typing_extensions import Self, disjoint_base
 
 from hypern.scope.scope import Scope
 from hypern.session.awaited import AsyncDbSession
 from hypern.session.blocking import DbSession
+from hypern.sql import Template
 
 _S = TypeVar("_S", bound=Session)
 _A = TypeVar("_A", bound=AsyncSession)
 _T_co = TypeVar("_T_co", covariant=True)
+
+_SQL: TypeAlias = str | Template
+_Params: TypeAlias = Sequence[Any] | Mapping[str, Any]
 
 @final
 class Pool:
@@ -61,24 +73,35 @@ class Session:
     @property
     def has_error(self) -> bool: ...
     def query(
-        self, sql: str, params: Sequence[Any] | None = None, *, timeout: float | None = None
+        self, sql: _SQL, params: _Params | None = None, *, timeout: float | None = None
     ) -> list[dict[str, Any]]: ...
     def query_one(
-        self, sql: str, params: Sequence[Any] | None = None, *, timeout: float | None = None
+        self,
+        sql: _SQL,
+        params: _Params | None = None,
+        *,
+        timeout: float | None = None,
+        strict: bool = False,
     ) -> dict[str, Any]: ...
     def query_one_or_none(
-        self, sql: str, params: Sequence[Any] | None = None, *, timeout: float | None = None
+        self, sql: _SQL, params: _Params | None = None, *, timeout: float | None = None
     ) -> dict[str, Any] | None: ...
     def query_value(
-        self, sql: str, params: Sequence[Any] | None = None, *, timeout: float | None = None
+        self, sql: _SQL, params: _Params | None = None, *, timeout: float | None = None
     ) -> Any: ...
+    def query_values(
+        self, sql: _SQL, params: _Params | None = None, *, timeout: float | None = None
+    ) -> list[Any]: ...
+    def execute_script(
+        self, text: _SQL, *, atomic: bool = True, timeout: float | None = None
+    ) -> None: ...
     def execute(
-        self, sql: str, params: Sequence[Any] | None = None, *, timeout: float | None = None
+        self, sql: _SQL, params: _Params | None = None, *, timeout: float | None = None
     ) -> int: ...
     def execute_many(
         self,
-        sql: str,
-        params_list: Iterable[Sequence[Any]],
+        sql: _SQL,
+        params_list: Iterable[_Params],
         *,
         timeout: float | None = None,
     ) -> int: ...
@@ -105,7 +128,7 @@ class Session:
     def _finalize(self, grace: float) -> None: ...
     # (rows, number): number is for the next fetch; 0: those were the last rows.
     def _stream_open(
-        self, sql: str, params: Sequence[Any] | None, chunk_rows: int, timeout: float | None, /
+        self, sql: _SQL, params: _Params | None, chunk_rows: int, timeout: float | None, /
     ) -> tuple[list[dict[str, Any]], int]: ...
     def _stream_fetch(
         self, number: int, chunk_rows: int, timeout: float | None, /
@@ -149,24 +172,35 @@ class AsyncSession:
     @property
     def has_error(self) -> bool: ...
     def query(
-        self, sql: str, params: Sequence[Any] | None = None, *, timeout: float | None = None
+        self, sql: _SQL, params: _Params | None = None, *, timeout: float | None = None
     ) -> Operation[list[dict[str, Any]]]: ...
     def query_one(
-        self, sql: str, params: Sequence[Any] | None = None, *, timeout: float | None = None
+        self,
+        sql: _SQL,
+        params: _Params | None = None,
+        *,
+        timeout: float | None = None,
+        strict: bool = False,
     ) -> Operation[dict[str, Any]]: ...
     def query_one_or_none(
-        self, sql: str, params: Sequence[Any] | None = None, *, timeout: float | None = None
+        self, sql: _SQL, params: _Params | None = None, *, timeout: float | None = None
     ) -> Operation[dict[str, Any] | None]: ...
     def query_value(
-        self, sql: str, params: Sequence[Any] | None = None, *, timeout: float | None = None
+        self, sql: _SQL, params: _Params | None = None, *, timeout: float | None = None
     ) -> Operation[Any]: ...
+    def query_values(
+        self, sql: _SQL, params: _Params | None = None, *, timeout: float | None = None
+    ) -> Operation[list[Any]]: ...
+    def execute_script(
+        self, text: _SQL, *, atomic: bool = True, timeout: float | None = None
+    ) -> Operation[None]: ...
     def execute(
-        self, sql: str, params: Sequence[Any] | None = None, *, timeout: float | None = None
+        self, sql: _SQL, params: _Params | None = None, *, timeout: float | None = None
     ) -> Operation[int]: ...
     def execute_many(
         self,
-        sql: str,
-        params_list: Iterable[Sequence[Any]] | AsyncIterable[Sequence[Any]],
+        sql: _SQL,
+        params_list: Iterable[_Params] | AsyncIterable[_Params],
         *,
         timeout: float | None = None,
     ) -> Operation[int]: ...
@@ -188,7 +222,7 @@ class AsyncSession:
     def _has_block(self, number: int, /) -> bool: ...
     def _finalize(self, grace: float) -> Operation[None]: ...
     def _stream_open(
-        self, sql: str, params: Sequence[Any] | None, chunk_rows: int, timeout: float | None, /
+        self, sql: _SQL, params: _Params | None, chunk_rows: int, timeout: float | None, /
     ) -> Operation[tuple[list[dict[str, Any]], int]]: ...
     def _stream_fetch(
         self, number: int, chunk_rows: int, timeout: float | None, /
@@ -201,6 +235,9 @@ def drive(session: Session) -> bool: ...
 def core_loaded() -> bool: ...
 def left_open() -> bytes: ...
 def debug() -> bytes: ...
+
+# What the core reads from a text, as JSON (HN_SQL_* of go/abi/hypern_abi.h).
+def read_sql(what: int, text: str, /) -> bytes: ...
 def types() -> list[tuple[int, str, str, int]]: ...
 def _panic() -> None: ...
 def _transition(

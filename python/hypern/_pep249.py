@@ -24,6 +24,8 @@ class Error(RuntimeError):
         the statement, without its parameters; the first 64 KiB of a longer one
     row : int or None
         the row of `execute_many`, from 0
+    statement, line : int or None
+        the statement of a script, and the line that it begins in, from 1
     safe_to_retry : bool
         True only if no part of the statement can have run
     """
@@ -40,6 +42,8 @@ class Error(RuntimeError):
     position: int | None = None
     sql: str | None = None
     row: int | None = None
+    statement: int | None = None
+    line: int | None = None
     safe_to_retry: bool = False
 
     def __init__(self, message: str = "") -> None:
@@ -47,6 +51,11 @@ class Error(RuntimeError):
         self.message = message
 
     def __str__(self) -> str:
+        if self.statement is not None and self.severity is not None:
+            return f"{self._text()}, in statement {self.statement} (line {self.line}) of the script"
+        return self._text()
+
+    def _text(self) -> str:
         if self.severity is not None:  # only a server's error has one
             return f"PostgreSQL error: {self.message} (SQLSTATE {self.sqlstate})"
         if self.sqlstate is not None:

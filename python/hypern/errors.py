@@ -126,6 +126,8 @@ _ATTRIBUTES = (
     "position",
     "sql",
     "row",
+    "statement",
+    "line",
     "safe_to_retry",
 )
 

@@ -60,6 +60,11 @@ int hn_raise_no_rows(void)
     return hn_raise("NoRows", "No rows returned by a query that must return one");
 }
 
+int hn_raise_too_many_rows(void)
+{
+    return hn_raise("TooManyRows", "More than one row returned by a query that must return one");
+}
+
 PyObject *hn_exception_take(void)
 {
 #if PY_VERSION_HEX >= 0x030C0000

@@ -22,6 +22,8 @@ int hn_raise_core(const uint8_t *json, size_t len);
 
 /* Raise NoRows for query_one and query_value. Always -1. */
 int hn_raise_no_rows(void);
+/* Raise TooManyRows for query_one(strict=True), as PL/pgSQL's STRICT does. Always -1. */
+int hn_raise_too_many_rows(void);
 
 /* The exception being raised, taken out of the thread (new reference; NULL if there is none), and
  * put back (the reference is stolen). */

@@ -14,10 +14,12 @@ from hypern.session.begin import begin_sql
 from hypern.session.stream import AsyncStream, Portal
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
     from typing import Any, TypeVar
 
     from typing_extensions import Self
+
+    from hypern.sql import Template
 
     _T = TypeVar("_T")
 
@@ -52,8 +54,8 @@ class AsyncDbSession(_native.AsyncSession):
 
     def stream(
         self,
-        sql: str,
-        params: Sequence[Any] | None = None,
+        sql: str | Template,
+        params: Sequence[Any] | Mapping[str, Any] | None = None,
         *,
         chunk_rows: int = 1000,
         timeout: float | None = None,

@@ -14,10 +14,12 @@ from hypern.session.begin import begin_sql
 from hypern.session.stream import Portal, Stream
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from typing import Any, TypeVar
 
     from typing_extensions import Self
+
+    from hypern.sql import Template
 
     _T = TypeVar("_T")
 
@@ -65,8 +67,8 @@ class DbSession(_native.Session):
 
     def stream(
         self,
-        sql: str,
-        params: Sequence[Any] | None = None,
+        sql: str | Template,
+        params: Sequence[Any] | Mapping[str, Any] | None = None,
         *,
         chunk_rows: int = 1000,
         timeout: float | None = None,

@@ -9,10 +9,11 @@ from hypern.errors import Error
 from hypern.session.steps import later, now
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Generator, Sequence
+    from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
 
     from hypern import _native
     from hypern.session.steps import Steps
+    from hypern.sql import Template
 
 _log = logging.getLogger("hypern")
 
@@ -31,8 +32,8 @@ class Portal:
     def __init__(
         self,
         session: _native.Session | _native.AsyncSession,
-        sql: str,
-        params: Sequence[Any] | None,
+        sql: str | Template,
+        params: Sequence[Any] | Mapping[str, Any] | None,
         chunk_rows: int,
         timeout: float | None,
     ) -> None:

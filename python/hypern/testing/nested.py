@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +12,10 @@ from hypern.testing.pools import TestPools, TestSession
 
 if TYPE_CHECKING:
     from hypern.config.settings import Settings
+    from hypern.sql import Template
 
-_Rows = Iterable[Sequence[Any]]
+_Params = Sequence[Any] | Mapping[str, Any]
+_Rows = Iterable[_Params]
 
 
 class NestedSession(TestSession):
@@ -22,7 +24,9 @@ class NestedSession(TestSession):
     __slots__ = ()
     takes_turns = True
 
-    def execute_many(self, sql: str, params_list: _Rows, *, timeout: float | None = None) -> int:
+    def execute_many(
+        self, sql: str | Template, params_list: _Rows, *, timeout: float | None = None
+    ) -> int:
         return super().execute_many(sql, _at_hand(params_list), timeout=timeout)
 
 
@@ -33,8 +37,8 @@ class NestedAsyncSession(AsyncDbSession):
 
     async def execute_many(  # type: ignore[override]
         self,
-        sql: str,
-        params_list: _Rows | AsyncIterable[Sequence[Any]],
+        sql: str | Template,
+        params_list: _Rows | AsyncIterable[_Params],
         *,
         timeout: float | None = None,
     ) -> int:

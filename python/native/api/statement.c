@@ -1,20 +1,24 @@
 /* The methods of a session, awaited or not, that run a statement. */
 #include "api/kinds.h"
+#include "api/text.h"
 #include "drive/wait.h"
 
 /* Arguments of a statement call: (sql, second, *, timeout). sql is a reference. */
 typedef struct arguments {
     PyObject *sql;
     PyObject *second;
+    PyObject *resolved; /* keeps second where it is not the caller's; or NULL */
+    bool strict;        /* query_one only */
     hn_time deadline;
     double timeout; /* in seconds; below 0 if there is none */
 } arguments;
 
 static int place(const char *method, const char *second, PyObject *name, PyObject *value,
-                 PyObject *slot[3])
+                 PyObject *slot[4])
 {
-    const char *const names[] = {"sql", second, "timeout"};
-    for (size_t i = 0; i < 3; i++) {
+    const char *const names[] = {"sql", second, "timeout", "strict"};
+    const size_t known = strcmp(method, "query_one") == 0 ? 4 : 3;
+    for (size_t i = 0; i < known; i++) {
         if (!PyUnicode_Check(name) || PyUnicode_CompareWithASCIIString(name, names[i]) != 0)
             continue;
         if (slot[i] != NULL) {
@@ -29,10 +33,32 @@ static int place(const char *method, const char *second, PyObject *name, PyObjec
     return -1;
 }
 
+/* Puts the text and the parameters that the arguments stand for in their place. The text is
+ * borrowed. */
+static int resolve(arguments *a, PyObject **sql, bool many)
+{
+    if (!many && hn_text_is_plain(*sql, a->second))
+        return 0;
+    a->resolved = many ? hn_text_resolve_many(*sql, a->second) : hn_text_resolve(*sql, a->second);
+    if (a->resolved == NULL)
+        return PyErr_Occurred() ? -1 : 0;
+    *sql = PyTuple_GET_ITEM(a->resolved, 0);
+    a->second = PyTuple_GET_ITEM(a->resolved, 1);
+    if (a->second == Py_None && !many)
+        a->second = NULL;
+    return 0;
+}
+
+static void clear_arguments(arguments *a)
+{
+    Py_CLEAR(a->sql);
+    Py_CLEAR(a->resolved);
+}
+
 static int read_arguments(const char *method, const char *second, bool second_required,
                           PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames, arguments *a)
 {
-    PyObject *slot[3] = {NULL, NULL, NULL};
+    PyObject *slot[4] = {NULL, NULL, NULL, NULL};
     if (nargs > 2) {
         PyErr_Format(PyExc_TypeError, "%s() takes sql and %s by position (%zd given)", method,
                      second, nargs);
@@ -51,25 +77,33 @@ static int read_arguments(const char *method, const char *second, bool second_re
     a->second = slot[1] == Py_None && !second_required ? NULL : slot[1];
     if (hn_deadline(slot[2], &a->deadline, &a->timeout) < 0)
         return -1;
+    int strict = slot[3] == NULL ? 0 : PyObject_IsTrue(slot[3]);
+    if (strict < 0 || resolve(a, &slot[0], second_required) < 0)
+        return -1;
+    a->strict = strict != 0;
     a->sql = hn_check_sql(slot[0]);
+    if (a->sql == NULL)
+        clear_arguments(a);
     return a->sql == NULL ? -1 : 0;
 }
 
 static PyObject *run_statement(const char *method, hn_mode mode, PyObject *self,
                                PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
 {
-    arguments a;
+    arguments a = {.resolved = NULL};
     if (read_arguments(method, "params", false, args, nargs, kwnames, &a) < 0)
         return NULL;
     PyObject *result = NULL;
     if (a.second == NULL || hn_check_params(a.second, -1) == 0) {
         hn_request request = {
             .op = HN_OP_STATEMENT, .sql = a.sql, .params = a.second, .mode = mode};
+        if (a.strict)
+            request.mode = HN_MODE_ONLY;
         request.method = method;
         request.timeout = a.timeout;
         result = hn_do(self, &request, a.deadline, false);
     }
-    Py_DECREF(a.sql);
+    clear_arguments(&a);
     return result;
 }
 
@@ -83,13 +117,14 @@ STATEMENT(query, HN_MODE_ROWS)
 STATEMENT(query_one, HN_MODE_ONE)
 STATEMENT(query_one_or_none, HN_MODE_ONE_OR_NONE)
 STATEMENT(query_value, HN_MODE_VALUE)
+STATEMENT(query_values, HN_MODE_VALUES)
 STATEMENT(execute, HN_MODE_COUNT)
 #undef STATEMENT
 
 static PyObject *execute_many(PyObject *self, PyObject *const *args, Py_ssize_t nargs,
                               PyObject *kwnames)
 {
-    arguments a;
+    arguments a = {.resolved = NULL};
     if (read_arguments("execute_many", "params_list", true, args, nargs, kwnames, &a) < 0)
         return NULL;
     hn_request request = {
@@ -99,7 +134,31 @@ static PyObject *execute_many(PyObject *self, PyObject *const *args, Py_ssize_t 
     request.method = "execute_many";
     request.timeout = a.timeout;
     PyObject *result = hn_do(self, &request, a.deadline, false);
-    Py_DECREF(a.sql);
+    clear_arguments(&a);
+    return result;
+}
+
+static PyObject *execute_script(PyObject *self, PyObject *args, PyObject *kwargs)
+{
+    static char *names[] = {"text", "atomic", "timeout", NULL};
+    PyObject *text, *timeout = NULL;
+    int atomic = 1;
+    hn_time deadline;
+    hn_request request = {.op = HN_OP_SCRIPT, .mode = HN_MODE_NOTHING, .method = "execute_script"};
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|$pO:execute_script", names, &text, &atomic,
+                                     &timeout) ||
+        hn_deadline(timeout, &deadline, &request.timeout) < 0)
+        return NULL;
+    PyObject *resolved = hn_text_resolve_script(text);
+    if (resolved == NULL)
+        return NULL;
+    request.sql = hn_check_sql(resolved);
+    Py_DECREF(resolved);
+    if (request.sql == NULL)
+        return NULL;
+    request.flags = atomic ? 0 : HN_IN_STEPWISE;
+    PyObject *result = hn_do(self, &request, deadline, false);
+    Py_DECREF(request.sql);
     return result;
 }
 
@@ -113,8 +172,10 @@ static PyObject *execute_many(PyObject *self, PyObject *const *args, Py_ssize_t 
 PyDoc_STRVAR(query_doc, "query($self, sql, params=None, *, timeout=None)\n--\n\n"
                         "Run a statement" PARAMS "All rows, as a list of dicts." TIMEOUT);
 PyDoc_STRVAR(query_one_doc,
-             "query_one($self, sql, params=None, *, timeout=None)\n--\n\n"
-             "Run a statement" PARAMS "The first row; NoRows if there is none." TIMEOUT);
+             "query_one($self, sql, params=None, *, timeout=None, strict=False)\n--\n\n"
+             "Run a statement" PARAMS
+             "The first row; NoRows if there is none. strict: TooManyRows\n"
+             "if there are more, though the statement has run." TIMEOUT);
 PyDoc_STRVAR(query_one_or_none_doc,
              "query_one_or_none($self, sql, params=None, *, timeout=None)\n--\n\n"
              "Run a statement" PARAMS "The first row, or None." TIMEOUT);
@@ -122,6 +183,17 @@ PyDoc_STRVAR(query_value_doc,
              "query_value($self, sql, params=None, *, timeout=None)\n--\n\n"
              "Run a statement" PARAMS
              "The first column of the first row; NoRows if there is none." TIMEOUT);
+PyDoc_STRVAR(query_values_doc,
+             "query_values($self, sql, params=None, *, timeout=None)\n--\n\n"
+             "Run a statement" PARAMS "The first column of all rows, as a list." TIMEOUT);
+PyDoc_STRVAR(
+    execute_script_doc,
+    "execute_script($self, text, *, atomic=True, timeout=None)\n--\n\n"
+    "Run any number of statements, without parameters: in the open transaction, else all or\n"
+    "none of them; one by itself runs as it is. Settings that they change are as before at the\n"
+    "end. An error has the .statement, .line and .position in the script, each from 1.\n"
+    "Transaction commands are refused before anything is sent (NotSupportedError), unless\n"
+    "atomic is False: then the statements run one after the other, as in psql." TIMEOUT);
 PyDoc_STRVAR(execute_doc, "execute($self, sql, params=None, *, timeout=None)\n--\n\n"
                           "Run a statement" PARAMS "The number of rows affected." TIMEOUT);
 PyDoc_STRVAR(execute_many_doc,
@@ -131,7 +203,15 @@ PyDoc_STRVAR(execute_many_doc,
 #define FAST(name)                                                                                 \
     {#name, (PyCFunction)(void (*)(void))name, METH_FASTCALL | METH_KEYWORDS, name##_doc}
 PyMethodDef hn_statement_methods[] = {
-    FAST(query),   FAST(query_one),    FAST(query_one_or_none), FAST(query_value),
-    FAST(execute), FAST(execute_many), {NULL, NULL, 0, NULL},
+    FAST(query),
+    FAST(query_one),
+    FAST(query_one_or_none),
+    FAST(query_value),
+    FAST(query_values),
+    FAST(execute),
+    FAST(execute_many),
+    {"execute_script", (PyCFunction)(void (*)(void))execute_script, METH_VARARGS | METH_KEYWORDS,
+     execute_script_doc},
+    {NULL, NULL, 0, NULL},
 };
 #undef FAST

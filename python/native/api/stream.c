@@ -1,5 +1,6 @@
 /* The methods of a session, awaited or not, that read a result in chunks. */
 #include "api/kinds.h"
+#include "api/text.h"
 #include "drive/wait.h"
 
 /* Only the package calls these methods, with each argument in order. */
@@ -22,15 +23,25 @@ static PyObject *open_stream(PyObject *self, PyObject *args)
         return NULL;
     if (params == Py_None)
         params = NULL;
-    else if (hn_check_params(params, -1) < 0)
-        return NULL;
-    PyObject *sql = hn_check_sql(text);
-    if (sql == NULL)
-        return NULL;
-    hn_request request = {.op = HN_OP_STREAM, .sql = sql, .params = params};
-    request.method = "_stream_open";
-    PyObject *result = run(self, &request, chunk_rows, timeout);
-    Py_DECREF(sql);
+    PyObject *resolved = NULL; /* keeps text and params alive */
+    if (!hn_text_is_plain(text, params)) {
+        resolved = hn_text_resolve(text, params);
+        if (resolved == NULL)
+            return NULL;
+        text = PyTuple_GET_ITEM(resolved, 0);
+        params = PyTuple_GET_ITEM(resolved, 1);
+        if (params == Py_None)
+            params = NULL;
+    }
+    PyObject *result = NULL;
+    PyObject *sql = params != NULL && hn_check_params(params, -1) < 0 ? NULL : hn_check_sql(text);
+    if (sql != NULL) {
+        hn_request request = {.op = HN_OP_STREAM, .sql = sql, .params = params};
+        request.method = "_stream_open";
+        result = run(self, &request, chunk_rows, timeout);
+        Py_DECREF(sql);
+    }
+    Py_XDECREF(resolved);
     return result;
 }
 

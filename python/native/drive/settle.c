@@ -8,7 +8,7 @@
 bool hn_settle_is_observed(const hn_request *request)
 {
     return request->op == HN_OP_STATEMENT || request->op == HN_OP_MANY ||
-           (request->mode == HN_MODE_CHUNK && request->sql != NULL);
+           request->op == HN_OP_SCRIPT || (request->mode == HN_MODE_CHUNK && request->sql != NULL);
 }
 
 void hn_settle_observe(const hn_database *database, PyObject *sql, double seconds, int64_t rows,

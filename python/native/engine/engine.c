@@ -293,10 +293,12 @@ PyObject *hn_engine_result(hn_engine *e)
     case HN_MODE_COUNT:
         return PyLong_FromLongLong(e->call.count);
     case HN_MODE_ROWS:
+    case HN_MODE_VALUES:
         return result != NULL ? result : PyList_New(0);
     case HN_MODE_CHUNK:
         return hn_stream_chunk(e, result);
     case HN_MODE_ONE:
+    case HN_MODE_ONLY:
     case HN_MODE_VALUE:
         if (result == NULL)
             hn_raise_no_rows();

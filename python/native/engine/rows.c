@@ -7,7 +7,8 @@
 
 static bool wants_all(const hn_engine *e)
 {
-    return e->request.mode == HN_MODE_ROWS || e->request.mode == HN_MODE_CHUNK;
+    return e->request.mode == HN_MODE_ROWS || e->request.mode == HN_MODE_CHUNK ||
+           e->request.mode == HN_MODE_VALUES;
 }
 
 static int take_row(hn_engine *e, const uint8_t *body, size_t len)
@@ -19,11 +20,14 @@ static int take_row(hn_engine *e, const uint8_t *body, size_t len)
         e->result = hn_decode_first(e->description, body, len);
         return e->result == NULL ? -1 : 0;
     }
-    PyObject *row = hn_decode_row(e->description, body, len);
+    if (e->request.mode == HN_MODE_ONLY && e->result != NULL)
+        return hn_raise_too_many_rows();
+    PyObject *row = e->request.mode == HN_MODE_VALUES ? hn_decode_first(e->description, body, len)
+                                                      : hn_decode_row(e->description, body, len);
     if (row == NULL)
         return -1;
     if (!wants_all(e)) {
-        e->io.keep = false;
+        e->io.keep = e->request.mode == HN_MODE_ONLY; /* for a look at what follows */
         e->result = row;
         return 0;
     }

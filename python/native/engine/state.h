@@ -17,6 +17,8 @@ typedef enum hn_mode {
     HN_MODE_CHUNK,       /* a list of dicts, and the number of the stream that has more, or 0 */
     HN_MODE_ONE,         /* the first row, or NoRows */
     HN_MODE_ONE_OR_NONE, /* the first row, or None */
+    HN_MODE_ONLY,        /* the row, or NoRows, or TooManyRows */
+    HN_MODE_VALUES,      /* the first column of all rows, as a list */
     HN_MODE_VALUE        /* the first row's first column, or NoRows */
 } hn_mode;
 

@@ -77,6 +77,8 @@ void hn_engine_open_round(hn_engine *e)
     io->raw = (call->io_flags & HN_IO_RAW) != 0;
     io->result = (call->io_flags & HN_IO_ROWS) != 0;
     io->guards = call->guards;
+    if (e->request.op == HN_OP_SCRIPT)
+        io->frames_max = INT64_MAX; /* one for each statement */
     io->keep = io->result && wants_rows(e);
     if (io->result && e->request.mode == HN_MODE_CHUNK)
         io->rows_max = e->request.chunk;
