@@ -32,22 +32,8 @@ def awaited(session: _native.Session) -> _native.AsyncSession:
     return _native.AsyncSession(session)
 
 
-def now(steps: Steps[_T]) -> _T:
-    """Run a course of action to its end, blocking."""
-    resume: Callable[[Any], Any] = steps.send
-    value: Any = None
-    while True:
-        try:
-            value = resume(value)
-            resume = steps.send
-        except StopIteration as end:
-            outcome: _T = end.value
-            return outcome
-        except BaseException as error:
-            if steps.gi_frame is None:  # type: ignore[attr-defined]
-                raise
-            # A signal handler raised it between two steps; the course decides what follows.
-            resume, value = steps.throw, error
+# Runs a course of action to its end, blocking: now(steps) returns what the generator returns.
+now = _native.now
 
 
 async def later(steps: Steps[_T]) -> _T:

@@ -70,6 +70,25 @@ static PyObject *drive(PyObject *module, PyObject *session)
     Py_RETURN_TRUE;
 }
 
+/* Runs a generator of steps to its end, each result sent back as it is: hypern.session.steps.now.
+ * In C, since a loop in Python cost 1.3 us of the 13 us that a request with one query takes. */
+static PyObject *now(PyObject *module, PyObject *steps)
+{
+    (void)module;
+    if (!PyGen_Check(steps))
+        return PyErr_Format(PyExc_TypeError, "now() requires a generator, not %s",
+                            Py_TYPE(steps)->tp_name);
+    PyObject *value = Py_NewRef(Py_None);
+    PySendResult sent;
+    do {
+        PyObject *next;
+        sent = PyIter_Send(steps, value, &next);
+        Py_DECREF(value);
+        value = next;
+    } while (sent == PYGEN_NEXT);
+    return value;
+}
+
 static PyObject *core_loaded(PyObject *module, PyObject *unused)
 {
     (void)module;
@@ -108,6 +127,7 @@ static PyMethodDef functions[] = {
     {"sessions", (PyCFunction)(void (*)(void))sessions, METH_FASTCALL, NULL},
     {"thread_of", thread_of, METH_O, NULL},
     {"drive", drive, METH_O, NULL},
+    {"now", now, METH_O, NULL},
     {"core_loaded", core_loaded, METH_NOARGS, NULL},
     {"left_open", left_open, METH_NOARGS, NULL},
     {"debug", debug, METH_NOARGS, NULL},
