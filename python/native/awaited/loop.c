@@ -5,7 +5,7 @@
 
 /* clang-format off */
 #define NAMES(X)                                                                                   \
-    X(add_reader) X(call_later) X(call_soon) X(call_soon_threadsafe) X(cancel) X(context)          \
+    X(add_reader) X(call_soon) X(call_soon_threadsafe) X(context)                                  \
     X(get_debug) X(is_running) X(_nest_patched)
 /* clang-format on */
 
@@ -106,26 +106,6 @@ int hn_loop_soon_in(PyObject *loop, PyObject *callable, PyObject *argument, PyOb
     PyObject *returned = PyObject_VectorcallMethod(str_call_soon, args, 3, names);
     Py_XDECREF(returned);
     return returned == NULL ? -1 : 0;
-}
-
-PyObject *hn_loop_call_later(PyObject *loop, hn_time when, PyObject *callable)
-{
-    double left = (double)(when - hn_now()) / 1e9;
-    PyObject *seconds = PyFloat_FromDouble(left > 0 ? left : 0.0);
-    if (seconds == NULL)
-        return NULL;
-    PyObject *handle = PyObject_CallMethodObjArgs(loop, str_call_later, seconds, callable, NULL);
-    Py_DECREF(seconds);
-    return handle;
-}
-
-void hn_loop_cancel_handle(PyObject *handle)
-{
-    PyObject *returned = PyObject_CallMethodNoArgs(handle, str_cancel);
-    if (returned == NULL)
-        PyErr_WriteUnraisable(handle);
-    Py_XDECREF(returned);
-    Py_DECREF(handle);
 }
 
 void hn_loop_raise_cancelled(PyObject *message)

@@ -20,11 +20,6 @@ int hn_loop_soon(PyObject *loop, PyObject *callable, bool here);
 /* Have callable(argument) called soon, in a context; in the loop's own thread. 0, or -1. */
 int hn_loop_soon_in(PyObject *loop, PyObject *callable, PyObject *argument, PyObject *context);
 
-/* A handle of the loop's: callable() is called at that time. NULL with an exception. */
-PyObject *hn_loop_call_later(PyObject *loop, hn_time when, PyObject *callable);
-/* Cancel a timer, and take over the reference to its handle. */
-void hn_loop_cancel_handle(PyObject *handle);
-
 /* Raise asyncio.CancelledError; message: or NULL. */
 void hn_loop_raise_cancelled(PyObject *message);
 
