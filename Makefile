@@ -54,7 +54,7 @@ test/go: build ## run the Go tests
 test/py: build ## run the Python tests (PYTEST_ARGS=... for a few of them)
 	$(PY) -m pytest $(PYTEST_ARGS)
 
-test/reliability: build ## try every fault, fork and leftover; keeps docs/reliability.md (10 minutes)
+test/reliability: build ## try every fault, fork and leftover; keeps docs/reliability.md (half an hour)
 	HYPERN_RELIABILITY=full $(PY) -m pytest $(PYTEST_ARGS) tests_py/reliability \
 	    tests_py/test_memory.py tests_py/test_processes.py tests_py/test_async_cancel.py \
 	    tests_py/test_async_tasks.py

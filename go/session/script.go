@@ -71,7 +71,7 @@ func (s *Session) beginScript(c *Call) {
 	sc := s.op.script
 	s.remember(sc.text)
 	open := s.tx.active()
-	single := len(sc.parts) == 1 && !(s.conn.Shared() && mayEvaluate(sc.text[sc.parts[0].Start:]))
+	single := len(sc.parts) == 1 && (!s.conn.Shared() || !mayEvaluate(sc.text[sc.parts[0].Start:]))
 	sc.own = !sc.stepwise && !open && !single && !s.nests() // whose guard makes it atomic
 	sc.keeps = s.tx.server != 'E' && (!s.conn.Shared() || sc.own || open && !sc.stepwise)
 	c.Head = s.sendOwed(c.Head, false)
