@@ -1,4 +1,4 @@
-"""Write go/connection/saslprep.go, the tables of SASLprep (RFC 4013), from Python's module stringprep.
+"""Write go/connection/saslprep.go: the tables of SASLprep (RFC 4013), from the module stringprep.
 
 With --check it only compares: the exit status is 1 if the file is out of date.
 """

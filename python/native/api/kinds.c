@@ -35,7 +35,8 @@ PyObject *hn_do(PyObject *self, const hn_request *request, hn_time deadline, boo
 PyObject *hn_check_sql(PyObject *sql)
 {
     if (!PyUnicode_Check(sql)) {
-        PyErr_Format(PyExc_TypeError, "sql must be a str or a Template, not %s", Py_TYPE(sql)->tp_name);
+        PyErr_Format(PyExc_TypeError, "sql must be a str or a Template, not %s",
+                     Py_TYPE(sql)->tp_name);
         return NULL;
     }
     Py_ssize_t len;
