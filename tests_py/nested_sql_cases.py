@@ -86,3 +86,28 @@ def test_a_script_cannot_end_the_tests_transaction() -> None:
         with pytest.raises((errors.NotSupportedError, errors.InterfaceError), match="COMMIT"):
             session.execute_script("INSERT INTO notes VALUES (1); COMMIT", atomic=atomic)
     assert found() == []
+
+
+def test_a_script_outside_a_transaction_checks_deferred_constraints() -> None:
+    session = db("a")
+    session.execute_script(
+        "CREATE TABLE parents (id int PRIMARY KEY); "
+        "CREATE TABLE children (p int REFERENCES parents DEFERRABLE INITIALLY DEFERRED)"
+    )
+    for text in ("INSERT INTO children VALUES (5)", "INSERT INTO children VALUES (5); SELECT 1"):
+        with pytest.raises(errors.ForeignKeyViolation):
+            session.execute_script(text)
+    db("b").execute("INSERT INTO parents VALUES (1)")
+    assert session.query("SELECT * FROM children") == []
+
+
+def test_a_refused_encoding_leaves_no_transaction() -> None:
+    session = db("a")
+    with pytest.raises(errors.NotSupportedError):
+        session.execute("SET client_encoding = 'LATIN1'")
+    assert not session.is_in_transaction
+    with session.transaction():
+        session.execute("INSERT INTO notes VALUES (1)")
+    with pytest.raises(errors.UniqueViolation):
+        session.execute("INSERT INTO notes VALUES (1)")
+    assert found() == [1]

@@ -8,7 +8,8 @@ import contextvars
 import gc
 import os
 import sys
-from collections.abc import Awaitable, Iterator
+import weakref
+from collections.abc import Awaitable, Generator, Iterator
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from support import numbers_seen_by_others, wait_until
 
 from hypern import errors
 from hypern.database import Database, adb, afinalize_db, scope
+from hypern.session.steps import later
 
 pytestmark = pytest.mark.usefixtures("numbers")
 
@@ -156,3 +158,70 @@ def test_memory_and_files_do_not_grow_with_the_number_of_statements(configured: 
         assert _resident() - resident < 4 * 2**20
 
     asyncio.run(main())
+
+
+_SLOW_COMMIT = """
+    CREATE TEMP TABLE slow (n int);
+    CREATE FUNCTION pg_temp.wait() RETURNS trigger LANGUAGE plpgsql
+        AS 'BEGIN PERFORM pg_sleep(1); RETURN NULL; END';
+    CREATE CONSTRAINT TRIGGER wait AFTER INSERT ON slow DEFERRABLE INITIALLY DEFERRED
+        FOR EACH ROW EXECUTE FUNCTION pg_temp.wait()"""
+
+
+def test_a_coroutine_dropped_while_its_scope_ends_ends_every_session(
+    database: str, configured: str
+) -> None:
+    """The first COMMIT goes on by itself; what has not begun to end is rolled back."""
+    Database.configure(database, alias="second")
+    held = Database.status().in_use
+
+    async def work() -> None:
+        async with scope():
+            for alias in ("default", "second"):
+                session = adb(alias=alias)
+                await session.execute_script(_SLOW_COMMIT)
+                await session.begin()
+                await session.execute("INSERT INTO slow VALUES (1)")
+
+    async def main() -> None:
+        coroutine = work()
+        while True:  # as a task would, until something takes as long as the COMMIT
+            future = coroutine.send(None)
+            for _ in range(50):
+                await asyncio.sleep(0.01)
+                if future.done():
+                    break
+            else:
+                coroutine.close()
+                await asyncio.sleep(1)
+                return
+
+    asyncio.run(main())
+    wait_until(lambda: (Database.status().in_use, Database.status("second").in_use) == (held, 0))
+    Database.close("second")
+
+
+class _LeftError(Exception):
+    pass
+
+
+def test_an_exception_that_leaves_a_course_of_steps_is_no_garbage() -> None:
+    async def fail() -> None:
+        raise _LeftError
+
+    def course() -> Generator[Any, Any, None]:
+        yield fail()
+
+    async def main() -> weakref.ref[_LeftError]:
+        try:
+            await later(course())
+        except _LeftError as error:
+            return weakref.ref(error)
+        raise AssertionError
+
+    gc.collect()
+    gc.disable()
+    try:
+        assert asyncio.run(main())() is None
+    finally:
+        gc.enable()

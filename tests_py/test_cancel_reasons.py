@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import pytest
-from either import db, finalize_db
+from either import db, finalize_db, scope
 from support import wait_until
 
 from hypern import errors
-from hypern.database import DbSession
+from hypern.database import Database, DbSession
 
 pytestmark = pytest.mark.usefixtures("kind")
 
@@ -90,3 +91,34 @@ def test_what_the_server_has_not_said_does_not_claim_to_be_its(session: DbSessio
         session.query("SELECT length($1::text)", ["x" * 100_000_000], timeout=0.02)
     assert str(canceled.value).startswith("timeout=0.02 s passed")
     assert canceled.value.safe_to_retry
+
+
+class _StopError(Exception):
+    pass
+
+
+@pytest.mark.parametrize("stop", [_StopError, TimeoutError, KeyboardInterrupt])
+@pytest.mark.parametrize("known", [False, True])
+def test_what_is_raised_while_parameters_are_encoded_is_not_replaced(
+    database: str, stop: type[BaseException], known: bool
+) -> None:
+    """As by a signal handler, or by a converter, after the time has passed."""
+
+    def dumps(value: object) -> str:
+        if value != {"slow": True}:
+            return "{}"
+        time.sleep(0.1)
+        raise stop
+
+    Database.configure(database, alias="dumps", json_dumps=dumps)
+    with scope():
+        session = db(alias="dumps")
+        if known:
+            assert session.query_value("SELECT $1::json", [{}]) == {}
+            assert session.execute_many("SELECT $1::json", [[{}]]) == 1
+        with pytest.raises(stop):
+            session.query_value("SELECT $1::json", [{"slow": True}], timeout=0.05)
+        with pytest.raises(stop):
+            session.execute_many("SELECT $1::json", [[{}], [{"slow": True}]], timeout=0.05)
+        assert session.query_value("SELECT 1") == 1
+    Database.close("dumps")

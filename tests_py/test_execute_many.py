@@ -175,3 +175,18 @@ def test_a_statement_that_only_resembles_a_transaction_command_runs(session: DbS
     session.execute("DEALLOCATE transactions")
     with pytest.raises(errors.SyntaxError):
         session.execute_many("ends", [[]])
+
+
+@pytest.mark.parametrize("refused", [5, None, [object()], [1, 2]])
+def test_a_refused_row_of_an_iterator_is_refused_each_time(
+    session: DbSession, refused: object
+) -> None:
+    def rows() -> Iterator[Any]:
+        yield [1]
+        yield refused
+        yield [3]
+
+    for _ in range(3):  # the first time described on its way, then from what is known
+        with pytest.raises((errors.Error, TypeError, ValueError)):
+            session.execute_many("INSERT INTO users (name, age) VALUES ('Ann', $1)", rows())
+        assert session.query_value("SELECT count(*) FROM users") == 0

@@ -462,3 +462,21 @@ def test_scripts_of_two_requests_wait_for_each_other(configured: str) -> None:
     with scope():
         assert db().query_value("SELECT count(*) FROM pairs") == 6
         db().execute_script("DROP TABLE pairs")
+
+
+def test_settings_with_more_than_one_dot_are_set_back(session: DbSession) -> None:
+    session.execute("SET app.shop.name = 'before'")
+    session.execute_script("SET app.shop.name = 'after'; SELECT 1")
+    assert session.query_value("SELECT current_setting('app.shop.name')") == "before"
+
+
+def test_a_setting_that_cannot_be_set_back_costs_no_script(session: DbSession) -> None:
+    session.execute_script("SET temp_buffers = '64MB'; CREATE TEMP TABLE kept AS SELECT 1 AS n")
+    assert session.query_values("SELECT n FROM kept") == [1]
+
+
+def test_a_text_that_is_no_unicode_is_refused_by_name_too(session: DbSession) -> None:
+    with pytest.raises(errors.ProgrammingError, match="lone surrogate"):
+        session.query("SELECT ':\ud800'", {})
+    with pytest.raises(errors.ProgrammingError, match="lone surrogate"):
+        session.execute_many("SELECT ':\ud800'", [[1]])

@@ -44,7 +44,9 @@ func (s *Session) restoresEncoding(c *Call) bool {
 
 // encodingRestored ends the operation that restoresEncoding has prolonged.
 func (s *Session) encodingRestored(c *Call) {
-	s.tx = s.tx.transition(evReady, s.op.got.status)
+	if !s.nests() || s.tx.server != 'I' { // else the transaction is not the session's
+		s.tx = s.tx.transition(evReady, s.op.got.status)
+	}
 	if s.op.got.fault != nil {
 		c.fail(s.lose("client_encoding could not be set back to UTF8", true))
 		return

@@ -200,7 +200,7 @@ func (s *Session) uninterruptible() bool { return s.op.mapped != nil || s.op.pha
 // statement outside a transaction commits by itself.
 func (s *Session) checksDeferred(c *Call) bool {
 	if !s.nests() || s.conn == nil || !s.conn.Nest().Guarded || s.conn.Tx() != 'T' || s.nest.tx != 0 ||
-		c.Want != abi.WantDone || s.nest.unchecked || s.op.op != abi.OpStatement && s.op.op != abi.OpMany {
+		c.Want != abi.WantDone || s.nest.unchecked || !s.guards() || s.op.op == abi.OpStream {
 		return false
 	}
 	s.op.outcome = outcome{abi.WantDone, c.Count, nil}
@@ -214,6 +214,9 @@ func (s *Session) checksDeferred(c *Call) bool {
 func (s *Session) deferredChecked(c *Call) {
 	if fault := s.op.got.fault; fault != nil {
 		fault.SQL = s.op.sql
+		if s.op.script != nil {
+			fault.SQL = s.op.script.text
+		}
 		c.fail(fault)
 		return
 	}

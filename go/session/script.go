@@ -2,6 +2,7 @@ package session
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"hypern/go/abi"
@@ -66,12 +67,12 @@ func refusedScript(text, message string, line, position int) *wire.Fault {
 
 // beginScript sends what precedes the script: a BEGIN, and a look at the settings. A single statement is
 // run as it is, since it may be one that no transaction takes; behind a pooler that shares its servers,
-// one that could change settings gets a transaction all the same, or they would be another client's.
+// any other gets a transaction all the same, or settings that it changes would be another client's.
 func (s *Session) beginScript(c *Call) {
 	sc := s.op.script
 	s.remember(sc.text)
 	open := s.tx.active()
-	single := len(sc.parts) == 1 && (!s.conn.Shared() || !mayEvaluate(sc.text[sc.parts[0].Start:]))
+	single := len(sc.parts) == 1 && (!s.conn.Shared() || takesNoTransaction(sc.text[sc.parts[0].Start:]))
 	sc.own = !sc.stepwise && !open && !single && !s.nests() // whose guard makes it atomic
 	sc.keeps = s.tx.server != 'E' && (!s.conn.Shared() || sc.own || open && !sc.stepwise)
 	c.Head = s.sendOwed(c.Head, false)
@@ -93,11 +94,21 @@ func (s *Session) beginScript(c *Call) {
 	c.io(abi.IORaw, 1)
 }
 
-// mayEvaluate tells whether a statement's first word is of those that call functions, or set settings.
-func mayEvaluate(sql string) bool {
-	switch sqltext.NewScanner(sql).Next().Text {
-	case "call", "delete", "do", "execute", "insert", "merge", "reset", "select", "set", "update", "values", "with", "(":
+// takesNoTransaction returns whether the server refuses to run a statement inside a transaction.
+func takesNoTransaction(sql string) bool {
+	scanner := sqltext.NewScanner(sql)
+	first, second := scanner.Next(), scanner.Next()
+	isAny := func(t sqltext.Token, words ...string) bool { return slices.ContainsFunc(words, t.Is) }
+	switch {
+	case isAny(first, "vacuum", "cluster", "reindex", "discard"):
 		return true
+	case isAny(first, "create", "alter", "drop") && isAny(second, "database", "tablespace", "subscription", "system"):
+		return true
+	}
+	for t := second; t.Kind != sqltext.End; t = scanner.Next() {
+		if t.Is("concurrently") {
+			return true
+		}
 	}
 	return false
 }
@@ -249,7 +260,14 @@ func (s *Session) scriptSettings(c *Call) {
 		s.finishScript(c, got.fault)
 		return
 	}
+	syncs := 1
+	// Outside a transaction each by itself, the role first: one that is refused does not undo the others.
+	apart := s.conn.Tx() == 'I'
 	for _, old := range changed(sc.before, readSettings(got.data)) {
+		if apart && len(c.Head) > 0 {
+			c.Head = wire.AppendSync(c.Head)
+			syncs++
+		}
 		c.Head = wire.AppendParse(c.Head, "", setBackSQL, nil)
 		c.Head = wire.AppendBindText(c.Head, "", old.name, old.value)
 		c.Head = wire.AppendExecute(c.Head)
@@ -268,7 +286,7 @@ func (s *Session) scriptSettings(c *Call) {
 	}
 	c.Head = wire.AppendSync(c.Head)
 	s.beginIO(phaseScriptEnd)
-	c.io(0, 1)
+	c.io(0, syncs)
 }
 
 // scriptEnded follows the end of the script's own transaction, or the last of the settings.

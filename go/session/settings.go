@@ -13,13 +13,14 @@ type setting struct {
 }
 
 // settingsSQL reads the settings that a statement may change, with the role and the session's user ahead
-// of them: what may be set depends on these; last come settings of the user's own. What belongs to a transaction ends with it.
+// of them: what may be set depends on these; last come settings of the user's own. What belongs to a
+// transaction ends with it; temp_buffers can no longer be set once a temporary table was used.
 const settingsSQL = `SELECT 'session_authorization', session_user::pg_catalog.text, NULL
 UNION ALL SELECT 'role', pg_catalog.current_setting('role'), NULL
 UNION ALL SELECT s.name, s.setting, s.reset_val FROM pg_catalog.pg_settings s
 WHERE (pg_catalog.texteq(s.context, 'user') OR pg_catalog.texteq(s.context, 'superuser'))
 AND pg_catalog.textne(s.name, 'transaction_isolation') AND pg_catalog.textne(s.name, 'transaction_read_only')
-AND pg_catalog.textne(s.name, 'transaction_deferrable')
+AND pg_catalog.textne(s.name, 'transaction_deferrable') AND pg_catalog.textne(s.name, 'temp_buffers')
 UNION ALL SELECT n, pg_catalog.current_setting(n, true), '' FROM pg_catalog.unnest($1::pg_catalog.text[]) n`
 
 // setBackSQL sets a setting, and returns no row.

@@ -115,8 +115,9 @@ func setting(s *Scanner, t Token) string {
 	}
 	name := lower(t.Text)
 	before := s.at
-	if s.Next().Is(".") {
-		return name + "." + lower(s.Next().Text)
+	for s.Next().Is(".") {
+		name += "." + lower(s.Next().Text)
+		before = s.at
 	}
 	s.at = before
 	return name

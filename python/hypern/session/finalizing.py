@@ -33,10 +33,25 @@ def finalizing(
             if failed:
                 session._set_failed()
             yield view(session)._finalize(_GRACE_SECS)
+        except GeneratorExit:  # the coroutine has been dropped, and can await nothing more
+            _abandon(request_id, alias)
+            raise
         except BaseException as error:  # an interrupt must not leave the other sessions open
             endings = endings or Endings(request_id)
             endings.add(session, error)
     return endings
+
+
+def _abandon(request_id: str, alias: str | None) -> None:
+    """Roll back what no awaited step can end, blocking. What has begun to end goes on by itself."""
+    session: DbSession
+    for session in _native.sessions(request_id, alias):
+        if not session._is_finalizing:
+            session._set_failed()
+            try:
+                session._finalize(_GRACE_SECS)
+            except Error:
+                _log.exception('finalizing "%s" of request "%s" failed', session.alias, request_id)
 
 
 class Endings:

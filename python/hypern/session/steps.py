@@ -40,14 +40,17 @@ async def later(steps: Steps[_T]) -> _T:
     """Run a course of action to its end, awaiting each step."""
     resume: Callable[[Any], Any] = steps.send
     value: Any = None
-    while True:
-        try:
-            step = resume(value)
-        except StopIteration as end:
-            outcome: _T = end.value
-            return outcome
-        try:
-            value = await step
-            resume = steps.send
-        except BaseException as error:
-            resume, value = steps.throw, error
+    try:
+        while True:
+            try:
+                step = resume(value)
+            except StopIteration as end:
+                outcome: _T = end.value
+                return outcome
+            try:
+                value = await step
+                resume = steps.send
+            except BaseException as error:
+                resume, value = steps.throw, error
+    finally:
+        value = None  # an exception that leaves would refer to itself

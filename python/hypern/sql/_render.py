@@ -14,6 +14,8 @@ from hypern.sql._template import Template
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
+LONE_SURROGATE = "sql cannot be sent as UTF-8: it holds a lone surrogate"
+
 _MARKS = 1  # of go/abi/hypern_abi.h
 
 # What stands in a key for an interpolation; for an identifier it is the names.
@@ -91,9 +93,7 @@ class _Text:
         try:
             piece = text.encode()
         except UnicodeEncodeError:
-            raise ProgrammingError(
-                "sql cannot be sent as UTF-8: it holds a lone surrogate"
-            ) from None
+            raise ProgrammingError(LONE_SURROGATE) from None
         self._pieces.append(piece)
         self._size += len(piece)
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 from hypern import _native
 from hypern._pep249 import ProgrammingError
 from hypern.sql._cache import Cache
-from hypern.sql._render import render
+from hypern.sql._render import LONE_SURROGATE, render
 from hypern.sql._template import Template
 
 if TYPE_CHECKING:
@@ -85,7 +85,11 @@ def named(sql: str) -> tuple[str, tuple[str, ...]]:
     """The text with $n in place of its :name, and the names in their order."""
     found = _texts.get(sql)
     if found is None:
-        text, names = json.loads(_native.read_sql(_NAMED, sql))
+        try:
+            read = _native.read_sql(_NAMED, sql)
+        except UnicodeEncodeError:
+            raise ProgrammingError(LONE_SURROGATE) from None
+        text, names = json.loads(read)
         if not names:
             text = sql  # the same object: one text is kept, not two
         found = text, tuple(names)

@@ -1,6 +1,6 @@
-/* Scopes: what `with` and `async with` call. hypern/_scope.py defines what a scope does; this file
- * makes sure that one which was left, or dropped, gives its connections back, whatever interrupts
- * that. */
+/* Scopes: what `with` and `async with` call. hypern/scope/scope.py defines what a scope does; this
+ * file makes sure that one which was left, or dropped, gives its connections back, whatever
+ * interrupts that. */
 #include "api/guard.h"
 
 #include <structmember.h>

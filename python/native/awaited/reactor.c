@@ -19,6 +19,9 @@
  * is decoded in any case. */
 #define BUDGET (HN_MS / 2)
 #define EVENTS_MAX 32
+/* A call that the loop was asked for is taken for lost after this time: what a signal handler
+ * raises in the loop may keep it from making one. */
+#define SCHEDULED_MAX (100 * HN_MS)
 
 /* A descriptor, by its number. */
 typedef struct watched {
@@ -39,6 +42,7 @@ struct hn_reactor {
     unsigned long thread; /* the loop's, as last seen */
     uint32_t generation;  /* of the core: an epoll inherited through a fork is the parent's */
     bool scheduled;       /* the loop will call soon */
+    hn_time scheduled_at; /* when it was asked to */
     hn_time spent;        /* when a whole budget was last used up */
     watched *by_fd;
     size_t fds;
@@ -253,6 +257,7 @@ static int schedule(hn_reactor *self)
     if (self->scheduled)
         return 0;
     bool here = self->thread == PyThread_get_thread_ident();
+    self->scheduled_at = hn_now();
     self->scheduled = true; /* first: the loop's thread may be there before the call returns */
     if (hn_loop_soon(self->loop, (PyObject *)self, here) == 0)
         return 0;
@@ -416,7 +421,7 @@ static PyObject *call(PyObject *op, PyObject *args, PyObject *kwargs)
     hn_reactor *self = (hn_reactor *)op;
     self->thread = PyThread_get_thread_ident();
     bool is_scheduled = PyTuple_GET_SIZE(args) > 0;
-    if (is_scheduled)
+    if (is_scheduled || (self->scheduled && hn_now() - self->scheduled_at > SCHEDULED_MAX))
         self->scheduled = false;
     if (self->generation != hn_core_generation())
         Py_RETURN_NONE;

@@ -1,8 +1,7 @@
 /* What a forked child does: it closes the descriptors it has inherited, and lets each room forget
  * what belongs to the parent.
  *
- * The table of descriptors is written by Go before connect returns, and by C for descriptors of its
- * own.
+ * The table of descriptors is written by Go before connect returns.
  */
 #ifndef HN_FORK_H
 #define HN_FORK_H

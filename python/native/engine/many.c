@@ -169,11 +169,12 @@ static bool can_switch(const hn_variant *from, const hn_variant *to)
 static int take_row(hn_engine *e, PyObject *row)
 {
     hn_variant *variant;
-    if (hn_check_params(row, e->row) < 0)
+    int rc = hn_check_params(row, e->row) < 0 ? -1 : resolve(e, row, &variant);
+    if (rc < 0) {
+        /* The core may have all rows sent anew, for which an iterator does not give it again. */
+        hn_replay_hold(&e->rows, row);
         return -1;
-    int rc = resolve(e, row, &variant);
-    if (rc < 0)
-        return -1;
+    }
     if (rc == 0 && !can_switch(e->variant, variant)) {
         rc = HN_NEED_DECLARED;
         if (hn_declared_copy(&e->declared, &variant->declared) < 0)

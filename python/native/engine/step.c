@@ -45,7 +45,11 @@ void hn_engine_raise(hn_engine *e)
 
 bool hn_engine_is_late(const hn_engine *e)
 {
-    if (e->deadline == HN_NEVER || (e->body.len < LONG_BODY && !PyErr_Occurred()) ||
+    /* What a converter or a signal handler has raised is the caller's. */
+    bool has_raised = PyErr_Occurred() != NULL;
+    if (has_raised && !hn_encode_was_late())
+        return false;
+    if (e->deadline == HN_NEVER || (e->body.len < LONG_BODY && !has_raised) ||
         hn_now() < e->deadline)
         return false;
     PyErr_Clear();

@@ -6,11 +6,26 @@
 /* So many bytes are copied between two looks at the clock. */
 enum { BULK = 4 << 20 };
 
+/* A class of its own: a converter, or a signal handler, may raise TimeoutError, too. */
+static PyObject *late;
+
+int hn_bulk_init(void)
+{
+    if (late == NULL)
+        late = PyErr_NewException("hypern._native.EncodingIsLate", PyExc_TimeoutError, NULL);
+    return late == NULL ? -1 : 0;
+}
+
+bool hn_encode_was_late(void)
+{
+    return PyErr_ExceptionMatches(late) != 0;
+}
+
 bool hn_encoder_is_late(const hn_encoder *encoder)
 {
     if (encoder->until == HN_NEVER || hn_now() < encoder->until)
         return false;
-    PyErr_SetString(PyExc_TimeoutError, "the parameters take too long to encode");
+    PyErr_SetString(late, "the parameters take too long to encode");
     return true;
 }
 

@@ -120,10 +120,12 @@ int hn_check_params(PyObject *params, Py_ssize_t row);
  * hn_check_params accepted. 0; -1 with an exception and body->len as it was; HN_NEED_TZ when an
  * aware datetime meets `timestamp` and timezone (a str) is NULL, HN_NEED_DECLARED when a value
  * needs a type declared that the description lacks, body->len as it was. row: the zero-based row of
- * execute_many that messages name, or -1. until: when a long list is abandoned, with TimeoutError;
- * of hn_now(), or HN_NEVER. */
+ * execute_many that messages name, or -1. until: when a long list is abandoned
+ * (hn_encode_was_late); of hn_now(), or HN_NEVER. */
 int hn_encode(hn_description *description, PyObject *params, PyObject *timezone, Py_ssize_t row,
               hn_time until, hn_buf *body);
+/* Whether the exception that is set says that `until` had passed. */
+bool hn_encode_was_late(void);
 
 /* One DataRow, after its length word. NULL with DataError for bytes that are not what the
  * description's columns announce. */

@@ -165,6 +165,7 @@ struct hn_encoder {
 
 /* How many elements of a list are encoded between two looks at the clock. */
 #define HN_LATE_EVERY 1024
+int hn_bulk_init(void);
 /* Whether the time is up; then an exception is set. */
 bool hn_encoder_is_late(const hn_encoder *encoder);
 /* Append bytes, with looks at the clock where they are many: the kernel has to find memory for
