@@ -14,7 +14,7 @@ import either
 import pytest
 from either import db, finalize_db, scope
 from reliability.database_sockets import holders
-from reliability.fault_proxy import longest_delay
+from reliability.fault_proxy import allowed_delay
 from reliability.own_server import PASSWORD, OwnServer
 from reliability.stalling_proxy import StallingProxy
 from reliability.tally import Tally
@@ -60,7 +60,7 @@ def _in_time(timeout: float = _TIMEOUT, grace: float = _GRACE) -> Iterator[None]
     began = time.monotonic()
     yield
     took = time.monotonic() - began
-    assert timeout <= took < timeout + grace + longest_delay(began), took
+    assert timeout <= took < timeout + grace + allowed_delay(began), took
 
 
 def _session() -> DbSession:

@@ -6,7 +6,7 @@ import time
 
 import pytest
 from either import db, scope
-from reliability.fault_proxy import longest_delay
+from reliability.fault_proxy import allowed_delay
 from reliability.own_server import PASSWORD, OwnServer
 
 from hypern import errors
@@ -45,7 +45,7 @@ def test_a_parameter_of_hundreds_of_megabytes(
             before, pid = pid, session.query_value("SELECT pg_backend_pid()")
             if "were encoded" in str(raised):
                 assert (pid, raised is not None and raised.safe_to_retry) == (before, True)
-            assert took < timeout + 0.35 + longest_delay(began), (took, timeout)
+            assert took < timeout + 0.35 + allowed_delay(began), (took, timeout)
     Database.close("large")
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 from either import db, finalize_db, scope
-from reliability.fault_proxy import longest_delay
+from reliability.fault_proxy import allowed_delay
 from reliability.own_server import PASSWORD, OwnServer
 from reliability.stalling_proxy import StallingProxy
 from reliability.tally import Tally
@@ -58,7 +58,7 @@ def _within(limit: float, least: float | None = None) -> Iterator[None]:
     began = time.monotonic()
     yield
     took = time.monotonic() - began
-    assert (limit if least is None else least) <= took < limit + 0.35 + longest_delay(began), took
+    assert (limit if least is None else least) <= took < limit + 0.35 + allowed_delay(began), took
 
 
 def _begun() -> DbSession:
