@@ -71,7 +71,8 @@ static PyObject *drive(PyObject *module, PyObject *session)
 }
 
 /* Runs a generator of steps to its end, each result sent back as it is: hypern.session.steps.now.
- * In C, since a loop in Python cost 1.3 us of the 13 us that a request with one query takes. */
+ * In C, since with a loop in Python a request with one query took 14.6 us of the client's processor
+ * time, and takes 13.4 (pinned to one core). */
 static PyObject *now(PyObject *module, PyObject *steps)
 {
     (void)module;
