@@ -52,7 +52,7 @@ test/go: build ## run the Go tests
 	$(PY) -m tools.with_postgres go test -count=1 -timeout=10m $(GO_CODE)
 
 test/py: build ## run the Python tests (PYTEST_ARGS=... for a few of them)
-	$(PY) -m pytest $(PYTEST_ARGS)
+	$(PY) -m tools.run_tests $(PYTEST_ARGS)
 
 test/reliability: build ## try every fault, fork and leftover; keeps docs/reliability.md (half an hour)
 	HYPERN_RELIABILITY=full $(PY) -m pytest $(PYTEST_ARGS) tests_py/reliability \
@@ -71,7 +71,7 @@ test/types: build ## compare every type with other drivers, fuzz the decoders; k
 test/race: build ## run the Go tests with the race detector
 	$(PY) -m tools.with_postgres go test -race -count=1 -timeout=20m $(GO_CODE)
 
-# What test/race and test/asan compile, for a machine that has something else to do meanwhile.
+# What test/race compiles, so that tests that measure time do not run beside a compiler.
 race: build
 	go test -race -count=1 -run='^$$' $(GO_CODE)
 
@@ -85,7 +85,7 @@ test/asan: asan ## run the extension's tests under AddressSanitizer and UBSan (g
 	$(PY) -m tools.with_postgres env PYTHONPATH=build/asan PYTHONMALLOC=malloc \
 	    LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" \
 	    ASAN_OPTIONS=detect_leaks=0:use_sigaltstack=0 UBSAN_OPTIONS=print_stacktrace=1 \
-	    $(PY) -m pytest -p no:cacheprovider $(PYTEST_ARGS) $(ASAN_TESTS)
+	    $(PY) -m tools.run_tests -p no:cacheprovider $(PYTEST_ARGS) $(ASAN_TESTS)
 
 test/versions: build ## run the Python tests on each CPython and PostgreSQL there is (an hour)
 	PYTHONPATH=tests_py $(PY) -m tools.versions $(VERSIONS_ARGS)

@@ -29,6 +29,8 @@ END $$
 # Longer than a cancelled statement's end is waited for, from between the request to cancel (after
 # 0.05 s) and the end of that wait (0.2 s later) on.
 _AWAY_AFTER, _AWAY = 0.15, 4.0
+# A loop that leaves later than this after its statements may have looked at the end of the wait.
+_LATEST = 0.2
 
 _OPERATIONS = 36  # an event loop takes in 32 at one time
 
@@ -42,10 +44,11 @@ def many_connections(database: str) -> None:
 
 
 def _running() -> int:
+    """How many have not sent their whole answer: a backend is idle a moment before it has."""
     with scope():
         count: int = db(alias="watch").query_value(
-            "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' "
-            "AND query LIKE '%patience%' AND pid <> pg_backend_pid()"
+            "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%patience%' "
+            "AND wait_event IS DISTINCT FROM 'ClientRead' AND pid <> pg_backend_pid()"
         )
     return count
 
@@ -89,18 +92,26 @@ def test_an_event_loop_that_was_busy_takes_the_answers_to_its_cancelled_statemen
                 outcome = type(error).__name__
             return outcome, await session.query_value("SELECT pg_backend_pid()") == before
 
-    async def main() -> list[tuple[str, bool]]:
+    async def main() -> tuple[bool, list[tuple[str, bool]]]:
         tasks = [asyncio.ensure_future(request()) for _ in range(_OPERATIONS)]
         for _ in tasks:
             await everybody.acquire()
         go.set()
+        began = time.monotonic()
         await asyncio.sleep(_AWAY_AFTER)
+        in_time = time.monotonic() - began < _LATEST
         time.sleep(_AWAY)  # in the loop's own thread
         wait_until(lambda: _running() == 0)
-        return await asyncio.gather(*tasks)
+        go.clear()
+        return in_time, await asyncio.gather(*tasks)
 
     loop = new_loop()
     try:
-        assert loop.run_until_complete(main()) == [("QueryCanceled", True)] * _OPERATIONS
+        for _ in range(5):  # on a busy machine the loop may have left too late to prove anything
+            in_time, outcomes = loop.run_until_complete(main())
+            if in_time:
+                break
+        assert in_time, "this machine was too busy in each of five trials"
+        assert outcomes == [("QueryCanceled", True)] * _OPERATIONS
     finally:
         loop.close()
