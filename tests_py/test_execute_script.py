@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import time
+import uuid
 import warnings
 from pathlib import Path
 from typing import Any
@@ -227,6 +228,27 @@ def test_settings_are_as_before(session: DbSession, change: str, own: bool) -> N
     assert _settings(session, resets) == before
     session.commit()
     assert _settings(session, resets) == before
+
+
+def test_a_setting_that_cannot_be_set_back_keeps_no_other_from_it(session: DbSession) -> None:
+    """Only the role that the script took on may change log_min_messages."""
+    boss, own = f"boss_{uuid.uuid4().hex}", f"own_{uuid.uuid4().hex}"
+    session.execute(f"CREATE ROLE {boss} SUPERUSER")
+    session.execute(f"CREATE ROLE {own} IN ROLE {boss}")
+    try:
+        session.execute(f"SET SESSION AUTHORIZATION {own}")
+        before = _settings(session)
+        with pytest.raises(errors.InsufficientPrivilege, match="log_min_messages"):
+            session.execute_script(
+                f"SET ROLE {boss}; SET log_min_messages = error; SET search_path = pg_catalog; "
+                "SET TimeZone = 'Asia/Tokyo'",
+                atomic=False,
+            )
+        assert _settings(session) == before
+        assert session.query_value("SELECT current_user") == own
+    finally:
+        session.execute("RESET SESSION AUTHORIZATION")
+        session.execute(f"DROP ROLE {own}, {boss}")
 
 
 def test_another_encoding_ends_a_script_that_goes_on(session: DbSession) -> None:
