@@ -22,7 +22,7 @@ var allowed = map[string][]string{
 	"sqltext":    {},
 	"process":    {},
 	"connection": {"wire", "sqltext", "process"},
-	"pool":       {"abi", "wire", "process", "connection"},
+	"pool":       {"wire", "process", "connection"},
 	"session":    {"abi", "wire", "sqltext", "process", "connection", "pool"},
 	"bridge":     {"abi", "wire", "sqltext", "process", "session"},
 	"pgtest":     {"abi", "wire", "process", "connection", "pool", "session"},

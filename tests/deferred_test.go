@@ -155,38 +155,6 @@ func TestATransactionThatIsNeverSentLeavesTheDeferredResetToTheNext(t *testing.T
 	require.Equal(t, pid, next.Value("SELECT pg_backend_pid()"))
 }
 
-func TestAWaiterOfTheSameLoopIsToldByTheStepThatGrants(t *testing.T) {
-	t.Parallel()
-	for _, same := range []bool{true, false} {
-		_, d := begin(t, oneConnection)
-		s := brisk(d)
-		s.Home = 1
-		next := d.Open("next", mainAlias)
-		next.Home = 1
-		if !same {
-			next.Home = 2
-		}
-		var waited bool
-		next.Hook = func(p pgtest.Point) pgtest.Action {
-			if p.Want != abi.WantWait || d.Status(mainAlias).Waiting == 0 {
-				return pgtest.Serve
-			}
-			waited = true
-			r := s.Must(abi.OpFinalize, "")
-			if same {
-				require.Equal(t, next.FD, r.Woke)
-				require.False(t, readable(next.FD))
-				return pgtest.Resume
-			}
-			require.Equal(t, -1, r.Woke)
-			require.True(t, readable(next.FD))
-			return pgtest.Serve
-		}
-		require.Equal(t, "1", next.Value("SELECT 1"))
-		require.True(t, waited)
-	}
-}
-
 func readable(fd int) bool {
 	n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 0)
 	return n == 1 && err == nil

@@ -129,12 +129,6 @@ const (
 	IOLocal = C.HN_IO_LOCAL
 )
 
-// Values of hn_call.home that are no event loop's.
-const (
-	HomeNone    = C.HN_HOME_NONE
-	HomeThreads = C.HN_HOME_THREADS
-)
-
 // Answers of hypern_transport that are no count.
 const (
 	IOAgain  = C.HN_IO_AGAIN

@@ -104,9 +104,6 @@ enum {
     HN_IO_LOCAL = 16 /* fd is a unix socket */
 };
 
-/* hn_call.home: nobody; threads, any of which may go on with another's wait. Loops come after them. */
-enum { HN_HOME_NONE = 0, HN_HOME_THREADS = 1 };
-
 /* hypern_cancel */
 enum {
     HN_CANCEL_REQUEST = 0, /* ask the server to cancel; the operation goes on until its answer */
@@ -211,8 +208,6 @@ typedef struct hn_call {
     int32_t io_errno;
     double timeout;       /* the caller's timeout= in seconds, with the op that starts; below 0: none */
     int64_t chunk;        /* STREAM, FETCH: most rows to receive */
-    uint64_t home;        /* who can be told without a descriptor: HN_HOME_*, or an event loop's number,
-                           * in whose thread this step is made */
     /* in and out: the description the body is encoded for; 0: none */
     uint64_t plan;
     /* in, STATEMENT, MANY, STREAM and with HN_IN_DECLARED: the types that the statement's parameters
@@ -245,9 +240,6 @@ typedef struct hn_call {
     int64_t count;   /* DONE: rows affected, or returned, as the command tag says. FINALIZE: -1
                       * if there was no session left */
     uint32_t state;  /* as hypern_state answers */
-    int32_t woke;    /* FINALIZE: the descriptor of a WAIT of the same home, or of a thread's, that is
-                      * over by this step, though it does not become readable: C goes on with it;
-                      * -1: none */
     hn_buf head, tail, out; /* Go sets len to 0 at each step, then appends */
 } hn_call;
 

@@ -113,7 +113,6 @@ func step(s *session.Session, call *C.hn_call) {
 		Plan:     uint64(call.plan),
 		Declared: unsafe.Slice((*uint32)(unsafe.Pointer(call.declared)), int(call.ndeclared)),
 		Stream:   uint64(call.stream),
-		Home:     uint64(call.home),
 		Timeout:  float64(call.timeout),
 		Block:    uint64(call.block),
 		Hooks:    int64(call.hooks),
@@ -122,7 +121,6 @@ func step(s *session.Session, call *C.hn_call) {
 		Out:      empty(&call.out),
 		FD:       -1,
 		WaitMS:   -1,
-		Woke:     -1,
 	}
 	s.Step(&c)
 	if c.Want == abi.WantFail {
@@ -134,7 +132,6 @@ func step(s *session.Session, call *C.hn_call) {
 	call.fd = C.int32_t(c.FD)
 	call.events = 1 // POLLIN: nothing else is waited for outside an I/O
 	call.wait_ms = C.int32_t(min(c.WaitMS, 1<<31-1))
-	call.woke = C.int32_t(c.Woke)
 	call.zs = C.int32_t(c.ZS)
 	call.grace_ms = C.int32_t(c.GraceMS)
 	call.limit_ms = C.int32_t(c.LimitMS)

@@ -49,8 +49,6 @@ type Session struct {
 	NoGuess bool
 	// Block is the transaction() block of ENTER, LEAVE and UNDO.
 	Block uint64
-	// Home is the event loop that drives the session's operations, if any.
-	Home uint64
 	// FD and WaitMS are the descriptor and the time that the operation's last step spoke of.
 	FD     int
 	WaitMS int64
@@ -70,7 +68,6 @@ type Result struct {
 	Stream uint64
 	Fault  *wire.Fault
 	Wants  []abi.Want // what the core asked for, in order
-	Woke   int        // the descriptor of the waiter to be told; -1: none
 }
 
 // Run runs one operation to its end. text is the statement or the savepoint's name.
@@ -197,14 +194,12 @@ func (s *Session) run(o *operation, op abi.Op, flags uint32) Result {
 		}
 	}
 	o.result.Count, o.result.State, o.result.Stream = o.call.Count, o.call.State, o.call.Stream
-	o.result.Woke = o.call.Woke
 	return o.result
 }
 
 // step makes the next step: the input is the caller's, the output replaces the previous one.
 func (o *operation) step(in session.Call) {
-	in.Home = o.session.Home
-	in.BodyLen, in.FD, in.WaitMS, in.Woke = len(o.body), -1, -1, -1
+	in.BodyLen, in.FD, in.WaitMS = len(o.body), -1, -1
 	if in.Plan == 0 {
 		in.Plan = o.call.Plan
 	}

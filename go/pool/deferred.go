@@ -3,7 +3,6 @@ package pool
 import (
 	"time"
 
-	"hypern/go/abi"
 	"hypern/go/connection"
 	"hypern/go/process"
 )
@@ -39,18 +38,15 @@ func (p *Pool) defers(c *slot, now process.Moment) bool {
 
 // PassOn gives a held connection back without the reset it needs: to the first in the queue or, where
 // connections are soon wanted again, to the idle ones. Whoever sends a statement next sends the reset
-// ahead of it, in one write; if nobody does for a moment (deferMax), the pool sends it. passed is false if the
-// connection still belongs to its holder.
-//
-// home is who makes this call, as in hn_call. A waiter of the same event loop, or a thread, is notified
-// by the caller and needs no wake-up: woke is its descriptor, else -1.
-func (p *Pool) PassOn(conn *connection.Conn, home uint64) (passed bool, woke int) {
+// ahead of it, in one write; if nobody does for a moment (deferMax), the pool sends it. The result is false if
+// the connection still belongs to its holder.
+func (p *Pool) PassOn(conn *connection.Conn) bool {
 	now := process.Now()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	c := p.all[conn]
 	if !p.defers(c, now) {
-		return false, -1
+		return false
 	}
 	conn.Defer(now)
 	c.passedOn = now
@@ -59,14 +55,10 @@ func (p *Pool) PassOn(conn *connection.Conn, home uint64) (passed bool, woke int
 	}
 	if len(p.queue) == 0 {
 		p.rest(c, now)
-		return true, -1
+	} else {
+		p.give(c, now)
 	}
-	w := p.grant(c, now)
-	if home != abi.HomeNone && (w.home == home || w.home == abi.HomeThreads) {
-		return true, w.FD()
-	}
-	w.event.Set()
-	return true, -1
+	return true
 }
 
 // resetDeferred resets what has been waiting for a statement, wherever it is: idle, granted to a waiter

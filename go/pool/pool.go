@@ -80,9 +80,8 @@ func (p *Pool) SetPassword(password string) {
 func (p *Pool) room() bool { return len(p.all)+p.dialing < p.config.MaxSize }
 
 // Acquire takes an idle connection for holder at once, or returns a Waiter to poll for. The caller
-// settles the connection (Conn.Settle) before it uses it, and resets it if its reset is pending. home is who
-// will wait, see PassOn.
-func (p *Pool) Acquire(holder Holder, home uint64) (*connection.Conn, *Waiter, *wire.Fault) {
+// settles the connection (Conn.Settle) before it uses it, and resets it if its reset is pending.
+func (p *Pool) Acquire(holder Holder) (*connection.Conn, *Waiter, *wire.Fault) {
 	p.mu.Lock()
 	if p.closed {
 		p.mu.Unlock()
@@ -104,7 +103,7 @@ func (p *Pool) Acquire(holder Holder, home uint64) (*connection.Conn, *Waiter, *
 	if err != nil {
 		return nil, nil, &wire.Fault{Kind: wire.KindOperational, Message: "no descriptor to wait on: " + err.Error(), SafeToRetry: true}
 	}
-	w := &Waiter{pool: p, holder: holder, home: home, event: event, since: process.Now(), before: p.growth.granted}
+	w := &Waiter{pool: p, holder: holder, event: event, since: process.Now(), before: p.growth.granted}
 	p.queue = append(p.queue, w)
 	p.serve()
 	return nil, w, nil
@@ -135,17 +134,14 @@ func (p *Pool) Release(conn *connection.Conn) {
 }
 
 // give hands c to the first in the queue. Called with mu held.
-func (p *Pool) give(c *slot, now process.Moment) { p.grant(c, now).event.Set() }
-
-// grant is give for a waiter that the caller notifies. Called with mu held.
-func (p *Pool) grant(c *slot, now process.Moment) *Waiter {
+func (p *Pool) give(c *slot, now process.Moment) {
 	w := p.popWaiter()
 	c.waiter = w
 	c.hold(w.holder, now)
 	p.deferral.busy = !c.conn.Fresh()
 	w.granted, w.over = c, true
 	p.growth.granted++
-	return w
+	w.event.Set()
 }
 
 // serve hands idle connections to waiters in order and dials for the rest. Called with mu held.

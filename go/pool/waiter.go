@@ -15,7 +15,6 @@ import (
 type Waiter struct {
 	pool    *Pool
 	holder  Holder
-	home    uint64 // see Pool.PassOn
 	event   *process.Event
 	since   process.Moment
 	before  int   // growth.granted at that time

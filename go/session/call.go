@@ -23,7 +23,6 @@ type Call struct {
 	Catalog  uint64   // ENCODE: the number of what is known of the server's types
 	Guards   int      // IO, ROWS: RowDescriptions ahead of the result's own, which end nothing
 	Stream   uint64   // the open stream's number, in and out
-	Home     uint64   // who drives the operation, as hn_call has it
 	Timeout  float64  // the caller's timeout= in seconds, with the op that starts; below 0: none
 	Block    uint64   // ENTER, LEAVE, UNDO: which
 	Hooks    int64    // functions that wait for a commit, as the operation begins
@@ -33,7 +32,6 @@ type Call struct {
 	FD      int
 	Socket  uint64 // which socket or event FD is; 0: one to be watched for a single answer
 	WaitMS  int64
-	Woke    int // the descriptor of a waiter whom C is to tell, see pool.PassOn; -1: none
 	ZS      int
 	GraceMS int32
 	LimitMS int32 // IO: how long it may take; 0: no limit

@@ -203,7 +203,7 @@ func (s *Session) acquire(c *Call) {
 			c.Want = abi.WantPassword
 			return
 		}
-		conn, waiter, fault := s.pool.Acquire(s, c.Home)
+		conn, waiter, fault := s.pool.Acquire(s)
 		switch {
 		case fault != nil:
 			c.fail(fault)

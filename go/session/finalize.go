@@ -56,8 +56,7 @@ func (s *Session) finalize(c *Call) {
 // part sends what nobody waits for and leaves, or passes the connection on with its reset pending.
 func (s *Session) part(c *Call, rollback, clean bool) {
 	if clean && !rollback {
-		var passed bool
-		if passed, c.Woke = s.pool.PassOn(s.conn, c.Home); passed {
+		if s.pool.PassOn(s.conn) {
 			s.parted()
 			s.leave(c)
 			return
