@@ -23,46 +23,83 @@ type void struct {
 	fault    *wire.Fault
 }
 
-// enter opens a block: a transaction, or a savepoint in the one that is open. The operation's text is the
-// block's place and its BEGIN, a line each.
-func (s *Session) enter(c *Call) {
-	if !s.tx.active() {
-		s.acquire(c)
+// opening opens a transaction: begin(), or the entry of a block. A block in an open transaction is a savepoint.
+type opening struct {
+	block uint64 // ENTER: which
+}
+
+// start: the text of ENTER is the block's place and its BEGIN, a line each.
+func (o *opening) start(s *Session, c *Call) {
+	enters := s.op.op == abi.OpEnter
+	if !s.usable(c) {
 		return
 	}
-	place, begin := s.placeAndBegin()
+	s.own()
+	switch {
+	case !enters && s.tx.active():
+		c.fail(interfaceFault("begin() inside a transaction; transaction() nests with a savepoint"))
+	case s.tx.lost:
+		c.fail(s.lostFault())
+	case enters && s.tx.active():
+		o.enterSavepoint(s, c)
+	default:
+		s.acquireFor(c, o)
+	}
+}
+
+func (o *opening) enterSavepoint(s *Session, c *Call) {
+	place, begin := placeAndBegin(s.op.sql)
 	if begin != "BEGIN" {
-		c.fail(&wire.Fault{Kind: wire.KindInterface, Message: "a nested transaction() is a savepoint and takes no options"})
+		c.fail(interfaceFault("a nested transaction() is a savepoint and takes no options"))
 		return
 	}
 	if !s.transactionOpen(c) {
 		return
 	}
-	b := block{s.op.block, place, fmt.Sprintf("hypern_%d", s.op.block)}
+	b := block{o.block, place, fmt.Sprintf("hypern_%d", o.block)}
 	s.blocks = append(s.blocks, b)
-	s.owe(c, b.savepoint)
+	s.setSavepoint(c, b.savepoint)
 }
 
-// entered: the session has its connection, and the block begins the transaction.
-func (s *Session) entered(c *Call) {
-	if s.op.cancelled {
-		c.fail(cancelledFault("before the transaction began"))
+// begin has BEGIN travel with the next statement.
+func (o *opening) begin(s *Session, c *Call) {
+	sql := s.op.sql
+	if s.op.op == abi.OpEnter {
+		if s.op.cancelled {
+			c.fail(cancelledFault("before the transaction began"))
+			return
+		}
+		var place string
+		place, sql = placeAndBegin(sql)
+		s.blocks = append(s.blocks, block{number: o.block, place: place})
+	}
+	s.first, s.told, s.inDoubt = nil, false, false
+	s.savepoints = s.savepoints[:0]
+	if s.nests() {
+		s.transact(c, phaseVerdict, sql)
 		return
 	}
-	place, begin := s.placeAndBegin()
-	s.blocks = append(s.blocks, block{number: s.op.block, place: place})
-	s.beginTransaction(c, begin)
+	s.tx = s.tx.transition(evBegin, 0)
+	s.prelude.begin(sql)
+	c.done(0)
 }
 
-func (s *Session) placeAndBegin() (place, begin string) {
-	end := strings.LastIndexByte(s.op.sql, '\n')
-	return s.op.sql[:max(end, 0)], s.op.sql[end+1:]
+// resume: nested, the server has answered.
+func (o *opening) resume(s *Session, c *Call) { s.finish(c, o.begun(s, s.verdict("", nil))) }
+
+func placeAndBegin(text string) (place, begin string) {
+	end := strings.LastIndexByte(text, '\n')
+	return text[:max(end, 0)], text[end+1:]
 }
 
-// leaveBlock ends the operation's block: LEAVE commits, UNDO rolls back. One that is not open has been left
-// before.
-func (s *Session) leaveBlock(c *Call) {
-	i := s.placeOf(s.op.block)
+// leaving ends a block: LEAVE commits, UNDO rolls back. One that is not open has been left before.
+type leaving struct {
+	control
+	block uint64
+}
+
+func (o *leaving) start(s *Session, c *Call) {
+	i := s.placeOf(o.block)
 	if i < 0 {
 		c.done(0)
 		return
@@ -74,38 +111,38 @@ func (s *Session) leaveBlock(c *Call) {
 		v := s.void
 		s.dropBlock(i)
 		if commits && !v.harmless {
-			s.op.undo = v.fault
+			o.report = v.fault
 		}
 		if len(s.blocks) > 0 {
-			s.failVoid(c)
+			o.reportOrDone(c)
 			return
 		}
-		s.rollbackAll(c) // a chained transaction
+		o.rollbackAll(s, c) // a chained transaction
 	case i < len(s.blocks)-1:
-		fault := interfaceFault("the transaction() block entered at %s ended while the one entered at %s was open, "+
-			"so their transaction was rolled back; end the inner block first, and give threads and tasks "+
-			"that work side by side a scope() each", left.place, s.blocks[i+1].place)
 		inner := s.blocks[i+1].place
 		s.dropBlock(i)
-		s.voidAll(fault, interfaceFault("the transaction of the block entered at %s was rolled back, because an outer "+
+		o.report = interfaceFault("the transaction() block entered at %s ended while the one entered at %s was open, "+
+			"so their transaction was rolled back; end the inner block first, and give threads and tasks "+
+			"that work side by side a scope() each", left.place, inner)
+		s.voidAll(interfaceFault("the transaction of the block entered at %s was rolled back, because an outer "+
 			"transaction() block ended first; leave the block before anything else", inner))
-		s.rollbackAll(c)
+		o.rollbackAll(s, c)
 	case left.savepoint == "" && commits:
 		s.dropBlock(i)
-		s.commit(c)
+		o.commit(s, c)
 	case left.savepoint == "":
 		s.dropBlock(i)
 		if !s.tx.active() {
 			c.done(0)
 			return
 		}
-		s.rollback(c)
+		o.rollback(s, c)
 	case commits:
 		s.dropBlock(i)
-		s.releaseOwn(c, left.savepoint)
+		o.release(s, c, left.savepoint)
 	default:
 		s.dropBlock(i)
-		s.rollbackToOwn(c, left.savepoint)
+		o.rollbackTo(s, c, left.savepoint)
 	}
 }
 
@@ -126,30 +163,26 @@ func (s *Session) dropBlock(i int) {
 	}
 }
 
-// voidAll makes the operation end with a fault after the rollback, and the blocks that are open useless.
-func (s *Session) voidAll(now, later *wire.Fault) {
-	s.op.undo = now
+// voidAll makes the blocks that are open useless.
+func (s *Session) voidAll(fault *wire.Fault) {
 	if len(s.blocks) > 0 {
-		s.void = &void{fault: later}
+		s.void = &void{fault: fault}
 	}
 }
 
-// rollbackAll rolls the transaction back, if one is open, and reports what voidAll was given.
-func (s *Session) rollbackAll(c *Call) {
-	if !s.tx.active() {
-		s.failVoid(c)
-		return
+// rollbackAll rolls the transaction back, if one is open, and then reports what there is to report.
+func (o *control) rollbackAll(s *Session, c *Call) {
+	if s.tx.active() {
+		if o.rollback(s, c); c.Want != abi.WantDone {
+			return
+		}
 	}
-	s.rollback(c)
-	if c.Want == abi.WantDone {
-		s.failVoid(c)
-	}
+	o.reportOrDone(c)
 }
 
-// failVoid ends the operation as voidAll said.
-func (s *Session) failVoid(c *Call) {
-	if fault := s.op.undo; fault != nil {
-		c.fail(fault)
+func (o *control) reportOrDone(c *Call) {
+	if o.report != nil {
+		c.fail(o.report)
 		return
 	}
 	c.done(0)
@@ -167,24 +200,23 @@ func (s *Session) usable(c *Call) bool {
 
 // outsideBlocks fails a commit() or rollback() inside a block. A request's own (InRequest), which settles
 // what its handler has left open, is none of the user's: it rolls the blocks back.
-func (s *Session) outsideBlocks(c *Call, method string) bool {
+func (o *control) outsideBlocks(s *Session, c *Call, method string) bool {
 	if len(s.blocks) == 0 {
 		return true
 	}
 	place := s.blocks[len(s.blocks)-1].place
-	if !s.op.byRequest {
+	if !o.byRequest {
 		c.fail(interfaceFault("%s() inside the transaction() block entered at %s, which ends its transaction itself: "+
 			"it commits at its end, and rolls back when an exception leaves it", method, place))
 		return false
 	}
 	later := interfaceFault("the transaction of the block entered at %s was rolled back by the end of its request; "+
 		"leave the block before anything else", place)
-	var now *wire.Fault
 	if method == "commit" {
-		now = s.openBlock()
+		o.report = s.openBlock()
 	}
-	s.voidAll(now, later)
-	s.rollbackAll(c)
+	s.voidAll(later)
+	o.rollbackAll(s, c)
 	return false
 }
 
@@ -226,9 +258,9 @@ func (s *Session) abandonBlock(number uint64) {
 		}
 		s.unenter(b)
 	case b.savepoint == "" && s.tx.owed:
-		s.owed = s.owed[:0]
+		s.prelude.clear()
 		s.tx = s.tx.transition(evRolledBack, 0)
-	case b.savepoint != "" && s.unsend(b.savepoint):
+	case b.savepoint != "" && s.prelude.unsend(savepointWord+b.savepoint):
 	default:
 		return
 	}

@@ -1,7 +1,6 @@
 package session
 
 import (
-	"slices"
 	"strings"
 
 	"hypern/go/abi"
@@ -10,59 +9,69 @@ import (
 
 const savepointWord = "SAVEPOINT "
 
-// command runs COMMIT, ROLLBACK or a savepoint command. What was never sent to the server is undone
+// control runs COMMIT, ROLLBACK or a savepoint command. What was never sent to the server is undone
 // without it.
-func (s *Session) command(c *Call, name string) {
+type control struct {
+	savepoint string      // the one that is gone back to, if any
+	report    *wire.Fault // why the transaction was rolled back
+	byRequest bool        // by the end of a request
+}
+
+func (o *control) start(s *Session, c *Call) {
+	name := strings.Clone(s.op.sql)
+	s.op.sql = ""
 	switch s.op.op {
 	case abi.OpCommit:
-		if s.outsideBlocks(c, "commit") {
-			s.commit(c)
+		if o.outsideBlocks(s, c, "commit") {
+			o.commit(s, c)
 		}
 	case abi.OpRollback:
-		if s.outsideBlocks(c, "rollback") {
-			s.rollback(c)
+		if o.outsideBlocks(s, c, "rollback") {
+			o.rollback(s, c)
 		}
 	case abi.OpSavepoint:
 		if s.transactionOpen(c) {
-			s.owe(c, name)
+			s.setSavepoint(c, name)
 		}
 	case abi.OpRelease:
-		s.releaseOwn(c, name)
+		o.release(s, c, name)
 	case abi.OpRollbackTo:
-		s.rollbackToOwn(c, name)
+		o.rollbackTo(s, c, name)
 	}
 }
 
-// owe sets a savepoint of the core's own, ahead of the next statement.
-func (s *Session) owe(c *Call, name string) {
+func (o *control) resume(s *Session, c *Call) { s.finish(c, s.verdict(o.savepoint, o.report)) }
+
+// setSavepoint sets a savepoint of the core's own, ahead of the next statement.
+func (s *Session) setSavepoint(c *Call, name string) {
 	if s.nests() {
-		s.transact(c, savepointWord+name, phaseVerdict)
+		s.transact(c, phaseVerdict, savepointWord+name)
 		return
 	}
-	s.owed = append(s.owed, savepointWord+name)
+	s.prelude.add(savepointWord + name)
 	s.savepoints = append(s.savepoints, savepoint{name: name, hooks: s.hooks})
 	c.done(0)
 }
 
-func (s *Session) releaseOwn(c *Call, name string) {
+func (o *control) release(s *Session, c *Call, name string) {
 	if !s.transactionOpen(c) {
 		return
 	}
 	release := "RELEASE " + savepointWord + name
 	if s.nests() && s.levelOf(release) != 0 {
-		s.transact(c, release, phaseVerdict)
+		s.transact(c, phaseVerdict, release)
 		return
 	}
-	if !s.unsend(name) {
-		s.owed = append(s.owed, release)
+	if !s.prelude.unsend(savepointWord + name) {
+		s.prelude.add(release)
 	}
 	s.releaseSavepoint(name)
 	c.done(0)
 }
 
-func (s *Session) rollbackToOwn(c *Call, name string) {
+func (o *control) rollbackTo(s *Session, c *Call, name string) {
 	switch {
-	case s.tx.lost || s.unsend(name):
+	case s.tx.lost || s.prelude.unsend(savepointWord+name):
 		s.backTo(name, true)
 		c.done(0) // the savepoint is gone, or never was
 	case s.lostLevel():
@@ -70,8 +79,8 @@ func (s *Session) rollbackToOwn(c *Call, name string) {
 	case !s.tx.active():
 		c.fail(noTransaction("rollback to a savepoint"))
 	default:
-		s.owed = s.owed[:0] // whatever was owed lies inside the savepoint
-		s.op.name = name
+		s.prelude.clear() // what is pending lies inside the savepoint
+		o.savepoint = name
 		s.sendCommands(c, "ROLLBACK TO "+savepointWord+name, "RELEASE "+savepointWord+name)
 	}
 }
@@ -97,17 +106,7 @@ func (s *Session) transactionOpen(c *Call) bool {
 	return false
 }
 
-// unsend takes a savepoint that is still owed out of what is to be sent, with all that follows it.
-func (s *Session) unsend(name string) bool {
-	i := slices.Index(s.owed, savepointWord+name)
-	if i < 0 {
-		return false
-	}
-	s.owed = s.owed[:i]
-	return true
-}
-
-func (s *Session) commit(c *Call) {
+func (o *control) commit(s *Session, c *Call) {
 	switch {
 	case s.tx.lost:
 		s.settled(evRolledBack, false)
@@ -115,19 +114,19 @@ func (s *Session) commit(c *Call) {
 	case !s.tx.active():
 		c.fail(noTransaction("commit()"))
 	case s.tx.owed:
-		s.owed = s.owed[:0]
+		s.prelude.clear()
 		s.settled(evCommitted, false)
 		c.done(0)
 	default:
-		s.owed = s.owed[:0]
+		s.prelude.clear()
 		s.sendCommands(c, "COMMIT")
 	}
 }
 
-func (s *Session) rollback(c *Call) {
+func (o *control) rollback(s *Session, c *Call) {
 	switch {
 	case s.tx.lost || s.tx.owed:
-		s.owed = s.owed[:0]
+		s.prelude.clear()
 		s.settled(evRolledBack, false)
 		c.done(0)
 	case !s.tx.active():
@@ -137,19 +136,19 @@ func (s *Session) rollback(c *Call) {
 		}
 		c.fail(noTransaction("rollback()"))
 	default:
-		s.owed = s.owed[:0]
+		s.prelude.clear()
 		s.sendCommands(c, "ROLLBACK")
 	}
 }
 
-// sendCommands sends commands of our own and waits for the last one's verdict.
+// sendCommands sends commands of the core's own and waits for the last one's verdict.
 func (s *Session) sendCommands(c *Call, commands ...string) {
 	if s.nests() {
-		s.transact(c, commands[0], phaseVerdict)
+		s.transact(c, phaseVerdict, commands[0], commands[1:]...)
 		return
 	}
 	s.op.sql = commands[0]
-	if len(commands) == 1 && !strings.Contains(commands[0], savepointWord) {
+	if len(commands) == 1 {
 		c.Head = wire.AppendQuery(c.Head, commands[0])
 	} else { // a savepoint's name is not the core's own
 		for _, sql := range commands {
@@ -158,6 +157,7 @@ func (s *Session) sendCommands(c *Call, commands ...string) {
 		c.Head = wire.AppendSync(c.Head)
 	}
 	s.beginIO(phaseVerdict)
+	s.op.commits = commands[0] == verbCommit
 	c.io(0, 1)
 }
 
@@ -170,8 +170,9 @@ func (s *Session) ending() string {
 	return ""
 }
 
-// verdict takes in the answer to COMMIT, ROLLBACK or a savepoint command.
-func (s *Session) verdict(c *Call) {
+// verdict takes in the answer to COMMIT, ROLLBACK or a savepoint command, and returns the fault to report.
+// savepoint: the one that the transaction is back at, or "". report: why it was rolled back, or nil.
+func (s *Session) verdict(savepoint string, report *wire.Fault) *wire.Fault {
 	got := &s.op.got
 	s.op.prefix = 0
 	was := s.tx.server
@@ -180,30 +181,15 @@ func (s *Session) verdict(c *Call) {
 	switch {
 	case fault != nil:
 		fault.SQL = s.op.sql
-	case s.op.name != "":
-		s.backTo(s.op.name, true)
-	case s.op.undo != nil: // what there was to report is why it was rolled back
-		fault = s.op.undo
+	case savepoint != "":
+		s.backTo(savepoint, true)
+	case report != nil:
+		fault = report
 	default:
 		fault = s.refused(was, got)
 	}
-	fault = s.begun(fault)
 	if got.status != 'E' {
 		s.first = nil
 	}
-	if s.op.op == abi.OpFinalize {
-		s.op.failed = fault
-		if open := got.status != 'I'; s.op.unreset || open && !s.conn.ResetSent() { // open: COMMIT was cancelled before it began
-			s.part(c, open, s.op.unreset)
-		} else {
-			s.leave(c)
-		}
-		return
-	}
-	if fault != nil {
-		s.told = true
-		c.fail(fault)
-		return
-	}
-	c.done(0)
+	return fault
 }

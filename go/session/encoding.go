@@ -26,8 +26,7 @@ func (s *Session) restoresEncoding(c *Call) bool {
 	c.Want, c.Fault, c.Stream = abi.WantIO, nil, 0
 	if st := s.stream; st != nil && st.own { // its rollback sets it back
 		s.stream = nil
-		s.op.ended, s.op.undo, s.op.again = st, fault, false
-		s.endTransaction(c, "ROLLBACK")
+		(&streamEnd{stream: st, fault: fault}).send(s, c, "ROLLBACK")
 		return true
 	}
 	if s.stream != nil {

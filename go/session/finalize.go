@@ -6,59 +6,83 @@ import (
 	"hypern/go/wire"
 )
 
-// finalize ends the session: commit or roll back, reset, release. Only a COMMIT is waited for; what
+// finalizing ends the session: commit or roll back, reset, release. Only a COMMIT is waited for; what
 // follows it is sent in the same write, and its answer read at the connection's next acquire. Where the
 // next statement is not far, the reset is left to it (pool.PassOn).
-func (s *Session) finalize(c *Call) {
+type finalizing struct {
+	fault   *wire.Fault // what to report
+	unreset bool        // COMMIT went without the reset, for whoever is next to send
+}
+
+func (o *finalizing) start(s *Session, c *Call) {
 	wanted := s.autoCommit && !s.marked
 	if len(s.blocks) > 0 {
-		s.op.failed = s.openBlock()
+		o.fault = s.openBlock()
 		wanted = false
 	}
 	commits := wanted && !s.failed
 	if s.conn == nil {
 		switch {
-		case s.op.failed != nil:
+		case o.fault != nil:
 		case s.tx.lost && !s.told:
-			s.op.failed = s.lostFault()
+			o.fault = s.lostFault()
 		case s.tx.lost && wanted:
-			s.op.failed = s.uncommittedFault()
+			o.fault = s.uncommittedFault()
 		}
-		s.leave(c)
+		o.leave(s, c)
 		return
 	}
 	open := s.tx.server == 'T' || s.tx.server == 'E'
-	ofStream := s.stream != nil && s.stream.own // what it has done commits by itself, as any statement
+	ofStream := s.ownStream() // what it has done commits by itself, as any statement
 	commit := s.tx.server == 'T' && commits || ofStream
 	if s.tx.server == 'E' && wanted {
-		s.op.failed = s.uncommittedFault()
+		o.fault = s.uncommittedFault()
 	}
-	s.owed = s.owed[:0]
+	s.prelude.clear()
 	if s.nests() {
 		s.finalizeNested(c, commit)
 		return
 	}
 	clean := (s.used || s.conn.Unreset()) && s.conn.Resets()
 	if !commit {
-		s.part(c, open, clean)
+		o.part(s, c, open, clean)
 		return
 	}
 	c.Head = wire.AppendQuery(c.Head, "COMMIT")
 	s.op.sql = "COMMIT"
-	s.op.unreset = clean && s.pool.Defers(s.conn)
-	if clean && !s.op.unreset {
+	o.unreset = clean && s.pool.Defers(s.conn)
+	if clean && !o.unreset {
 		c.Head = s.conn.AppendReset(c.Head, false, true)
 	}
 	s.beginIO(phaseVerdict)
+	s.op.commits = true
 	c.io(0, 1)
 }
 
+func (o *finalizing) resume(s *Session, c *Call) {
+	if s.op.phase == phaseFarewell {
+		o.leave(s, c)
+		return
+	}
+	report := o.fault
+	if !s.nests() {
+		report = nil
+	}
+	o.fault = s.verdict("", report)
+	// COMMIT may have been cancelled before it began.
+	if open := s.op.got.status != 'I'; o.unreset || open && !s.conn.ResetSent() {
+		o.part(s, c, open, o.unreset)
+		return
+	}
+	o.leave(s, c)
+}
+
 // part sends what nobody waits for and leaves, or passes the connection on with its reset pending.
-func (s *Session) part(c *Call, rollback, clean bool) {
+func (o *finalizing) part(s *Session, c *Call, rollback, clean bool) {
 	if clean && !rollback {
 		if s.pool.PassOn(s.conn) {
 			s.parted()
-			s.leave(c)
+			o.leave(s, c)
 			return
 		}
 	}
@@ -73,30 +97,7 @@ func (s *Session) part(c *Call, rollback, clean bool) {
 		}
 		c.Head = c.Head[:0]
 	}
-	s.leave(c)
-}
-
-// retryOnNewConnection runs a statement anew, since the reset ahead of it has failed: the server has skipped
-// it, or it has run in a transaction that is rolled back. Where the server has refused the reset, the connection
-// is repaired and counts as new; else another one is acquired.
-func (s *Session) retryOnNewConnection(c *Call) {
-	conn := s.conn
-	s.owed = append(s.owed, s.sent...) // BEGIN among them
-	if s.op.statement != nil {
-		s.op.sql = s.op.statement.SQL
-	}
-	s.op.statement, s.op.phase = nil, phaseNone
-	s.op.fresh, s.op.got = false, answer{}
-	if conn.Refused() && conn.Repair() {
-		s.parted()
-		if !s.settle(c, conn) {
-			return
-		}
-	} else {
-		conn.Break()
-		s.release()
-	}
-	s.acquire(c)
+	o.leave(s, c)
 }
 
 // ResetDeferred resets the connection that the session has and has not used yet; its answer comes
@@ -115,15 +116,15 @@ func (s *Session) ResetDeferred() {
 }
 
 // leave releases the connection, if it still has one, and closes the session.
-func (s *Session) leave(c *Call) {
-	fault, open := s.op.failed, s.tx.active()
+func (o *finalizing) leave(s *Session, c *Call) {
+	open := s.tx.active()
 	s.release()
 	s.close()
 	if !s.op.hooks.known { // a COMMIT has decided by its answer
-		s.settleFinalized(open, fault)
+		s.settleFinalized(open, o.fault)
 	}
-	if fault != nil {
-		c.fail(fault)
+	if o.fault != nil {
+		c.fail(o.fault)
 		return
 	}
 	c.done(0)
@@ -145,7 +146,7 @@ func (s *Session) uncommittedFault() *wire.Fault {
 func (s *Session) close() {
 	s.release()
 	s.tx = s.tx.transition(evClosed, 0)
-	s.first, s.owed = nil, nil
+	s.first, s.prelude = nil, prelude{}
 	s.blocks, s.void, s.savepoints = nil, nil, nil
 	s.registry.remove(s)
 }

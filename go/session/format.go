@@ -1,7 +1,6 @@
 package session
 
 import (
-	"slices"
 	"strings"
 
 	"hypern/go/abi"
@@ -95,7 +94,9 @@ func (f format) command(term func(formatSetting) string) string {
 
 // lacks is what of the format the server may not print by itself. A CALL outside of a transaction, whose
 // procedure may commit, can do so only where nothing is sent along: for it what is not known is hoped for.
-func (s *Session) lacks(f format, sql string, inside bool) format {
+//
+// undoes: a rollback is sent ahead of the statement.
+func (s *Session) lacks(f format, sql string, inside, undoes bool) format {
 	if f == 0 {
 		return 0
 	}
@@ -103,7 +104,7 @@ func (s *Session) lacks(f format, sql string, inside bool) format {
 	hopes := !inside && sqltext.NewScanner(sql).Next().Is("call")
 	// A reset ahead of the statement, or a rollback, changes what is known.
 	resets := conn.ResetPrecedes()
-	undoes := resets || slices.Contains(s.owed, "ROLLBACK")
+	undoes = undoes || resets
 	if conn.PrintsISO(resets) && (hopes || !conn.Shared() && !undoes) {
 		f &^= abi.InISO
 	}
@@ -159,9 +160,10 @@ func (a *answer) formats() bool {
 const commitHint = "A procedure that commits and returns a composite that holds money and the like can be " +
 	"called where the role or the connection's options set DateStyle to ISO and extra_float_digits to 1."
 
-// uncommitted says in the fault's hint why a procedure cannot commit: MOVE runs it as if from a function.
-func (s *Session) uncommitted(got *answer) {
-	alone := !s.op.inside && s.op.prefix == 0
+// hintCommit says in the fault's hint why a procedure cannot commit: MOVE runs it as if from a function.
+func (p *preparation) hintCommit(s *Session) {
+	got := &s.op.got
+	alone := !p.inside && s.op.prefix == 0
 	if alone && got.format != 0 && got.fault.SQLState == "2D000" { // invalid_transaction_termination
 		got.fault = withHint(got.fault, commitHint)
 	}

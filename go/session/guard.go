@@ -62,7 +62,7 @@ func (g *executedGuard) append(dst []byte) []byte {
 }
 
 // appendExecutedGuards appends the guards of a statement on a connection on which nothing stays prepared.
-func (s *Session) appendExecutedGuards(dst []byte, shape *connection.Shape, late bool) ([]byte, int) {
+func (p *preparation) appendExecutedGuards(s *Session, dst []byte, shape *connection.Shape, late bool) ([]byte, int) {
 	var g executedGuard
 	commands := 1
 	if late && shape.Strict {
@@ -82,19 +82,19 @@ func (s *Session) appendExecutedGuards(dst []byte, shape *connection.Shape, late
 			g.composite(oid, fields)
 		}
 	}
-	s.op.guards++
+	p.guards.sent++
 	return g.append(dst), commands
 }
 
 // guardFailure tells whether what came ahead of the rows of execute_many, or behind them once all have run,
 // is what a guard fails with once a type has been altered.
-func (s *Session) guardFailure(c *Call) bool {
+func (o *many) guardFailure(s *Session, c *Call) bool {
 	got := &s.op.got
 	state := got.fault.SQLState
 	if s.conn.KeepsGuards() {
 		return got.commands >= got.binds && state == wire.StateFeatureNotSupported
 	}
-	if s.passed(c) < s.op.ahead {
+	if s.passed(c) < o.ahead {
 		return got.commands+1 >= s.op.prefix && broken(state)
 	}
 	// Each command ahead of the rows has been parsed, and the rows' statement.

@@ -13,12 +13,10 @@ const notReset = "what the request before had set could not be reset"
 
 // resumeIO takes in what an I/O brought and continues the phase it belongs to.
 func (s *Session) resumeIO(c *Call) {
-	raw := s.op.phase == phaseTypes || s.op.phase == phaseReshape || s.op.phase == phaseDescribe ||
-		s.op.phase == phaseScriptBegin || s.op.phase == phaseScriptSettings
-	if why := s.receive(c, raw); why != "" {
+	if why := s.receive(c, s.op.phase.raw()); why != "" {
 		if s.op.phase == phaseFarewell {
 			s.conn.Break() // a rollback and a reset are done by the server when the connection ends
-			s.leave(c)
+			s.op.kind.resume(s, c)
 			return
 		}
 		if why == notReset || s.notBegun(c) {
@@ -34,9 +32,6 @@ func (s *Session) resumeIO(c *Call) {
 	}
 	if s.op.got.status == 0 && s.op.phase != phaseFarewell {
 		s.checkColumns()
-		if s.op.got.columns != nil {
-			s.op.guards = 0 // they have held: the result's columns are described behind them
-		}
 		c.io(s.rowsFlag(), 1) // a RowDescription ended the I/O early: go on receiving
 		return
 	}
@@ -44,38 +39,8 @@ func (s *Session) resumeIO(c *Call) {
 		return
 	}
 	switch s.op.phase {
-	case phaseDescribe:
-		s.described(c)
-	case phaseTypes:
-		s.typesDescribed(c)
-	case phaseGuard:
-		s.guardsPrepared(c)
-	case phaseLook:
-		s.looked(c)
-	case phaseReshape:
-		s.reshaped(c)
-	case phaseExecute:
-		s.executed(c)
-	case phaseRows:
-		s.rowsRan(c)
-	case phaseRowsEnd:
-		s.rowsEnded(c)
-	case phaseUndo:
-		s.undone(c)
 	case phaseStreamEnd:
-		s.streamEnded(c)
-	case phaseScriptBegin:
-		s.scriptBegun(c)
-	case phaseScript:
-		s.scriptRan(c)
-	case phaseScriptSettings:
-		s.scriptSettings(c)
-	case phaseScriptEnd:
-		s.scriptEnded(c)
-	case phaseVerdict:
-		s.verdict(c)
-	case phaseFarewell:
-		s.leave(c)
+		s.op.ending.ended(s, c)
 	case phaseEncoding:
 		s.encodingRestored(c)
 	case phaseTurn:
@@ -83,16 +48,8 @@ func (s *Session) resumeIO(c *Call) {
 	case phaseCheck:
 		s.deferredChecked(c)
 	default:
-		c.fail(&wire.Fault{Kind: wire.KindInterface, Message: "no I/O to continue"})
+		s.op.kind.resume(s, c)
 	}
-}
-
-// rawFlag is for a description along with which the server names types.
-func (s *Session) rawFlag() uint32 {
-	if s.op.naming != nil {
-		return abi.IORaw
-	}
-	return 0
 }
 
 func (s *Session) rowsFlag() uint32 {
@@ -106,9 +63,8 @@ func (s *Session) rowsFlag() uint32 {
 // remembered description is used for a statement parsed anew; its rows are then dropped unread.
 func (s *Session) checkColumns() {
 	got := &s.op.got
-	st := s.op.statement // nil: FETCH, where the server has no columns to describe
 	if s.op.phase == phaseExecute && got.columns != nil && got.fault == nil &&
-		(st == nil || !wire.SameColumns(got.columns, st.Columns())) {
+		!wire.SameColumns(got.columns, s.op.running.Columns()) {
 		got.fault = &wire.Fault{SQLState: wire.StateFeatureNotSupported,
 			Message: "the columns of the result have changed since the statement was described; it has run"}
 	}
@@ -126,7 +82,11 @@ func (s *Session) receive(c *Call, raw bool) string {
 		}
 	}
 	got.binds += int(c.Binds)
-	err := got.read(ctl, raw, s.running(), s.listener())
+	var follows listener = s.conn
+	if s.op.listener != nil {
+		follows = s.op.listener
+	}
+	err := got.read(ctl, raw, s.op.running, follows)
 	if got.status != 0 {
 		s.conn.Ready(got.status)
 		if s.conn.Refused() { // the reset that preceded it; nothing of it is committed
@@ -156,17 +116,6 @@ func (s *Session) receive(c *Call, raw bool) string {
 	return ""
 }
 
-// running is the caller's statement that the server is running, or nil.
-func (s *Session) running() *connection.Statement {
-	switch {
-	case s.op.phase != phaseExecute && s.op.phase != phaseRows:
-		return nil
-	case s.op.statement == nil && s.stream != nil:
-		return s.stream.statement
-	}
-	return s.op.statement
-}
-
 // refuseCopy ends a COPY that came through a statement call.
 func (s *Session) refuseCopy(c *Call) {
 	got := &s.op.got
@@ -192,7 +141,7 @@ func (s *Session) refuseCopy(c *Call) {
 
 // brokenIO ends an operation whose connection is lost.
 func (s *Session) brokenIO(c *Call, why string) {
-	ran := s.op.more || s.mayHaveRun(c) && !s.saidGoodbye() // more: rows of execute_many have
+	ran := s.op.partly || s.mayHaveRun(c) && !s.saidGoodbye()
 	s.op.phase = phaseNone
 	said := s.op.got.fault
 	fault := s.lose(why, ran)
@@ -230,7 +179,7 @@ func (s *Session) mayHaveRun(c *Call) bool {
 		return s.op.op == abi.OpFetch
 	case s.op.phase == phaseStreamEnd, s.op.phase == phaseCalm, s.op.phase == phaseScriptSettings, s.op.phase == phaseScriptEnd:
 		return true
-	case s.op.phase == phaseScript && s.op.script.at > 0: // statements before this one have
+	case s.op.phase == phaseScript && s.op.partly:
 		return true
 	}
 	// A stream runs from its first chunk on; a RowDescription has begun another I/O, which sends nothing.

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"hypern/go/abi"
-	"hypern/go/connection"
 	"hypern/go/wire"
 )
 
@@ -90,33 +89,6 @@ func (s *Session) incompleteFault() *wire.Fault {
 	return &wire.Fault{Kind: wire.KindOperational, Message: "the rows were not completed"}
 }
 
-// settleLeft is how long the operation may wait for its connection, in milliseconds, -1 for no limit: a
-// connection that has gone silent may use up half of it.
-func (s *Session) settleLeft() int64 {
-	left := s.acquireLeft()
-	if s.op.timeout >= 0 {
-		own := int64(min(s.op.timeout, 1e9) * 1000)
-		if left < 0 || own < left {
-			return own
-		}
-	}
-	return left
-}
-
-// unsettled ends an operation whose time is up while its connection owes an answer. One that could have
-// answered by now is closed.
-func (s *Session) unsettled(c *Call, conn *connection.Conn) {
-	s.op.phase = phaseNone
-	if conn.Held() < connection.DueTime {
-		s.pool.Release(conn) // what it owes is collected at its next acquire
-	} else {
-		s.drop(conn)
-	}
-	c.fail(&wire.Fault{Kind: wire.KindPoolTimeout, SafeToRetry: true, Message: fmt.Sprintf(
-		"no usable connection for alias %q within %s: the one at hand has not answered the reset of the request before",
-		s.key.alias, s.timeoutText())})
-}
-
 // undoLimit bounds the wait for an answer that changes little: where a rollback is not answered, the
 // server does it when its connection ends, and a probe can be repeated on another connection.
 const undoLimit = 5 * time.Second
@@ -131,7 +103,7 @@ func (s *Session) ioLimit() int32 {
 	}
 	switch s.op.phase {
 	case phaseVerdict, phaseStreamEnd, phaseScriptEnd:
-		if s.committing() {
+		if s.op.commits {
 			return int32(min(s.pool.Config().CommitMS, math.MaxInt32))
 		}
 	case phaseProbe:
@@ -145,16 +117,9 @@ func (s *Session) ioLimit() int32 {
 	return int32(undoLimit.Milliseconds())
 }
 
-// committing tells whether the answer to a COMMIT of the core's own is awaited.
-func (s *Session) committing() bool {
-	return s.op.phase == phaseVerdict && (s.op.sql == "COMMIT" || s.op.mapped != nil && s.op.mapped.tag == verbCommit) ||
-		s.op.phase == phaseStreamEnd && s.op.commits ||
-		s.op.phase == phaseScriptEnd && s.op.script.own && s.op.script.fault == nil
-}
-
 // unanswered is why a connection is lost whose I/O has reached its limit.
 func (s *Session) unanswered() string {
-	if s.committing() {
+	if s.op.commits {
 		return fmt.Sprintf("COMMIT was not answered within commit_timeout_secs=%s, so that it is not known whether it has "+
 			"committed", seconds(float64(s.pool.Config().CommitMS)/1000))
 	}

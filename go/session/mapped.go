@@ -22,7 +22,8 @@ type mapped struct {
 }
 
 // transact runs a transaction command, one of the core's own or the caller's: the only place that sends one.
-func (s *Session) transact(c *Call, command string, p phase) {
+// then: the RELEASE of the savepoint that the command goes back to, or none.
+func (s *Session) transact(c *Call, p phase, command string, then ...string) {
 	if p == phaseVerdict {
 		s.op.sql = command
 	}
@@ -32,8 +33,9 @@ func (s *Session) transact(c *Call, command string, p phase) {
 		s.sendMapped(c, nil, append(sql, connection.SetGuard, command), p)
 		return
 	}
-	m, instead := s.mapped(command)
+	m, instead := s.mapped(command, len(then) > 0)
 	s.sendMapped(c, m, append(sql, instead...), p)
+	s.op.commits = command == verbCommit || m.tag == verbCommit && p == phaseVerdict
 }
 
 // refuses returns whether the server is to refuse a transaction command itself: in an aborted transaction, or
@@ -56,7 +58,6 @@ func (s *Session) finalizeNested(c *Call, commit bool) {
 	if s.stream != nil {
 		s.portals = append(s.portals, s.stream.portal())
 	}
-	s.op.undo = s.op.failed
 	command := verbRollback
 	if commit {
 		command = verbCommit
@@ -66,8 +67,7 @@ func (s *Session) finalizeNested(c *Call, commit bool) {
 
 // transacts runs the caller's statement if it is a transaction command. False: it is none, or the server
 // refuses it.
-func (s *Session) transacts(c *Call) bool {
-	sql := s.op.statement.SQL
+func (s *Session) transacts(c *Call, sql string) bool {
 	verb := verbOf(sql)
 	open := s.nest.tx != 0
 	named := verb == verbSavepoint || verb == verbRelease || verb == verbRollbackTo
@@ -105,12 +105,13 @@ func (s *Session) transacts(c *Call) bool {
 		return false
 	}
 	c.Stream = 0
-	s.transact(c, sql, phaseVerdict)
+	s.transact(c, phaseVerdict, sql)
 	return true
 }
 
-// mapped is what stands for a transaction command, and the SQL to send for it.
-func (s *Session) mapped(command string) (*mapped, []string) {
+// mapped is what stands for a transaction command, and the SQL to send for it. drops: the savepoint that it goes
+// back to is released, too.
+func (s *Session) mapped(command string, drops bool) (*mapped, []string) {
 	levels := s.conn.Nest().Levels
 	tx, aborted := s.nest.tx, s.tx.server == 'E'
 	m := &mapped{tag: verbOf(command), status: 'T', tx: tx, readOnly: s.nest.readOnly, chained: s.nest.chained}
@@ -140,7 +141,7 @@ func (s *Session) mapped(command string) (*mapped, []string) {
 		switch {
 		case m.tag == verbRelease:
 			sql, m.levels = levels.Release(number)
-		case s.op.name != "": // and release it
+		case drops:
 			sql, m.levels = levels.Drop(number)
 		default:
 			sql, m.levels = levels.Back(number)
@@ -202,7 +203,9 @@ func (s *Session) followsMapped(c *Call) bool {
 		m.fault = got.fault
 		m.levels, m.tx, m.status, m.readOnly = m.undone, 0, 'I', false
 		c.Head = wire.AppendQuery(c.Head, m.undo)
+		commits := s.op.commits
 		s.beginIO(s.op.phase)
+		s.op.commits = commits
 		c.io(0, 1)
 		return true
 	case got.fault != nil: // there is no more to it than savepoints

@@ -43,15 +43,14 @@ func (s *Session) needsTurn() bool {
 
 // turn goes on with an operation that has the connection.
 func (s *Session) turn(c *Call) {
-	if !s.op.turns {
-		if s.guards() {
-			s.setGuard(c)
-			return
-		}
-		s.begin(c)
+	switch {
+	case s.op.then != nil && s.setsGuard():
+		s.setGuard(c)
+		return
+	case s.op.then != nil:
+		s.op.then.begin(s, c)
 		return
 	}
-	s.op.turns = false
 	if s.lostLevel() && s.tx.server == 'T' {
 		s.tx = s.tx.transition(evReady, 'E')
 		s.savepoints, s.told = s.savepoints[:0], false
@@ -69,8 +68,8 @@ func (s *Session) turn(c *Call) {
 	}
 }
 
-// guards returns whether the guard is to be set ahead of the operation.
-func (s *Session) guards() bool {
+// setsGuard returns whether the guard is to be set ahead of the operation.
+func (s *Session) setsGuard() bool {
 	switch s.op.op {
 	case abi.OpStatement, abi.OpMany, abi.OpStream, abi.OpScript:
 		return true
@@ -102,14 +101,15 @@ func (s *Session) unenter(b block) {
 	}
 }
 
-// begun follows the BEGIN or SAVEPOINT of an operation that may have been given up meanwhile, or failed.
-func (s *Session) begun(fault *wire.Fault) *wire.Fault {
+// begun follows the BEGIN or SAVEPOINT of an operation that may have been abandoned meanwhile, or failed.
+func (o *opening) begun(s *Session, fault *wire.Fault) *wire.Fault {
+	enters := s.op.op == abi.OpEnter
 	switch {
-	case s.op.op == abi.OpEnter && fault != nil:
-		s.dropBlock(s.placeOf(s.op.block))
-	case s.op.op == abi.OpEnter:
-		s.nest.entered = s.op.block
-	case s.op.op == abi.OpBegin && fault == nil && s.op.cancelled:
+	case enters && fault != nil:
+		s.dropBlock(s.placeOf(o.block))
+	case enters:
+		s.nest.entered = o.block
+	case fault == nil && s.op.cancelled:
 		s.unenter(block{})
 		return cancelledFault("before the transaction began")
 	}
@@ -156,8 +156,10 @@ func (s *Session) setGuard(c *Call) {
 		sql = append(sql, connection.CheckNowSQL)
 		then = connection.UndoToGuard
 	}
-	sql = append(sql, s.owed...)
-	s.owed = s.owed[:0]
+	for _, cmd := range s.prelude.pending {
+		sql = append(sql, cmd.sql)
+	}
+	s.prelude.clear()
 	c.Head = wire.AppendQuery(s.closePortals(c.Head), strings.Join(sql, ";"))
 	if then != "" {
 		c.Head = wire.AppendQuery(c.Head, then)
@@ -186,10 +188,10 @@ func (s *Session) guardSet(c *Call) {
 	}
 	s.op.got, s.op.prefix = answer{}, 0
 	if s.op.op == abi.OpFetch {
-		s.ofStream(c)
+		s.op.kind.start(s, c)
 		return
 	}
-	s.begin(c)
+	s.op.then.begin(s, c)
 }
 
 // uninterruptible returns whether what runs is not to be cancelled on the server: if a savepoint cannot be
@@ -200,7 +202,7 @@ func (s *Session) uninterruptible() bool { return s.op.mapped != nil || s.op.pha
 // statement outside a transaction commits by itself.
 func (s *Session) checksDeferred(c *Call) bool {
 	if !s.nests() || s.conn == nil || !s.conn.Nest().Guarded || s.conn.Tx() != 'T' || s.nest.tx != 0 ||
-		c.Want != abi.WantDone || s.nest.unchecked || !s.guards() || s.op.op == abi.OpStream {
+		c.Want != abi.WantDone || s.nest.unchecked || !s.setsGuard() || s.op.op == abi.OpStream {
 		return false
 	}
 	s.op.outcome = outcome{abi.WantDone, c.Count, nil}
@@ -214,9 +216,6 @@ func (s *Session) checksDeferred(c *Call) bool {
 func (s *Session) deferredChecked(c *Call) {
 	if fault := s.op.got.fault; fault != nil {
 		fault.SQL = s.op.sql
-		if s.op.script != nil {
-			fault.SQL = s.op.script.text
-		}
 		c.fail(fault)
 		return
 	}
@@ -238,3 +237,6 @@ func (s *Session) endTurn(c *Call) {
 	s.pool.Release(s.conn)
 	s.conn = nil
 }
+
+// within returns whether the server is inside a transaction that the operation did not begin.
+func (s *Session) within() bool { return s.tx.server != 'I' || s.nests() }

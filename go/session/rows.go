@@ -2,6 +2,7 @@ package session
 
 import (
 	"hypern/go/abi"
+	"hypern/go/connection"
 	"hypern/go/sqltext"
 	"hypern/go/wire"
 )
@@ -20,43 +21,90 @@ func (s *Session) refuseTransaction(c *Call) bool {
 	return true
 }
 
-// rowsBounds are the commands that the rows are sent between, and the one that undoes them.
-func (s *Session) rowsBounds() (begin, end, undo string) {
-	if s.op.nested || s.nests() {
+// many is execute_many. Where s.op.partly is set, rows were sent before these, for other declared types.
+type many struct {
+	preparation
+	under  *connection.Catalog // what the rows are encoded by
+	ahead  uint16              // guards ahead of the rows
+	checks bool                // client_encoding is looked at before the rows are committed
+	before int                 // how many rows were sent before these
+	total  int64               // what they have affected
+	fault  *wire.Fault         // phaseUndo, phaseCalm: what to report; nil: the rows are sent anew
+}
+
+func newMany(c *Call) *many {
+	o := &many{}
+	o.preparation = newPreparation(c, o)
+	return o
+}
+
+func (o *many) resume(s *Session, c *Call) {
+	switch s.op.phase {
+	case phaseRows:
+		o.ran(s, c)
+	case phaseRowsEnd:
+		o.ended(s, c)
+	case phaseUndo:
+		o.undone(s, c)
+	case phaseCalm:
+		o.calmed(s, c)
+	default:
+		o.preparation.resume(s, c)
+	}
+}
+
+func (o *many) giveUp(s *Session, c *Call, fault *wire.Fault) {
+	if s.op.partly {
+		o.undo(s, c, fault)
+		return
+	}
+	c.fail(fault)
+}
+
+func (o *many) ofRow(fault *wire.Fault) *wire.Fault {
+	if row := int64(o.before); len(o.declared) > 0 {
+		fault.Row = &row
+	}
+	return fault
+}
+
+// bounds are the commands that the rows are sent between, and the one that undoes them.
+func (o *many) bounds(s *Session) (begin, end, undo string) {
+	if !s.op.own || s.nests() {
 		release := "RELEASE " + manySavepoint
 		return manySavepoint, release, "ROLLBACK TO " + manySavepoint + ";" + release
 	}
 	return "BEGIN", "COMMIT", "ROLLBACK"
 }
 
-// rows has C send the rows of execute_many, between a BEGIN and a COMMIT, or inside a transaction
+// send has C send the rows of execute_many, between a BEGIN and a COMMIT, or inside a transaction
 // between a savepoint and its release: all rows or none.
-func (s *Session) rows(c *Call) {
-	st := s.op.statement
-	guarded := s.guarded(st)
-	if s.op.more && s.op.under != nil && (guarded || s.op.ahead > 0) && s.op.under != st.Catalog {
-		s.undoRows(c, s.alteredFault()) // what the rows sent before were encoded by is out of date
+func (o *many) send(s *Session, c *Call, guarded bool) {
+	st := o.statement
+	if s.op.partly && o.under != nil && (guarded || o.ahead > 0) && o.under != st.Catalog {
+		o.undo(s, c, s.alteredFault()) // what the rows sent before were encoded by is out of date
 		return
 	}
-	s.op.under = st.Catalog
-	c.Out = s.sendOwed(c.Out, false)
-	if s.op.guards = 0; !s.op.more {
-		s.op.nested, s.op.saved = s.tx.active(), s.tx.server == 'T' || s.nests()
+	o.under = st.Catalog
+	c.Out = s.sendPrelude(c.Out, false)
+	if o.guards.sent = 0; !s.op.partly {
+		s.op.own, o.guards.saved = !s.tx.active(), s.tx.server == 'T' || s.nests()
 	}
-	begin, end, _ := s.rowsBounds()
+	begin, end, _ := o.bounds(s)
 	// What may change client_encoding is not committed before it is known that it has not.
-	s.op.checks = st.Effect.Settings != sqltext.Unchanged
-	if !s.op.more {
+	o.checks = st.Effect.Settings != sqltext.Unchanged
+	if !s.op.partly {
 		c.Out = appendCommand(c.Out, begin)
 		s.op.prefix++
 	}
-	s.op.begun = true
-	s.appendGuardsAround(c, guarded)
-	if !s.op.checks {
+	if guarded {
+		o.appendGuardsAround(s, c)
+	}
+	if !o.checks {
 		c.Tail = appendCommand(c.Tail, end)
 	}
 	c.Count = ^int64(s.op.prefix) // abi.RowsGoOn where no command precedes the rows
-	if !s.op.more && (!s.op.fresh && !s.op.inside && !s.op.retried || guarded && s.op.reshapes < reshapesMax) {
+	if !s.op.partly && (!o.fresh && !o.inside && !o.retried || guarded && o.guards.reshapes < reshapesMax) {
 		c.Count = int64(s.op.prefix) // should the first row be refused, the statement may be stale
 	}
 	c.Tail = wire.AppendSync(c.Tail)
@@ -64,47 +112,42 @@ func (s *Session) rows(c *Call) {
 		c.Out = wire.AppendParse(c.Out, "", st.SQL, st.OIDs)
 	}
 	c.Head = wire.AppendBindNames(c.Head, "", st.Name)
-	c.Guards = int(s.op.guards)
+	c.Guards = int(o.guards.sent)
 	s.beginIO(phaseRows)
+	s.op.running = st
 	s.op.got.ours, s.op.got.many = s.op.prefix, guarded
 	c.Want = abi.WantRows
 }
 
-// ownRows tells whether execute_many, or a script, has a transaction of its own. That is no state of the session's: the
-// operation does not end, nor the connection outlive it, while it is open.
-func (s *Session) ownRows() bool {
-	return s.op.op == abi.OpMany && s.op.begun && !s.op.nested || s.op.script != nil && s.op.script.own
-}
-
 // sees follows the status of a ReadyForQuery.
 func (s *Session) sees(status byte) {
-	if status == 'I' || !s.ownRows() {
+	if status == 'I' || !s.op.own {
 		s.tx = s.tx.transition(evReady, status)
 	}
 }
 
-// rowsRan takes in the outcome of all rows.
-func (s *Session) rowsRan(c *Call) {
+// ran takes in the outcome of all rows.
+func (o *many) ran(s *Session, c *Call) {
 	got := &s.op.got
 	s.sees(got.status)
 	s.forgetStatements(got)
 	switch {
-	case s.alteredRows(c):
-		s.outdated()
-		s.rowsAnew(c)
+	case o.alteredBefore(s, c):
+		o.outdated(s)
+		o.anew(s, c)
 		return
-	case s.staleRows(c):
-		s.rowsAnew(c)
+	case o.staleBefore(s, c):
+		o.anew(s, c)
 		return
 	case c.has(abi.InDeclared) && got.fault == nil && got.copying == 0 && !got.empty:
-		s.op.more, s.op.retried = true, true
-		s.op.before += got.commands - s.op.prefix
-		s.op.total += got.rows
-		s.declare(c)
+		s.op.partly, o.retried = true, true
+		o.before += got.commands - s.op.prefix
+		o.total += got.rows
+		o.declare(s, c)
 		return
 	}
 	switch {
-	case !s.op.nested || got.status != 'I':
+	case s.op.own || got.status != 'I':
 	case got.last == "COMMIT": // by a row, in a way that commandsTransaction does not see
 		s.settled(evCommitted, true)
 	default: // BEGIN failed, or one of the rows has ended the transaction
@@ -112,12 +155,12 @@ func (s *Session) rowsRan(c *Call) {
 	}
 	fault := got.fault
 	if fault != nil {
-		if row := int64(s.op.before + got.commands - s.op.prefix); row >= 0 && (got.status != 'I' || fault.Row != nil) {
+		if row := int64(o.before + got.commands - s.op.prefix); row >= 0 && (got.status != 'I' || fault.Row != nil) {
 			fault.Row = &row
 		}
 		fault.SQL = s.op.sql
 	}
-	if fault != nil && s.alteredMeanwhile(c) {
+	if fault != nil && o.alteredMeanwhile(s, c) {
 		fault = s.alteredFault()
 	}
 	if fault == nil && got.copying != 0 {
@@ -129,39 +172,39 @@ func (s *Session) rowsRan(c *Call) {
 	switch {
 	case got.empty && fault == nil:
 		c.fail(emptyFault(s.op.sql))
-	case fault == nil && s.op.checks:
-		s.checkRows(c)
+	case fault == nil && o.checks:
+		o.check(s, c)
 	case fault == nil:
-		c.done(s.op.total + got.rows)
+		c.done(o.total + got.rows)
 	case got.status == 'I':
 		c.fail(fault)
-	case s.op.nested && got.commands < s.op.prefix && !s.op.more:
+	case !s.op.own && got.commands < s.op.prefix && !s.op.partly:
 		if s.first == nil {
 			s.first = fault
 		}
 		c.fail(fault) // the savepoint was not reached: the transaction itself is aborted
 	default:
-		s.undoRows(c, fault)
+		o.undo(s, c, fault)
 	}
 }
 
-// checkRows ends what the rows are sent in, unless they have changed client_encoding: those behind that
+// check ends what the rows are sent in, unless they have changed client_encoding: those behind that
 // would be stored wrong.
-func (s *Session) checkRows(c *Call) {
+func (o *many) check(s *Session, c *Call) {
 	if s.conn.Encoding() != "" {
-		s.undoRows(c, s.encodingFault())
+		o.undo(s, c, s.encodingFault())
 		return
 	}
-	_, end, _ := s.rowsBounds()
-	s.op.total += s.op.got.rows
+	_, end, _ := o.bounds(s)
+	o.total += s.op.got.rows
 	c.Head = wire.AppendQuery(c.Head, end)
 	s.op.prefix = 0
 	s.beginIO(phaseRowsEnd)
 	c.io(0, 1)
 }
 
-// rowsEnded follows the end that checkRows has sent.
-func (s *Session) rowsEnded(c *Call) {
+// ended follows the end that check has sent.
+func (o *many) ended(s *Session, c *Call) {
 	got := &s.op.got
 	s.sees(got.status)
 	if got.fault != nil {
@@ -172,100 +215,100 @@ func (s *Session) rowsEnded(c *Call) {
 		c.fail(got.fault)
 		return
 	}
-	c.done(s.op.total)
+	c.done(o.total)
 }
 
-// undoRows takes all rows back, and then reports the fault.
-func (s *Session) undoRows(c *Call, fault *wire.Fault) {
+// undo takes all rows back, and then reports the fault.
+func (o *many) undo(s *Session, c *Call, fault *wire.Fault) {
 	fault.SQL = s.op.sql
-	s.op.undo = fault
+	o.fault = fault
 	if s.op.event != nil && s.conn.Cancelling() {
 		s.op.phase = phaseCalm
 		c.wait(s.op.event.FD(), -1)
 		return
 	}
-	_, _, undo := s.rowsBounds()
+	_, _, undo := o.bounds(s)
 	c.Head = wire.AppendQuery(c.Head, undo)
 	s.beginIO(phaseUndo)
 	c.io(0, 1)
 }
 
-// calmed goes on with undoRows once no request to cancel is under way, or the caller's time is up.
-func (s *Session) calmed(c *Call) {
+// calmed goes on with undo once no request to cancel is under way, or the caller's time is up.
+func (o *many) calmed(s *Session, c *Call) {
 	switch {
 	case !s.conn.Cancelling():
-		s.undoRows(c, s.op.undo)
+		o.undo(s, c, o.fault)
 	case c.has(abi.InTimeout):
-		s.op.outcome = outcome{abi.WantFail, 0, s.op.undo}
+		s.op.outcome = outcome{abi.WantFail, 0, o.fault}
 		s.overdue(c)
-		c.fail(s.op.undo)
+		c.fail(o.fault)
 	default:
 		c.wait(s.op.event.FD(), -1)
 	}
 }
 
-// alteredRows tells whether types were found altered before any row was accepted, and C can encode anew.
-func (s *Session) alteredRows(c *Call) bool {
+// alteredBefore tells whether types were found altered before any row was accepted, and C can encode anew.
+func (o *many) alteredBefore(s *Session, c *Call) bool {
 	got := &s.op.got
-	if s.op.guards == 0 || s.op.reshapes >= reshapesMax || !c.has(abi.InKept) || got.fault != nil && got.commands+1 < s.op.prefix {
+	if o.guards.sent == 0 || o.guards.reshapes >= reshapesMax || !c.has(abi.InKept) || got.fault != nil && got.commands+1 < s.op.prefix {
 		return false
 	}
 	switch {
 	case got.fault == nil:
 		return false // a row does not fit the description: the statement may be stale, too
-	case s.passed(c) < s.op.ahead:
+	case s.passed(c) < o.ahead:
 		return broken(got.fault.SQLState)
 	}
-	return got.binds <= s.op.prefix && s.misfits(got.fault.SQLState) && s.op.reshapes == 0
+	return got.binds <= s.op.prefix && s.misfits(got.fault.SQLState) && o.guards.reshapes == 0
 }
 
 // alteredMeanwhile tells whether guards have failed, for which the rows are not sent anew: what was sent
 // was bound and executed, and then came an error that is none of COMMIT's, nor that of a row which Bind
 // refused.
-func (s *Session) alteredMeanwhile(c *Call) bool {
-	return s.op.guards > 0 && s.passed(c) < s.op.guards && s.guardFailure(c)
+func (o *many) alteredMeanwhile(s *Session, c *Call) bool {
+	return o.guards.sent > 0 && s.passed(c) < o.guards.sent && o.guardFailure(s, c)
 }
 
-// staleRows tells whether to run the rows anew, once, and forgets the statement if it may be stale:
+// staleBefore tells whether to run the rows anew, once, and forgets the statement if it may be stale:
 // the server refused it before the first row, or a row did not fit its description.
-func (s *Session) staleRows(c *Call) bool {
+func (o *many) staleBefore(s *Session, c *Call) bool {
 	got := &s.op.got
 	refused := c.has(abi.InReparse)
 	if got.fault != nil {
 		refused = got.binds <= s.op.prefix && got.fault.Kind == "" && got.fault.SQLState != wire.StateQueryCanceled
 	}
-	if s.op.fresh || !refused {
+	if o.fresh || !refused {
 		return false
 	}
 	if got.fault != nil && got.fault.SQLState == wire.StateUndefinedStatement {
 		s.conn.Statements().ForgetAll() // DEALLOCATE ALL ran unseen
 	}
-	s.conn.Statements().ForgetText(s.op.statement.SQL) // in any case its next run is to find it new
-	if s.op.retried || s.op.inside || !c.has(abi.InKept) {
+	s.conn.Statements().ForgetText(o.statement.SQL) // in any case its next run is to find it new
+	if o.retried || o.inside || !c.has(abi.InKept) {
 		return false
 	}
-	s.op.retried = true
+	o.retried = true
 	return true
 }
 
-// rowsAnew undoes what went ahead of the rows and has the statement described once more.
-func (s *Session) rowsAnew(c *Call) {
-	s.op.declared = nil
+// anew undoes what went ahead of the rows and has the statement described once more.
+func (o *many) anew(s *Session, c *Call) {
+	o.declared = nil
 	switch {
-	case s.op.nested && s.op.saved: // only its own savepoint is undone
-		s.op.undo = nil
+	case !s.op.own && o.guards.saved: // only its own savepoint is undone
+		o.fault = nil
 		c.Head = appendCommand(c.Head, "ROLLBACK TO "+manySavepoint)
 		c.Head = wire.AppendSync(appendCommand(c.Head, "RELEASE "+manySavepoint))
 		s.beginIO(phaseUndo)
 		c.io(0, 1)
-	case s.op.nested:
+	case !s.op.own:
 		s.retrace()
-		s.relearn(c)
+		o.relearn(s, c)
 	case s.op.got.status == 'I':
-		s.relearn(c)
+		o.relearn(s, c)
 	default:
-		s.op.undo = nil
-		_, _, undo := s.rowsBounds()
+		o.fault = nil
+		_, _, undo := o.bounds(s)
 		c.Head = wire.AppendQuery(c.Head, undo)
 		s.beginIO(phaseUndo)
 		c.io(0, 1)
@@ -273,19 +316,19 @@ func (s *Session) rowsAnew(c *Call) {
 }
 
 // undone follows the rollback of execute_many.
-func (s *Session) undone(c *Call) {
+func (o *many) undone(s *Session, c *Call) {
 	got := &s.op.got
 	s.sees(got.status)
 	switch {
-	case s.op.undo == nil && got.fault == nil:
+	case o.fault == nil && got.fault == nil:
 		s.first = nil
-		s.relearn(c)
+		o.relearn(s, c)
 		return
-	case s.op.undo == nil:
-		s.op.undo = got.fault
+	case o.fault == nil:
+		o.fault = got.fault
 	}
 	if got.fault != nil && s.first == nil {
-		s.first = s.op.undo
+		s.first = o.fault
 	}
-	c.fail(s.op.undo)
+	c.fail(o.fault)
 }

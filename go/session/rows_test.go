@@ -11,11 +11,12 @@ import (
 func TestARowThatHasEndedTheTransactionIsJudgedByItsTag(t *testing.T) {
 	for tag, want := range map[string]abi.State{"COMMIT": abi.StateCommitted, "ROLLBACK": abi.StateRolledBack} {
 		s := &Session{conn: &connection.Conn{}, tx: tx{server: 'T'}}
-		s.op = operation{op: abi.OpMany, phase: phaseRows, nested: true, fresh: true, prefix: 1}
-		s.op.got = answer{last: tag, commands: 2, binds: 3, status: 'I',
+		o := &many{preparation: preparation{fresh: true}}
+		s.op = operation{op: abi.OpMany, phase: phaseRows}
+		s.op.prefix, s.op.got = 1, answer{last: tag, commands: 2, binds: 3, status: 'I',
 			fault: &wire.Fault{SQLState: wire.StateNoActiveTransaction, Severity: "ERROR"}}
 		c := &Call{}
-		s.rowsRan(c)
+		o.ran(s, c)
 		if c.Want != abi.WantFail || s.tx.state() != want || !s.op.hooks.known || s.op.hooks.due != (tag == "COMMIT") {
 			t.Errorf("%s: want %v, state %v, functions %+v", tag, c.Want, s.tx.state(), s.op.hooks)
 		}

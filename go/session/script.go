@@ -17,7 +17,6 @@ type script struct {
 	text     string
 	parts    []sqltext.Part
 	stepwise bool
-	own      bool      // a transaction of its own is around it
 	keeps    bool      // the settings are to be as before at its end
 	custom   []string  // those among them that only the script names
 	before   []setting // what they were
@@ -27,16 +26,35 @@ type script struct {
 	fault    *wire.Fault
 }
 
-// openScript reads the script of the operation. It returns false when the step is over: there is nothing
+func (sc *script) start(s *Session, c *Call) {
+	if s.fit(c) && sc.read(s, c) {
+		s.acquireFor(c, sc)
+	}
+}
+
+func (sc *script) resume(s *Session, c *Call) {
+	switch s.op.phase {
+	case phaseScriptBegin:
+		sc.begun(s, c)
+	case phaseScript:
+		sc.ran(s, c)
+	case phaseScriptSettings:
+		sc.setBack(s, c)
+	case phaseScriptEnd:
+		sc.endedOwn(s, c)
+	}
+}
+
+// read divides the script into its statements. It returns false when the step is over: there is nothing
 // to run, or the script is refused before anything is sent.
-func (s *Session) openScript(c *Call) bool {
+func (sc *script) read(s *Session, c *Call) bool {
 	text, parts, problem := sqltext.Split(strings.Clone(s.op.sql))
 	if problem != nil {
 		c.fail(refusedScript(s.op.sql, problem.Message, problem.Line, problem.Position))
 		return false
 	}
 	s.op.sql, s.op.owned = text, true
-	sc := &script{text: text, parts: parts, stepwise: s.op.stepwise}
+	sc.text, sc.parts = text, parts
 	for i, p := range parts {
 		if p.Control == "" || sc.stepwise && !s.nests() {
 			continue
@@ -57,7 +75,6 @@ func (s *Session) openScript(c *Call) bool {
 		c.done(0)
 		return false
 	}
-	s.op.script = sc
 	return true
 }
 
@@ -65,18 +82,17 @@ func refusedScript(text, message string, line, position int) *wire.Fault {
 	return &wire.Fault{Kind: wire.KindNotSupported, SQL: text, Message: message, Line: line, Position: position, SafeToRetry: true}
 }
 
-// beginScript sends what precedes the script: a BEGIN, and a look at the settings. A single statement is
+// begin sends what precedes the script: a BEGIN, and a look at the settings. A single statement is
 // run as it is, since it may be one that no transaction takes; behind a pooler that shares its servers,
 // any other gets a transaction all the same, or settings that it changes would be another client's.
-func (s *Session) beginScript(c *Call) {
-	sc := s.op.script
+func (sc *script) begin(s *Session, c *Call) {
 	s.remember(sc.text)
 	open := s.tx.active()
 	single := len(sc.parts) == 1 && (!s.conn.Shared() || takesNoTransaction(sc.text[sc.parts[0].Start:]))
-	sc.own = !sc.stepwise && !open && !single && !s.nests() // whose guard makes it atomic
-	sc.keeps = s.tx.server != 'E' && (!s.conn.Shared() || sc.own || open && !sc.stepwise)
-	c.Head = s.sendOwed(c.Head, false)
-	if sc.own {
+	s.op.own = !sc.stepwise && !open && !single && !s.nests() // whose guard makes it atomic
+	sc.keeps = s.tx.server != 'E' && (!s.conn.Shared() || s.op.own || open && !sc.stepwise)
+	c.Head = s.sendPrelude(c.Head, false)
+	if s.op.own {
 		c.Head = appendCommand(c.Head, "BEGIN")
 		s.op.prefix++
 	}
@@ -85,7 +101,7 @@ func (s *Session) beginScript(c *Call) {
 		c.Head = appendSettings(c.Head, sc.custom)
 	}
 	if len(c.Head) == 0 {
-		s.runScript(c)
+		sc.run(s, c)
 		return
 	}
 	c.Head = wire.AppendSync(c.Head)
@@ -113,29 +129,28 @@ func takesNoTransaction(sql string) bool {
 	return false
 }
 
-// scriptBegun takes in the settings and sends the script.
-func (s *Session) scriptBegun(c *Call) {
+// begun takes in the settings and sends the script.
+func (sc *script) begun(s *Session, c *Call) {
 	got := &s.op.got
 	s.ready(got)
 	if got.fault != nil {
-		if got.commands < s.op.prefix && got.status == 'I' && !s.ownRows() {
+		if got.commands < s.op.prefix && got.status == 'I' && !s.op.own {
 			s.first = got.fault // BEGIN itself failed
 			s.voidUnbegun()
 		}
-		s.endScript(c, got.fault)
+		sc.end(s, c, got.fault)
 		return
 	}
-	s.op.script.before = readSettings(got.data)
-	s.runScript(c)
+	sc.before = readSettings(got.data)
+	sc.run(s, c)
 }
 
-// runScript sends the script, or its next statement.
-func (s *Session) runScript(c *Call) {
-	sc := s.op.script
+// run sends the script, or its next statement.
+func (sc *script) run(s *Session, c *Call) {
 	if s.op.cancelled {
 		fault := cancelledFault("between two statements of a script")
 		fault.SafeToRetry = sc.at == 0
-		s.endScript(c, fault)
+		sc.end(s, c, fault)
 		return
 	}
 	text := sc.text
@@ -145,6 +160,7 @@ func (s *Session) runScript(c *Call) {
 	c.Head = wire.AppendQuery(c.Head, text)
 	s.op.sql, s.op.prefix = text, 0
 	s.beginIO(phaseScript)
+	s.op.listener = scriptListener{s.conn, sc}
 	c.io(abi.IORows, 1)
 }
 
@@ -167,17 +183,9 @@ func (l scriptListener) Completed(word string, _ *connection.Statement) {
 	l.Conn.Completed(word, st)
 }
 
-// listener is who follows the answer of the I/O under way.
-func (s *Session) listener() listener {
-	if s.op.phase == phaseScript {
-		return scriptListener{s.conn, s.op.script}
-	}
-	return s.conn
-}
-
-// scriptRan takes in the outcome of the script, or of one of its statements.
-func (s *Session) scriptRan(c *Call) {
-	got, sc := &s.op.got, s.op.script
+// ran takes in the outcome of the script, or of one of its statements.
+func (sc *script) ran(s *Session, c *Call) {
+	got := &s.op.got
 	was := s.tx.server
 	s.ready(got)
 	if h := s.op.hooks; h.known && !sc.ended.known && got.status == 'I' {
@@ -194,13 +202,14 @@ func (s *Session) scriptRan(c *Call) {
 	switch {
 	case fault != nil:
 		sc.locate(fault)
-		s.endScript(c, fault)
+		sc.end(s, c, fault)
 	case sc.stepwise && sc.at+1 < len(sc.parts):
 		sc.at++
+		s.op.partly = true
 		sc.done = sc.at
-		s.runScript(c)
+		sc.run(s, c)
 	default:
-		s.endScript(c, nil)
+		sc.end(s, c, nil)
 	}
 }
 
@@ -228,18 +237,17 @@ func (sc *script) locate(f *wire.Fault) {
 	f.Position = sqltext.CharacterOf(sc.text, offset)
 }
 
-// endScript ends the script: with a fault its own transaction is rolled back, else the settings are read
+// end ends the script: with a fault its own transaction is rolled back, else the settings are read
 // again. In an aborted transaction they are set back by its rollback.
-func (s *Session) endScript(c *Call, fault *wire.Fault) {
-	sc := s.op.script
+func (sc *script) end(s *Session, c *Call, fault *wire.Fault) {
 	sc.fault = fault
 	switch {
-	case sc.own && fault != nil && s.conn.Tx() != 'I':
+	case s.op.own && fault != nil && s.conn.Tx() != 'I':
 		c.Head = wire.AppendQuery(c.Head, "ROLLBACK")
 		s.beginIO(phaseScriptEnd)
 		c.io(0, 1)
-	case !sc.keeps || sc.before == nil || s.conn.Tx() == 'E' || sc.own && fault != nil:
-		s.finishScript(c, nil)
+	case !sc.keeps || sc.before == nil || s.conn.Tx() == 'E' || s.op.own && fault != nil:
+		sc.finish(s, c, nil)
 	default:
 		if s.conn.Encoding() != "" {
 			c.Head = appendCommand(c.Head, "SET client_encoding TO 'UTF8'")
@@ -252,12 +260,12 @@ func (s *Session) endScript(c *Call, fault *wire.Fault) {
 	}
 }
 
-// scriptSettings takes in the settings behind the script, and sets back those that differ.
-func (s *Session) scriptSettings(c *Call) {
-	got, sc := &s.op.got, s.op.script
+// setBack takes in the settings behind the script, and sets back those that differ.
+func (sc *script) setBack(s *Session, c *Call) {
+	got := &s.op.got
 	s.ready(got)
 	if got.fault != nil {
-		s.finishScript(c, got.fault)
+		sc.finish(s, c, got.fault)
 		return
 	}
 	syncs := 1
@@ -277,36 +285,36 @@ func (s *Session) scriptSettings(c *Call) {
 		s.conn.Completed("SELECT", &connection.Statement{Effect: sqltext.Effect{Settings: sqltext.Unknown}})
 	}
 	s.op.got.data = nil
-	if sc.own {
+	if s.op.own {
 		c.Head = appendCommand(c.Head, "COMMIT")
 	}
 	if len(c.Head) == 0 {
-		s.finishScript(c, nil)
+		sc.finish(s, c, nil)
 		return
 	}
 	c.Head = wire.AppendSync(c.Head)
 	s.beginIO(phaseScriptEnd)
+	s.op.commits = s.op.own
 	c.io(0, syncs)
 }
 
-// scriptEnded follows the end of the script's own transaction, or the last of the settings.
-func (s *Session) scriptEnded(c *Call) {
-	got, sc := &s.op.got, s.op.script
+// endedOwn follows the end of the script's own transaction, or the last of the settings.
+func (sc *script) endedOwn(s *Session, c *Call) {
+	got := &s.op.got
 	switch {
-	case !sc.own:
+	case !s.op.own:
 		s.ready(got)
 	case got.status == 'E' && sc.fault == nil: // COMMIT was not reached
-		s.endScript(c, got.fault)
+		sc.end(s, c, got.fault)
 		return
 	default: // a transaction that is still open ends with its connection
 		s.sees(got.status)
 	}
-	s.finishScript(c, got.fault)
+	sc.finish(s, c, got.fault)
 }
 
-// finishScript ends the operation. later: what has failed behind the script; its own fault counts first.
-func (s *Session) finishScript(c *Call, later *wire.Fault) {
-	sc := s.op.script
+// finish ends the operation. later: what has failed behind the script; its own fault counts first.
+func (sc *script) finish(s *Session, c *Call, later *wire.Fault) {
 	if sc.ended.known {
 		s.op.hooks = sc.ended
 	}
@@ -315,13 +323,9 @@ func (s *Session) finishScript(c *Call, later *wire.Fault) {
 		fault = later
 		fault.SQL = sc.text
 	}
-	if fault == nil {
-		c.done(0)
-		return
-	}
-	if fault.SQL == "" {
+	if fault != nil && fault.SQL == "" {
 		fault.SQL = sc.text
 	}
-	s.told = true
-	c.fail(fault)
+	s.op.sql = sc.text
+	s.finish(c, fault)
 }

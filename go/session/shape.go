@@ -20,6 +20,16 @@ const (
 	guardPortal    = "hypern_guard"
 )
 
+// guards are what is known of a statement's guards while it is prepared.
+type guards struct {
+	sent     uint16 // with the statement in this I/O
+	reshapes uint8  // how often types were found altered
+	saved    bool   // they run in a savepoint, or rows do, of a transaction that was open before
+	looking  bool   // a value did not fit: they are to be looked at ahead of anything else
+	refused  bool   // C has encoded nothing, since a value did not fit
+	retraces bool   // phaseReshape: BEGIN is to be sent again
+}
+
 // reshapesMax is how often types may be found altered in one operation.
 const reshapesMax = 3
 
@@ -46,10 +56,11 @@ func (s *Session) movable() bool { return s.conn.Shared() && s.conn.Instance() !
 
 // prepareGuards has the server prepare what guards are missing; false: the step is over. What the server
 // says of a new guard is compared with the catalog, so that nothing happens unnoticed in between.
-func (s *Session) prepareGuards(c *Call, st *connection.Statement) bool {
+func (p *preparation) prepareGuards(s *Session, c *Call) bool {
 	if !s.conn.KeepsGuards() {
 		return true
 	}
+	st := p.statement
 	missing := s.conn.MissingGuards(s.shape(st))
 	if len(missing) == 0 {
 		return true
@@ -66,35 +77,34 @@ func (s *Session) prepareGuards(c *Call, st *connection.Statement) bool {
 }
 
 // guardsPrepared takes in the descriptions of new guards and goes on with the statement.
-func (s *Session) guardsPrepared(c *Call) {
-	got, st := &s.op.got, s.op.statement
+func (p *preparation) guardsPrepared(s *Session, c *Call) {
+	got := &s.op.got
 	s.ready(got)
-	if s.op.more && (got.fault != nil || !s.matched(c, st)) {
-		s.undoRows(c, s.alteredFault()) // some of the rows have been encoded for the types as they were
+	if s.op.partly && (got.fault != nil || !p.matched(s, c)) {
+		p.of.giveUp(s, c, s.alteredFault()) // some of the rows have been encoded for the types as they were
 		return
 	}
-	if got.fault != nil && got.status == 'I' && s.op.reshapes < reshapesMax { // a type is gone
-		s.reshape(c)
+	if got.fault != nil && got.status == 'I' && p.guards.reshapes < reshapesMax { // a type is gone
+		p.reshape(s, c)
 		return
 	}
 	if got.fault != nil {
-		s.told = true
-		c.fail(got.fault)
+		s.finish(c, got.fault)
 		return
 	}
 	switch {
-	case s.matched(c, st):
-		s.execute(c)
-	case s.op.reshapes < reshapesMax:
-		s.reshape(c)
+	case p.matched(s, c):
+		p.ready(s, c)
+	case p.guards.reshapes < reshapesMax:
+		p.reshape(s, c)
 	default:
 		c.fail(s.alteredFault())
 	}
 }
 
 // matched takes in what the server says of new guards: whether it is as the catalog says.
-func (s *Session) matched(c *Call, st *connection.Statement) bool {
-	answers := frames(c.Ctl, 'T')
+func (p *preparation) matched(s *Session, c *Call) bool {
+	st, answers := p.statement, frames(c.Ctl, 'T')
 	for i, oid := range s.conn.MissingGuards(s.shape(st)) {
 		if i >= len(answers) || !s.conn.Guarded(st.Catalog, oid, answers[i]) {
 			return false
@@ -105,34 +115,31 @@ func (s *Session) matched(c *Call, st *connection.Statement) bool {
 
 // appendGuards appends the guards of a statement. It returns how many commands that makes. late: the
 // server's transaction did not begin right before, so that it may not have seen what others have altered.
-func (s *Session) appendGuards(dst []byte, st *connection.Statement, late bool) ([]byte, int) {
-	shape := s.shape(st)
+func (p *preparation) appendGuards(s *Session, dst []byte, late bool) ([]byte, int) {
+	shape := s.shape(p.statement)
 	late = late && len(shape.Composites) > 0
 	if !s.conn.KeepsGuards() {
-		return s.appendExecutedGuards(dst, shape, late)
+		return p.appendExecutedGuards(s, dst, shape, late)
 	}
 	commands := 0
 	if late {
 		dst = s.conn.AppendAccept(dst, guardPortal)
 		commands++
 	}
-	s.op.guards += uint16(len(shape.Composites))
+	p.guards.sent += uint16(len(shape.Composites))
 	return s.conn.AppendGuards(dst, shape), commands
 }
 
 // appendGuardsAround appends the guards of execute_many: before the rows, while they can be encoded anew;
 // and behind them, since the locks that the first of them has waited for may have been those of an ALTER.
-func (s *Session) appendGuardsAround(c *Call, guarded bool) {
-	if !guarded {
-		return
-	}
-	if s.op.ahead = 0; !s.op.more {
+func (o *many) appendGuardsAround(s *Session, c *Call) {
+	if o.ahead = 0; !s.op.partly {
 		var commands int
-		c.Out, commands = s.appendGuards(c.Out, s.op.statement, s.op.saved)
+		c.Out, commands = o.appendGuards(s, c.Out, o.guards.saved)
 		s.op.prefix += commands
-		s.op.ahead = s.op.guards
+		o.ahead = o.guards.sent
 	}
-	c.Tail, _ = s.appendGuards(c.Tail, s.op.statement, true)
+	c.Tail, _ = o.appendGuards(s, c.Tail, true)
 }
 
 // appendShapeSavepoint begins the savepoint of the guards.
@@ -167,16 +174,16 @@ func (s *Session) passed(c *Call) uint16 { return uint16(len(frames(c.Ctl, abi.G
 
 // altered tells whether the statement was not begun because a type is not what it was encoded for: a
 // guard failed, or Bind refused a value of the type. A guard that fails again and again is an error.
-func (s *Session) altered(c *Call) bool {
-	got, st := &s.op.got, s.op.statement
-	if st == nil || s.op.guards == 0 || got.fault == nil || got.fault.Kind != "" ||
-		s.passed(c) >= s.op.guards || got.commands < s.op.prefix {
+func (p *preparation) altered(s *Session, c *Call) bool {
+	got := &s.op.got // its columns are described behind the guards, which have held then
+	if p.statement == nil || p.guards.sent == 0 || got.columns != nil || got.fault == nil || got.fault.Kind != "" ||
+		s.passed(c) >= p.guards.sent || got.commands < s.op.prefix {
 		return false
 	}
 	if got.binds <= s.op.prefix {
-		return s.misfits(got.fault.SQLState) && s.op.reshapes == 0
+		return s.misfits(got.fault.SQLState) && p.guards.reshapes == 0
 	}
-	if broken(got.fault.SQLState) && s.op.reshapes >= reshapesMax {
+	if broken(got.fault.SQLState) && p.guards.reshapes >= reshapesMax {
 		got.fault = s.alteredFault()
 		return false
 	}
@@ -202,39 +209,38 @@ func broken(state string) bool {
 }
 
 // look has the server look at the guards alone: a value does not fit the types as C knows them.
-func (s *Session) look(c *Call, st *connection.Statement) {
-	s.op.guards, s.op.prefix, s.op.saved = 0, 0, s.tx.server == 'T' || s.nests()
-	if s.op.saved {
+func (p *preparation) look(s *Session, c *Call) {
+	p.guards.sent, s.op.prefix, p.guards.saved = 0, 0, s.tx.server == 'T' || s.nests()
+	if p.guards.saved {
 		c.Head = s.appendShapeSavepoint(c.Head)
 	}
-	c.Head, _ = s.appendGuards(c.Head, st, s.op.saved)
-	if s.op.saved {
+	c.Head, _ = p.appendGuards(s, c.Head, p.guards.saved)
+	if p.guards.saved {
 		c.Head = appendRelease(c.Head)
 	}
 	c.Head = wire.AppendSync(c.Head)
-	c.Guards = int(s.op.guards)
+	c.Guards = int(p.guards.sent)
 	s.beginIO(phaseLook)
 	c.io(0, 1)
 }
 
 // looked goes on with a statement once the guards have been looked at. Where they hold, the value is C's
 // to refuse.
-func (s *Session) looked(c *Call) {
+func (p *preparation) looked(s *Session, c *Call) {
 	got := &s.op.got
 	s.ready(got)
-	s.op.looking = false
+	p.guards.looking = false
 	switch {
 	case got.fault == nil:
 		s.op.prefix = 0
-		s.execute(c)
-	case s.op.reshapes < reshapesMax && got.commands >= s.op.prefix && broken(got.fault.SQLState):
-		s.reshape(c)
+		p.ready(s, c)
+	case p.guards.reshapes < reshapesMax && got.commands >= s.op.prefix && broken(got.fault.SQLState):
+		p.reshape(s, c)
 	default:
 		if got.commands >= s.op.prefix && broken(got.fault.SQLState) {
 			got.fault = s.alteredFault()
 		}
-		s.told = true
-		c.fail(got.fault)
+		s.finish(c, got.fault)
 	}
 }
 
@@ -247,10 +253,10 @@ func (s *Session) alteredFault() *wire.Fault {
 }
 
 // outdated forgets what the failed statement was encoded by.
-func (s *Session) outdated() {
-	got, st := &s.op.got, s.op.statement
-	s.op.reshapes++
-	s.op.looking, s.op.refused = false, false
+func (p *preparation) outdated(s *Session) {
+	got, st := &s.op.got, p.statement
+	p.guards.reshapes++
+	p.guards.looking, p.guards.refused = false, false
 	if got.fault != nil && got.fault.SQLState == wire.StateUndefinedStatement {
 		s.conn.LostStatements()
 	} else {
@@ -261,31 +267,31 @@ func (s *Session) outdated() {
 
 // reshape has the statement described and its types learned anew, behind a rollback to the savepoint
 // that its guards ran in.
-func (s *Session) reshape(c *Call) {
+func (p *preparation) reshape(s *Session, c *Call) {
 	got := &s.op.got
-	s.outdated()
+	p.outdated(s)
 	switch {
-	case s.op.saved && got.status == 'E':
+	case p.guards.saved && got.status == 'E':
 		c.Head = appendCommand(appendCommand(c.Head, shapeRollback), shapeRelease)
-	case !s.op.saved && s.op.prefix > 0 && s.movable() && got.status != 'I':
+	case !p.guards.saved && s.op.prefix > 0 && s.movable() && got.status != 'I':
 		c.Head = appendCommand(c.Head, "ROLLBACK")
-		s.op.again = true // it is retraced once that is done
-	case !s.op.saved && s.op.prefix > 0:
+		p.guards.retraces = true // it is retraced once that is done
+	case !p.guards.saved && s.op.prefix > 0:
 		s.retrace()
 	}
-	s.relearn(c)
+	p.relearn(s, c)
 }
 
 // relearn has the statement described once more, after what c.Head holds; behind a pooler, on the server
 // that it leads to now.
-func (s *Session) relearn(c *Call) {
+func (p *preparation) relearn(s *Session, c *Call) {
 	s.op.prefix = 0
 	if s.movable() {
 		c.Head = wire.AppendParse(c.Head, "", connection.InstanceSQL, nil)
 		c.Head = wire.AppendExecute(wire.AppendBindNothing(c.Head, ""))
 	}
 	if len(c.Head) == 0 {
-		s.describe(c)
+		p.describe(s, c)
 		return
 	}
 	c.Head = wire.AppendSync(c.Head)
@@ -294,23 +300,22 @@ func (s *Session) relearn(c *Call) {
 }
 
 // reshaped follows reshape's commands.
-func (s *Session) reshaped(c *Call) {
+func (p *preparation) reshaped(s *Session, c *Call) {
 	got := &s.op.got
 	s.ready(got)
 	if got.fault != nil {
-		s.told = true
-		c.fail(got.fault)
+		s.finish(c, got.fault)
 		return
 	}
-	if s.op.saved {
+	if p.guards.saved {
 		s.first = nil // the error that the guard made
 	}
-	if s.op.again {
-		s.op.again = false
+	if p.guards.retraces {
+		p.guards.retraces = false
 		s.retrace()
 	}
 	if s.movable() && len(got.data) == 1 && len(got.data[0]) == 1 {
 		s.conn.MoveTo(got.data[0][0])
 	}
-	s.describe(c)
+	p.describe(s, c)
 }

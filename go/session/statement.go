@@ -1,251 +1,58 @@
 package session
 
 import (
-	"encoding/binary"
-	"slices"
-	"strings"
-
 	"hypern/go/abi"
 	"hypern/go/connection"
-	"hypern/go/process"
-	"hypern/go/sqltext"
 	"hypern/go/wire"
 )
 
-// statement decides how the SQL of the operation is sent: at once if the connection knows it and C
-// has encoded for what it knows; else C encodes for it; else the server describes it first.
-func (s *Session) statement(c *Call) {
-	st := s.known(s.conn)
-	if st == nil || s.op.reparse {
-		s.describe(c)
-		return
+// single is a statement whose rows are received in one I/O.
+type single struct{ preparation }
+
+// readyToSend reports whether the statement can be sent to conn at once, without asking C or the server.
+func (o *single) readyToSend(s *Session, c *Call, conn *connection.Conn) bool {
+	if o.reparse || s.op.cancelled || c.BodyLen > abi.TextMax {
+		return false
 	}
-	s.op.statement, s.op.sql = st, st.SQL
-	s.encodeOrExecute(c)
+	st := o.known(s, conn)
+	return st != nil && st.Plan == o.guess && st.Shape != nil && st.Shape.Current() &&
+		len(conn.MissingGuards(st.Shape)) == 0
 }
 
-// known is the operation's statement as conn has it in its cache, nil if the server has to parse it.
-func (s *Session) known(conn *connection.Conn) *connection.Statement {
-	st := conn.Statements().Get(s.op.sql, s.op.declared)
-	if st == nil || st.Catalog != conn.Catalog() {
-		return nil // the text may use an altered type that is neither a parameter's nor a column's
+func (o *single) resume(s *Session, c *Call) {
+	if s.op.phase == phaseExecute {
+		o.ran(s, c)
+		return
 	}
-	if s.op.now == 0 {
-		s.op.now = process.Now()
-	}
-	if s.op.more && !st.ParsedSince(s.op.now) {
-		return nil // it could not be sent anew if it were stale
-	}
-	if conn.Statements().Expired(st, s.op.now, s.op.registered) {
-		return nil
-	}
-	return st
+	o.preparation.resume(s, c)
 }
 
-// encodeOrExecute asks C for the parameters unless it has encoded them for this very description.
-func (s *Session) encodeOrExecute(c *Call) {
-	if s.op.guess == s.op.statement.Plan {
-		s.execute(c)
-		return
-	}
-	s.encodeFor(c)
+func (o *single) send(s *Session, c *Call, guarded bool) { o.run(s, c, guarded, cursor{}) }
+
+// cursor is how rows are received: all at once, or in chunks through a portal that a stream has.
+type cursor struct {
+	portal string
+	begins bool  // the stream has a transaction of its own
+	chunk  int32 // most rows to receive; 0: all
 }
 
-// encodeFor asks C for the parameters.
-func (s *Session) encodeFor(c *Call) {
-	s.op.phase, s.op.refused = phaseEncode, false
-	c.Want, c.Plan, c.Catalog = abi.WantEncode, s.op.statement.Plan, s.op.statement.Catalog.Number
-	c.Out = append(c.Out, s.op.statement.Description...)
-	zone := s.conn.Parameter("TimeZone")
-	c.Out = binary.NativeEndian.AppendUint32(c.Out, uint32(len(zone)))
-	c.Out = append(c.Out, zone...)
-	declared := s.op.statement.Declared
-	c.Out = binary.NativeEndian.AppendUint32(c.Out, uint32(4*len(declared)))
-	for _, oid := range declared {
-		c.Out = binary.NativeEndian.AppendUint32(c.Out, oid)
-	}
-}
-
-// describe has the server parse and describe the statement; a BEGIN that is owed goes with it, since
-// an error here must leave the transaction aborted as any other error would.
-func (s *Session) describe(c *Call) {
-	s.own()
-	sql := s.op.sql
-	if strings.IndexByte(sql, 0) >= 0 { // it would end the text early on the wire
-		c.fail(&wire.Fault{Kind: wire.KindProgramming, SQL: sql, Message: "the SQL text contains a NUL character"})
-		return
-	}
-	s.remember(sql)
-	if s.op.now == 0 {
-		s.op.now = process.Now()
-	}
-	if old := s.conn.Statements().Get(sql, s.op.declared); old != nil {
-		s.conn.Statements().Forget(old)
-	}
-	st := &connection.Statement{SQL: sql, Declared: s.op.declared, Effect: sqltext.Examine(sql, s.conn.Reports),
-		Catalog: s.conn.Catalog()}
-	if s.conn.Cache() == connection.CacheNamed && !st.Effect.Volatile {
-		st.Name = s.conn.Statements().NewName()
-	}
-	s.conn.Statements().Parsing(st, process.Now())
-	s.op.sql, s.op.statement, s.op.fresh = sql, st, true
-	c.Head = s.sendOwed(c.Head, false)
-	c.Head = wire.AppendParse(c.Head, st.Name, sql, st.Declared)
-	c.Head = wire.AppendDescribe(c.Head, 'S', st.Name)
-	s.appendNames(c, s.conn.Statements().Since(st))
-	c.Head = wire.AppendSync(c.Head)
-	s.beginIO(phaseDescribe)
-	c.io(s.rawFlag(), 1)
-}
-
-func (s *Session) beginIO(p phase) {
-	s.op.phase = p
-	s.op.got = answer{}
-}
-
-// sendOwed appends what precedes the next statement: closes of evicted statements, BEGIN, SAVEPOINT.
-// kept: BEGIN may go by a prepared name, since the statement is run anew if that is gone (stale).
-func (s *Session) sendOwed(dst []byte, kept bool) []byte {
-	for _, name := range s.conn.Statements().TakeDropped() {
-		dst = wire.AppendClose(dst, 'S', name)
-	}
-	dst = s.closePortals(dst)
-	s.op.prefix = len(s.owed)
-	for _, sql := range s.owed {
-		named := false
-		if kept && sql == "BEGIN" {
-			dst, named = s.conn.AppendBegin(dst)
-		}
-		if !named {
-			dst = appendCommand(dst, sql)
-		}
-	}
-	s.sent, s.owed = s.owed, s.sent[:0]
-	return dst
-}
-
-// closePortals appends the closes of streams that have ended.
-func (s *Session) closePortals(dst []byte) []byte {
-	for _, name := range s.portals {
-		dst = wire.AppendClose(dst, 'P', name)
-	}
-	s.portals = s.portals[:0]
-	return dst
-}
-
-// appendCommand appends a command that shares a unit with what follows: if it fails, the server skips
-// that. It has no name, so that it cannot fail for the lack of one.
-func appendCommand(dst []byte, sql string) []byte {
-	return wire.AppendExecute(wire.AppendBindNothing(wire.AppendParse(dst, "", sql, nil), ""))
-}
-
-// declare has the statement described for the types that its values want declared.
-func (s *Session) declare(c *Call) {
-	s.op.declared = slices.Clone(c.Declared)
-	s.op.sql, s.op.guess, s.op.fresh, s.op.reparse = s.op.statement.SQL, 0, false, false
-	s.op.inside = s.within()
-	s.statement(c)
-}
-
-// ofRow names in the fault the row of execute_many for whose values the statement was described.
-func (s *Session) ofRow(fault *wire.Fault) *wire.Fault {
-	if row := int64(s.op.before); s.op.op == abi.OpMany && len(s.op.declared) > 0 {
-		fault.Row = &row
-	}
-	return fault
-}
-
-// described takes in the server's description.
-func (s *Session) described(c *Call) {
-	got := &s.op.got
-	if s.op.more && got.fault != nil {
-		s.undoRows(c, s.ofRow(hinted(got.fault, s.op.declared)))
-		return
-	}
-	s.ready(got)
-	if got.fault != nil {
-		got.fault = s.ofRow(placeholderHint(hinted(got.fault, s.op.declared), s.op.sql))
-		s.statementFailed(c)
-		return
-	}
-	st := s.op.statement
-	oids, err := wire.ParameterOIDs(got.params)
-	if err != nil {
-		s.brokenIO(c, err.Error())
-		return
-	}
-	st.OIDs = oids
-	d := binary.NativeEndian.AppendUint32(nil, uint32(len(got.params)))
-	d = append(d, got.params...)
-	d = binary.NativeEndian.AppendUint32(d, uint32(len(got.columns)))
-	st.Description = append(d, got.columns...)
-	if s.op.naming != nil {
-		s.named(st)
-	}
-	s.conn.SetPlan(st, s.conn.Statements().Since(st))
-	if s.conn.Cache() != connection.CacheOff {
-		s.conn.Statements().Put(st)
-	}
-	s.encodeOrExecute(c)
-}
-
-// execute sends the statement for the body that C has encoded.
-func (s *Session) execute(c *Call) {
-	st := s.op.statement
-	s.remember(st.SQL)
-	switch {
-	case s.op.cancelled && s.op.more:
-		fault := cancelledFault("between two rows")
-		fault.SafeToRetry = false // those before have run
-		s.undoRows(c, fault)
-		return
-	case s.op.cancelled:
-		c.fail(cancelledFault("before the statement was sent"))
-		return
-	case c.BodyLen > abi.TextMax:
-		c.fail(&wire.Fault{Kind: wire.KindProgramming, SQL: st.SQL, Message: "the parameters take more than 1 GiB"})
-		return
-	}
-	if s.nests() && s.transacts(c) {
-		return
-	}
-	guarded := s.guarded(st)
-	switch {
-	case guarded && !s.prepareGuards(c, st):
-		return
-	case guarded && s.op.looking:
-		s.look(c, st)
-		return
-	case s.op.refused:
-		s.encodeFor(c)
-		return
-	}
-	switch s.op.op {
-	case abi.OpMany:
-		s.rows(c)
-		return
-	case abi.OpFetch:
-		s.stream.statement = st
-		s.fetch(c)
-		return
-	}
-	s.op.guess = st.Plan
-	if s.conn.Unreset() {
-		c.Head = s.conn.AppendResetAhead(c.Head)
-	}
-	inside := s.tx.active() || s.op.op == abi.OpStream || s.nests()
-	f := s.lacks(format(c.Flags&formatFlags), st.SQL, inside)
-	c.Head = s.sendOwed(c.Head, st.Name != "")
-	s.op.guards = 0
-	s.op.saved = guarded && (s.tx.server == 'T' || s.nests())
-	if s.op.saved {
+// run sends the statement, and has its rows received.
+func (p *preparation) run(s *Session, c *Call, guarded bool, cur cursor) {
+	st, portal := p.statement, cur.portal
+	inside := portal != "" || s.tx.active() || s.nests()
+	p.guess = st.Plan
+	c.Head = s.sendPrelude(c.Head, st.Name != "")
+	f := s.lacks(format(c.Flags&formatFlags), st.SQL, inside, s.prelude.undoes())
+	p.guards.sent = 0
+	p.guards.saved = guarded && (s.tx.server == 'T' || s.nests())
+	if p.guards.saved {
 		c.Head = s.appendShapeSavepoint(c.Head)
 	}
-	portal := ""
-	switch {
-	case s.op.op == abi.OpStream:
-		c.Head, portal = s.openStream(c.Head)
-	case f != 0:
+	if cur.begins {
+		c.Head = appendCommand(c.Head, "BEGIN")
+		s.op.prefix++
+	}
+	if portal == "" && f != 0 {
 		portal = formatPortal
 	}
 	if st.Name == "" {
@@ -257,10 +64,10 @@ func (s *Session) execute(c *Call) {
 	ours := s.op.prefix // commands ahead of the statement's own
 	if guarded {
 		var commands int
-		c.Tail, commands = s.appendGuards(c.Tail, st, s.op.saved)
+		c.Tail, commands = p.appendGuards(s, c.Tail, p.guards.saved)
 		ours += commands
-		c.Guards = int(s.op.guards)
-		if s.op.saved {
+		c.Guards = int(p.guards.sent)
+		if p.guards.saved {
 			c.Tail = appendRelease(c.Tail)
 			ours++
 		}
@@ -268,25 +75,22 @@ func (s *Session) execute(c *Call) {
 	if st.Name == "" {
 		c.Tail = wire.AppendDescribe(c.Tail, 'P', portal)
 	}
-	c.Tail = wire.AppendExecuteChunk(beginFormat(c.Tail, f, portal, inside), portal, s.op.chunk)
+	c.Tail = wire.AppendExecuteChunk(beginFormat(c.Tail, f, portal, inside), portal, cur.chunk)
 	c.Tail = wire.AppendSync(endFormat(c.Tail, f, portal, inside))
 	s.beginIO(phaseExecute)
+	s.op.running = st
 	s.op.got.ours = ours
 	s.op.got.sets(f, ours, formatCommands)
 	c.io(abi.IOBody|abi.IORows, 1)
 }
 
-// executed takes in the statement's outcome.
-func (s *Session) executed(c *Call) {
+// ran takes in the statement's outcome.
+func (o *single) ran(s *Session, c *Call) {
 	got := &s.op.got
-	if s.stream != nil {
-		s.streamed(c)
-		return
-	}
 	was := s.tx.server
 	s.ready(got)
 	if got.fault != nil {
-		s.statementFailed(c)
+		o.failed(s, c)
 		return
 	}
 	s.forgetStatements(got)
@@ -318,7 +122,7 @@ func (s *Session) forgetStatements(got *answer) {
 
 // ready follows a ReadyForQuery: the state, and the verdict when a transaction ended.
 func (s *Session) ready(got *answer) {
-	if got.status != 'I' && (s.ownRows() || s.ownStream() || s.tx.server == 'I' && s.nests() && !got.mapped) {
+	if got.status != 'I' && (s.op.own || s.ownStream() || s.tx.server == 'I' && s.nests() && !got.mapped) {
 		return
 	}
 	was := s.tx.server
@@ -338,56 +142,12 @@ func (s *Session) ready(got *answer) {
 	}
 }
 
-// statementFailed reports the server's error, or tries once more when the error can come from a
-// statement that was cached: the schema may have changed since it was parsed.
-func (s *Session) statementFailed(c *Call) {
-	got := &s.op.got
-	if s.altered(c) {
-		s.reshape(c)
+// finish ends the operation with a fault of the server's, or without one.
+func (s *Session) finish(c *Call, fault *wire.Fault) {
+	if fault != nil {
+		s.told = true
+		c.fail(fault)
 		return
 	}
-	if s.stale() {
-		if s.op.prefix > 0 {
-			s.retrace()
-		}
-		s.describe(c)
-		return
-	}
-	s.forgetStatements(got)
-	if got.commands < s.op.prefix && got.status == 'I' {
-		s.first = got.fault // BEGIN itself failed
-		s.voidUnbegun()
-	}
-	s.uncommitted(got)
-	got.fault.SQL = s.op.sql
-	s.told = true
-	c.fail(got.fault)
-}
-
-// retrace undoes what went ahead of the statement and will send it once more.
-func (s *Session) retrace() {
-	if s.op.got.status != 'I' {
-		s.owed = append(s.owed, "ROLLBACK")
-	}
-	s.owed = append(s.owed, s.sent...)
-	s.first = nil
-	s.tx = s.tx.transition(evBegin, 0)
-}
-
-// stale tells whether to run the statement anew, once, and forgets it if it may be stale.
-func (s *Session) stale() bool {
-	got, st := &s.op.got, s.op.statement
-	stale := !s.op.fresh && got.fault.Kind == "" && got.fault.SQLState != wire.StateQueryCanceled &&
-		(got.binds <= s.op.prefix || got.fault.SQLState == wire.StateFeatureNotSupported)
-	switch {
-	case got.fault.SQLState == wire.StateUndefinedStatement:
-		s.conn.Statements().ForgetAll() // a DEALLOCATE ALL inside a function shows in nothing else
-	case st != nil && (stale || s.op.fresh):
-		s.conn.Statements().ForgetText(st.SQL) // inside a transaction too: its next run is to find it new
-	}
-	if !stale || st == nil || s.op.retried || s.op.inside || got.binds > s.op.prefix {
-		return false
-	}
-	s.op.retried = true
-	return true
+	c.done(0)
 }

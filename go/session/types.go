@@ -63,23 +63,24 @@ func oidList(oids []uint32) string {
 
 // appendNames has the server name the types of the catalog, behind the description of a statement, where the
 // caller has registered converters, which go by names, and the names are not known since the moment given.
-func (s *Session) appendNames(c *Call, since process.Moment) {
-	catalog := s.op.statement.Catalog
-	if s.op.naming = nil; !s.op.registered || catalog.NamedSince(since) {
+func (p *preparation) appendNames(s *Session, c *Call, since process.Moment) {
+	catalog := p.statement.Catalog
+	if p.naming = nil; !p.registered || catalog.NamedSince(since) {
 		return
 	}
-	s.op.naming = catalog.OIDs()
+	p.naming = catalog.OIDs()
 	sql := namesSQL
 	if s.movable() {
 		sql = namesOnAnySQL
 	}
 	c.Head = wire.AppendParse(c.Head, "", sql, nil)
-	c.Head = wire.AppendExecute(wire.AppendBindText(c.Head, "", oidList(s.op.naming)))
+	c.Head = wire.AppendExecute(wire.AppendBindText(c.Head, "", oidList(p.naming)))
 }
 
 // named takes in what appendNames has asked for: under other names the types are learned anew.
-func (s *Session) named(st *connection.Statement) {
-	now := make(map[uint32][2]string, len(s.op.naming))
+func (p *preparation) named(s *Session) {
+	st := p.statement
+	now := make(map[uint32][2]string, len(p.naming))
 	for _, row := range s.op.got.data {
 		if len(row) > 3 && row[3] != s.conn.Instance() {
 			s.conn.MoveTo(row[3])
@@ -90,14 +91,14 @@ func (s *Session) named(st *connection.Statement) {
 			now[uint32(oid)] = [2]string{row[1], row[2]}
 		}
 	}
-	if !st.Catalog.Names(s.op.naming, now, s.op.now) {
+	if !st.Catalog.Names(p.naming, now, p.now) {
 		s.conn.RenewCatalog(st.Catalog, s.tx.server != 'I' && !s.nests())
 		st.Catalog = s.conn.Catalog()
 	}
 }
 
 // describeTypes asks the server for the types, or the columns of the tables, whose OIDs the step carries.
-func (s *Session) describeTypes(c *Call) {
+func (p *preparation) describeTypes(s *Session, c *Call) {
 	var oids []uint32
 	raw := unsafe.Slice(unsafe.StringData(c.SQL), len(c.SQL))
 	for i := 0; i+4 <= len(raw); i += 4 {
@@ -107,9 +108,9 @@ func (s *Session) describeTypes(c *Call) {
 	if s.movable() {
 		sql = typesOnAnySQL
 	}
-	if s.op.columns = c.has(abi.InColumns); s.op.columns {
+	if p.columns = c.has(abi.InColumns); p.columns {
 		sql = columnsSQL
-		s.conn.AskedColumns(s.op.statement)
+		s.conn.AskedColumns(p.statement)
 	}
 	c.Head = wire.AppendParse(c.Head, "", sql, nil)
 	c.Head = wire.AppendBindText(c.Head, "", oidList(oids))
@@ -120,21 +121,21 @@ func (s *Session) describeTypes(c *Call) {
 }
 
 // typesDescribed hands the rows over in the form the header gives for WANT_TYPES.
-func (s *Session) typesDescribed(c *Call) {
+func (p *preparation) typesDescribed(s *Session, c *Call) {
 	got := &s.op.got
 	s.ready(got)
 	if got.fault != nil {
-		s.told = true
-		c.fail(got.fault)
+		s.finish(c, got.fault)
 		return
 	}
 	for _, row := range got.data {
-		take := s.takeType
-		if s.op.columns {
-			take = appendColumn
-		}
 		var err error
-		if c.Out, err = take(c.Out, row); err != nil {
+		if p.columns {
+			c.Out, err = appendColumn(c.Out, row)
+		} else {
+			c.Out, err = p.takeType(s, c.Out, row)
+		}
+		if err != nil {
 			c.fail(&wire.Fault{Kind: wire.KindOperational, Message: "the server described a type in an unknown way: " + err.Error()})
 			return
 		}
@@ -144,7 +145,7 @@ func (s *Session) typesDescribed(c *Call) {
 }
 
 // takeType keeps a type in the connection's catalog and appends it for C's.
-func (s *Session) takeType(dst []byte, row []string) ([]byte, error) {
+func (p *preparation) takeType(s *Session, dst []byte, row []string) ([]byte, error) {
 	if len(row) < typeColumns {
 		return nil, wire.ErrProtocol
 	}
@@ -154,7 +155,7 @@ func (s *Session) takeType(dst []byte, row []string) ([]byte, error) {
 	}
 	dst, oid, t, err := appendType(dst, row)
 	if err == nil {
-		s.op.statement.Catalog.Add(oid, t)
+		p.statement.Catalog.Add(oid, t)
 	}
 	return dst, err
 }

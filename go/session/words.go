@@ -11,8 +11,8 @@ import (
 // that found the transaction aborted; no tag names the savepoint. The text only ever tells what is
 // harmless: a command that is not read as a ROLLBACK is taken for a COMMIT that failed.
 
-// command is a transaction command's scanner and its first word, past empty statements.
-func command(sql string) (*sqltext.Scanner, sqltext.Token) {
+// scan is a transaction command's scanner and its first word, past empty statements.
+func scan(sql string) (*sqltext.Scanner, sqltext.Token) {
 	s := sqltext.NewScanner(sql)
 	first := s.Next()
 	for first.Is(";") {
@@ -39,7 +39,7 @@ var verbs = map[string]string{
 
 // verbOf is what a text does to the transaction; "" if it is no transaction command.
 func verbOf(sql string) string {
-	s, first := command(sql)
+	s, first := scan(sql)
 	if first.Kind != sqltext.Word {
 		return ""
 	}
@@ -66,7 +66,7 @@ func commandsTransaction(sql string) bool { return verbOf(sql) != "" }
 
 // isChained returns whether COMMIT or ROLLBACK begins another transaction at once: AND CHAIN.
 func isChained(sql string) bool {
-	s, _ := command(sql)
+	s, _ := scan(sql)
 	next := s.Next()
 	if next.Is("work") || next.Is("transaction") {
 		next = s.Next()
@@ -76,7 +76,7 @@ func isChained(sql string) bool {
 
 // setsTransaction returns whether a text is SET TRANSACTION.
 func setsTransaction(sql string) bool {
-	s, first := command(sql)
+	s, first := scan(sql)
 	return first.Is("set") && s.Next().Is("transaction")
 }
 
@@ -93,14 +93,14 @@ func isReadOnly(sql string) bool {
 
 // isRollback tells whether a command that the server answered with ROLLBACK asked for one.
 func isRollback(sql string) bool {
-	_, first := command(sql)
+	_, first := scan(sql)
 	return first.Is("rollback") || first.Is("abort")
 }
 
 // rollbackTo tells whether a ROLLBACK goes back to a savepoint, and to which; "" for one that cannot be
 // read.
 func rollbackTo(sql string) (name string, ok bool) {
-	s, first := command(sql)
+	s, first := scan(sql)
 	next := s.Next()
 	if next.Is("work") || next.Is("transaction") {
 		next = s.Next()
@@ -113,7 +113,7 @@ func rollbackTo(sql string) (name string, ok bool) {
 
 // savepointOf is the name in a SAVEPOINT or RELEASE; "" for one that cannot be read.
 func savepointOf(sql string) string {
-	s, first := command(sql)
+	s, first := scan(sql)
 	if first.Is("release") {
 		return optionalSavepoint(s)
 	}
