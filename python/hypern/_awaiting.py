@@ -9,10 +9,11 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
+import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterable, AsyncIterator, Callable
 
     from hypern import _native
 
@@ -74,17 +75,63 @@ def settle_detached(
     task.add_done_callback(_tasks.discard)
 
 
-async def take_rows(rows: AsyncIterator[Any]) -> tuple[list[Any], bool]:
-    """The next rows for execute_many, and whether there may be more."""
-    taken: list[Any] = []
-    while len(taken) < _ROWS:
+async def execute_many(operation: _native.Operation[int | None], rows: AsyncIterable[Any]) -> int:
+    """Await an operation that needs the rows of an async iterable, and returns None until it has
+    them all.
+    """
+    try:
+        iterator = aiter(rows)
+    except BaseException:
+        operation.close()
+        raise
+    while (count := await operation) is None:
         try:
-            taken.append(await anext(rows))
+            with _Limit(operation):
+                operation._feed(*await _next_rows(iterator))
+        except (asyncio.CancelledError, GeneratorExit):
+            operation.close()  # it is cancelled in the background
+            raise
+        except BaseException as error:
+            operation._fail(error)
+    return count
+
+
+async def _next_rows(iterator: AsyncIterator[Any]) -> tuple[list[Any], bool]:
+    """The next rows, and whether there may be more."""
+    rows: list[Any] = []
+    while len(rows) < _ROWS:
+        try:
+            rows.append(await anext(iterator))
         except StopAsyncIteration:
-            return taken, False
-    return taken, True
+            return rows, False
+    return rows, True
 
 
-def stop_feeding() -> BaseException:
-    """The exception to throw into `take_rows` when its operation has run out of time."""
-    return asyncio.CancelledError("execute_many has run out of time")
+class _Limit:
+    """The time limit of an operation around the code that makes its rows, as `asyncio.timeout`.
+
+    When the time has passed, the operation cancels the task. That is not the task's own end: the
+    operation has the outcome.
+    """
+
+    __slots__ = ("_operation", "_requests", "_task")
+
+    def __init__(self, operation: _native.Operation[int | None]) -> None:
+        self._operation = operation
+
+    def __enter__(self) -> None:
+        self._task: Any = asyncio.current_task()
+        self._requests = _requests_to_cancel(self._task)
+
+    def __exit__(self, kind: type[BaseException] | None, error: object, traceback: object) -> bool:
+        if not self._operation._has_cancelled:
+            return False
+        if sys.version_info >= (3, 11):
+            self._task.uncancel()
+        is_limit = _requests_to_cancel(self._task) <= self._requests
+        return is_limit and kind is not None and issubclass(kind, asyncio.CancelledError)
+
+
+def _requests_to_cancel(task: Any) -> int:
+    """How often cancel() was called on a task that has not ended; Python 3.10 does not count."""
+    return task.cancelling() if sys.version_info >= (3, 11) and task is not None else 0

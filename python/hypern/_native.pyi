@@ -10,7 +10,7 @@ from collections.abc import (
     Sequence,
 )
 from types import TracebackType
-from typing import Any, TypeAlias, TypeVar, final
+from typing import Any, TypeAlias, TypeVar, final, overload
 
 from typing_extensions import Self, disjoint_base
 
@@ -154,6 +154,11 @@ class Operation(Coroutine[Any, None, _T_co]):
     def send(self, value: None, /) -> Any: ...
     def throw(self, type: Any, value: Any = None, traceback: Any = None, /) -> Any: ...
     def close(self) -> None: ...
+    # execute_many with an async iterable, whose rows hypern._awaiting collects.
+    @property
+    def _has_cancelled(self) -> bool: ...
+    def _feed(self, rows: list[Any], more: bool, /) -> None: ...
+    def _fail(self, error: BaseException, /) -> None: ...
 
 @disjoint_base
 class AsyncSession:
@@ -198,13 +203,14 @@ class AsyncSession:
     def execute(
         self, sql: _SQL, params: _Params | None = None, *, timeout: float | None = None
     ) -> Operation[int]: ...
+    @overload
     def execute_many(
-        self,
-        sql: _SQL,
-        params_list: Iterable[_Params] | AsyncIterable[_Params],
-        *,
-        timeout: float | None = None,
+        self, sql: _SQL, params_list: Iterable[_Params], *, timeout: float | None = None
     ) -> Operation[int]: ...
+    @overload
+    def execute_many(
+        self, sql: _SQL, params_list: AsyncIterable[_Params], *, timeout: float | None = None
+    ) -> Coroutine[Any, Any, int]: ...
     def commit(self: _A) -> Operation[_A]: ...
     def rollback(self: _A) -> Operation[_A]: ...
     def set_auto_commit(self: _A, enabled: bool) -> _A: ...

@@ -4,7 +4,9 @@
 
 #include <string.h>
 
+#include "api/coroutine.h"
 #include "awaited/cooperative.h"
+#include "awaited/loop.h"
 #include "awaited/operation.h"
 #include "drive/settle.h"
 #include "error.h"
@@ -30,6 +32,15 @@ PyObject *hn_operation_over(hn_view *session, const hn_request *request)
         ((hn_operation *)self)->outcome.result = Py_NewRef(Py_None);
     }
     return self;
+}
+
+PyObject *hn_operation_fed(PyObject *operation, PyObject *rows)
+{
+    PyObject *module = hn_outcome_module(), *coroutine = NULL;
+    if (module != NULL)
+        coroutine = PyObject_CallMethod(module, "execute_many", "OO", operation, rows);
+    Py_DECREF(operation);
+    return coroutine;
 }
 
 /* Has the task wait for a new future of its loop. */
@@ -66,20 +77,25 @@ static PyObject *outcome(hn_operation *self)
     return result;
 }
 
+/* The on_commit functions have been called; an exception is set if one has failed. */
+static PyObject *be_settled(hn_operation *self)
+{
+    Py_CLEAR(self->settling);
+    self->phase = HN_PHASE_DONE;
+    return PyErr_Occurred() ? NULL : outcome(self);
+}
+
 /* Resumes the coroutine that calls the on_commit functions; their failure is the outcome. */
 static PySendResult go_on_settling(hn_operation *self, PyObject *value, PyObject **result)
 {
-    PyObject *none = NULL;
-    PySendResult sent = hn_feeder_send(&self->feeder, value, &none);
+    PyObject *step = NULL;
+    PySendResult sent = PyIter_Send(self->settling, value, &step);
     if (sent == PYGEN_NEXT) {
-        *result = none;
+        *result = step;
         return PYGEN_NEXT;
     }
-    Py_XDECREF(none);
-    self->phase = HN_PHASE_DONE;
-    if (sent == PYGEN_ERROR)
-        return PYGEN_ERROR;
-    *result = outcome(self);
+    Py_XDECREF(step);
+    *result = be_settled(self);
     return *result == NULL ? PYGEN_ERROR : PYGEN_RETURN;
 }
 
@@ -92,50 +108,22 @@ static PySendResult deliver(hn_operation *self, PyObject **result)
         *result = outcome(self);
         return *result == NULL ? PYGEN_ERROR : PYGEN_RETURN;
     }
-    PyObject *hooks = self->outcome.hooks;
+    PyObject *hooks = self->outcome.hooks, *module = hn_outcome_module();
     self->outcome.hooks = NULL;
-    self->phase = HN_PHASE_SETTLING;
-    int rc = hn_feeder_begin(&self->feeder, "call_hooks", hooks);
+    if (module != NULL)
+        self->settling = PyObject_CallMethod(module, "call_hooks", "O", hooks);
     Py_DECREF(hooks);
-    if (rc == 0)
-        return go_on_settling(self, Py_None, result);
-    self->phase = HN_PHASE_DONE;
-    return PYGEN_ERROR;
+    self->phase = self->settling == NULL ? HN_PHASE_DONE : HN_PHASE_SETTLING;
+    return self->settling == NULL ? PYGEN_ERROR : go_on_settling(self, Py_None, result);
 }
 
-/* While rows are collected, what the user's code does with the session cannot wait. */
-static void enter(hn_operation *self)
+/* The task is to collect rows: it gets None in place of the outcome. */
+static PySendResult let_collect(hn_operation *self, PyObject **result)
 {
-    if (self->phase == HN_PHASE_RUNNING)
-        self->inside = PyThread_get_thread_ident();
-}
-
-static void leave(hn_operation *self)
-{
-    self->inside = 0;
-}
-
-/* Resumes the collecting of rows, and feeds the operation with them. Whether the task has to
- * wait. */
-static bool feed(hn_operation *self, PyObject *value, PyObject **result)
-{
-    PySendResult sent = PYGEN_ERROR;
-    if (self->feeder.coroutine != NULL ||
-        hn_feeder_begin(&self->feeder, "take_rows", self->rows) == 0) {
-        enter(self);
-        sent = hn_feeder_send(&self->feeder, value, result);
-        leave(self);
-    }
-    if (sent == PYGEN_NEXT)
-        return true;
-    PyObject *taken = *result;
-    *result = NULL;
-    if (sent == PYGEN_ERROR)
-        hn_operation_feed(self, NULL, false);
-    else
-        hn_operation_feed(self, PyTuple_GET_ITEM(taken, 0), PyTuple_GET_ITEM(taken, 1) == Py_True);
-    Py_XDECREF(taken);
-    return false;
+    Py_CLEAR(self->future);
+    self->feeder = hn_loop_task();
+    *result = Py_NewRef(Py_None);
+    return PYGEN_RETURN;
 }
 
 static bool is_inside(const hn_operation *self)
@@ -156,19 +144,9 @@ static PySendResult am_send(PyObject *op, PyObject *value, PyObject **result)
         self->phase = HN_PHASE_DONE;
         return PYGEN_ERROR;
     }
-    while (hn_operation_is_hungry(self) && !self->is_detached) {
-        Py_CLEAR(self->future);
-        if (feed(self, value, result))
-            return PYGEN_NEXT;
-        value = Py_None;
-    }
-    if (self->feeder.coroutine != NULL && self->phase != HN_PHASE_SETTLING) {
-        enter(self);
-        *result = hn_feeder_stop(&self->feeder, value);
-        leave(self);
-        if (*result != NULL)
-            return PYGEN_NEXT;
-    }
+    Py_CLEAR(self->feeder);
+    if (hn_operation_needs_rows(self) && !self->is_detached)
+        return let_collect(self, result);
     switch (self->phase) {
     case HN_PHASE_OVER:
         return deliver(self, result);
@@ -189,33 +167,6 @@ static PySendResult am_send(PyObject *op, PyObject *value, PyObject **result)
     PyErr_Format(PyExc_RuntimeError, "%s() is awaited already; call it again",
                  self->request.method);
     return PYGEN_ERROR;
-}
-
-/* As a generator's: the value is in a StopIteration. */
-static PyObject *send(PyObject *op, PyObject *value)
-{
-    PyObject *result;
-    switch (am_send(op, value, &result)) {
-    case PYGEN_NEXT:
-        return result;
-    case PYGEN_RETURN:
-        break;
-    case PYGEN_ERROR:
-    default:
-        return NULL;
-    }
-    PyObject *stop = PyObject_CallOneArg(PyExc_StopIteration, result);
-    Py_DECREF(result);
-    if (stop != NULL) {
-        PyErr_SetObject(PyExc_StopIteration, stop);
-        Py_DECREF(stop);
-    }
-    return NULL;
-}
-
-static PyObject *iternext(PyObject *op)
-{
-    return send(op, Py_None);
 }
 
 /* Raise what throw() was given. */
@@ -239,23 +190,14 @@ static PyObject *throw_in(PyObject *op, PyObject *args)
     PyObject *type, *value = NULL, *traceback = NULL;
     if (!PyArg_ParseTuple(args, "O|OO:throw", &type, &value, &traceback) || is_inside(self))
         return NULL;
-    bool interrupted = self->feeder.interrupted;
-    self->feeder.interrupted = false;
-    self->feeder.stopped |= interrupted;
-    if (self->feeder.coroutine != NULL) {
-        enter(self);
-        PyObject *supply = hn_feeder_throw(&self->feeder, args);
-        leave(self);
-        if (supply != NULL)
-            return supply;
-        if (self->phase == HN_PHASE_SETTLING) { /* StopIteration: swallowed, and all were called */
+    if (self->settling != NULL) {
+        PyObject *step = hn_coroutine_throw(self->settling, args);
+        if (step == NULL) { /* StopIteration: swallowed, and all were called */
+            Py_CLEAR(self->settling);
             self->phase = HN_PHASE_DONE;
-            return NULL;
         }
-        PyErr_Clear();
+        return step;
     }
-    if (interrupted)
-        return send(op, Py_None);
     hn_operation_on(self, HN_EVENT_LEFT);
     raise_given(type, value == Py_None ? NULL : value, traceback == Py_None ? NULL : traceback);
     return NULL;
@@ -267,21 +209,47 @@ static PyObject *close_it(PyObject *op, PyObject *unused)
     hn_operation *self = (hn_operation *)op;
     if (is_inside(self))
         return NULL;
-    if (self->phase == HN_PHASE_SETTLING)
-        self->phase = HN_PHASE_DONE;
-    hn_feeder feeder = self->feeder; /* closed last: it may run any code */
-    self->feeder = (hn_feeder){0};
-    hn_operation_on(self, HN_EVENT_LEFT);
-    int rc = hn_feeder_close(&feeder);
-    hn_feeder_clear(&feeder);
-    if (rc < 0)
+    if (self->settling == NULL) {
+        hn_operation_on(self, HN_EVENT_LEFT);
+        Py_RETURN_NONE;
+    }
+    PyObject *settling = self->settling;
+    self->settling = NULL;
+    self->phase = HN_PHASE_DONE;
+    PyObject *closed = PyObject_CallMethod(settling, "close", NULL);
+    Py_DECREF(settling);
+    return closed;
+}
+
+/* For hypern._awaiting, which collects the rows of an async iterable: the next ones, and whether
+ * there may be more. An operation whose time has passed needs none. */
+static PyObject *feed(PyObject *op, PyObject *args)
+{
+    hn_operation *self = (hn_operation *)op;
+    PyObject *rows;
+    int more;
+    if (!PyArg_ParseTuple(args, "Op:_feed", &rows, &more))
         return NULL;
+    if (hn_operation_needs_rows(self))
+        hn_operation_feed(self, rows, more != 0);
     Py_RETURN_NONE;
 }
 
-static PyObject *await_it(PyObject *op)
+/* The same: the exception that was raised in place of rows. */
+static PyObject *fail(PyObject *op, PyObject *exception)
 {
-    return Py_NewRef(op);
+    hn_operation *self = (hn_operation *)op;
+    if (hn_operation_needs_rows(self)) {
+        PyErr_SetObject((PyObject *)Py_TYPE(exception), exception);
+        hn_operation_feed(self, NULL, false);
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *get_has_cancelled(PyObject *op, void *unused)
+{
+    (void)unused;
+    return PyBool_FromLong(((hn_operation *)op)->has_cancelled);
 }
 
 /* asyncio's debug mode names coroutines. */
@@ -294,6 +262,7 @@ static PyObject *get_name(PyObject *op, void *unused)
 static PyGetSetDef getters[] = {
     {"__name__", get_name, NULL, NULL, NULL},
     {"__qualname__", get_name, NULL, NULL, NULL},
+    {"_has_cancelled", get_has_cancelled, NULL, NULL, NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
 
@@ -318,8 +287,9 @@ static int traverse(PyObject *op, visitproc visit, void *arg)
     Py_VISIT(self->outcome.result);
     Py_VISIT(self->outcome.exception);
     Py_VISIT(self->outcome.hooks);
-    Py_VISIT(self->rows);
-    return hn_feeder_traverse(&self->feeder, visit, arg);
+    Py_VISIT(self->feeder);
+    Py_VISIT(self->settling);
+    return 0;
 }
 
 /* session and request stay: see there. */
@@ -332,8 +302,8 @@ static int clear(PyObject *op)
     Py_CLEAR(self->outcome.result);
     Py_CLEAR(self->outcome.exception);
     Py_CLEAR(self->outcome.hooks);
-    Py_CLEAR(self->rows);
-    hn_feeder_clear(&self->feeder);
+    Py_CLEAR(self->feeder);
+    Py_CLEAR(self->settling);
     return 0;
 }
 
@@ -351,7 +321,7 @@ static void finalize(PyObject *op)
         self->request.op = HN_OP_UNDO;
         if (hn_operation_start(self) < 0)
             PyErr_Clear(); /* no loop runs here: the end of the session rolls back */
-    } else if (self->phase == HN_PHASE_NEW &&
+    } else if (self->phase == HN_PHASE_NEW && !self->request.is_fed &&
                PyErr_WarnFormat(PyExc_RuntimeWarning, 1, "%s() of request %R was never awaited",
                                 self->request.method, self->session->request_id) < 0)
         PyErr_WriteUnraisable(op);
@@ -379,19 +349,21 @@ static void dealloc(PyObject *op)
 }
 
 static PyMethodDef methods[] = {
-    {"send", send, METH_O, NULL},
+    {"send", hn_coroutine_send, METH_O, NULL},
     {"throw", throw_in, METH_VARARGS, NULL},
     {"close", close_it, METH_NOARGS, NULL},
+    {"_feed", feed, METH_VARARGS, NULL},
+    {"_fail", fail, METH_O, NULL},
     {NULL, NULL, 0, NULL},
 };
 
 static char type_doc[] = "What a method of AsyncDbSession returns; it begins when it is awaited.";
 
 static PyType_Slot slots[] = {
-    {Py_am_await, await_it},
+    {Py_am_await, PyObject_SelfIter},
     {Py_am_send, am_send},
     {Py_tp_iter, PyObject_SelfIter},
-    {Py_tp_iternext, iternext},
+    {Py_tp_iternext, hn_coroutine_next},
     {Py_tp_methods, methods},
     {Py_tp_repr, repr},
     {Py_tp_traverse, traverse},

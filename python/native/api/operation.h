@@ -15,6 +15,10 @@ PyObject *hn_operation_new(hn_view *session, const hn_request *request, hn_time 
 /* One that is over, and returns None. */
 PyObject *hn_operation_over(hn_view *session, const hn_request *request);
 
+/* A coroutine that awaits an execute_many and feeds it with the rows of an async iterable. Steals
+ * the operation. */
+PyObject *hn_operation_fed(PyObject *operation, PyObject *rows);
+
 /* A function of the module, for tests: _transition(). */
 PyObject *hn_operation_transition(PyObject *module, PyObject *args);
 

@@ -5,6 +5,7 @@
 
 #include <structmember.h>
 
+#include "api/coroutine.h"
 #include "error.h"
 
 static hn_name enter_name = {"_enter", NULL}, exit_name = {"_exit", NULL},
@@ -127,27 +128,6 @@ static PySendResult am_send(PyObject *op, PyObject *value, PyObject **result)
     return sent;
 }
 
-/* As a generator's: the value is in a StopIteration. */
-static PyObject *send(PyObject *op, PyObject *value)
-{
-    PyObject *result;
-    PySendResult sent = am_send(op, value, &result);
-    if (sent != PYGEN_RETURN)
-        return sent == PYGEN_NEXT ? result : NULL;
-    PyObject *stop = PyObject_CallOneArg(PyExc_StopIteration, result);
-    Py_DECREF(result);
-    if (stop != NULL) {
-        PyErr_SetObject(PyExc_StopIteration, stop);
-        Py_DECREF(stop);
-    }
-    return NULL;
-}
-
-static PyObject *next(PyObject *op)
-{
-    return send(op, Py_None);
-}
-
 static PyObject *throw_in(PyObject *op, PyObject *args)
 {
     hn_leaving *self = (hn_leaving *)op;
@@ -155,11 +135,9 @@ static PyObject *throw_in(PyObject *op, PyObject *args)
         PyErr_SetString(PyExc_RuntimeError, "nothing is awaited here");
         return NULL;
     }
-    PyObject *method = PyObject_GetAttrString(self->coroutine, "throw");
-    PyObject *returned = method == NULL ? NULL : PyObject_CallObject(method, args);
-    Py_XDECREF(method);
-    if (returned != NULL)
-        return returned;
+    PyObject *step = hn_coroutine_throw(self->coroutine, args);
+    if (step != NULL)
+        return step;
     if (PyErr_ExceptionMatches(PyExc_StopIteration)) { /* swallowed, and all has been done */
         Py_CLEAR(self->coroutine);
         Py_CLEAR(self->scope);
@@ -188,11 +166,6 @@ static PyObject *close_it(PyObject *op, PyObject *unused)
         Py_RETURN_NONE;
     hn_exception_raise(exception);
     return NULL;
-}
-
-static PyObject *await_it(PyObject *op)
-{
-    return Py_NewRef(op);
 }
 
 static int leaving_traverse(PyObject *op, visitproc visit, void *arg)
@@ -237,15 +210,15 @@ static void leaving_dealloc(PyObject *op)
 }
 
 static PyMethodDef leaving_methods[] = {
-    {"send", send, METH_O, NULL},
+    {"send", hn_coroutine_send, METH_O, NULL},
     {"throw", throw_in, METH_VARARGS, NULL},
     {"close", close_it, METH_NOARGS, NULL},
     {NULL, NULL, 0, NULL},
 };
 
 static PyType_Slot leaving_slots[] = {
-    {Py_am_await, await_it},          {Py_am_send, am_send},
-    {Py_tp_iter, PyObject_SelfIter},  {Py_tp_iternext, next},
+    {Py_am_await, PyObject_SelfIter}, {Py_am_send, am_send},
+    {Py_tp_iter, PyObject_SelfIter},  {Py_tp_iternext, hn_coroutine_next},
     {Py_tp_methods, leaving_methods}, {Py_tp_traverse, leaving_traverse},
     {Py_tp_clear, leaving_clear},     {Py_tp_finalize, leaving_finalize},
     {Py_tp_dealloc, leaving_dealloc}, {0, NULL},

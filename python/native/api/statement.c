@@ -1,5 +1,6 @@
 /* The methods of a session, awaited or not, that run a statement. */
 #include "api/kinds.h"
+#include "api/operation.h"
 #include "api/text.h"
 #include "drive/wait.h"
 
@@ -134,6 +135,8 @@ static PyObject *execute_many(PyObject *self, PyObject *const *args, Py_ssize_t 
     request.method = "execute_many";
     request.timeout = a.timeout;
     PyObject *result = hn_do(self, &request, a.deadline, false);
+    if (result != NULL && request.is_fed)
+        result = hn_operation_fed(result, a.second);
     clear_arguments(&a);
     return result;
 }

@@ -20,7 +20,12 @@ static void granted(hn_waiter *turn)
 
 static bool is_inside(const hn_waiter *holder)
 {
-    return operation_of(holder)->inside == PyThread_get_thread_ident();
+    const hn_operation *self = operation_of(holder);
+    if (self->feeder == NULL)
+        return self->inside == PyThread_get_thread_ident();
+    PyObject *task = hn_loop_task();
+    Py_XDECREF(task);
+    return task == self->feeder;
 }
 
 static bool is_ending(const hn_waiter *holder)
@@ -70,7 +75,7 @@ static int turn_of(hn_operation *self, hn_time until)
 {
     hn_driver *d = &self->driver;
     hn_wake wake = HN_WAKE_READY;
-    if (hn_operation_is_hungry(self))
+    if (hn_operation_needs_rows(self))
         return hn_raise("InterfaceError", "the session is in the middle of an execute_many() "
                                           "whose rows come from this thread's event loop");
     if (d->engine->need == HN_NEED_WAIT) {

@@ -24,7 +24,7 @@ int hn_loop_ready(void)
 }
 
 /* asyncio's, never dropped; imported when the first operation is awaited. */
-static PyObject *get_running_loop, *cancelled_error;
+static PyObject *get_running_loop, *current_task, *cancelled_error;
 
 static int import_asyncio(void)
 {
@@ -33,7 +33,9 @@ static int import_asyncio(void)
         return -1;
     if (cancelled_error == NULL)
         cancelled_error = PyObject_GetAttrString(asyncio, "CancelledError");
-    if (cancelled_error != NULL)
+    if (current_task == NULL)
+        current_task = PyObject_GetAttrString(asyncio, "current_task");
+    if (cancelled_error != NULL && current_task != NULL)
         get_running_loop = PyObject_GetAttrString(asyncio, "_get_running_loop");
     Py_DECREF(asyncio);
     return get_running_loop == NULL ? -1 : 0;
@@ -67,6 +69,14 @@ int hn_loop_runs_here(void)
     PyObject *loop = PyObject_CallNoArgs(get_running_loop);
     Py_XDECREF(loop);
     return loop == NULL ? -1 : loop != Py_None;
+}
+
+PyObject *hn_loop_task(void)
+{
+    PyObject *task = PyObject_CallNoArgs(current_task);
+    if (task == NULL)
+        PyErr_Clear();
+    return task;
 }
 
 int hn_loop_watch(PyObject *loop, int fd, PyObject *callable)

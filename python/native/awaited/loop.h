@@ -10,6 +10,9 @@ int hn_loop_ready(void);
 PyObject *hn_loop_running(void);
 /* Whether there is one: 1 or 0; -1 with an exception. */
 int hn_loop_runs_here(void);
+/* The task that is being run in this thread: a new reference, None between two of them; NULL,
+ * without an exception, if no loop runs here. */
+PyObject *hn_loop_task(void);
 
 /* Have callable called whenever fd is readable. 0, or -1 with an exception: InterfaceError where
  * the loop cannot do that. */

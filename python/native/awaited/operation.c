@@ -222,7 +222,7 @@ static void go_on(hn_operation *self, hn_wake wake)
         wait(self);
 }
 
-bool hn_operation_is_hungry(const hn_operation *self)
+bool hn_operation_needs_rows(const hn_operation *self)
 {
     const hn_engine *e = self->driver.engine;
     return self->phase == HN_PHASE_RUNNING && e != NULL && e->need == HN_NEED_ROWS;
@@ -298,6 +298,18 @@ static bool ends_at_a_look(hn_operation *self)
     return over;
 }
 
+/* The operation goes on without the rows that its task collects: as asyncio.timeout. */
+static void cancel_feeder(hn_operation *self)
+{
+    if (self->feeder == NULL || self->feeder == Py_None)
+        return;
+    self->has_cancelled = true;
+    PyObject *cancelled = PyObject_CallMethod(self->feeder, "cancel", NULL);
+    if (cancelled == NULL)
+        PyErr_WriteUnraisable(self->feeder);
+    Py_XDECREF(cancelled);
+}
+
 static void check_limits(hn_operation *self)
 {
     hn_driver *d = &self->driver;
@@ -314,10 +326,10 @@ static void check_limits(hn_operation *self)
         go_on(self, HN_WAKE_READY);
     } else if (waits && (is_due || hn_ms_until(d->engine->need_until, 1) == 0)) {
         go_on(self, is_due ? HN_WAKE_LATE : HN_WAKE_TIMEOUT);
-    } else if (is_late && d->stage == HN_RUNNING && hn_operation_is_hungry(self)) {
+    } else if (is_late && d->stage == HN_RUNNING && hn_operation_needs_rows(self)) {
         hn_driver_limit(d);
         go_on(self, HN_WAKE_READY);
-        hn_feeder_interrupt(&self->feeder);
+        cancel_feeder(self);
     } else if (is_late) {
         hn_driver_limit(d);
         hn_reactor_disarm(&self->entry);
@@ -356,9 +368,9 @@ static void detach_and_cancel(hn_operation *self)
         abandon(self);
         return;
     }
-    bool is_hungry = hn_operation_is_hungry(self);
+    bool needs_rows = hn_operation_needs_rows(self);
     hn_driver_escalate(d);
-    if (is_hungry)
+    if (needs_rows)
         go_on(self, HN_WAKE_READY); /* it stops by itself */
     else if (set_due(self) < 0)
         abandon(self);
@@ -454,6 +466,7 @@ void hn_operation_on(hn_operation *self, hn_event event)
         self->driver.stage = HN_RUNNING;
     } else if (event == HN_EVENT_LEFT) {
         Py_CLEAR(self->future);
+        Py_CLEAR(self->feeder);
     }
     act(self, hn_transition(self->phase, driven_by(self), event, kind_of(self)), event);
     Py_DECREF(self);
@@ -501,19 +514,6 @@ void hn_operation_init(hn_operation *self, hn_view *session, const hn_request *r
         .owner = (PyObject *)self, .functions = &entry_functions, .due = HN_NEVER, .armed_fd = -1};
 }
 
-/* What the rows of execute_many are taken from, and in which context. 0, or -1 with an
- * exception. */
-static int prepare_rows(hn_operation *self)
-{
-    if (self->request.is_fed) {
-        PyObject *rows = self->request.params;
-        self->rows = Py_TYPE(rows)->tp_as_async->am_aiter(rows);
-        return self->rows == NULL ? -1 : 0;
-    }
-    self->context = PyContext_CopyCurrent();
-    return self->context == NULL ? -1 : 0;
-}
-
 static int take_turn(hn_operation *self, hn_reactor *reactor)
 {
     self->turn.thread = hn_reactor_thread(reactor);
@@ -545,7 +545,9 @@ int hn_operation_start(hn_operation *self)
         return 0;
     }
     hn_reactor *reactor = hn_reactor_here();
-    if (reactor == NULL || (self->request.op == HN_OP_MANY && prepare_rows(self) < 0))
+    if (reactor == NULL)
+        return -1;
+    if (self->request.op == HN_OP_MANY && (self->context = PyContext_CopyCurrent()) == NULL)
         return -1;
     self->driver = (hn_driver){.engine = NULL, .stage = HN_RUNNING, .limit = HN_NEVER};
     if (self->timeout != HN_NEVER)

@@ -12,7 +12,6 @@
 #ifndef HN_OPERATION_H
 #define HN_OPERATION_H
 
-#include "awaited/feeder.h"
 #include "awaited/outcome.h"
 #include "awaited/reactor.h"
 #include "awaited/transitions.h"
@@ -34,9 +33,10 @@ typedef struct hn_operation {
     hn_entry entry;       /* in the reactor of its loop */
     hn_driver driver;     /* engine: NULL before RUNNING; limit: also of the wait for its turn */
     PyObject *context;    /* MANY: the task's, for the iterable; or NULL */
-    PyObject *rows;       /* MANY: the async iterator that the task feeds it from; or NULL */
-    hn_feeder feeder;
-    hn_future *future; /* what the task waits for; or NULL */
+    PyObject *feeder;     /* MANY: the task, while it collects rows; or NULL */
+    bool has_cancelled;   /* feeder was cancelled: the operation's time has passed */
+    PyObject *settling;   /* SETTLING: the coroutine that calls the on_commit functions; or NULL */
+    hn_future *future;    /* what the task waits for; or NULL */
     hn_outcome outcome;
 } hn_operation;
 
@@ -52,10 +52,11 @@ int hn_operation_start(hn_operation *operation);
 /* Something has happened to it: see transitions.h. */
 void hn_operation_on(hn_operation *operation, hn_event event);
 
-/* In its task: the rows it needs, or with NULL the exception that is set in place of them. */
-void hn_operation_feed(hn_operation *operation, PyObject *rows, bool more);
 /* Whether it needs rows from its task. */
-bool hn_operation_is_hungry(const hn_operation *operation);
+bool hn_operation_needs_rows(const hn_operation *operation);
+/* In its task: the next rows, and whether there may be more; or with NULL the exception that is set
+ * in place of them. */
+void hn_operation_feed(hn_operation *operation, PyObject *rows, bool more);
 
 /* For cooperative.c, which goes on with it in another thread. Makes the engine: whether there is
  * one, or else it is over. */

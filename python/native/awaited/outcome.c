@@ -1,7 +1,6 @@
 /* The outcome of an awaited operation, and what follows from it. */
 #include "awaited/outcome.h"
 
-#include "awaited/feeder.h"
 #include "drive/settle.h"
 
 /* Whether the interpreter is being taken down, and modules with it. */
@@ -12,6 +11,14 @@ static bool is_finalizing(void)
 #else
     return _Py_IsFinalizing() != 0;
 #endif
+}
+
+PyObject *hn_outcome_module(void)
+{
+    static PyObject *module; /* never dropped */
+    if (module == NULL)
+        module = PyImport_ImportModule("hypern._awaiting");
+    return module;
 }
 
 void hn_outcome_observe(const hn_outcome *self, const hn_view *session, const hn_request *request)
@@ -26,7 +33,7 @@ void hn_outcome_settle(const hn_outcome *self, const hn_view *session, const hn_
     if (is_finalizing()) /* of a loop that was never closed: nothing is left to report to */
         return;
     hn_outcome_observe(self, session, request);
-    PyObject *module = hn_feeder_module();
+    PyObject *module = hn_outcome_module();
     PyObject *none = NULL;
     if (module != NULL)
         none = PyObject_CallMethod(module, "settle_detached", "OsOO", (PyObject *)session,

@@ -15,6 +15,9 @@ typedef struct hn_outcome {
     double seconds;
 } hn_outcome;
 
+/* hypern._awaiting, borrowed: the parts that are Python. NULL with an exception. */
+PyObject *hn_outcome_module(void);
+
 /* Calls the observer of its database, if it is observed. */
 void hn_outcome_observe(const hn_outcome *outcome, const hn_view *session,
                         const hn_request *request);
