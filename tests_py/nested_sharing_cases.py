@@ -9,11 +9,10 @@ import os
 import threading
 import time
 from collections.abc import Iterator
-from typing import Any
 
-import either
 import pytest
 from either import db, finalize_db, scope
+from nested_notes import add, found
 
 from hypern import database
 from hypern.database import Database, adb
@@ -31,20 +30,7 @@ from hypern.errors import (
     UniqueViolation,
 )
 
-
-@pytest.fixture(autouse=True, params=either.KINDS)
-def kind(request: pytest.FixtureRequest, db_session: Any) -> Iterator[str]:
-    either.choose(request.param)
-    yield request.param
-    either.choose("blocking")
-
-
-def add(session: Any, n: int) -> None:
-    session.execute("INSERT INTO notes VALUES ($1)", [n])
-
-
-def found() -> list[int]:
-    return [row["n"] for row in db("look").query("SELECT n FROM notes ORDER BY n")]
+pytest_plugins = ("nested_notes",)
 
 
 def test_savepoints_of_two_sessions_may_have_one_name() -> None:

@@ -4,27 +4,14 @@ parameters by name and scripts in a test with `db_session`. The table `notes` is
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
-
-import either
 import pytest
 from either import db, finalize_db
+from nested_notes import found
 
 from hypern import errors
 from hypern.sql import identifier, sql
 
-
-@pytest.fixture(autouse=True, params=either.KINDS)
-def kind(request: pytest.FixtureRequest, db_session: Any) -> Iterator[str]:
-    either.choose(request.param)
-    yield request.param
-    either.choose("blocking")
-
-
-def found() -> list[int]:
-    numbers: list[int] = db("look").query_values("SELECT n FROM notes ORDER BY n")
-    return numbers
+pytest_plugins = ("nested_notes",)
 
 
 def test_names_and_templates() -> None:

@@ -17,7 +17,7 @@ from weakref import ref
 
 from hypern import _native
 from hypern.errors import Error, InterfaceError, SessionClosed
-from hypern.session.finalizing import finalizing, report
+from hypern.session.finalizing import abandon, finalizing
 from hypern.session.steps import awaited, blocking, later, now
 
 if TYPE_CHECKING:
@@ -148,18 +148,9 @@ class Scope(_native.ScopeBase):
             current_scope.set(self._outer)
 
     def _release(self) -> None:
-        """Finish an end that was interrupted. It may be called again at any time.
-
-        Sessions that are being finalized in the background are left alone.
-        """
+        """Finish an end that was interrupted. It may be called again at any time."""
         self._leave()
-        sessions = _native.sessions
-        while any(not session._is_finalizing for session in sessions(self.request_id, None)):
-            try:
-                report(self.request_id, now(finalizing(blocking, self.request_id, None, True)))
-            except Error:
-                _log.exception("finalizing %r after an interruption failed", self)
-                break
+        abandon(self.request_id)
         self.is_open = False
 
 

@@ -34,7 +34,7 @@ def finalizing(
                 session._set_failed()
             yield view(session)._finalize(_GRACE_SECS)
         except GeneratorExit:  # the coroutine has been dropped, and can await nothing more
-            _abandon(request_id, alias)
+            abandon(request_id, alias)
             raise
         except BaseException as error:  # an interrupt must not leave the other sessions open
             endings = endings or Endings(request_id)
@@ -42,8 +42,12 @@ def finalizing(
     return endings
 
 
-def _abandon(request_id: str, alias: str | None) -> None:
-    """Roll back what no awaited step can end, blocking. What has begun to end goes on by itself."""
+def abandon(request_id: str, alias: str | None = None) -> None:
+    """Roll back and finalize, blocking, what no other step can end any more. Errors of the database
+    are logged. What is being finalized in the background goes on by itself.
+
+    It may be interrupted, and called again.
+    """
     session: DbSession
     for session in _native.sessions(request_id, alias):
         if not session._is_finalizing:

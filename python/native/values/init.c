@@ -13,7 +13,8 @@ static const hn_converters by_family[] = {
 
 int hn_codec_init(void)
 {
-    hn_types_init(by_family, &hn_domain_converters);
+    hn_types_init(by_family);
+    hn_links_init(&hn_domain_converters);
     if (hn_python_init() < 0 || hn_date_init() < 0 || hn_time_init() < 0 ||
         hn_interval_init() < 0 || hn_plain_text_init() < 0 || hn_declare_init() < 0 ||
         hn_bulk_init() < 0 || hn_fields_init() < 0)

@@ -99,7 +99,8 @@ typedef struct hn_converters {
 
 /* Registers the converters of each family, and those of a domain that the user has registered a
  * converter for: they hand on to its base type's. Once, before there is a type. */
-void hn_types_init(const hn_converters *by_family, const hn_converters *of_domains);
+void hn_types_init(const hn_converters *by_family);
+void hn_links_init(const hn_converters *of_domains);
 extern const hn_converters hn_domain_converters; /* domain.c */
 
 /* A column of a composite type. */
