@@ -1,16 +1,12 @@
-/* What the operations of one event loop wait for: an epoll of its own, which the loop watches. */
+/* Goes on with the operations of one event loop when what they wait for is there. */
 #include "awaited/reactor.h"
 
-#include <errno.h>
-#include <poll.h>
-#include <string.h>
-#include <sys/epoll.h>
-#include <sys/eventfd.h>
-#include <sys/timerfd.h>
 #include <unistd.h>
 
+#include "awaited/clock.h"
 #include "awaited/loop.h"
 #include "awaited/wakeups.h"
+#include "awaited/watch.h"
 #include "core/core.h"
 #include "core/fork.h"
 #include "error.h"
@@ -18,57 +14,43 @@
 /* How long the operations of a loop may keep it from its other work at a time. One chunk of rows
  * is decoded in any case. */
 #define BUDGET (HN_MS / 2)
-#define EVENTS_MAX 32
 /* A call that the loop was asked for is taken for lost after this time: what a signal handler
  * raises in the loop may keep it from making one. */
 #define SCHEDULED_MAX (100 * HN_MS)
 
-/* A descriptor, by its number. */
-typedef struct watched {
-    hn_entry *entry; /* that waits for it; or NULL */
-    uint64_t socket; /* which one is watched for input for good; 0 if none is */
-} watched;
-
 struct hn_reactor {
     PyObject_HEAD
     PyObject *loop; /* a reference */
-    int epoll;
-    int bell; /* an eventfd in it, for wake-ups that the loop has no memory for */
-    /* A timerfd in it, for the earliest time that an operation is due. A timer of the loop that is
-     * pending, though hardly one expires, has the kernel set its clock in each of the loop's waits:
-     * an awaited request, whose COMMIT has a limit, took 1.06 as long on a virtual machine. */
-    int clock;
-    hn_time clock_at;     /* when it is set to expire, or HN_NEVER */
+    hn_watch watch;
+    hn_clock clock;
+    hn_entries entries;
+    hn_wakeups wakeups;
     unsigned long thread; /* the loop's, as last seen */
     uint32_t generation;  /* of the core: an epoll inherited through a fork is the parent's */
     bool scheduled;       /* the loop will call soon */
     hn_time scheduled_at; /* when it was asked to */
     hn_time spent;        /* when a whole budget was last used up */
-    watched *by_fd;
-    size_t fds;
-    size_t armed;     /* how many descriptors have an entry */
-    hn_entry *latest; /* the last one armed, while it is; or NULL */
-    hn_wakeups wakeups;
-    hn_entry *first, *last; /* ready, linked by `next_ready` */
-    hn_entry *entries;      /* all, with references on their owners; linked by `peer` */
-    hn_reactor *next;       /* in the list of all */
+    hn_reactor *next;     /* in the list of all */
 };
 
 static PyTypeObject *reactor_type;
 static hn_reactor *reactors; /* the last one used first */
 
+static void close_files(hn_reactor *self)
+{
+    if (self->watch.epoll >= 0)
+        close(self->watch.epoll);
+    if (self->clock.fd >= 0)
+        close(self->clock.fd);
+    self->watch.epoll = self->clock.fd = -1;
+}
+
 /* In a forked child: the parent's are not the child's. Async-signal-safe. */
 static void forget_all(void)
 {
-    for (hn_reactor *r = reactors; r != NULL; r = r->next) {
-        close(r->epoll);
-        close(r->bell);
-        close(r->clock);
-        r->epoll = r->bell = r->clock = -1;
-    }
+    for (hn_reactor *r = reactors; r != NULL; r = r->next)
+        close_files(r);
 }
-
-static int watch(const hn_reactor *self, int fd, uint32_t events);
 
 static hn_reactor *new_reactor(PyObject *loop)
 {
@@ -76,19 +58,14 @@ static hn_reactor *new_reactor(PyObject *loop)
     if (self == NULL)
         return NULL;
     self->loop = Py_NewRef(loop);
+    self->watch.epoll = self->clock.fd = -1;
     self->generation = hn_core_generation();
     self->wakeups.owner = self;
     self->next = reactors;
     reactors = self;
-    self->epoll = epoll_create1(EPOLL_CLOEXEC);
-    self->bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    self->clock = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-    self->clock_at = HN_NEVER;
     int rc = -1;
-    if (self->epoll < 0 || self->bell < 0 || self->clock < 0)
-        PyErr_SetFromErrno(PyExc_OSError);
-    else if (watch(self, self->bell, EPOLLIN) == 0 && watch(self, self->clock, EPOLLIN) == 0)
-        rc = hn_loop_watch(loop, self->epoll, (PyObject *)self);
+    if (hn_clock_open(&self->clock) == 0 && hn_watch_open(&self->watch, self->clock.fd) == 0)
+        rc = hn_loop_watch(loop, self->watch.epoll, (PyObject *)self);
     Py_DECREF(self); /* the loop's callback has one */
     return rc < 0 ? NULL : self;
 }
@@ -139,119 +116,28 @@ unsigned long hn_reactor_thread(const hn_reactor *self)
 
 void hn_reactor_add(hn_reactor *self, hn_entry *entry)
 {
-    Py_INCREF(entry->owner);
     entry->reactor = self;
-    entry->peer = self->entries;
-    entry->peer_from = &self->entries;
-    if (entry->peer != NULL)
-        entry->peer->peer_from = &entry->peer;
-    self->entries = entry;
+    hn_entries_add(&self->entries, entry);
 }
 
 void hn_reactor_remove(hn_entry *entry)
 {
     hn_reactor_disarm(entry);
-    *entry->peer_from = entry->peer;
-    if (entry->peer != NULL)
-        entry->peer->peer_from = entry->peer_from;
-    entry->reactor = NULL;
-    Py_DECREF(entry->owner);
-}
-
-/* A place for the descriptor in by_fd. */
-static int make_place(hn_reactor *self, int fd)
-{
-    if ((size_t)fd < self->fds)
-        return 0;
-    size_t fds = ((size_t)fd | 63) + 1;
-    watched *grown = PyMem_Realloc(self->by_fd, fds * sizeof *grown);
-    if (grown == NULL) {
-        PyErr_NoMemory();
-        return -1;
-    }
-    memset(grown + self->fds, 0, (fds - self->fds) * sizeof *grown);
-    self->by_fd = grown;
-    self->fds = fds;
-    return 0;
-}
-
-/* Updates the epoll. Most sockets are in it since the statement before. */
-static int watch(const hn_reactor *self, int fd, uint32_t events)
-{
-    struct epoll_event event = {.events = events, .data.fd = fd};
-    if (epoll_ctl(self->epoll, EPOLL_CTL_MOD, fd, &event) == 0 ||
-        (errno == ENOENT && epoll_ctl(self->epoll, EPOLL_CTL_ADD, fd, &event) == 0))
-        return 0;
-    PyErr_SetFromErrno(PyExc_OSError);
-    return -1;
+    hn_entries_remove(entry);
 }
 
 int hn_reactor_arm(hn_entry *entry, int fd, short events, uint64_t socket)
 {
-    hn_reactor *self = entry->reactor;
-    if (make_place(self, fd) < 0)
-        return -1;
-    watched *place = &self->by_fd[fd];
-    if (events != POLLIN)
-        socket = 0;
-    if (socket == 0 || place->socket != socket) {
-        uint32_t wanted = socket == 0 ? EPOLLONESHOT : 0;
-        wanted |= (events & POLLIN) != 0 ? EPOLLIN : 0;
-        wanted |= (events & POLLOUT) != 0 ? EPOLLOUT : 0;
-        if (watch(self, fd, wanted) < 0)
-            return -1;
-        place->socket = socket;
-    }
-    entry->armed_fd = fd;
-    place->entry = entry;
-    self->latest = entry;
-    self->armed++;
-    return 0;
+    return hn_watch_arm(&entry->reactor->watch, entry, fd, events, socket);
 }
 
-static void enqueue(hn_reactor *self, hn_entry *entry)
-{
-    if (entry->is_ready)
-        return;
-    entry->is_ready = true;
-    entry->next_ready = NULL;
-    if (self->last == NULL)
-        self->first = entry;
-    else
-        self->last->next_ready = entry;
-    self->last = entry;
-}
-
-static void dequeue(hn_reactor *self, hn_entry *entry)
-{
-    hn_entry *before = NULL;
-    for (hn_entry *e = self->first; e != entry; e = e->next_ready)
-        before = e;
-    if (before == NULL)
-        self->first = entry->next_ready;
-    else
-        before->next_ready = entry->next_ready;
-    if (self->last == entry)
-        self->last = before;
-    entry->is_ready = false;
-}
-
-/* The epoll is left as it is: see collect. */
 void hn_reactor_disarm(hn_entry *entry)
 {
-    hn_reactor *self = entry->reactor;
-    if (entry->armed_fd >= 0) {
-        if (self->by_fd[entry->armed_fd].entry == entry)
-            self->by_fd[entry->armed_fd].entry = NULL;
-        self->armed--;
-        if (self->latest == entry)
-            self->latest = NULL;
-    }
-    entry->armed_fd = -1;
-    if (entry->is_ready)
-        dequeue(self, entry);
+    hn_watch_disarm(&entry->reactor->watch, entry);
+    hn_entries_dequeue(&entry->reactor->entries, entry);
 }
 
+/* Where the loop has no memory for a call, the clock has the epoll wake it. */
 static int schedule(hn_reactor *self)
 {
     if (self->scheduled)
@@ -261,17 +147,16 @@ static int schedule(hn_reactor *self)
     self->scheduled = true; /* first: the loop's thread may be there before the call returns */
     if (hn_loop_soon(self->loop, (PyObject *)self, here) == 0)
         return 0;
-    if (PyErr_ExceptionMatches(PyExc_MemoryError) && eventfd_write(self->bell, 1) == 0) {
-        PyErr_Clear();
-        return 0;
-    }
     self->scheduled = false;
-    return -1;
+    if (!PyErr_ExceptionMatches(PyExc_MemoryError))
+        return -1;
+    PyErr_Clear();
+    return hn_clock_set(&self->clock, hn_now());
 }
 
 int hn_reactor_soon(hn_entry *entry)
 {
-    enqueue(entry->reactor, entry);
+    hn_entries_enqueue(&entry->reactor->entries, entry);
     if (schedule(entry->reactor) == 0)
         return 0;
     hn_reactor_disarm(entry);
@@ -284,103 +169,52 @@ void hn_reactor_notify(hn_reactor *self, hn_future *future)
         PyErr_WriteUnraisable((PyObject *)self);
 }
 
-static int set_clock(hn_reactor *self, hn_time when)
-{
-    if (self->clock_at <= when)
-        return 0;
-    if (when < 1)
-        when = 1; /* 0 would unset it */
-    struct itimerspec at = {
-        .it_value = {.tv_sec = when / (1000 * HN_MS), .tv_nsec = when % (1000 * HN_MS)}};
-    if (timerfd_settime(self->clock, TFD_TIMER_ABSTIME, &at, NULL) < 0) {
-        PyErr_SetFromErrno(PyExc_OSError);
-        return -1;
-    }
-    self->clock_at = when;
-    return 0;
-}
-
 int hn_reactor_set_due(hn_entry *entry)
 {
-    return set_clock(entry->reactor, entry->due);
+    return hn_clock_set(&entry->reactor->clock, entry->due);
 }
 
-static hn_entry *first_due(const hn_reactor *self)
-{
-    hn_entry *first = self->entries;
-    for (hn_entry *e = first; e != NULL; e = e->peer)
-        if (e->due < first->due)
-            first = e;
-    return first;
-}
-
-/* The clock has expired. */
+/* The clock is readable. */
 static int expire(hn_reactor *self)
 {
-    uint64_t count;
-    if (read(self->clock, &count, sizeof count) < 0)
-        return 0; /* it was set anew meanwhile */
-    self->clock_at = HN_NEVER;
+    if (!hn_clock_has_expired(&self->clock))
+        return 0;
     hn_time now = hn_now();
     hn_entry *entry;
-    while ((entry = first_due(self)) != NULL && entry->due <= now) {
+    while ((entry = hn_entries_first_due(&self->entries)) != NULL && entry->due <= now) {
         PyObject *owner = Py_NewRef(entry->owner);
         entry->due = HN_NEVER;
         entry->functions->late(entry);
         Py_DECREF(owner);
     }
-    return entry == NULL ? 0 : set_clock(self, entry->due);
+    return entry == NULL ? 0 : hn_clock_set(&self->clock, entry->due);
 }
 
-/* A descriptor is ready that no operation waits for: a socket whose connection another loop or a
- * thread uses now, or that the server has closed. It is watched no more. */
-static void forget(hn_reactor *self, int fd)
-{
-    watched *place = &self->by_fd[fd];
-    if (place->socket != 0)
-        epoll_ctl(self->epoll, EPOLL_CTL_DEL, fd, NULL);
-    place->socket = 0;
-}
-
+/* The epoll may be readable. 0, or -1 with an exception. */
 static int collect(hn_reactor *self)
 {
-    struct epoll_event events[EVENTS_MAX];
-    int n = epoll_wait(self->epoll, events, EVENTS_MAX, 0);
-    int rc = 0;
+    int fds[HN_EVENTS_MAX], n = hn_watch_collect(&self->watch, fds);
+    int rc = n < 0 ? -1 : 0;
     for (int i = 0; i < n; i++) {
-        if (events[i].data.fd == self->clock) {
+        hn_entry *entry = NULL;
+        if (fds[i] == self->clock.fd)
             rc = expire(self);
-            continue;
-        }
-        if (events[i].data.fd == self->bell) {
-            eventfd_t count;
-            eventfd_read(self->bell, &count);
-            self->scheduled = false;
-            continue;
-        }
-        hn_entry *entry = self->by_fd[events[i].data.fd].entry;
-        if (entry == NULL) {
-            forget(self, events[i].data.fd);
-        } else {
-            hn_reactor_disarm(entry);
-            enqueue(self, entry);
-        }
+        else
+            entry = hn_watch_take(&self->watch, fds[i]);
+        if (entry != NULL)
+            hn_entries_enqueue(&self->entries, entry);
     }
-    if (n >= 0 || errno == EINTR)
-        return rc;
-    PyErr_SetFromErrno(PyExc_OSError);
-    return -1;
+    return rc;
 }
 
-/* The epoll is readable. Where one descriptor only is waited for it must be that one, and looking
- * would be a system call for nothing: 1.03 for a lone task, pinned to one core. Whether it was. */
+/* The epoll is readable: whether that was about the only entry that waits. */
 static bool go_on_with_the_only_one(hn_reactor *self)
 {
-    hn_entry *entry = self->latest;
-    if (entry == NULL || self->armed != 1 || self->first != NULL || self->scheduled)
+    hn_entry *entry = hn_watch_only_one(&self->watch);
+    if (entry == NULL || self->entries.first != NULL || self->scheduled)
         return false;
     PyObject *owner = Py_NewRef(entry->owner);
-    hn_reactor_disarm(entry);
+    hn_watch_disarm(&self->watch, entry);
     entry->functions->ready(entry);
     bool waits_again = entry->armed_fd >= 0;
     Py_DECREF(owner);
@@ -390,23 +224,24 @@ static bool go_on_with_the_only_one(hn_reactor *self)
 /* Go on with what is ready, as long as the budget lasts. 0, or -1 with an exception. */
 static int go_on(hn_reactor *self, bool is_scheduled)
 {
+    hn_entries *entries = &self->entries;
     /* Straight after a whole budget this is the same turn of the loop: others first. */
     hn_time began = hn_now();
     bool is_tired = !is_scheduled && began - self->spent < BUDGET / 4;
     int rc = is_scheduled || (!is_tired && go_on_with_the_only_one(self)) ? 0 : collect(self);
-    if (rc == 0 && is_tired && self->first != NULL)
+    if (rc == 0 && is_tired && entries->first != NULL)
         rc = schedule(self);
-    hn_time until = self->first != NULL && self->first != self->last ? hn_now() + BUDGET : 0;
+    hn_time until = entries->first != entries->last ? hn_now() + BUDGET : 0;
     /* Scheduled, it is about to be called once more: one budget for a turn of the loop is
      * enough. */
-    while (rc == 0 && self->first != NULL && !self->scheduled) {
-        hn_entry *next = self->first;
-        dequeue(self, next);
+    while (rc == 0 && entries->first != NULL && !self->scheduled) {
+        hn_entry *next = entries->first;
+        hn_entries_dequeue(entries, next);
         next->functions->ready(next);
-        if (self->first != NULL && hn_now() >= until)
+        if (entries->first != NULL && hn_now() >= until)
             break;
     }
-    if (rc == 0 && self->first != NULL)
+    if (rc == 0 && entries->first != NULL)
         rc = schedule(self);
     hn_time ended = hn_now();
     if (ended - began > BUDGET / 2)
@@ -451,15 +286,15 @@ static int traverse(PyObject *op, visitproc visit, void *arg)
     hn_reactor *self = (hn_reactor *)op;
     Py_VISIT(Py_TYPE(op));
     Py_VISIT(self->loop);
-    for (hn_entry *e = self->entries; e != NULL; e = e->peer)
+    for (hn_entry *e = self->entries.all; e != NULL; e = e->peer)
         Py_VISIT(e->owner);
     return hn_futures_traverse(&self->wakeups.futures, visit, arg);
 }
 
 static void lose_all(hn_reactor *self)
 {
-    while (self->entries != NULL) {
-        hn_entry *entry = self->entries;
+    hn_entry *entry;
+    while ((entry = self->entries.all) != NULL) {
         PyObject *owner = Py_NewRef(entry->owner);
         hn_reactor_remove(entry);
         entry->due = HN_NEVER;
@@ -481,13 +316,8 @@ static void dealloc(PyObject *op)
         }
     for (hn_future *f; (f = hn_futures_take(&self->wakeups.futures)) != NULL;)
         Py_DECREF(f);
-    if (self->epoll >= 0)
-        close(self->epoll);
-    if (self->bell >= 0)
-        close(self->bell);
-    if (self->clock >= 0)
-        close(self->clock);
-    PyMem_Free(self->by_fd);
+    close_files(self);
+    PyMem_Free(self->watch.by_fd);
     Py_CLEAR(self->loop);
     type->tp_free(op);
     Py_DECREF(type);

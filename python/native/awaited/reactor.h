@@ -1,10 +1,8 @@
-/* What the operations of one event loop wait for: an epoll of its own, which the loop watches.
+/* Goes on with the operations of one event loop when what they wait for is there.
  *
  * The loop watches one descriptor, registered once, instead of every socket at every statement:
  * with uvloop that costs several system calls, and it aborts the process over a socket that was
- * closed while watched. From the epoll a closed socket just disappears. A socket stays watched
- * after its statement, since the next one is likely to be of this loop again, until it becomes
- * readable while no operation waits for it; everything else is armed for one event.
+ * closed while watched. watch.h has the sockets.
  *
  * The loop owns its reactor, through the callback it has been given. The reactor owns the
  * operations that are under way, and through them the tasks that wait for them: the loop itself has
@@ -14,32 +12,8 @@
 #ifndef HN_REACTOR_H
 #define HN_REACTOR_H
 
+#include "awaited/entries.h"
 #include "awaited/future.h"
-#include "native.h"
-
-typedef struct hn_reactor hn_reactor;
-typedef struct hn_entry hn_entry;
-
-/* What the reactor calls on an entry. It holds a reference on the owner meanwhile. */
-typedef struct hn_entry_functions {
-    void (*ready)(hn_entry *entry); /* a descriptor is ready, or hn_reactor_soon was called */
-    void (*late)(hn_entry *entry);  /* the time has come that it was due */
-    void (*lost)(hn_entry *entry);  /* the event loop has gone */
-} hn_entry_functions;
-
-/* An operation, as its reactor sees it. */
-struct hn_entry {
-    PyObject *owner; /* the object that this is a part of; the reactor has a reference while it is
-                        added */
-    const hn_entry_functions *functions;
-    hn_reactor *reactor; /* borrowed, while it is added; NULL before, after, and when the loop has
-                            gone */
-    hn_time due;         /* when late() is to be called, or HN_NEVER */
-    int armed_fd;        /* -1 if there is none */
-    bool is_ready;
-    hn_entry *next_ready;
-    hn_entry *peer, **peer_from;
-};
 
 /* Once, when the module is made. 0 or -1. */
 int hn_reactor_ready(void);
