@@ -39,7 +39,7 @@ type acquirer interface {
 func (s *Session) kindOf(c *Call) kind {
 	switch c.Op {
 	case abi.OpStatement:
-		s.single = single{newPreparation(c, &s.single)}
+		s.single.init(c, &s.single)
 		return &s.single
 	case abi.OpBegin, abi.OpEnter:
 		s.opening = opening{block: c.Block}
@@ -100,8 +100,9 @@ type outcome struct {
 }
 
 func (s *Session) beginIO(p phase) {
-	s.op.phase = p
-	s.op.got, s.op.commits, s.op.running, s.op.listener = answer{}, false, nil, nil
+	s.op.phase, s.op.commits = p, false
+	s.op.running, s.op.listener = nil, nil
+	s.op.got = answer{}
 }
 
 // own clones the operation's text: it is a view of C memory until here, and another step will need it.
@@ -165,8 +166,8 @@ func (s *Session) describeIO(c *Call) {
 }
 
 func (s *Session) start(c *Call) {
-	s.op = operation{op: c.Op, kind: s.kindOf(c), sql: c.SQL}
-	s.op.timeout = c.Timeout
+	s.op.op, s.op.kind, s.op.sql = c.Op, s.kindOf(c), c.SQL // else it is as end has left it
+	s.op.cause, s.op.timeout = causeNone, c.Timeout
 	s.hooks = c.Hooks
 	switch {
 	case s.op.kind == nil:

@@ -42,15 +42,15 @@ type sender interface {
 	ofRow(fault *wire.Fault) *wire.Fault
 }
 
-func newPreparation(c *Call, of sender) preparation {
-	p := preparation{of: of, reparse: c.has(abi.InReparse), registered: c.has(abi.InRegistered)}
+func (p *preparation) init(c *Call, of sender) {
+	*p = preparation{}
+	p.of, p.reparse, p.registered = of, c.has(abi.InReparse), c.has(abi.InRegistered)
 	if len(c.Declared) > 0 {
 		p.declared = slices.Clone(c.Declared)
 	}
 	if c.has(abi.InGuess) {
 		p.guess = c.Plan
 	}
-	return p
 }
 
 func (p *preparation) start(s *Session, c *Call) {

@@ -34,7 +34,7 @@ type many struct {
 
 func newMany(c *Call) *many {
 	o := &many{}
-	o.preparation = newPreparation(c, o)
+	o.init(c, o)
 	return o
 }
 

@@ -34,7 +34,7 @@ type streaming struct {
 
 func newStreaming(c *Call) *streaming {
 	o := &streaming{further: c.Op == abi.OpFetch, chunk: chunk(c.Chunk)}
-	o.preparation = newPreparation(c, o)
+	o.init(c, o)
 	return o
 }
 
