@@ -13,6 +13,7 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
+	"sync"
 	"time"
 	"unsafe"
 
@@ -97,9 +98,14 @@ func hypern_step(handle C.int64_t, call *C.hn_call) C.int32_t {
 	return 0
 }
 
+// calls are those of steps that are over. A step's call is passed to methods of an interface, so that each would be
+// an allocation: a small statement took 1.05 times as much processor time with it (PostgreSQL 15, November 2026).
+var calls = sync.Pool{New: func() any { return new(session.Call) }}
+
 // step carries one step's input and output across.
 func step(s *session.Session, call *C.hn_call) {
-	c := session.Call{
+	c := calls.Get().(*session.Call)
+	*c = session.Call{
 		Op:       abi.Op(call.op),
 		Flags:    uint32(call.in_flags),
 		SQL:      view(call.sql, call.sql_len),
@@ -122,7 +128,7 @@ func step(s *session.Session, call *C.hn_call) {
 		FD:       -1,
 		WaitMS:   -1,
 	}
-	s.Step(&c)
+	s.Step(c)
 	if c.Want == abi.WantFail {
 		c.Out = c.Fault.JSON()
 	}
@@ -148,6 +154,8 @@ func step(s *session.Session, call *C.hn_call) {
 	store(&call.tail, c.Tail)
 	store(&call.out, c.Out)
 	call.state = C.uint32_t(c.State)
+	c.Fault = nil
+	calls.Put(c)
 }
 
 //export hypern_cancel
