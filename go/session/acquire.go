@@ -174,9 +174,7 @@ func (s *Session) settle(c *Call, conn *connection.Conn) bool {
 		if s.pool.Config().TestOnAcquire && !conn.Fresh() {
 			s.take(conn)
 			s.own()
-			c.Head = wire.AppendSync(c.Head)
-			s.beginIO(phaseProbe)
-			c.io(0, 1)
+			s.sendSync(c, phaseProbe, 0)
 			return false
 		}
 		s.take(conn)

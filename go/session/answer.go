@@ -17,26 +17,26 @@ func isEOF(err error) bool { return errors.Is(err, io.EOF) || errors.Is(err, io.
 type answer struct {
 	fault     *wire.Fault
 	commands  int    // CommandComplete and EmptyQueryResponse frames: how far a pipeline came
-	format    format // what is set for the statement: those commands do not count
-	ahead     int    // commands that count ahead of them
-	skip      int    // of them, how many precede the statement and are still to complete
+	ahead     int    // commands that count ahead of those that set the format
+	skip      int    // of these, how many precede the statement and are still to complete
 	ours      int    // the first commands, which are none of the caller's
-	many      bool   // guards that have the tag SELECT follow the rows of execute_many
 	binds     int    // BindComplete frames
 	rows      int64  // sum of the tags' numbers
 	last      string // the last tag's word
 	tagRows   int64  // the last tag's number
+	format    format // what is set for the statement: the commands that do it do not count
+	many      bool   // guards that have the tag SELECT follow the rows of execute_many
 	empty     bool   // the statement had no text
 	suspended bool   // PortalSuspended: a stream has more rows
 	status    byte   // of the last ReadyForQuery, 0 if there was none
-	params    []byte // body of ParameterDescription
-	columns   []byte // body of RowDescription; nil after NoData
 	copying   byte   // 'G', 'H' or 'W': the server wants or sends copy data
 	prepared  bool   // PREPARE by SQL
 	unseen    bool   // DO or CALL, whose tags do not tell what they have run
 	discarded bool   // all prepared statements are gone
-	data      [][]string
 	mapped    bool   // nested: not the server's own words
+	params    []byte // body of ParameterDescription
+	columns   []byte // body of RowDescription; nil after NoData
+	data      [][]string
 	level     uint64 // nested: of the savepoint that was set
 }
 

@@ -149,16 +149,14 @@ func (s *Session) sendCommands(c *Call, commands ...string) {
 	}
 	s.op.sql = commands[0]
 	if len(commands) == 1 {
-		c.Head = wire.AppendQuery(c.Head, commands[0])
-	} else { // a savepoint's name is not the core's own
-		for _, sql := range commands {
-			c.Head = appendCommand(c.Head, sql)
-		}
-		c.Head = wire.AppendSync(c.Head)
+		s.sendQuery(c, phaseVerdict, commands[0])
+		s.op.commits = commands[0] == verbCommit
+		return
 	}
-	s.beginIO(phaseVerdict)
-	s.op.commits = commands[0] == verbCommit
-	c.io(0, 1)
+	for _, sql := range commands { // a savepoint's name is not the core's own
+		c.Head = appendCommand(c.Head, sql)
+	}
+	s.sendSync(c, phaseVerdict, 0)
 }
 
 // ending is the command of the core's own that the operation ends the transaction by, if any.

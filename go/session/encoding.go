@@ -34,10 +34,8 @@ func (s *Session) restoresEncoding(c *Call) bool {
 		s.stream = nil
 	}
 	s.op.outcome = outcome{abi.WantFail, 0, fault}
-	c.Head = wire.AppendQuery(c.Head[:0], "SET client_encoding TO 'UTF8'")
-	s.op.prefix = 0
-	s.beginIO(phaseEncoding)
-	c.io(0, 1)
+	c.Head, s.op.prefix = c.Head[:0], 0
+	s.sendQuery(c, phaseEncoding, "SET client_encoding TO 'UTF8'")
 	return true
 }
 

@@ -17,8 +17,8 @@ type savepoint struct {
 // hooks is what becomes of the functions that wait for the commit.
 type hooks struct {
 	known bool  // else all of them go on waiting
+	due   bool  // those behind the first ones are to be called; else they are dropped
 	keep  int64 // the first ones go on waiting
-	due   bool  // the others are to be called; else they are dropped
 }
 
 // ended follows the end of a transaction by the server's answer: its status before and after, and its

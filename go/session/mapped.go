@@ -186,10 +186,9 @@ func (s *Session) levelOf(command string) uint64 {
 }
 
 func (s *Session) sendMapped(c *Call, m *mapped, sql []string, p phase) {
-	c.Head = wire.AppendQuery(s.closePortals(c.Head), strings.Join(sql, ";"))
-	s.beginIO(p)
+	c.Head = s.closePortals(c.Head)
+	s.sendQuery(c, p, strings.Join(sql, ";"))
 	s.op.prefix, s.op.mapped = 0, m
-	c.io(0, 1)
 }
 
 // followsMapped takes in what the server has answered in place of a transaction command. True: more has to
@@ -202,11 +201,9 @@ func (s *Session) followsMapped(c *Call) bool {
 	case got.fault != nil && m.undo != "" && m.fault == nil:
 		m.fault = got.fault
 		m.levels, m.tx, m.status, m.readOnly = m.undone, 0, 'I', false
-		c.Head = wire.AppendQuery(c.Head, m.undo)
 		commits := s.op.commits
-		s.beginIO(s.op.phase)
+		s.sendQuery(c, s.op.phase, m.undo)
 		s.op.commits = commits
-		c.io(0, 1)
 		return true
 	case got.fault != nil: // there is no more to it than savepoints
 		s.op.mapped = nil

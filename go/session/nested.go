@@ -206,9 +206,8 @@ func (s *Session) checksDeferred(c *Call) bool {
 		return false
 	}
 	s.op.outcome = outcome{abi.WantDone, c.Count, nil}
-	c.Head = wire.AppendQuery(c.Head[:0], connection.CheckSQL+";"+connection.ReleaseGuard)
-	s.beginIO(phaseCheck)
-	c.io(0, 1)
+	c.Head = c.Head[:0]
+	s.sendQuery(c, phaseCheck, connection.CheckSQL+";"+connection.ReleaseGuard)
 	return true
 }
 

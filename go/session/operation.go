@@ -45,8 +45,8 @@ func (s *Session) kindOf(c *Call) kind {
 		s.opening = opening{block: c.Block}
 		return &s.opening
 	case abi.OpCommit, abi.OpRollback, abi.OpSavepoint, abi.OpRelease, abi.OpRollbackTo:
-		s.control = control{byRequest: c.has(abi.InRequest)}
-		return &s.control
+		s.leaving = leaving{control: control{byRequest: c.has(abi.InRequest)}}
+		return &s.leaving.control
 	case abi.OpFinalize:
 		s.finalizing = finalizing{}
 		return &s.finalizing
@@ -73,6 +73,7 @@ type operation struct {
 	owned   bool   // sql is no view of C memory
 	own     bool   // it has a transaction of its own around it, which the session's state does not show
 	partly  bool   // statements or rows before those under way have run
+	commits bool   // a COMMIT of the core's own ends the I/O under way
 	moved   bool   // to another connection, since the first had ended before it was used
 	sql     string // the text of what runs: a view of C memory until own, or a Statement's
 	hooks   hooks  // what becomes of the functions that wait for a commit
@@ -88,7 +89,6 @@ type operation struct {
 type exchange struct {
 	prefix   int // commands ahead of the statement's own
 	got      answer
-	commits  bool                  // a COMMIT of the core's own ends it
 	running  *connection.Statement // the caller's that the server runs, or nil
 	listener listener              // who follows the answer; nil: the connection
 }
@@ -103,6 +103,20 @@ func (s *Session) beginIO(p phase) {
 	s.op.phase, s.op.commits = p, false
 	s.op.running, s.op.listener = nil, nil
 	s.op.got = answer{}
+}
+
+// sendQuery has C send a simple Query behind what c.Head holds.
+func (s *Session) sendQuery(c *Call, p phase, sql string) {
+	c.Head = wire.AppendQuery(c.Head, sql)
+	s.beginIO(p)
+	c.io(0, 1)
+}
+
+// sendSync has C send what c.Head holds, and a Sync.
+func (s *Session) sendSync(c *Call, p phase, flags uint32) {
+	c.Head = wire.AppendSync(c.Head)
+	s.beginIO(p)
+	c.io(flags, 1)
 }
 
 // own clones the operation's text: it is a view of C memory until here, and another step will need it.
@@ -122,7 +136,7 @@ func (s *Session) Step(c *Call) {
 	case c.Op == abi.OpContinue || c.Op == abi.OpTypes:
 		s.resume(c)
 	case s.op.phase != phaseNone:
-		c.fail(&wire.Fault{Kind: wire.KindInterface, Message: "the session is running another operation"})
+		c.fail(interfaceFault("the session is running another operation"))
 		c.State = s.packed()
 		return // the other operation's state stays as it is
 	case s.tx.closed && (c.Op == abi.OpStreamEnd || c.Op == abi.OpUndo):
@@ -224,21 +238,14 @@ func (s *Session) end(c *Call) {
 	s.nameLimit(c.Fault)
 	if event := s.op.event; event != nil {
 		if s.conn != nil && s.conn.Cancelling() {
-			s.op.outcome = outcome{c.Want, c.Count, c.Fault}
-			s.op.phase = phaseCancel
-			c.Fault = nil
-			c.wait(event.FD(), -1)
+			s.prolong(c, phaseCancel, event.FD())
 			return
 		}
 		event.Close()
 		s.op.event = nil
 	}
 	if s.conn != nil && s.conn.Halfway() {
-		// Its rest must not be taken for the beginning of the next answer.
-		s.op.outcome = outcome{c.Want, c.Count, c.Fault}
-		s.op.phase = phaseTrail
-		c.Fault = nil
-		c.wait(s.conn.FD(), -1)
+		s.prolong(c, phaseTrail, s.conn.FD()) // its rest must not be taken for the beginning of the next answer
 		return
 	}
 	s.tellHooks(c)
@@ -253,6 +260,13 @@ func (s *Session) end(c *Call) {
 	if s.conn != nil && s.conn.Killed() != nil && !s.tx.active() && s.stream == nil {
 		s.release() // the answer was faster than who ended the connection; the next statement has another
 	}
+}
+
+// prolong keeps the outcome of an operation until a descriptor is readable.
+func (s *Session) prolong(c *Call, p phase, fd int) {
+	s.op.outcome = outcome{c.Want, c.Count, c.Fault}
+	s.op.phase, c.Fault = p, nil
+	c.wait(fd, -1)
 }
 
 // resumeEnd ends the operation once what end waits for is over, or the caller's time.

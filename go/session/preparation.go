@@ -197,9 +197,7 @@ func (p *preparation) describe(s *Session, c *Call) {
 	c.Head = wire.AppendParse(c.Head, st.Name, sql, st.Declared)
 	c.Head = wire.AppendDescribe(c.Head, 'S', st.Name)
 	p.appendNames(s, c, kept.Since(st))
-	c.Head = wire.AppendSync(c.Head)
-	s.beginIO(phaseDescribe)
-	c.io(p.rawFlag(), 1)
+	s.sendSync(c, phaseDescribe, p.rawFlag())
 }
 
 // rawFlag is for a description along with which the server names types.

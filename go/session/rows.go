@@ -197,10 +197,8 @@ func (o *many) check(s *Session, c *Call) {
 	}
 	_, end, _ := o.bounds(s)
 	o.total += s.op.got.rows
-	c.Head = wire.AppendQuery(c.Head, end)
 	s.op.prefix = 0
-	s.beginIO(phaseRowsEnd)
-	c.io(0, 1)
+	s.sendQuery(c, phaseRowsEnd, end)
 }
 
 // ended follows the end that check has sent.
@@ -228,9 +226,7 @@ func (o *many) undo(s *Session, c *Call, fault *wire.Fault) {
 		return
 	}
 	_, _, undo := o.bounds(s)
-	c.Head = wire.AppendQuery(c.Head, undo)
-	s.beginIO(phaseUndo)
-	c.io(0, 1)
+	s.sendQuery(c, phaseUndo, undo)
 }
 
 // calmed goes on with undo once no request to cancel is under way, or the caller's time is up.
@@ -298,9 +294,8 @@ func (o *many) anew(s *Session, c *Call) {
 	case !s.op.own && o.guards.saved: // only its own savepoint is undone
 		o.fault = nil
 		c.Head = appendCommand(c.Head, "ROLLBACK TO "+manySavepoint)
-		c.Head = wire.AppendSync(appendCommand(c.Head, "RELEASE "+manySavepoint))
-		s.beginIO(phaseUndo)
-		c.io(0, 1)
+		c.Head = appendCommand(c.Head, "RELEASE "+manySavepoint)
+		s.sendSync(c, phaseUndo, 0)
 	case !s.op.own:
 		s.retrace()
 		o.relearn(s, c)
@@ -309,9 +304,7 @@ func (o *many) anew(s *Session, c *Call) {
 	default:
 		o.fault = nil
 		_, _, undo := o.bounds(s)
-		c.Head = wire.AppendQuery(c.Head, undo)
-		s.beginIO(phaseUndo)
-		c.io(0, 1)
+		s.sendQuery(c, phaseUndo, undo)
 	}
 }
 

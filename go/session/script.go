@@ -104,10 +104,8 @@ func (sc *script) begin(s *Session, c *Call) {
 		sc.run(s, c)
 		return
 	}
-	c.Head = wire.AppendSync(c.Head)
-	s.beginIO(phaseScriptBegin)
+	s.sendSync(c, phaseScriptBegin, abi.IORaw)
 	s.op.got.ours = s.op.prefix + 1
-	c.io(abi.IORaw, 1)
 }
 
 // takesNoTransaction returns whether the server refuses to run a statement inside a transaction.
@@ -157,11 +155,9 @@ func (sc *script) run(s *Session, c *Call) {
 	if sc.stepwise {
 		text = sc.text[sc.parts[sc.at].Start:sc.parts[sc.at].End]
 	}
-	c.Head = wire.AppendQuery(c.Head, text)
 	s.op.sql, s.op.prefix = text, 0
-	s.beginIO(phaseScript)
-	s.op.listener = scriptListener{s.conn, sc}
-	c.io(abi.IORows, 1)
+	s.sendQuery(c, phaseScript, text)
+	s.op.listener, c.IOFlags = scriptListener{s.conn, sc}, abi.IORows
 }
 
 // scriptListener follows a script's commands, each by its own statement.
@@ -243,20 +239,17 @@ func (sc *script) end(s *Session, c *Call, fault *wire.Fault) {
 	sc.fault = fault
 	switch {
 	case s.op.own && fault != nil && s.conn.Tx() != 'I':
-		c.Head = wire.AppendQuery(c.Head, "ROLLBACK")
-		s.beginIO(phaseScriptEnd)
-		c.io(0, 1)
+		s.sendQuery(c, phaseScriptEnd, "ROLLBACK")
 	case !sc.keeps || sc.before == nil || s.conn.Tx() == 'E' || s.op.own && fault != nil:
 		sc.finish(s, c, nil)
 	default:
 		if s.conn.Encoding() != "" {
 			c.Head = appendCommand(c.Head, "SET client_encoding TO 'UTF8'")
 		}
-		c.Head = wire.AppendSync(appendSettings(c.Head, sc.custom))
+		c.Head = appendSettings(c.Head, sc.custom)
 		s.op.sql, s.op.prefix = "", 0
-		s.beginIO(phaseScriptSettings)
+		s.sendSync(c, phaseScriptSettings, abi.IORaw)
 		s.op.got.ours = 2
-		c.io(abi.IORaw, 1)
 	}
 }
 
@@ -292,10 +285,8 @@ func (sc *script) setBack(s *Session, c *Call) {
 		sc.finish(s, c, nil)
 		return
 	}
-	c.Head = wire.AppendSync(c.Head)
-	s.beginIO(phaseScriptEnd)
-	s.op.commits = s.op.own
-	c.io(0, syncs)
+	s.sendSync(c, phaseScriptEnd, 0)
+	s.op.commits, c.ZS = s.op.own, syncs
 }
 
 // endedOwn follows the end of the script's own transaction, or the last of the settings.

@@ -26,11 +26,11 @@ type Session struct {
 	failed     bool        // the request has failed, which rolls back as well
 	told       bool        // the caller has been given the error that ended the transaction
 	inDoubt    bool        // the lost transaction's COMMIT was under way
+	used       bool        // something was sent on conn, so that it needs a reset
+	unused     bool        // the I/O under way is the first on conn
 	first      *wire.Fault // the error that aborted the open transaction
 	lastSQL    string
 	prelude    prelude
-	used       bool        // something was sent on conn, so that it needs a reset
-	unused     bool        // the I/O under way is the first on conn
 	stream     *stream     // the open one, or nil
 	streams    uint64      // how many there have been
 	blocks     []block     // the transaction() blocks that are open, the outermost first
@@ -44,8 +44,7 @@ type Session struct {
 	// Memory of the kinds that are run most: s.op.kind is one of them, or allocated.
 	single     single
 	opening    opening
-	control    control
-	leaving    leaving
+	leaving    leaving // or its control alone
 	finalizing finalizing
 }
 

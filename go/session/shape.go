@@ -69,10 +69,8 @@ func (p *preparation) prepareGuards(s *Session, c *Call) bool {
 	for _, oid := range missing {
 		c.Head = s.conn.AppendGuard(c.Head, st.Catalog, oid)
 	}
-	c.Head = wire.AppendSync(c.Head)
 	s.op.prefix = 0
-	s.beginIO(phaseGuard)
-	c.io(0, 1)
+	s.sendSync(c, phaseGuard, 0)
 	return false
 }
 
@@ -218,10 +216,8 @@ func (p *preparation) look(s *Session, c *Call) {
 	if p.guards.saved {
 		c.Head = appendRelease(c.Head)
 	}
-	c.Head = wire.AppendSync(c.Head)
 	c.Guards = int(p.guards.sent)
-	s.beginIO(phaseLook)
-	c.io(0, 1)
+	s.sendSync(c, phaseLook, 0)
 }
 
 // looked goes on with a statement once the guards have been looked at. Where they hold, the value is C's
@@ -294,9 +290,7 @@ func (p *preparation) relearn(s *Session, c *Call) {
 		p.describe(s, c)
 		return
 	}
-	c.Head = wire.AppendSync(c.Head)
-	s.beginIO(phaseReshape)
-	c.io(abi.IORaw, 1)
+	s.sendSync(c, phaseReshape, abi.IORaw)
 }
 
 // reshaped follows reshape's commands.

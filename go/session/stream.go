@@ -213,10 +213,8 @@ func (e *streamEnd) send(s *Session, c *Call, command string) {
 		s.transact(c, phaseStreamEnd, command)
 		return
 	}
-	c.Head = wire.AppendQuery(c.Head, command)
-	s.beginIO(phaseStreamEnd)
+	s.sendQuery(c, phaseStreamEnd, command)
 	s.op.commits = command == verbCommit
-	c.io(0, 1)
 }
 
 // ended follows the answer to COMMIT or ROLLBACK.

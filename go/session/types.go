@@ -114,10 +114,9 @@ func (p *preparation) describeTypes(s *Session, c *Call) {
 	}
 	c.Head = wire.AppendParse(c.Head, "", sql, nil)
 	c.Head = wire.AppendBindText(c.Head, "", oidList(oids))
-	c.Head = wire.AppendSync(wire.AppendExecute(c.Head))
+	c.Head = wire.AppendExecute(c.Head)
 	s.op.prefix = 0
-	s.beginIO(phaseTypes)
-	c.io(abi.IORaw, 1)
+	s.sendSync(c, phaseTypes, abi.IORaw)
 }
 
 // typesDescribed hands the rows over in the form the header gives for WANT_TYPES.
