@@ -7,7 +7,9 @@
 #include "api/coroutine.h"
 #include "awaited/cooperative.h"
 #include "awaited/loop.h"
-#include "awaited/operation.h"
+#include "awaited/events.h"
+#include "awaited/life.h"
+#include "awaited/steps.h"
 #include "drive/settle.h"
 #include "error.h"
 

@@ -4,7 +4,9 @@
 #include <stddef.h>
 
 #include "awaited/loop.h"
-#include "awaited/operation.h"
+#include "awaited/events.h"
+#include "awaited/life.h"
+#include "awaited/steps.h"
 #include "drive/wait.h"
 #include "error.h"
 

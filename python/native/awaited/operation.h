@@ -40,32 +40,4 @@ typedef struct hn_operation {
     hn_outcome outcome;
 } hn_operation;
 
-/* Sets up a new operation, whose memory is zero: references of its own, and the parts that others
- * see. */
-void hn_operation_init(hn_operation *operation, hn_view *session, const hn_request *request,
-                       hn_time deadline, PyObject *returns);
-/* The functions of its turn are set by the caller: cooperative.h has them. */
-
-/* In the task that awaits it: takes a turn. 0, or -1 with an exception and phase DONE. */
-int hn_operation_start(hn_operation *operation);
-
-/* Something has happened to it: see transitions.h. */
-void hn_operation_on(hn_operation *operation, hn_event event);
-
-/* Whether it needs rows from its task. */
-bool hn_operation_needs_rows(const hn_operation *operation);
-/* In its task: the next rows, and whether there may be more; or with NULL the exception that is set
- * in place of them. */
-void hn_operation_feed(hn_operation *operation, PyObject *rows, bool more);
-
-/* For cooperative.c, which goes on with it in another thread. Makes the engine: whether there is
- * one, or else it is over. */
-bool hn_operation_begin(hn_operation *operation);
-/* Advances the engine once: whether the engine is over. */
-bool hn_operation_advance(hn_operation *operation, hn_wake wake, int block_ms);
-/* Takes over the engine's outcome. */
-void hn_operation_conclude(hn_operation *operation);
-/* Gives it back to its loop. */
-void hn_operation_hand_back(hn_operation *operation);
-
 #endif
