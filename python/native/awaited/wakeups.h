@@ -1,7 +1,8 @@
 /* Waking tasks whose outcome is there, at the end of their reactor's callback: no task is being run
  * then, so that they can be stepped at once, in place of a handle in the loop's queue and a turn of
  * it for each (1.03 to 1.09 in statements per second, one core and two). While one is stepped, the
- * loop that runs in this thread is known. GIL held in all functions, in the loop's thread.
+ * loop that runs in this thread is known (1.02 to 1.05 in the client's processor time). GIL held in
+ * all functions, in the loop's thread.
  */
 #ifndef HN_WAKEUPS_H
 #define HN_WAKEUPS_H
