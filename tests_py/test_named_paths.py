@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import re
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -13,6 +13,8 @@ PAGES = ("CONTRIBUTING.md", "docs/architecture.md")
 
 # Where a page may start a path: `awaited/events.c` is in python/native.
 BASES = ("", "python/", "python/native/", "python/hypern/", "go/", "docs/", "tests_py/")
+
+_NOT_OURS = {"build", "dist", "__pycache__", "node_modules"}
 
 _SPAN = re.compile(r"`([^`\n]+)`")
 _BLOCK = re.compile(r"^    (\S.*)$", re.M)
@@ -24,15 +26,12 @@ _FOREIGN = re.compile(r"make |ls -l /proc|strace ")
 
 def files() -> set[str]:
     """Every file of the repository, and every folder with a slash behind it."""
-    listed = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT,
-        check=True,
-        capture_output=True,
-        text=True,
-    ).stdout.split()
-    present = {name for name in listed if (ROOT / name).exists()}
-    return present | {f"{parent}/" for name in present for parent in Path(name).parents}
+    present: set[str] = set()
+    for folder, folders, names in os.walk(ROOT):
+        folders[:] = [f for f in folders if f not in _NOT_OURS and not f.startswith(".")]
+        at = Path(folder).relative_to(ROOT)
+        present |= {(at / name).as_posix() for name in names} | {f"{at.as_posix()}/"}
+    return present
 
 
 def found(path: str, known: set[str]) -> bool:
