@@ -16,7 +16,7 @@
 #include "drive/wait.h"
 #include "engine/step.h"
 
-/* A signal handler has raised: that is the outcome, whatever the server responds. */
+/* A signal handler has raised: its exception is the outcome, regardless of the response. */
 static void interrupt(hn_driver *d)
 {
     Py_CLEAR(d->engine->raised);
@@ -29,7 +29,7 @@ static void interrupt(hn_driver *d)
     }
 }
 
-/* One sleep in a WAIT of the core's. Whether to advance, and with what. */
+/* One sleep in a WAIT of the core. Whether to advance, and with which wake. */
 static bool wait_for_core(hn_driver *d, hn_wake *wake)
 {
     hn_engine *e = d->engine;
@@ -43,8 +43,8 @@ static bool wait_for_core(hn_driver *d, hn_wake *wake)
     }
     if (ready == 1 || hn_engine_is_parents(e))
         return true;
-    /* The caller's own time is up: the core reports what was waited for, or the outcome that it
-     * has. After an interrupt the limit is the grace period, and then the connection must go. */
+    /* The caller's time is up: the core reports what was waited for, or its outcome. After an
+     * interrupt the limit is the end of the grace period, when the connection is closed. */
     if (late && (d->stage == HN_RUNNING || d->late)) {
         *wake = HN_WAKE_LATE;
         return true;

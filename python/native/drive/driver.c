@@ -1,4 +1,4 @@
-/* What is done about the end of an operation under way. */
+/* Ends an operation under way. */
 #include "drive/driver.h"
 
 hn_driver_checks hn_checks;

@@ -1,5 +1,5 @@
-/* What is done about the end of an operation under way: an interrupt escalates, a deadline
- * abandons. Both kinds of driver use it, the blocking one and that of an event loop. */
+/* Ends an operation under way: an interrupt escalates, a deadline abandons. The blocking driver and
+ * that of an event loop use it. */
 #ifndef HN_DRIVER_H
 #define HN_DRIVER_H
 
@@ -7,8 +7,8 @@
 
 /* How long an operation that was interrupted is waited for before the next stage. */
 #define HN_GRACE (2000 * HN_MS)
-/* How long one whose timeout= has passed is waited for, before its connection has measured
- * better. */
+/* How long one whose timeout= has passed is waited for, until its connection has measured its own
+ * time. */
 #define HN_GRACE_LATE (200 * HN_MS)
 
 typedef enum hn_stage { HN_RUNNING, HN_CANCELLING, HN_KILLED } hn_stage;

@@ -98,8 +98,8 @@ static int escalate(hn_view *self, hn_time until)
         return -1;
     default:
         return hn_raise("InterfaceError",
-                        "the session of request %R cannot be finalized: another "
-                        "thread does not leave its statement",
+                        "the session of request %R cannot be finalized: a statement of another "
+                        "thread does not end",
                         self->request_id);
     }
 }

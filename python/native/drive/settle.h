@@ -22,9 +22,9 @@ void hn_settle_observe(const hn_database *database, PyObject *sql, double second
  * found by its request. With the session's lock. */
 PyObject *hn_settle_hooks(hn_view *session, hn_op op, const hn_call *call);
 
-/* What rolling a block back has raised (stolen). One of hypern's own errors is logged, since the
- * exception that has left the block must stay the one seen: NULL. Any other is a signal handler's:
- * it is returned, as is one that is raised meanwhile. */
+/* exception: what rolling a block back has raised; stolen. One of hypern's own errors is logged, so
+ * that the caller sees the exception that has left the block: NULL. Any other comes from a signal
+ * handler: it is returned, as is one that is raised meanwhile. */
 PyObject *hn_settle_undo_failed(PyObject *session, PyObject *exception);
 
 /* Calls all the functions in order. 0, or -1 with the first exception. The lock is not held: they

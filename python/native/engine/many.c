@@ -51,7 +51,7 @@ static int append_row(hn_engine *e, PyObject *params)
     int rc = hn_encode(e->variant->description, params, e->timezone, e->row, e->deadline, batch);
     if (rc == HN_NEED_TZ)
         return hn_raise("InterfaceError", "the server did not report its TimeZone setting");
-    if (rc == HN_NEED_DECLARED) /* of a value that is another each time it is looked at */
+    if (rc == HN_NEED_DECLARED) /* the value differs each time it is read */
         return hn_raise("InterfaceError", "row %zd has changed while it was encoded", e->row);
     if (rc < 0)
         return -1;
@@ -130,7 +130,7 @@ static void look_at_kept(hn_engine *e)
         hn_replay_stop_keeping(&e->rows);
 }
 
-/* Goes back to before the first row. 0 or -1. */
+/* Goes back to the first row. 0 or -1. */
 static int rewind_rows(hn_engine *e)
 {
     hn_variants_clear(&e->variants);
@@ -189,10 +189,10 @@ static int take_row(hn_engine *e, PyObject *row)
     return hn_replay_keep(&e->rows, row) < 0 || append_row(e, row) < 0 ? -1 : 1;
 }
 
-/* Encode the next batch, of size_max bytes and the last row's rest, or what an iterable gives in
- * BATCH_TIME: signals and the caller's time limit are looked at between two batches. 1: there may
- * be more; 0: that was the last, or the last before one that needs other types declared; -1 with an
- * exception. */
+/* Encodes the next batch: size_max bytes and the rest of the last row, or what an iterable gives in
+ * BATCH_TIME. Signals and the caller's time limit are checked between two batches. 1 if there may
+ * be more; 0 if that was the last row, or the last one before a row that needs other types
+ * declared; -1 with an exception. */
 static int fill_batch(hn_engine *e, size_t size_max)
 {
     bool is_at_hand = e->rows.left != NULL && Py_IS_TYPE(e->rows.left, &PyListIter_Type);

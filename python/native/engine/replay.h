@@ -32,7 +32,7 @@ void hn_replay_hold(hn_replay *rows, PyObject *row);
 int hn_replay_start_keeping(hn_replay *rows, PyObject *all);
 int hn_replay_keep(hn_replay *rows, PyObject *row);
 void hn_replay_stop_keeping(hn_replay *rows);
-/* Goes back to before the first row that was kept. 0, or -1 with an exception. */
+/* Goes back to the first row that was kept. 0, or -1 with an exception. */
 int hn_replay_rewind(hn_replay *rows);
 
 void hn_replay_clear(hn_replay *rows);

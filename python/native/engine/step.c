@@ -57,7 +57,7 @@ bool hn_engine_is_late(const hn_engine *e)
     (void)snprintf(limit, sizeof limit, "%.6g", e->request.timeout);
     hn_raise("QueryCanceled",
              "timeout=%s s passed while the parameters were encoded, before they were sent", limit);
-    /* Inside a transaction there is more to be done again than this statement. */
+    /* Inside a transaction more than this statement would have to be repeated. */
     bool is_alone =
         e->request.op == HN_OP_STATEMENT && (e->call.state & HN_FLAG_IN_TRANSACTION) == 0;
     PyObject *exception = hn_exception_take();
@@ -104,8 +104,8 @@ void hn_engine_close_round(hn_engine *e, uint32_t in_flags)
         in_flags |= HN_IN_EOF;
         call->io_errno = io->error;
     } else if (!io->stopped && io->in.len > io->scan) {
-        /* Beyond the end: the core's, for the connection's next use. After an early end, instead,
-         * it is the next round's and stays here. */
+        /* Bytes beyond the end of the round are handed to the core for the connection's next use.
+         * After an early end they belong to the next round and stay here. */
         call->extra = io->in.data + io->scan;
         call->extra_len = (int64_t)(io->in.len - io->scan);
         io->in.len = io->scan;

@@ -51,7 +51,8 @@ int hn_variants_resolve(hn_variants *variants, PyObject *row, hn_declared *wante
                         hn_variant **variant)
 {
     hn_variant *v = &variants->list[0];
-    /* Each turn declares at least one more parameter, unless the server changes its mind. */
+    /* Each turn declares at least one more parameter, unless the server describes the statement
+     * differently. */
     for (unsigned left = hn_description_nparams(v->description) + 1u; left > 0; left--) {
         int rc = hn_declared_types(v->description, row, wanted);
         if (rc < 0)

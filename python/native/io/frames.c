@@ -31,7 +31,7 @@ static void collect(hn_io *io, const uint8_t *frame, size_t total)
 
 #define AGAIN_SIZE (HN_FRAME_HEAD + 4)
 
-/* Whether this CommandComplete is the last collected one again; then it is counted, no more. */
+/* Whether this CommandComplete equals the last collected one; then it is only counted. */
 static bool comes_again(hn_io *io, const uint8_t *frame, size_t total)
 {
     if (total != io->tag_end - io->tag_at ||

@@ -11,7 +11,7 @@
 #include "io/frames.h"
 
 #define RECEIVE_SIZE ((size_t)128 << 10) /* the receive buffer, unless one frame is larger */
-#define RECEIVE_ROOM ((size_t)16 << 10)  /* least room that a recv is tried with */
+#define RECEIVE_ROOM ((size_t)16 << 10)  /* the least room for a recv */
 #define ROWS_CHUNK ((size_t)64 << 10)    /* undecoded rows, handed over before more is received */
 #define FRAMES_MAX                                                                                 \
     (1 << 20) /* frames for the core, but for execute_many: more than any response has */
@@ -59,8 +59,9 @@ void hn_io_free(hn_io *io)
     hn_buf_free(&io->ctl);
 }
 
-/* Room for the next recv. The buffer grows with what has arrived, up to the frame it is in the
- * middle of: a length that the server only claims costs no memory. False: decode rows first. */
+/* Makes room for the next recv. The buffer grows with what has arrived, up to the end of the
+ * current frame: a length that the server merely claims costs no memory. False if rows must be
+ * decoded first. */
 static bool make_room(hn_io *io)
 {
     hn_buf *in = &io->in;
@@ -112,8 +113,8 @@ static had receive(hn_io *io, bool wait)
     return HAD_END;
 }
 
-/* Nothing to be received and nothing to be sent right now: sleep, if the caller lets us. Whether
- * there is something to be tried. What follows the end of the response is not waited for. */
+/* Nothing can be received or sent right now: sleeps, if the caller allows it. Whether to try again.
+ * What follows the end of the response is not waited for. */
 static bool await(hn_io *io, int block_ms)
 {
     io->events = (short)((hn_io_is_over(io) ? 0 : POLLIN) | (hn_io_all_sent(io) ? 0 : POLLOUT));
@@ -142,10 +143,10 @@ static hn_pumped look_up(hn_io *io)
     return HN_PUMPED_WAIT;
 }
 
-/* Whether a recv that blocks would be woken for nothing: on a unix socket it is, each time the
- * server reads some of what was sent to it, and a poll for input is not. With both on one core that
- * is two switches, 3 of the 15 us of a round trip. Once rows come it has read all, and recv is
- * cheaper. */
+/* Whether a blocking recv would be woken for nothing: on a unix socket it is, each time the server
+ * reads some of what was sent to it, and a poll for input is not. With both on one core that is two
+ * context switches, 3 of the 15 us of a round trip. Once rows come, the server has read everything,
+ * and recv is cheaper. */
 static bool wakes_early(const hn_io *io)
 {
     return io->local && (io->rows == 0 || io->brief);
@@ -175,8 +176,8 @@ hn_pumped hn_io_pump(hn_io *io, int block_ms)
                 return look_up(io);
             wait = false;
         }
-        /* There is no response yet to what has just been sent: a look would be a system call for
-         * nothing. */
+        /* There is no response yet to what has just been sent: a recv would be a wasted system
+         * call. */
         bool early = had_pieces && block_ms == 0 && hn_io_all_sent(io) && io->send_error == 0 &&
                      !io->feeding && !io->tls;
         switch (hn_io_is_over(io) || early ? HAD_NOTHING : receive(io, wait)) {

@@ -40,7 +40,7 @@ typedef struct hn_io {
      * CommandComplete that may come again, HN_AGAIN follows it if `again` */
     bool brief, again;
     int64_t binds;
-    int64_t completed, completed_min; /* commands; more is fed once so many are completed */
+    int64_t completed, completed_min; /* commands; more is fed once that many are completed */
     size_t tag_at, tag_end;
 
     int zs_left;  /* ReadyForQuery frames still to come */

@@ -13,7 +13,7 @@
 #endif
 
 #define SEND_MAX                                                                                   \
-    ((int64_t)1 << 20) /* sent between two looks at the clock: a peer may read as fast */
+    ((int64_t)1 << 20) /* sent between two checks of the clock: the peer may read as fast */
 #define TLS_MAX ((size_t)64 << 10)  /* encrypted at a time: the transport keeps what is not sent */
 #define JOIN_MAX ((size_t)16 << 10) /* TLS: pieces up to this are joined into one record */
 
@@ -37,8 +37,9 @@ bool hn_io_all_sent(const hn_io *io)
     return io->send_error != 0 || (io->next_piece == io->pieces && io->flushed);
 }
 
-/* Nothing more can be sent on this connection. What the server has sent by now is still read; more
- * is not waited for: a peer that no longer reads need not hang up, and no recv would end. */
+/* Nothing more can be sent on this connection. What the server has sent by now is still read, but
+ * no more is waited for: a peer that has stopped reading may never close, and then no recv would
+ * end. */
 static void send_failed(hn_io *io, int error)
 {
     io->send_error = error;

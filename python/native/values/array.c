@@ -3,7 +3,7 @@
 
 #include "values/array.h"
 
-/* Bytes that are left of an array. */
+/* The bytes of an array that have not been read yet. */
 typedef struct {
     const uint8_t *at, *end;
 } cursor;
@@ -15,14 +15,14 @@ static PyObject *read_element(const hn_type *array, cursor *c)
     int32_t size = (int32_t)hn_get_u32(c->at);
     c->at += 4;
     if (size < -1 || size > c->end - c->at)
-        return hn_unreadable(array, "an element is longer than what is left");
+        return hn_unreadable(array, "an element is longer than the remaining bytes");
     PyObject *value = hn_read_value(array->related, c->at, size);
     if (size > 0)
         c->at += size;
     return value;
 }
 
-/* One dimension as a list, of lists but for the last. */
+/* One dimension as a list: of values in the last dimension, else of lists. */
 static PyObject *read_dimension(const hn_type *array, cursor *c, const int32_t *sizes, int ndim)
 {
     PyObject *list = PyList_New(sizes[0]);
@@ -46,10 +46,10 @@ PyObject *hn_read_array(const hn_type *type, const uint8_t *data, size_t len)
     if (ndim > HN_MAX_DIMENSIONS || len < 12 + 8 * (size_t)ndim)
         return hn_unreadable(type, "invalid number of dimensions");
     if (hn_get_u32(data + 8) != type->related->oid && hn_get_u32(data + 8) != type->related_oid)
-        return hn_unreadable(type, "elements of another type");
+        return hn_unreadable(type, "the elements are of another type");
     cursor c = {data + 12 + 8 * (size_t)ndim, data + len};
-    /* Every element takes four bytes at least, so a false size cannot allocate more memory than
-     * the message itself. */
+    /* Every element takes at least four bytes, so that a false count cannot allocate more memory
+     * than the message. */
     uint64_t room = (uint64_t)(c.end - c.at) / 4, count = 1;
     for (uint32_t i = 0; i < ndim; i++) {
         uint32_t size = hn_get_u32(data + 12 + 8 * (size_t)i); /* the lower bound is not kept */
@@ -58,16 +58,16 @@ PyObject *hn_read_array(const hn_type *type, const uint8_t *data, size_t len)
         sizes[i] = (int32_t)size;
     }
     if (ndim == 0 || count == 0) /* the second: an empty vector */
-        return c.at == c.end ? PyList_New(0) : hn_unreadable(type, "bytes after the end");
+        return c.at == c.end ? PyList_New(0) : hn_unreadable(type, "trailing bytes");
     PyObject *list = read_dimension(type, &c, sizes, (int)ndim);
     if (list != NULL && c.at != c.end) {
         Py_DECREF(list);
-        return hn_unreadable(type, "bytes after the end");
+        return hn_unreadable(type, "trailing bytes");
     }
     return list;
 }
 
-/* Of these, a list within the list is one element's value. */
+/* In arrays of these types a list within the list is the value of one element. */
 static int element_is_sequence(const hn_type *element)
 {
     switch (element->family) {
@@ -109,14 +109,14 @@ int hn_measure_array(const hn_type *type, PyObject *value, hn_shape *shape)
 PyObject *hn_array_level(const hn_type *type, PyObject *value, int32_t size)
 {
     if (!PyList_Check(value) && !PyTuple_Check(value)) {
-        hn_unfit(type, value, "its lists are not nested to one depth");
+        hn_unfit(type, value, "its lists are nested to different depths");
         return NULL;
     }
     if (PySequence_Fast_GET_SIZE(value) != size) {
         hn_unfit(type, value, "its lists differ in length");
         return NULL;
     }
-    /* A copy, so that no converter can change the list while it is read. */
+    /* Copied, so that no converter can change the list while it is read. */
     return PySequence_Tuple(value);
 }
 
@@ -185,7 +185,7 @@ int hn_write_array(hn_encoder *encoder, const hn_type *type, PyObject *value, hn
     int rc = hn_as_array(value, &sequence);
     if (rc != HN_WRITTEN)
         return rc;
-    /* The server requires one dimension of a vector, even of an empty one. */
+    /* The server requires a vector to have one dimension, even an empty one. */
     int is_empty = PySequence_Fast_GET_SIZE(sequence) == 0;
     if (!type->sends_binary || (type->family == HN_FAMILY_VECTOR && is_empty))
         rc = HN_AS_TEXT;

@@ -54,7 +54,7 @@ PyObject *hn_read_array_text(const hn_type *type, const uint8_t *data, size_t le
     PyObject *list = read_level(type, &c, 1);
     if (list != NULL && c.at != c.end) {
         Py_DECREF(list);
-        return hn_unreadable(type, "something follows the array");
+        return hn_unreadable(type, "trailing characters");
     }
     return list;
 }

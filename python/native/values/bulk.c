@@ -1,9 +1,9 @@
-/* Values that take long to encode: looks at the clock meanwhile. */
+/* Values that take long to encode: the clock is checked meanwhile. */
 #include "values/types.h"
 
 #include <string.h>
 
-/* So many bytes are copied between two looks at the clock. */
+/* How many bytes are copied between two checks of the clock. */
 enum { BULK = 4 << 20 };
 
 /* A class of its own: a converter, or a signal handler, may raise TimeoutError, too. */

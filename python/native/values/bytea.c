@@ -54,7 +54,7 @@ static PyObject *read_escaped(const hn_type *type, const uint8_t *data, size_t l
             *at++ = (char)(octal & 0xff);
         } else {
             Py_DECREF(value);
-            return hn_unreadable(type, "an escape is cut short");
+            return hn_unreadable(type, "truncated escape");
         }
     }
     if (_PyBytes_Resize(&value, at - start) < 0)
@@ -67,7 +67,7 @@ PyObject *hn_read_bytea_text(const hn_type *type, const uint8_t *data, size_t le
     if (len < 2 || data[0] != '\\' || data[1] != 'x')
         return read_escaped(type, data, len);
     if (len % 2 != 0)
-        return hn_unreadable(type, "half a byte");
+        return hn_unreadable(type, "odd number of hexadecimal digits");
     return read_hex(type, data + 2, len - 2);
 }
 

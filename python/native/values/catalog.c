@@ -11,7 +11,7 @@ typedef struct {
 static int take(cursor *c, void *into, size_t size)
 {
     if ((size_t)(c->end - c->at) < size) {
-        PyErr_SetString(PyExc_SystemError, "the description of a type is cut short");
+        PyErr_SetString(PyExc_SystemError, "the core's description of a type is truncated");
         return -1;
     }
     memcpy(into, c->at, size); /* host order: the core wrote it */
@@ -25,7 +25,7 @@ static PyObject *take_string(cursor *c)
     if (take(c, &len, sizeof len) < 0)
         return NULL;
     if ((size_t)(c->end - c->at) < len) {
-        PyErr_SetString(PyExc_SystemError, "the name of a type is cut short");
+        PyErr_SetString(PyExc_SystemError, "the core's description of a type is truncated");
         return NULL;
     }
     PyObject *text = PyUnicode_DecodeUTF8((const char *)c->at, len, "replace");

@@ -12,12 +12,12 @@ static int next_field(const hn_type *type, hn_cursor *c, uint32_t *oid, int32_t 
     *size = (int32_t)hn_get_u32(c->at + 4);
     c->at += 8;
     if (*size < -1 || *size > c->end - c->at)
-        return hn_unreadable(type, "a field is longer than what is left"), -1;
+        return hn_unreadable(type, "a field is longer than the remaining bytes"), -1;
     return 0;
 }
 
-/* ALTER TYPE came after the server had compared the type's attributes with ours, while the
- * statement ran or between two chunks of a stream. The next statement looks it up again. */
+/* ALTER TYPE came after the server had compared its attributes with those known here, while the
+ * statement ran or between two chunks of a stream. The next statement looks the type up again. */
 static PyObject *altered(const hn_type *type)
 {
     hn_codec_forget_types(type->codec);
@@ -49,12 +49,13 @@ PyObject *hn_read_composite(const hn_type *type, const uint8_t *data, size_t len
     }
     if (dict != NULL && c.at != c.end) {
         Py_DECREF(dict);
-        return hn_unreadable(type, "bytes after the end");
+        return hn_unreadable(type, "trailing bytes");
     }
     return dict;
 }
 
-/* A record's types are in its bytes only, and cannot be looked up in the middle of a row. */
+/* The types of a record are named only in its bytes, and cannot be looked up in the middle of a
+ * row. */
 static PyObject *read_field(const hn_type *record, uint32_t oid, const uint8_t *data, int32_t size)
 {
     if (size < 0)
@@ -100,7 +101,7 @@ static PyObject *read_record(const hn_type *type, const uint8_t *data, size_t le
     }
     if (tuple != NULL && c.at != c.end) {
         Py_DECREF(tuple);
-        return hn_unreadable(type, "bytes after the end");
+        return hn_unreadable(type, "trailing bytes");
     }
     return tuple;
 }
@@ -144,7 +145,7 @@ PyObject *hn_read_composite_text(const hn_type *type, const uint8_t *data, size_
     return dict;
 }
 
-/* The value's fields in the type's order as a new tuple; returns what a writer does. */
+/* The fields of the value in the order of the type, as a new tuple. Returns what a writer does. */
 static int as_fields(const hn_type *type, PyObject *value, PyObject **fields)
 {
     *fields = NULL;

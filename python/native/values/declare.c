@@ -75,7 +75,7 @@ int hn_declared_copy(hn_declared *to, const hn_declared *from)
     return hn_declared_read(to, (const uint8_t *)from->oids, from->n * sizeof *from->oids);
 }
 
-/* An integer literal is an int4, else an int8, else a numeric, by its size. */
+/* By its size, an integer literal is an int4, an int8 or a numeric. */
 static uint32_t type_of_int(PyObject *value)
 {
     int is_beyond;
@@ -85,7 +85,7 @@ static uint32_t type_of_int(PyObject *value)
     return n >= INT32_MIN && n <= INT32_MAX ? OID_INT4 : OID_INT8;
 }
 
-/* Aware as Python has it: the zone gives an offset for this moment. */
+/* Aware in Python's sense: the zone has an offset for this moment. */
 static int type_of_datetime(PyObject *value, uint32_t *oid)
 {
     PyObject *offset = PyObject_CallMethodNoArgs(value, hn_python.str_utcoffset);

@@ -2,8 +2,8 @@
 #include "values/python_types.h"
 #include "values/types.h"
 
-/* An int beyond 64 bits. str() refuses long ones, for it is quadratic in their digits; Decimal is
- * too, but numeric has no more than 131,072 of them. */
+/* An int beyond 64 bits. str() refuses long ones, since it is quadratic in their digits. So is
+ * Decimal, but numeric has at most 131,072 of them. */
 static PyObject *long_digits(const hn_type *type, PyObject *value)
 {
     PyObject *plain = PyNumber_Index(value);

@@ -9,7 +9,7 @@
 /* Values within values beyond this depth are refused: a list may contain itself. */
 enum { MAX_DEPTH = 200 };
 
-/* Longer ones take the way on which the size of the whole is looked at after each value. */
+/* Longer ones take the path that checks the size of the whole after each value. */
 enum { COMMON_MAX = 1 << 20 };
 
 /* Adds the parameter to one of the codec's own errors. Always -1. */
@@ -29,7 +29,7 @@ static int refuse(const hn_type *type, PyObject *value)
     return -1;
 }
 
-/* type->write, once more with an enum's value if the enum itself does not fit. */
+/* Calls type->write, and again with the value of an enum if the enum itself does not fit. */
 static int write_plain(hn_encoder *encoder, const hn_type *type, PyObject *value, hn_buf *out)
 {
     size_t start = out->len;
@@ -69,7 +69,7 @@ static int write_text(hn_encoder *encoder, const hn_type *type, PyObject *value,
     if (PyUnicode_Check(value))
         return hn_write_str(type, value, out);
     size_t start = out->len;
-    /* What the binary writer refuses must not slip through as text. */
+    /* A value that the binary writer refuses must not be accepted as text. */
     int rc = type->write(encoder, type, value, out);
     out->len = start;
     if (rc == HN_WRITTEN || rc == HN_AS_TEXT)
@@ -120,7 +120,7 @@ typedef struct formats {
     bool is_spelled_out;
 } formats;
 
-/* Say that the parameter goes as text. What follows the formats may move. */
+/* Marks the parameter as text. What follows the formats may move. */
 static int mark_text(formats *f, uint16_t index, hn_buf *body)
 {
     if (!f->is_spelled_out) {
@@ -190,8 +190,9 @@ static int too_long(void)
                                         "PostgreSQL takes at once");
 }
 
-/* What the type's own writer would do, for the commonest values, in one step with the length: a row
- * of int, text and float8 takes half as long. False: it is for the writer, errors included. */
+/* Does what the writer of the type would do for the commonest values, in one step with the length:
+ * a row of int, text and float8 takes half as long. False: the writer has to do it, errors
+ * included. */
 static bool write_common(const hn_type *type, PyObject *value, hn_buf *body)
 {
     if (PyUnicode_CheckExact(value)) {
@@ -241,7 +242,7 @@ static int write_parameters(const hn_description *description, hn_encoder *encod
         if (write_common(type, values[i], body))
             continue;
         if (description->params[i].is_open) {
-            uint32_t own = 0; /* NULL is what it is in SQL: of no type by itself */
+            uint32_t own = 0; /* as in SQL, NULL has no type by itself */
             if (values[i] != Py_None && hn_own_type(values[i], &own) < 0)
                 return name_parameter(row, i);
             if (own != description->params[i].declared)
@@ -266,7 +267,8 @@ int hn_encode(hn_description *description, PyObject *params, PyObject *timezone,
     PyObject *sequence = NULL, **values = NULL;
     Py_ssize_t given = 0;
     if (params != NULL && params != Py_None) {
-        /* A copy unless it is a tuple: a converter of the user's may change a list under us. */
+        /* Copies anything but a tuple, since a user's converter may change a list while it is
+         * encoded. */
         sequence = PySequence_Tuple(params);
         if (sequence == NULL)
             return -1;
@@ -292,7 +294,8 @@ int hn_check_params(PyObject *params, Py_ssize_t row)
     if (params == NULL || params == Py_None)
         return 0;
     if (PyList_Check(params) || PyTuple_Check(params)) {
-        /* Here, not against the description: the protocol counts in 16 bits, and so would wrap. */
+        /* Checked here, not against the description: the protocol counts in 16 bits, which would
+         * wrap. */
         Py_ssize_t given = PySequence_Fast_GET_SIZE(params);
         if (given <= UINT16_MAX)
             return 0;

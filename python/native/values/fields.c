@@ -18,7 +18,7 @@ typedef struct {
     int value;
 } field;
 
-/* What C would send. The number of fields. */
+/* The fields that C would send. Returns how many there are. */
 static int fields_of(PyObject *value, field *fields)
 {
     int n = 0;

@@ -4,7 +4,7 @@
 #include "values/literal.h"
 #include "values/text.h"
 
-/* A length and so many bytes of text; None for -1 where that is allowed. */
+/* A length and that many bytes of text; None for -1 where that is allowed. */
 static PyObject *read_part(const hn_type *type, hn_cursor *c, int may_be_null)
 {
     if (c->end - c->at < 4)
@@ -14,7 +14,7 @@ static PyObject *read_part(const hn_type *type, hn_cursor *c, int may_be_null)
     if (size == -1 && may_be_null)
         return Py_NewRef(Py_None);
     if (size < 0 || size > c->end - c->at)
-        return hn_unreadable(type, "a key or value is longer than what is left");
+        return hn_unreadable(type, "a key or value is longer than the remaining bytes");
     PyObject *text = hn_str_from_utf8(type, c->at, (size_t)size);
     c->at += size;
     return text;
@@ -31,7 +31,7 @@ static int set_and_drop(PyObject *dict, PyObject *key, PyObject *value)
 PyObject *hn_read_hstore(const hn_type *type, const uint8_t *data, size_t len)
 {
     if (len < 4)
-        return hn_unreadable(type, "too few bytes");
+        return hn_unreadable(type, "truncated");
     uint32_t n = hn_get_u32(data);
     hn_cursor c = {data + 4, data + len};
     PyObject *dict = PyDict_New();
@@ -43,7 +43,7 @@ PyObject *hn_read_hstore(const hn_type *type, const uint8_t *data, size_t len)
     }
     if (dict != NULL && c.at != c.end) {
         Py_DECREF(dict);
-        return hn_unreadable(type, "bytes after the end");
+        return hn_unreadable(type, "trailing bytes");
     }
     return dict;
 }
@@ -78,7 +78,7 @@ PyObject *hn_read_hstore_text(const hn_type *type, const uint8_t *data, size_t l
     return dict;
 }
 
-/* Keys are str, values str or None, as hstore itself has them. */
+/* Keys are str, values str or None, as in hstore itself. */
 static int check_items(const hn_type *type, PyObject *dict)
 {
     PyObject *key, *value;

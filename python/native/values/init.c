@@ -1,4 +1,4 @@
-/* The top of the room: what is done once for all converters, and which family has which. */
+/* The top of the room: the set-up of all converters, and the converters of each family. */
 #include "values/calendar.h"
 #include "values/codec.h"
 #include "values/python_types.h"

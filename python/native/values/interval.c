@@ -56,9 +56,9 @@ static int put_interval(hn_buf *out, int64_t microseconds, int32_t days, int32_t
     return hn_buf_u32(out, (uint32_t)months);
 }
 
-/* A timedelta's days may be negative only: -12 hours are -1 day and 12 hours to it. To the server a
- * day is not 24 hours where clocks change, so days and time go out with one sign, as in
- * `- interval '12 hours'`. */
+/* Only the days of a timedelta may be negative: -12 hours are -1 day and 12 hours. To the server a
+ * day is not 24 hours where clocks change, so days and time are sent with one sign, as in `-
+ * interval '12 hours'`. */
 int64_t hn_split_delta(PyObject *delta, int *days)
 {
     int64_t microseconds =

@@ -1,5 +1,5 @@
-/* Intervals from the server's text, in any IntervalStyle: each text shows which it is. They
- * arrive as text only within something that must. */
+/* Intervals from the server's text, in any IntervalStyle: each text shows which it is. They arrive
+ * as text only inside a value that has no binary format. */
 #include "values/types.h"
 
 #include "values/calendar.h"
@@ -13,7 +13,7 @@ typedef struct {
     uint64_t time;
 } span;
 
-/* A unit's name in postgres and postgres_verbose, and what one of it is. */
+/* The name of a unit in postgres and postgres_verbose, and what one unit is. */
 static const struct {
     const char *name;
     int months, days;
@@ -42,7 +42,7 @@ static int is_digit(hn_cursor *c)
     return hn_peek(c) >= '0' && hn_peek(c) <= '9';
 }
 
-/* Digits, no more than any number of an interval has. 0 or -1. */
+/* Digits, at most as many as any number of an interval has. 0 or -1. */
 static int take_number(hn_cursor *c, int64_t *number)
 {
     int n = 0;
@@ -51,7 +51,7 @@ static int take_number(hn_cursor *c, int64_t *number)
     return n > 0 ? 0 : -1;
 }
 
-/* .789 in microseconds, if it is there. 0 or -1. */
+/* .789 in microseconds, if there is a fraction. 0 or -1. */
 static int take_fraction(hn_cursor *c, uint64_t *fraction)
 {
     int n = 0;
@@ -114,8 +114,8 @@ static int take_spaced(hn_cursor *c, span *s)
             s->time = 0 - s->time;
             return is_verbose && c->at == c->end ? 0 : -1;
         }
-        /* In sql_standard the first sign counts for all that has none; in postgres each has one
-         * where it differs from the one before. */
+        /* In sql_standard the first sign applies to all parts that have none; in postgres a part
+         * has one where it differs from that of the part before. */
         if (hn_skip(c, '-'))
             negative = 1;
         else if (hn_skip(c, '+') || is_verbose)

@@ -1,4 +1,4 @@
-/* json and jsonb: our own reader and writer, or the user's json_loads and json_dumps. */
+/* json and jsonb: the built-in reader and writer, or the user's json_loads and json_dumps. */
 #include "values/json_text.h"
 
 #include "error.h"
@@ -16,7 +16,7 @@ PyObject *hn_read_json(const hn_type *type, const uint8_t *data, size_t len)
     return value;
 }
 
-/* jsonb is the same text after a version. */
+/* jsonb is the same text behind a version byte. */
 PyObject *hn_read_jsonb(const hn_type *type, const uint8_t *data, size_t len)
 {
     if (len < 1 || data[0] != 1)

@@ -1,5 +1,5 @@
-/* JSON text into Python values, as json.loads makes them: ints exact, keys in order, the last of
- * two equal keys. */
+/* JSON text into Python values, as json.loads makes them: ints are exact, keys keep their order,
+ * and the last of two equal keys counts. */
 #include "values/json_text.h"
 
 #include "error.h"
@@ -27,8 +27,8 @@ static inline void skip_space(reader *r)
         r->at++;
 }
 
-/* Keys that were met lately: rows of one column have the same ones, and a str met again is neither
- * made nor hashed again. Process-wide, under the GIL. */
+/* Recent keys: rows of one column have the same ones, and a str that is found here is neither made
+ * nor hashed again. Process-wide, under the GIL. */
 enum { NKEYS = 256, MAX_KEY = 40 };
 static PyObject *recent_keys[NKEYS];
 
@@ -66,7 +66,7 @@ static int hex4(const uint8_t *at, uint32_t *code)
     return 0;
 }
 
-/* UTF-8, of a lone surrogate too. */
+/* UTF-8, also of a lone surrogate. */
 static size_t put_utf8(uint8_t *at, uint32_t code)
 {
     if (code < 0x80) {
@@ -171,7 +171,7 @@ static PyObject *read_string(reader *r, int is_key)
                   : hn_str_from_utf8(r->type, start, (size_t)(at - start));
 }
 
-/* What a 64-bit int or an exact division cannot give. */
+/* Numbers that neither a 64-bit int nor an exact division can give. */
 static PyObject *slow_number(reader *r, const uint8_t *start, int is_float)
 {
     size_t len = (size_t)(r->at - start);
@@ -195,7 +195,8 @@ static PyObject *slow_number(reader *r, const uint8_t *start, int is_float)
     PyErr_Clear();
     if (is_float)
         return malformed(r, "invalid number");
-    /* As json.loads does: to convert digits is quadratic, and nothing could interrupt it. */
+    /* As json.loads does: converting digits takes quadratic time, and nothing could interrupt it.
+     */
     return hn_beyond_python(r->type,
                             "an int of %zu digits, more than sys.set_int_max_str_digits() allows",
                             len - (*start == '-'));

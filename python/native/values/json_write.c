@@ -18,7 +18,7 @@ typedef struct {
 
 static int write_any(writer *w, PyObject *value);
 
-/* 0: as it is; otherwise the letter after a backslash, 'u' for \u00XX. */
+/* 0 if the character is written as it is, else the letter behind a backslash, 'u' for \u00XX. */
 static inline char escape_of(uint8_t c)
 {
     switch (c) {
@@ -68,7 +68,7 @@ static int write_escaped(writer *w, const uint8_t *text, size_t len)
     return 0;
 }
 
-/* A surrogate has no UTF-8 but an escape: json keeps it, and the server refuses it for jsonb. */
+/* A surrogate has no UTF-8, only an escape: json keeps it, and the server refuses it for jsonb. */
 static int write_surrogates(writer *w, PyObject *value)
 {
     PyObject *module = PyImport_ImportModule("json");
@@ -131,7 +131,7 @@ static int write_key(writer *w, PyObject *key)
 
 static int write_dict(writer *w, PyObject *dict)
 {
-    /* Items by value: writing one may run an enum's or a dataclass's own code. */
+    /* Items are copied: writing one may run the code of an enum or a dataclass. */
     PyObject *items = PyDict_Items(dict);
     if (items == NULL)
         return -1;

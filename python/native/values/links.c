@@ -14,7 +14,8 @@ static int is_registered(const hn_type *type)
     return type->loads != NULL || type->dumps != NULL;
 }
 
-/* A registered domain whose base is linked: what no converter is registered for is the base's. */
+/* A registered domain whose base is linked: where no converter is registered, it uses the base's.
+ */
 static void link_domain(hn_type *type)
 {
     if (type->loads == NULL) {
@@ -38,8 +39,8 @@ static void take_part(hn_type *type, const hn_type *part)
     type->holds_rows |= part->holds_rows;
 }
 
-/* Point to what the type is made of; it travels in binary only if all of that does. A type that
- * contains itself, which no honest server describes, counts as the server's text. */
+/* Points to the types that this one is made of. It has a binary format only if all of them do. A
+ * type that contains itself, which no honest server describes, counts as the server's text. */
 static int link_type(hn_type *type)
 {
     if (type->linked)
@@ -99,7 +100,7 @@ size_t hn_type_unknown(hn_codec *codec, uint32_t oid, uint32_t *oids, size_t n, 
 {
     hn_type *type = hn_type_known(codec, oid);
     if (type == NULL) {
-        PyErr_Clear(); /* short memory shows again when the type is added */
+        PyErr_Clear(); /* a lack of memory shows again when the type is added */
         for (size_t i = 0; i < n; i++)
             if (oids[i] == oid)
                 return n;

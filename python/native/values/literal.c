@@ -1,5 +1,5 @@
-/* Quoting and its reverse in the text of arrays, composites, ranges and hstore: they agree that a
- * backslash keeps the next character, and that a quote within quotes may be doubled. */
+/* Quoting and unquoting in the text of arrays, composites, ranges and hstore: in all of them a
+ * backslash escapes the next character, and a quote within quotes may be doubled. */
 #include "values/literal.h"
 
 int hn_quote(hn_buf *out, size_t start)
@@ -53,7 +53,7 @@ int hn_read_token(const hn_type *type, hn_cursor *c, const char *stops, hn_token
     int escapes = 0;
     for (;; c->at++) {
         if (c->at >= c->end)
-            return hn_unreadable(type, "a quoted part does not end"), -1;
+            return hn_unreadable(type, "unterminated quoted string"), -1;
         if (*c->at == '"' && !(c->at + 1 < c->end && c->at[1] == '"'))
             break;
         if (*c->at == '\\' || *c->at == '"') {

@@ -1,4 +1,4 @@
-/* Quoting and its reverse in the text of arrays, composites, ranges and hstore. */
+/* Quoting and unquoting in the text of arrays, composites, ranges and hstore. */
 #ifndef HN_LITERAL_H
 #define HN_LITERAL_H
 
@@ -34,8 +34,8 @@ typedef struct hn_token {
     uint8_t *owned; /* the unescaped bytes, if there was an escape */
 } hn_token;
 
-/* A quoted token, or what stands before any of the characters in `stops`. 0, or -1 with an
- * exception. */
+/* A quoted token, or the characters ahead of any of those in `stops`. 0, or -1 with an exception.
+ */
 int hn_read_token(const hn_type *type, hn_cursor *c, const char *stops, hn_token *token);
 void hn_token_free(hn_token *token);
 

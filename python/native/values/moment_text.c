@@ -1,5 +1,5 @@
 /* Dates and times from the server's text, as DateStyle ISO prints them. They arrive as text only
- * within something that must, and the core then sees to that style. */
+ * inside a value that has no binary format; the core then sets that style. */
 #include "values/types.h"
 
 #include "values/calendar.h"
@@ -38,7 +38,7 @@ static int take_infinity(hn_cursor *c)
     return take_word(c, "infinity");
 }
 
-/* 2026-11-23, the era is left for the end. */
+/* 2026-11-23; the era follows at the end. */
 static int take_date(hn_cursor *c, hn_civil *civil)
 {
     int64_t month, day;

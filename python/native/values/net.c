@@ -29,7 +29,7 @@ static PyObject *make_network(const hn_type *type, int six, PyObject *address, i
 PyObject *hn_read_inet(const hn_type *type, const uint8_t *data, size_t len)
 {
     if (len < 4)
-        return hn_unreadable(type, "too few bytes");
+        return hn_unreadable(type, "truncated");
     int six = data[0] == INET_6, bits = data[1], size = six ? 16 : 4;
     if ((data[0] != INET_4 && !six) || data[3] != size || len != 4 + (size_t)size ||
         bits > 8 * size)
@@ -70,7 +70,7 @@ static int is_one_of(PyObject *value, PyObject *four, PyObject *six)
            PyObject_TypeCheck(value, (PyTypeObject *)six);
 }
 
-/* As text: Python prints what PostgreSQL reads, and addresses are no column of millions. */
+/* As text: Python prints what PostgreSQL reads, and columns of addresses are rarely long. */
 int hn_write_inet(hn_encoder *encoder, const hn_type *type, PyObject *value, hn_buf *out)
 {
     (void)encoder, (void)type, (void)out;

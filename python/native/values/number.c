@@ -69,7 +69,7 @@ PyObject *hn_read_bool_text(const hn_type *type, const uint8_t *data, size_t len
     return hn_unreadable(type, "neither t nor f");
 }
 
-/* The text as a str, then what `parse` makes of it; its ValueError becomes ours. */
+/* Calls `parse` with the text as a str; its ValueError becomes a DataError. */
 static PyObject *parse_text(const hn_type *type, const uint8_t *data, size_t len,
                             PyObject *(*parse)(PyObject *))
 {
@@ -100,7 +100,7 @@ PyObject *hn_read_float8_text(const hn_type *type, const uint8_t *data, size_t l
     return parse_text(type, data, len, PyFloat_FromString);
 }
 
-/* The float4 that the text stands for, as its bytes would give it: 0.1 is 0.10000000149011612. */
+/* The float4 that the text stands for, equal to the one in binary: 0.1 is 0.10000000149011612. */
 PyObject *hn_read_float4_text(const hn_type *type, const uint8_t *data, size_t len)
 {
     PyObject *value = parse_text(type, data, len, PyFloat_FromString);
@@ -119,8 +119,8 @@ int hn_write_bool(hn_encoder *encoder, const hn_type *type, PyObject *value, hn_
     return PyUnicode_Check(value) ? HN_AS_TEXT : HN_NO_FIT;
 }
 
-/* 1 if a Decimal has more digits before its point than any integer type, 0, or -1: int() of
- * Decimal("1E+999999999") would take the machine's memory before we could refuse it. */
+/* Whether a Decimal has more digits ahead of its point than any integer type: 1, 0 or -1. int() of
+ * Decimal("1E+999999999") would take the machine's memory before it could be refused. */
 static int is_huge_decimal(PyObject *value)
 {
     if (!hn_is_decimal(value))
@@ -268,7 +268,7 @@ static int double_of_int(const hn_type *type, PyObject *value, double *into)
             PyErr_Clear();
             returned = hn_out_of_range(type, value);
         }
-    } else if (fabs(*into) >= 9007199254740992.0) { /* 2**53: below, every int is a double */
+    } else if (fabs(*into) >= 9007199254740992.0) { /* 2**53: every int below is a double */
         PyObject *back = PyLong_FromDouble(*into);
         int same = back == NULL ? -1 : PyObject_RichCompareBool(back, whole, Py_EQ);
         Py_XDECREF(back);
@@ -341,7 +341,7 @@ int hn_write_float4(hn_encoder *encoder, const hn_type *type, PyObject *value, h
             return same < 0 ? -1 : hn_out_of_range(type, value);
     }
     float f = (float)d;
-    /* As the server does for the same text: neither to infinity nor to zero in silence. */
+    /* As the server does for the same text: it rounds neither to infinity nor to zero silently. */
     if ((isinf(f) && !isinf(d)) || (f == 0.0f && d != 0.0))
         return hn_out_of_range(type, value);
     if ((double)f != d && is_whole(value))

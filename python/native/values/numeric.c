@@ -45,7 +45,7 @@ static inline unsigned group_at(const uint8_t *groups, int ngroups, int first_we
 PyObject *hn_read_numeric(const hn_type *type, const uint8_t *data, size_t len)
 {
     if (len < 8)
-        return hn_unreadable(type, "too few bytes");
+        return hn_unreadable(type, "truncated");
     int ngroups = hn_get_u16(data), weight = (int16_t)hn_get_u16(data + 2);
     unsigned sign = hn_get_u16(data + 4);
     int scale = hn_get_u16(data + 6);
@@ -212,8 +212,8 @@ static int write_ascii(const hn_type *type, PyObject *value, const char *text, h
     return write_special(*text == '-' ? MINUS_INFINITE : INFINITE, out);
 }
 
-/* Whether an int has more digits than numeric holds: 131,072, which 435,412 bits may exceed. 1, 0
- * or -1. What is between is for write_groups to refuse. */
+/* Whether an int has more digits than the 131,072 of numeric, which 435,412 bits may exceed: 1, 0
+ * or -1. write_groups refuses what is between. */
 static int is_huge_int(PyObject *number)
 {
     enum { MAX_BITS = 435412 };

@@ -13,8 +13,8 @@ int hn_plain_text_init(void)
     return PyDateTimeAPI == NULL ? -1 : 0;
 }
 
-/* Days apart from the time of day, as interval keeps them, each with its sign: in IntervalStyle
- * sql_standard the server takes the sign of the first for any that has none. */
+/* Days and time of day apart, as interval keeps them, each with its sign: in IntervalStyle
+ * sql_standard the server applies the first sign to parts that have none. */
 static PyObject *interval_text(PyObject *delta)
 {
     int days;
@@ -37,7 +37,7 @@ static int is_address(PyObject *value)
     return 0;
 }
 
-/* A new str; NULL without an exception when no text stands for this Python type. */
+/* A new str; NULL without an exception if this Python type has no text. */
 static PyObject *plain_text(const hn_type *type, PyObject *value)
 {
     if (PyBool_Check(value))

@@ -19,8 +19,8 @@ extern struct hn_python {
 } hn_python;
 
 int hn_is_decimal(PyObject *value);
-/* A value that no writer takes as it is, in the form one may: an enum's value. New reference, or
- * NULL without an exception when there is no such form. */
+/* The form in which a writer may take a value that none takes as it is: the value of an enum. A new
+ * reference, or NULL without an exception if there is no such form. */
 PyObject *hn_plainer(PyObject *value);
 /* hypern.Range, borrowed; NULL with an exception. */
 PyObject *hn_range_class(void);

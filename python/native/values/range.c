@@ -30,7 +30,7 @@ static PyObject *read_bound(const hn_type *type, const uint8_t **at, const uint8
         return hn_unreadable(type, "a bound is missing");
     int32_t size = (int32_t)hn_get_u32(*at);
     if (size < 0 || size > end - *at - 4)
-        return hn_unreadable(type, "a bound is longer than what is left");
+        return hn_unreadable(type, "a bound is longer than the remaining bytes");
     const uint8_t *data = *at + 4;
     *at = data + size;
     return type->related->read(type->related, data, (size_t)size);
@@ -39,7 +39,7 @@ static PyObject *read_bound(const hn_type *type, const uint8_t **at, const uint8
 PyObject *hn_read_range(const hn_type *type, const uint8_t *data, size_t len)
 {
     if (len < 1)
-        return hn_unreadable(type, "too few bytes");
+        return hn_unreadable(type, "truncated");
     const uint8_t *at = data + 1, *end = data + len;
     int flags = data[0];
     if (flags & EMPTY)
@@ -49,7 +49,7 @@ PyObject *hn_read_range(const hn_type *type, const uint8_t *data, size_t len)
     if (lower != NULL)
         upper = flags & UPPER_INFINITE ? Py_NewRef(Py_None) : read_bound(type, &at, end);
     if (upper != NULL && at != end)
-        hn_unreadable(type, "bytes after the end");
+        hn_unreadable(type, "trailing bytes");
     else if (upper != NULL)
         range = hn_range_make(lower, upper, flags & LOWER_INCLUSIVE, flags & UPPER_INCLUSIVE, 0);
     Py_XDECREF(lower);
@@ -60,7 +60,7 @@ PyObject *hn_read_range(const hn_type *type, const uint8_t *data, size_t len)
 PyObject *hn_read_multirange(const hn_type *type, const uint8_t *data, size_t len)
 {
     if (len < 4)
-        return hn_unreadable(type, "too few bytes");
+        return hn_unreadable(type, "truncated");
     uint32_t n = hn_get_u32(data);
     const uint8_t *at = data + 4, *end = data + len;
     PyObject *list = PyList_New(0);
@@ -72,7 +72,7 @@ PyObject *hn_read_multirange(const hn_type *type, const uint8_t *data, size_t le
     }
     if (list != NULL && at != end) {
         Py_DECREF(list);
-        return hn_unreadable(type, "bytes after the end");
+        return hn_unreadable(type, "trailing bytes");
     }
     return list;
 }
@@ -95,7 +95,7 @@ int hn_range_split(PyObject *value, hn_range_parts *parts)
         parts->lower = PyObject_GetAttrString(value, "lower");
         parts->upper = PyObject_GetAttrString(value, "upper");
     } else if (text != NULL) {
-        PyErr_SetString(PyExc_TypeError, "the bounds of a Range are two characters");
+        PyErr_SetString(PyExc_TypeError, "bounds of a Range must be two characters, such as '[)'");
     }
     Py_XDECREF(bounds);
     if (parts->lower != NULL && parts->upper != NULL)

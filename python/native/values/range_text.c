@@ -3,7 +3,7 @@
 
 #include "values/literal.h"
 
-/* A bound, None when nothing stands there. */
+/* A bound, or None if it is empty. */
 static PyObject *read_bound(const hn_type *type, hn_cursor *c)
 {
     hn_token token;
@@ -46,7 +46,7 @@ PyObject *hn_read_range_text(const hn_type *type, const uint8_t *data, size_t le
     PyObject *range = read_range(type, &c);
     if (range != NULL && c.at != c.end) {
         Py_DECREF(range);
-        return hn_unreadable(type, "something follows the range");
+        return hn_unreadable(type, "trailing characters");
     }
     return range;
 }
@@ -69,7 +69,7 @@ PyObject *hn_read_multirange_text(const hn_type *type, const uint8_t *data, size
     }
     if (list != NULL && c.at != c.end) {
         Py_DECREF(list);
-        return hn_unreadable(type, "something follows the multirange");
+        return hn_unreadable(type, "trailing characters");
     }
     return list;
 }

@@ -1,5 +1,5 @@
-/* The errors of the converters: which class, which words. row.c and encode.c
- * add the column or the parameter. */
+/* The errors of the converters: their classes and texts. row.c and encode.c add the column or the
+ * parameter. */
 #include "values/types.h"
 
 #include <stdarg.h>
@@ -36,7 +36,7 @@ int hn_unfit(const hn_type *type, PyObject *value, const char *why)
                     Py_TYPE(value)->tp_name, type->name, why);
 }
 
-/* The error's own words: str() of it may add more. */
+/* The text of the error itself: its str() may add more. */
 static PyObject *words_of(PyObject *raised)
 {
     PyObject *args = PyObject_GetAttrString(raised, "args"), *words = NULL;

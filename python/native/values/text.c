@@ -19,7 +19,7 @@ PyObject *hn_read_text(const hn_type *type, const uint8_t *data, size_t len)
     return hn_str_from_utf8(type, data, len);
 }
 
-/* Whether a str has a place in the type: its UTF-8, or NULL with an exception. */
+/* The UTF-8 of a str that the type can hold, or NULL with an exception. */
 static const char *read_str(const hn_type *type, PyObject *value, Py_ssize_t *len)
 {
     const char *text = PyUnicode_AsUTF8AndSize(value, len);
@@ -52,7 +52,7 @@ int hn_write_long_str(const hn_encoder *encoder, const hn_type *type, PyObject *
     return text == NULL ? -1 : hn_write_bytes(encoder, text, (size_t)len, out);
 }
 
-/* Types whose values are str on the way in as on the way out. */
+/* Types whose values are str in both directions. */
 int hn_write_server_text(hn_encoder *encoder, const hn_type *type, PyObject *value, hn_buf *out)
 {
     if (!PyUnicode_Check(value))
@@ -85,8 +85,8 @@ int hn_write_char(hn_encoder *encoder, const hn_type *type, PyObject *value, hn_
     return HN_AS_TEXT;
 }
 
-/* Amounts are read in the server's lc_monetary, so they travel as text; and a Decimal does not
- * travel, because there its point may separate thousands. */
+/* The server reads amounts by its lc_monetary, so they are sent as text. A Decimal is refused,
+ * since its point may separate thousands there. */
 int hn_write_money(hn_encoder *encoder, const hn_type *type, PyObject *value, hn_buf *out)
 {
     (void)encoder, (void)type, (void)out;
@@ -94,7 +94,7 @@ int hn_write_money(hn_encoder *encoder, const hn_type *type, PyObject *value, hn
     return fits ? HN_AS_TEXT : HN_NO_FIT;
 }
 
-/* Names of catalog objects; the server takes their OIDs too. */
+/* Names of catalog objects; the server also takes their OIDs. */
 int hn_write_reg(hn_encoder *encoder, const hn_type *type, PyObject *value, hn_buf *out)
 {
     (void)encoder, (void)type, (void)out;

@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-/* Not ASCII, or not UTF-8 at all. */
+/* Text that is not ASCII, or not valid UTF-8. */
 PyObject *hn_str_from_wide_utf8(const hn_type *type, const uint8_t *data, size_t len);
 
 /* Two lower-case digits for each byte of a bytes-like object. 0 or -1. */
@@ -25,7 +25,7 @@ static inline int hn_is_ascii(const uint8_t *data, size_t len)
     return (bits & 0x8080808080808080u) == 0;
 }
 
-/* Most text is ASCII: looking at it first makes the str in one allocation and one copy. */
+/* Most text is ASCII: checking that first makes the str with one allocation and one copy. */
 static inline PyObject *hn_str_from_utf8(const hn_type *type, const uint8_t *data, size_t len)
 {
     if (len < 2 || !hn_is_ascii(data, len))

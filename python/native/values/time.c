@@ -17,7 +17,7 @@ PyObject *hn_make_time(const hn_type *type, int64_t microseconds, PyObject *tz)
     if (microseconds == HN_DAY)
         return hn_beyond_python(type, "24:00:00");
     if (microseconds < 0 || microseconds > HN_DAY)
-        return hn_unreadable(type, "beyond a day");
+        return hn_unreadable(type, "more than 24 hours");
     int64_t seconds = microseconds / HN_SECOND;
     return PyDateTimeAPI->Time_FromTime((int)(seconds / 3600), (int)(seconds / 60 % 60),
                                         (int)(seconds % 60), (int)(microseconds % HN_SECOND), tz,
@@ -37,7 +37,7 @@ PyObject *hn_read_timetz(const hn_type *type, const uint8_t *data, size_t len)
         return hn_unreadable(type, "wrong length");
     int32_t west = (int32_t)hn_get_u32(data + 8);
     if (west <= -86400 || west >= 86400)
-        return hn_unreadable(type, "the offset is more than a day");
+        return hn_unreadable(type, "the UTC offset is more than a day");
     PyObject *tz = hn_fixed_offset(-west);
     if (tz == NULL)
         return NULL;
@@ -53,8 +53,8 @@ static int64_t microseconds_of(PyObject *time)
     return seconds * HN_SECOND + PyDateTime_TIME_GET_MICROSECOND(time);
 }
 
-/* Whether a time is aware, and its offset. A zone whose offset depends on the date gives a time
- * none: Python takes that for naive, but it is not meant in the session's time zone. 1, 0 or -1. */
+/* Whether a time is aware, and its offset. A zone whose offset depends on the date has none for a
+ * time. Python counts that as naive, but it is not meant in the session's time zone. 1, 0 or -1. */
 static int offset_of(const hn_type *type, PyObject *value, int64_t *offset)
 {
     if (hn_check_fields(type, value) < 0)
@@ -79,7 +79,7 @@ int hn_write_time(hn_encoder *encoder, const hn_type *type, PyObject *value, hn_
     if (aware < 0)
         return -1;
     if (aware)
-        return hn_unfit(type, value, "its offset from UTC would be lost");
+        return hn_unfit(type, value, "its UTC offset would be lost");
     return hn_buf_u64(out, (uint64_t)microseconds_of(value));
 }
 

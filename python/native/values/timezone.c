@@ -7,7 +7,7 @@
 #include "values/calendar.h"
 #include "values/python_types.h"
 
-/* The last fixed offset and the last named zone: a result or a batch rarely has many. */
+/* The last fixed offset and the last named zone: a result or a batch rarely has several. */
 static struct {
     int32_t seconds_east;
     PyObject *offset;
@@ -113,7 +113,7 @@ PyObject *hn_in_timezone(const hn_type *type, PyObject *value, PyObject *timezon
     Py_DECREF(zone);
     if (local == NULL && PyErr_ExceptionMatches(PyExc_OverflowError)) {
         PyErr_Clear();
-        hn_unfit(type, value, "it leaves Python's years in the session's time zone");
+        hn_unfit(type, value, "in the session's time zone it is outside Python's years 1 to 9999");
     }
     if (local != NULL && !PyDateTime_Check(local)) {
         Py_DECREF(local);

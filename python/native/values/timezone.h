@@ -8,7 +8,8 @@
 int hn_utc_offset(PyObject *value, int64_t *offset);
 /* An aware datetime in the zone that TimeZone names. New reference or NULL. */
 PyObject *hn_in_timezone(const hn_type *type, PyObject *value, PyObject *timezone);
-/* A datetime.timezone of so many seconds east of UTC. New reference or NULL. */
+/* The datetime.timezone of that many seconds east of UTC. A new reference, or NULL with an
+ * exception. */
 PyObject *hn_fixed_offset(int32_t seconds_east);
 
 #endif

@@ -37,7 +37,7 @@ void hn_types_init(const hn_converters *by_family)
     converters = by_family;
 }
 
-/* Where the type of this OID is, or would go. The table always keeps free slots. */
+/* The slot where the type of this OID is, or belongs. The table always has free slots. */
 static hn_type **slot_of(const hn_codec *codec, uint32_t oid)
 {
     size_t i = (size_t)(oid * 2654435769u) & (codec->nslots - 1);
@@ -54,7 +54,7 @@ hn_codec *hn_codec_new(PyObject *json_loads, PyObject *json_dumps, int infinity_
         return NULL;
     }
     codec->refs = 1;
-    codec->walk = 1; /* a new type has been on no walk */
+    codec->walk = 1; /* no walk has visited a new type */
     codec->nslots = 64;
     codec->slots = PyMem_Calloc(codec->nslots, sizeof *codec->slots);
     codec->registered = PyDict_New();
@@ -141,7 +141,7 @@ void hn_type_set_unref(hn_codec *codec, hn_type_set *set)
     hn_type_set **link = &codec->sets;
     while (*link != set)
         link = &(*link)->next;
-    *link = set->next; /* first: a converter that goes may run Python code */
+    *link = set->next; /* first: releasing a converter may run Python code */
     while (set->first != NULL) {
         hn_type *type = set->first;
         set->first = type->next;

@@ -24,7 +24,7 @@ typedef int (*hn_writer)(hn_encoder *encoder, const hn_type *type, PyObject *val
 enum {
     HN_WRITTEN = 0,
     HN_AS_TEXT = 2, /* the server must parse this value: hn_write_text */
-    HN_NO_FIT = 3   /* a value of this Python type has no place in this type */
+    HN_NO_FIT = 3   /* this type takes no value of this Python type */
 };
 
 /* X(family, name, binary, binary reader, text reader, writer, text writer). binary: values travel
@@ -97,8 +97,8 @@ typedef struct hn_converters {
     hn_writer write, write_text;
 } hn_converters;
 
-/* Registers the converters of each family, and those of a domain that the user has registered a
- * converter for: they hand on to its base type's. Once, before there is a type. */
+/* Registers the converters of each family, and those of a domain for which the user has registered
+ * a converter: they call those of its base type. Once, before there is a type. */
 void hn_types_init(const hn_converters *by_family);
 void hn_links_init(const hn_converters *of_domains);
 extern const hn_converters hn_domain_converters; /* domain.c */
@@ -115,9 +115,10 @@ struct hn_type {
     uint32_t oid, array_oid, related_oid;
     uint64_t walk; /* the latest walk that came here: each type is visited once in a walk */
     hn_family family;
-    char delimiter;       /* between values of this type in an array's text */
-    uint8_t linked;       /* related and fields point to types, the two below are decided */
-    uint8_t linking;      /* guards against a type that a lying server makes contain itself */
+    char delimiter;  /* between values of this type in an array's text */
+    uint8_t linked;  /* related and fields point to types, the two below are decided */
+    uint8_t linking; /* guards against a type that contains itself, as a hostile server may describe
+                        it */
     uint8_t undescribed;  /* the server has no such type */
     uint8_t holds_rows;   /* a composite, or made of composites */
     uint8_t binary;       /* results of this type come in binary format, parts included */
@@ -164,13 +165,13 @@ struct hn_encoder {
     hn_time until;      /* see hn_encode */
 };
 
-/* How many elements of a list are encoded between two looks at the clock. */
+/* How many elements of a list are encoded between two checks of the clock. */
 #define HN_LATE_EVERY 1024
 int hn_bulk_init(void);
 /* Whether the time is up; then an exception is set. */
 bool hn_encoder_is_late(const hn_encoder *encoder);
-/* Append bytes, with looks at the clock where they are many: the kernel has to find memory for
- * them. */
+/* Appends bytes, and checks the clock where they are many: the kernel has to find memory for them.
+ */
 int hn_write_bytes(const hn_encoder *encoder, const void *data, size_t len, hn_buf *out);
 
 /* A new type of the codec, in place of one of the same OID. NULL with an exception. */
@@ -184,16 +185,16 @@ void hn_type_set_unref(hn_codec *codec, hn_type_set *set);
 /* The table as a new list of (oid, name, family, array oid). */
 PyObject *hn_builtin_types(void);
 
-/* The type as it is known: from the codec, or the table (then the codec has it from now on). NULL
- * without an exception: unknown. Array types come from their element's row. */
+/* The type from the codec, or from the table, which then adds it to the codec. NULL without an
+ * exception if it is unknown. Array types come from the row of their element. */
 hn_type *hn_type_known(hn_codec *codec, uint32_t oid);
 
 /* The type ready for use; in place of a domain its base, unless a converter is registered for the
  * domain. Never NULL without an exception. */
 const hn_type *hn_type_linked(hn_codec *codec, uint32_t oid);
 
-/* What a type is made of and the codec lacks, itself included. A new walk visits every type
- * again; within one, types that share parts cost no more than their number. */
+/* Collects the types that this one is made of, itself included, and that the codec lacks. A new
+ * walk visits every type again; within one, each type is visited once. */
 void hn_codec_new_walk(hn_codec *codec);
 size_t hn_type_unknown(hn_codec *codec, uint32_t oid, uint32_t *oids, size_t n, size_t max);
 
@@ -230,9 +231,9 @@ PyObject *hn_beyond_python(const hn_type *type, const char *format, ...);
 int hn_out_of_range(const hn_type *type, PyObject *value);
 /* DataError for a value whose type fits but which would be altered on its way; always -1. */
 int hn_unfit(const hn_type *type, PyObject *value, const char *why);
-/* Raise an exception that was taken again, with the place before its words if it is the codec's; of
- * execute_many the row too (else -1). Steals both references; where may be NULL with an exception
- * set, which then stands. */
+/* Raises an exception that was taken again, with the place ahead of its text if it is one of the
+ * codec's; row: of execute_many, else -1. Steals both references. where may be NULL with an
+ * exception set, which is then raised. */
 void hn_raise_with_place(PyObject *raised, PyObject *where, Py_ssize_t row);
 
 #endif

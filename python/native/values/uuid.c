@@ -61,7 +61,7 @@ int hn_write_uuid(hn_encoder *encoder, const hn_type *type, PyObject *value, hn_
             return -1;
         int rc = PyBytes_Check(bytes) && PyBytes_GET_SIZE(bytes) == 16
                      ? hn_buf_bytes(out, PyBytes_AS_STRING(bytes), 16)
-                     : hn_unfit(type, value, "its bytes are not 16");
+                     : hn_unfit(type, value, "its bytes attribute is not 16 bytes long");
         Py_DECREF(bytes);
         return rc;
     }
