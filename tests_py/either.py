@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Any, Final, TypeVar, cast
 
 from hypern import database
-from hypern.database import AsyncDbSession, AsyncTransaction, DbSession, Scope
+from hypern.database import AsyncDbSession, AsyncTransaction, Column, DbSession, Scope
 from hypern.scope.identify import CURRENT
 from hypern.scope.scope import current_scope
 from hypern.session.stream import AsyncStream
@@ -187,6 +187,10 @@ class _Stream:
 
     def __next__(self) -> dict[str, Any]:
         return next(self._rows)
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        return self._stream.columns
 
     def close(self) -> None:
         run(self._stream.aclose())

@@ -106,6 +106,8 @@ const (
 	InRegistered = C.HN_IN_REGISTERED
 	InRequest    = C.HN_IN_REQUEST
 	InStepwise   = C.HN_IN_STEPWISE
+	InTag        = C.HN_IN_TAG
+	InNulls      = C.HN_IN_NULLS
 
 	Again    = C.HN_AGAIN
 	Guarded  = C.HN_GUARDED

@@ -92,7 +92,9 @@ enum {
     HN_IN_COLUMNS = 1024, /* TYPES: sql holds the OIDs of tables, whose columns of a domain are asked for */
     HN_IN_REQUEST = 2048, /* COMMIT, ROLLBACK: by the end of a request, which ends open blocks, too */
     HN_IN_REGISTERED = 4096, /* with the op that starts: converters are registered for types, by name */
-    HN_IN_STEPWISE = 8192 /* SCRIPT: a Query for each statement, which may end transactions */
+    HN_IN_STEPWISE = 8192, /* SCRIPT: a Query for each statement, which may end transactions */
+    HN_IN_TAG = 16384, /* STATEMENT: DONE has the command tag in out */
+    HN_IN_NULLS = 32768 /* TYPES, with COLUMNS: which columns of the tables are NOT NULL is asked for instead */
 };
 
 /* hn_call.io_flags, with HN_WANT_IO */
@@ -259,6 +261,8 @@ typedef struct hn_call {
  * schema, uint16 number of fields, then per field uint32 oid and string name.
  *
  * After HN_IN_COLUMNS it is a row per column of a domain, three uint32 each: table, number, domain.
+ * After HN_IN_NULLS it is a row per column of those that are tables (not views), three uint32 each:
+ * table, number, and 1 if the column is NOT NULL, else 0.
  *
  * With WANT_ROWS C sends out first, then per row Bind ('B', length, head, body) and Execute ('E',
  * length 9, empty portal, no limit), receives meanwhile, and sends tail after the last row. When an

@@ -40,6 +40,7 @@ func (s *Session) kindOf(c *Call) kind {
 	switch c.Op {
 	case abi.OpStatement:
 		s.single.init(c, &s.single)
+		s.single.tagged, s.single.tag = c.has(abi.InTag), ""
 		return &s.single
 	case abi.OpBegin, abi.OpEnter:
 		s.opening = opening{block: c.Block}
@@ -249,6 +250,9 @@ func (s *Session) end(c *Call) {
 		return
 	}
 	s.tellHooks(c)
+	if o, ok := s.op.kind.(*single); ok && c.Want == abi.WantDone {
+		c.Out = append(c.Out, o.tag...)
+	}
 	switch {
 	case s.nests():
 		s.endTurn(c)

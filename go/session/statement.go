@@ -7,7 +7,11 @@ import (
 )
 
 // single is a statement whose rows are received in one I/O.
-type single struct{ preparation }
+type single struct {
+	preparation
+	tagged bool   // the command tag is to be reported
+	tag    string // once it is known
+}
 
 // readyToSend reports whether the statement can be sent to conn at once, without asking C or the server.
 func (o *single) readyToSend(s *Session, c *Call, conn *connection.Conn) bool {
@@ -22,9 +26,12 @@ func (o *single) readyToSend(s *Session, c *Call, conn *connection.Conn) bool {
 func (o *single) resume(s *Session, c *Call) {
 	if s.op.phase == phaseExecute {
 		o.ran(s, c)
-		return
+	} else {
+		o.preparation.resume(s, c)
 	}
-	o.preparation.resume(s, c)
+	if o.tagged && c.Want == abi.WantDone {
+		o.tag = wire.Tag{Word: s.op.got.last, Rows: s.op.got.tagRows}.String()
+	}
 }
 
 func (o *single) send(s *Session, c *Call, guarded bool) { o.run(s, c, guarded, cursor{}) }

@@ -41,6 +41,15 @@ from pg_catalog.pg_attribute a join pg_catalog.pg_type t on t.oid OPERATOR(pg_ca
 where a.attrelid OPERATOR(pg_catalog.=) any ($1::pg_catalog.oid[]) and not a.attisdropped
  and t.typtype OPERATOR(pg_catalog.=) 'd'::pg_catalog."char"`
 
+// nullsSQL finds which columns of tables are NOT NULL, by themselves or by their domain. A view's columns have
+// no such mark.
+const nullsSQL = `select a.attrelid, a.attnum, (a.attnotnull or t.typnotnull)::pg_catalog.int4
+from pg_catalog.pg_attribute a join pg_catalog.pg_type t on t.oid OPERATOR(pg_catalog.=) a.atttypid
+ join pg_catalog.pg_class c on c.oid OPERATOR(pg_catalog.=) a.attrelid
+where a.attrelid OPERATOR(pg_catalog.=) any ($1::pg_catalog.oid[])
+ and a.attnum OPERATOR(pg_catalog.>) 0::pg_catalog.int2 and not a.attisdropped
+ and c.relkind OPERATOR(pg_catalog.=) any ('{r,p,f}'::pg_catalog."char"[])`
+
 // namesSQL tells what types are named by now.
 const namesSQL = `select t.oid, n.nspname, t.typname
 from pg_catalog.pg_type t join pg_catalog.pg_namespace n on n.oid OPERATOR(pg_catalog.=) t.typnamespace
@@ -110,7 +119,11 @@ func (p *preparation) describeTypes(s *Session, c *Call) {
 	}
 	if p.columns = c.has(abi.InColumns); p.columns {
 		sql = columnsSQL
-		s.conn.AskedColumns(p.statement)
+		if c.has(abi.InNulls) {
+			sql = nullsSQL
+		} else {
+			s.conn.AskedColumns(p.statement)
+		}
 	}
 	c.Head = wire.AppendParse(c.Head, "", sql, nil)
 	c.Head = wire.AppendBindText(c.Head, "", oidList(oids))

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"strconv"
 )
 
@@ -61,6 +62,17 @@ func ParseTag(body []byte) Tag {
 		}
 	}
 	return Tag{Word: intern(word), Rows: rows}
+}
+
+// String is the tag as the server sends it.
+func (t Tag) String() string {
+	switch t.Word {
+	case "INSERT":
+		return fmt.Sprintf("INSERT 0 %d", t.Rows)
+	case "SELECT", "UPDATE", "DELETE", "MERGE", "MOVE", "FETCH", "COPY":
+		return fmt.Sprintf("%s %d", t.Word, t.Rows)
+	}
+	return t.Word
 }
 
 func intern(word []byte) string {

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from hypern._range import Range
+from hypern._result import Column, Description, Parameter, Result
 from hypern._status import Holder, PoolStatus
 from hypern.config.settings import PoolConfig
 from hypern.errors import SessionClosed
@@ -33,11 +34,15 @@ if TYPE_CHECKING:
 __all__ = [
     "AsyncDbSession",
     "AsyncTransaction",
+    "Column",
     "Database",
     "DbSession",
+    "Description",
     "Holder",
+    "Parameter",
     "PoolStatus",
     "Range",
+    "Result",
     "Scope",
     "Transaction",
     "adb",

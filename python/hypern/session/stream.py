@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
-from hypern.errors import Error
+from hypern.errors import Error, InterfaceError
 from hypern.session.steps import later, now
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
 
     from hypern import _native
+    from hypern._result import Column
     from hypern.session.steps import Steps
     from hypern.sql import Template
 
@@ -27,7 +28,16 @@ class Portal:
     closes the portal and raises that error.
     """
 
-    __slots__ = ("_chunk_rows", "_number", "_params", "_session", "_sql", "_timeout", "is_finished")
+    __slots__ = (
+        "_chunk_rows",
+        "_columns",
+        "_number",
+        "_params",
+        "_session",
+        "_sql",
+        "_timeout",
+        "is_finished",
+    )
 
     def __init__(
         self,
@@ -46,6 +56,7 @@ class Portal:
         self._params = params
         self._chunk_rows = chunk_rows
         self._timeout = timeout
+        self._columns: tuple[Column, ...] | None = None  # None before the first chunk
         self._number = 0  # 0 if it is not open
         self.is_finished = False
 
@@ -55,9 +66,21 @@ class Portal:
             return self._session._stream_fetch(self._number, self._chunk_rows, self._timeout)
         return self._session._stream_open(self._sql, self._params, self._chunk_rows, self._timeout)
 
-    def rows_of(self, chunk: tuple[list[dict[str, Any]], int]) -> list[dict[str, Any]]:
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """The result's columns, once the first chunk is here."""
+        if self._columns is None:
+            raise InterfaceError(
+                "the stream has not begun: its columns are there from the first row on, or after "
+                "the loop if there is none; describe() has them before"
+            )
+        return self._columns
+
+    def rows_of(
+        self, chunk: tuple[list[dict[str, Any]], int, tuple[Column, ...]]
+    ) -> list[dict[str, Any]]:
         """The rows of a chunk, after which the portal is open or finished."""
-        rows, self._number = chunk
+        rows, self._number, self._columns = chunk
         self.is_finished = not self._number
         return rows
 
@@ -91,6 +114,13 @@ class Stream:
 
     def __next__(self) -> dict[str, Any]:
         return next(self._rows)
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """The columns of the rows, as `DbSession.result` has them. Raises InterfaceError before the
+        first row has been fetched.
+        """
+        return self._portal.columns
 
     def close(self) -> None:
         """End the stream, with rows left or not. A second call does nothing."""
@@ -127,6 +157,11 @@ class AsyncStream:
 
     async def __anext__(self) -> dict[str, Any]:
         return await anext(self._rows)
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """As `Stream.columns`."""
+        return self._portal.columns
 
     async def aclose(self) -> None:
         """End the stream, with rows left or not. A second call does nothing."""

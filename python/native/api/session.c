@@ -234,7 +234,7 @@ static PyMethodDef own_methods[] = {
 };
 
 /* The methods of all tables in one, as a type requires. */
-static PyMethodDef methods[32];
+static PyMethodDef methods[40];
 
 static void join_methods(void)
 {

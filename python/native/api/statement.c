@@ -100,6 +100,10 @@ static PyObject *run_statement(const char *method, hn_mode mode, PyObject *self,
             .op = HN_OP_STATEMENT, .sql = a.sql, .params = a.second, .mode = mode};
         if (a.strict)
             request.mode = HN_MODE_ONLY;
+        if (mode == HN_MODE_RESULT) {
+            request.shape = HN_ROW_TUPLE;
+            request.flags = HN_IN_TAG;
+        }
         request.method = method;
         request.timeout = a.timeout;
         result = hn_do(self, &request, a.deadline, false);
@@ -119,6 +123,7 @@ STATEMENT(query_one, HN_MODE_ONE)
 STATEMENT(query_one_or_none, HN_MODE_ONE_OR_NONE)
 STATEMENT(query_value, HN_MODE_VALUE)
 STATEMENT(query_values, HN_MODE_VALUES)
+STATEMENT(result, HN_MODE_RESULT)
 STATEMENT(execute, HN_MODE_COUNT)
 #undef STATEMENT
 
@@ -138,6 +143,29 @@ static PyObject *execute_many(PyObject *self, PyObject *const *args, Py_ssize_t 
     if (result != NULL && request.is_fed)
         result = hn_operation_fed(result, a.second);
     clear_arguments(&a);
+    return result;
+}
+
+static PyObject *describe(PyObject *self, PyObject *args, PyObject *kwargs)
+{
+    static char *names[] = {"sql", "timeout", NULL};
+    PyObject *sql, *timeout = NULL, *resolved = NULL, *result = NULL;
+    hn_time deadline;
+    hn_request request = {.op = HN_OP_STATEMENT, .mode = HN_MODE_DESCRIBE, .method = "describe"};
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|$O:describe", names, &sql, &timeout) ||
+        hn_deadline(timeout, &deadline, &request.timeout) < 0)
+        return NULL;
+    if (!hn_text_is_plain(sql, NULL)) {
+        resolved = hn_text_resolve(sql, NULL);
+        if (resolved == NULL)
+            return NULL;
+        sql = PyTuple_GET_ITEM(resolved, 0);
+    }
+    request.sql = hn_check_sql(sql);
+    if (request.sql != NULL)
+        result = hn_do(self, &request, deadline, false);
+    Py_XDECREF(request.sql);
+    Py_XDECREF(resolved);
     return result;
 }
 
@@ -199,6 +227,13 @@ PyDoc_STRVAR(
     "atomic is False: then the statements run one after the other, as in psql." TIMEOUT);
 PyDoc_STRVAR(execute_doc, "execute($self, sql, params=None, *, timeout=None)\n--\n\n"
                           "Run a statement" PARAMS "The number of rows affected." TIMEOUT);
+PyDoc_STRVAR(result_doc,
+             "result($self, sql, params=None, *, timeout=None)\n--\n\n"
+             "Run a statement" PARAMS "A Result: the columns, which are known without\n"
+             "rows too, the rows as tuples, the count and the command tag." TIMEOUT);
+PyDoc_STRVAR(describe_doc,
+             "describe($self, sql, *, timeout=None)\n--\n\n"
+             "A Description of a statement, which is not run: its parameters and columns." TIMEOUT);
 PyDoc_STRVAR(execute_many_doc,
              "execute_many($self, sql, params_list, *, timeout=None)\n--\n\n"
              "Run a statement once for each of an iterable's params, all or none of them.\n"
@@ -211,8 +246,10 @@ PyMethodDef hn_statement_methods[] = {
     FAST(query_one_or_none),
     FAST(query_value),
     FAST(query_values),
+    FAST(result),
     FAST(execute),
     FAST(execute_many),
+    {"describe", (PyCFunction)(void (*)(void))describe, METH_VARARGS | METH_KEYWORDS, describe_doc},
     {"execute_script", (PyCFunction)(void (*)(void))execute_script, METH_VARARGS | METH_KEYWORDS,
      execute_script_doc},
     {NULL, NULL, 0, NULL},

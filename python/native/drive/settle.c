@@ -7,6 +7,8 @@
 
 bool hn_settle_is_observed(const hn_request *request)
 {
+    if (request->mode == HN_MODE_DESCRIBE)
+        return false; /* it runs nothing */
     return request->op == HN_OP_STATEMENT || request->op == HN_OP_MANY ||
            request->op == HN_OP_SCRIPT || (request->mode == HN_MODE_CHUNK && request->sql != NULL);
 }

@@ -5,6 +5,7 @@
 
 #include "buf.h"
 #include "engine/many.h"
+#include "engine/rows.h"
 #include "engine/step.h"
 #include "engine/stream.h"
 #include "error.h"
@@ -31,6 +32,8 @@ int hn_describe_guess(hn_engine *e)
 {
     e->call.plan = 0;
     e->body.len = 0;
+    if (e->request.mode == HN_MODE_DESCRIBE)
+        return HN_IN_REPARSE;
     hn_descriptions *descriptions = &e->target->database->descriptions;
     int rc = HN_NEED_DECLARED;
     /* First for the description without declared types, which has the places where a value may
@@ -43,6 +46,8 @@ int hn_describe_guess(hn_engine *e)
         rc = hn_encode(e->description, e->request.params, NULL, -1, e->deadline, &e->body);
         if (rc == HN_NEED_DECLARED && declare(e) < 0)
             rc = -1;
+        else if (rc == 0)
+            rc = hn_rows_prepare(e);
     }
     if (hn_engine_is_late(e))
         return -1;
@@ -119,17 +124,44 @@ static int encode(hn_engine *e)
 /* Requests the OIDs in `requested` from the core. */
 static void ask(hn_engine *e, uint32_t in_flags)
 {
-    e->requested_columns = (in_flags & HN_IN_COLUMNS) != 0;
+    e->requested_what = in_flags;
     e->call.sql = (const char *)e->requested;
     e->call.sql_len = (int64_t)(e->requested_count * sizeof e->requested[0]);
     hn_engine_step(e, HN_OP_TYPES, in_flags);
+}
+
+/* Requests what the core has to look up of the tables that the result's columns come from. */
+static bool ask_of_tables(hn_engine *e, uint32_t in_flags)
+{
+    e->requested_count = hn_description_tables(e->description, e->requested,
+                                               sizeof e->requested / sizeof e->requested[0]);
+    if (e->requested_count > 0)
+        ask(e, in_flags);
+    return e->requested_count > 0;
+}
+
+/* The description is the outcome, and the statement is not run. */
+static void describe_only(hn_engine *e)
+{
+    bool has_nulls = (e->requested_what & HN_IN_NULLS) != 0;
+    if (!has_nulls && ask_of_tables(e, HN_IN_COLUMNS | HN_IN_NULLS))
+        return;
+    e->result = hn_description_describe(e->description);
+    if (e->result == NULL)
+        withdraw(e);
+    else
+        hn_engine_step(e, HN_OP_ABANDON, HN_IN_CANCELLED);
 }
 
 /* The description is complete. A composite that is refused may fit the type as it is by now: the
  * core looks, and requests another encoding if it has been altered. */
 static void use(hn_engine *e)
 {
-    int rc = encode(e);
+    if (e->request.mode == HN_MODE_DESCRIBE) {
+        describe_only(e);
+        return;
+    }
+    int rc = hn_rows_prepare(e) < 0 ? -1 : encode(e);
     bool is_late = rc < 0 && e->deadline != HN_NEVER && hn_now() >= e->deadline;
     if (rc < 0 && !is_late && e->refused == NULL && PyErr_ExceptionMatches(PyExc_Exception) &&
         hn_description_takes_rows(e->description)) {
@@ -195,18 +227,16 @@ void hn_describe_encode(hn_engine *e)
         withdraw(e);
         return;
     }
-    e->requested_count = hn_description_tables(e->description, e->requested,
-                                               sizeof e->requested / sizeof e->requested[0]);
-    if (e->requested_count > 0)
-        ask(e, HN_IN_COLUMNS);
-    else
+    if (!hn_codec_has_registered(codec) || !ask_of_tables(e, HN_IN_COLUMNS))
         proceed(e);
 }
 
 void hn_describe_learn(hn_engine *e)
 {
     const hn_buf *out = &e->call.out;
-    if (e->requested_columns)
+    if ((e->requested_what & HN_IN_NULLS) != 0)
+        hn_description_set_nulls(e->description, out->data, out->len);
+    else if (e->requested_what != 0)
         hn_description_set_domains(e->description, out->data, out->len);
     else if (hn_codec_add_types(hn_description_codec(e->description), out->data, out->len,
                                 e->requested, e->requested_count) < 0) {

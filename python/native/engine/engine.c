@@ -78,6 +78,7 @@ void hn_engine_free(hn_engine *e)
     e->redeclared = 0;
     e->row = 0;
     e->requested_count = 0;
+    e->requested_what = 0;
     e->need = HN_NEED_LOOK_UP;
     hn_io_reset(&e->io);
     trim(&e->io.in);
@@ -283,7 +284,8 @@ PyObject *hn_engine_result(hn_engine *e)
         e->raised = NULL;
         return NULL;
     }
-    if (e->call.want != HN_WANT_DONE) {
+    if (e->call.want != HN_WANT_DONE &&
+        (e->request.mode != HN_MODE_DESCRIBE || e->result == NULL)) {
         hn_raise_core(e->call.out.data, e->call.out.len);
         return NULL;
     }
@@ -295,6 +297,8 @@ PyObject *hn_engine_result(hn_engine *e)
     case HN_MODE_ROWS:
     case HN_MODE_VALUES:
         return result != NULL ? result : PyList_New(0);
+    case HN_MODE_RESULT:
+        return hn_rows_result(e, result);
     case HN_MODE_CHUNK:
         return hn_stream_chunk(e, result);
     case HN_MODE_ONE:
@@ -305,6 +309,8 @@ PyObject *hn_engine_result(hn_engine *e)
         return result;
     case HN_MODE_ONE_OR_NONE:
         return result != NULL ? result : Py_NewRef(Py_None);
+    case HN_MODE_DESCRIBE:
+        return result;
     case HN_MODE_NOTHING:
     default:
         return Py_NewRef(Py_None);

@@ -8,7 +8,29 @@
 static bool wants_all(const hn_engine *e)
 {
     return e->request.mode == HN_MODE_ROWS || e->request.mode == HN_MODE_CHUNK ||
-           e->request.mode == HN_MODE_VALUES;
+           e->request.mode == HN_MODE_RESULT || e->request.mode == HN_MODE_VALUES;
+}
+
+static bool makes_rows(const hn_engine *e)
+{
+    return e->request.mode >= HN_MODE_ROWS && e->request.mode != HN_MODE_VALUES &&
+           e->request.mode != HN_MODE_VALUE;
+}
+
+int hn_rows_prepare(hn_engine *e)
+{
+    if (makes_rows(e) && e->request.shape == HN_ROW_DICT)
+        return hn_description_makes_dicts(e->description);
+    return 0;
+}
+
+static PyObject *decode(const hn_engine *e, const uint8_t *body, size_t len)
+{
+    if (e->request.mode == HN_MODE_VALUES)
+        return hn_decode_first(e->description, body, len);
+    if (e->request.shape == HN_ROW_TUPLE)
+        return hn_decode_tuple(e->description, body, len);
+    return hn_decode_row(e->description, body, len);
 }
 
 static int take_row(hn_engine *e, const uint8_t *body, size_t len)
@@ -22,8 +44,7 @@ static int take_row(hn_engine *e, const uint8_t *body, size_t len)
     }
     if (e->request.mode == HN_MODE_ONLY && e->result != NULL)
         return hn_raise_too_many_rows();
-    PyObject *row = e->request.mode == HN_MODE_VALUES ? hn_decode_first(e->description, body, len)
-                                                      : hn_decode_row(e->description, body, len);
+    PyObject *row = decode(e, body, len);
     if (row == NULL)
         return -1;
     if (!wants_all(e)) {
@@ -53,6 +74,21 @@ static int take_rows(hn_engine *e)
         at += 1 + len;
     }
     return 0;
+}
+
+PyObject *hn_rows_result(hn_engine *e, PyObject *rows)
+{
+    const hn_buf *tag = &e->call.out;
+    PyObject *result = NULL;
+    if (rows == NULL)
+        rows = PyList_New(0);
+    if (e->description == NULL)
+        PyErr_SetString(PyExc_SystemError, "a result without a description");
+    else if (rows != NULL)
+        result = hn_description_result(e->description, rows, e->call.count, (const char *)tag->data,
+                                       tag->len);
+    Py_XDECREF(rows);
+    return result;
 }
 
 void hn_rows_decode(hn_engine *e)

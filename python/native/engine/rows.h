@@ -5,8 +5,16 @@
 
 #include "engine/state.h"
 
+/* Before the statement is run: whether its rows can become what is requested. 0, or -1 with an
+ * exception. */
+int hn_rows_prepare(hn_engine *engine);
+
 /* Decodes the rows that the pump has left in the buffer. One that cannot be decoded is the
  * operation's outcome. */
 void hn_rows_decode(hn_engine *engine);
+
+/* The Result of a statement that has run; NULL with an exception. A reference to its rows, or NULL
+ * for none, is taken over. */
+PyObject *hn_rows_result(hn_engine *engine, PyObject *rows);
 
 #endif

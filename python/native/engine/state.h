@@ -13,8 +13,11 @@
 typedef enum hn_mode {
     HN_MODE_NOTHING,     /* None; rows are dropped */
     HN_MODE_COUNT,       /* the number of rows, as the command tag has it; rows are dropped */
+    HN_MODE_DESCRIBE,    /* a Description; the statement is not run */
     HN_MODE_ROWS,        /* a list of dicts */
-    HN_MODE_CHUNK,       /* a list of dicts, and the number of the stream that has more, or 0 */
+    HN_MODE_RESULT,      /* a Result: all rows, the columns, the count and the command tag */
+    HN_MODE_CHUNK,       /* a list of dicts, the number of the stream that has more, or 0, and its
+                            columns */
     HN_MODE_ONE,         /* the first row, or NoRows */
     HN_MODE_ONE_OR_NONE, /* the first row, or None */
     HN_MODE_ONLY,        /* the row, or NoRows, or TooManyRows */
@@ -22,12 +25,19 @@ typedef enum hn_mode {
     HN_MODE_VALUE        /* the first row's first column, or NoRows */
 } hn_mode;
 
+/* What a row becomes. */
+typedef enum hn_row_shape {
+    HN_ROW_DICT,
+    HN_ROW_TUPLE
+} hn_row_shape;
+
 typedef struct hn_request {
     hn_op op;
     PyObject *sql;    /* str, or NULL */
     PyObject *params; /* STATEMENT: checked parameters or NULL; MANY: the iterable of them */
     bool is_fed;      /* MANY: the driver iterates, and gives it the rows in lists */
     hn_mode mode;
+    hn_row_shape shape;
     const char *method; /* its name, for Python */
     double timeout;     /* the caller's limit in seconds, for texts; below 0 if there is none */
     int64_t chunk;      /* STREAM, FETCH: most rows */
@@ -73,7 +83,8 @@ typedef struct hn_engine {
     hn_declared declared;        /* the types that the values need declared */
     unsigned redeclared;         /* how often, since the last values that were encoded */
     PyObject *refused;           /* raised by encoding, while types are looked at */
-    bool requested_columns;      /* the domains of columns have been requested, not types */
+    uint32_t requested_what;     /* 0: types; HN_IN_COLUMNS: columns of domains; with HN_IN_NULLS:
+                                    which columns may be NULL */
     hn_description *description; /* a reference: encodes body, decodes rows */
     uint64_t plan_id;
     PyObject *timezone;     /* the session's, once the core has described */

@@ -47,9 +47,17 @@ int hn_stream_look(hn_engine *e)
 PyObject *hn_stream_chunk(hn_engine *e, PyObject *rows)
 {
     keep(e);
-    if (rows == NULL)
+    PyObject *columns = NULL;
+    if (e->description != NULL)
+        columns = hn_description_columns(e->description);
+    else
+        PyErr_SetString(PyExc_SystemError, "a stream without a description");
+    if (rows == NULL && columns != NULL)
         rows = PyList_New(0);
-    if (rows == NULL)
+    if (rows == NULL || columns == NULL) {
+        Py_XDECREF(rows);
+        Py_XDECREF(columns);
         return NULL;
-    return Py_BuildValue("NK", rows, (unsigned long long)e->call.stream);
+    }
+    return Py_BuildValue("NKN", rows, (unsigned long long)e->call.stream, columns);
 }

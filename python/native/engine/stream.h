@@ -15,7 +15,7 @@ void hn_stream_resume(hn_engine *engine);
  * plan reads them; the server keeps the formats that were asked for at first. 0 or -1. */
 int hn_stream_look(hn_engine *engine);
 
-/* The outcome of STREAM or FETCH: (rows, number of the open stream or 0), or NULL with an
+/* The outcome of STREAM or FETCH: (rows, number of the open stream or 0, columns), or NULL with an
  * exception. A reference to rows, or NULL for none, is taken over. */
 PyObject *hn_stream_chunk(hn_engine *engine, PyObject *rows);
 

@@ -95,11 +95,13 @@ int hn_description_takes_rows(const hn_description *description);
 /* Whether both have columns of the same types, in the same formats. */
 bool hn_description_comes_as(const hn_description *description, const hn_description *other);
 
-/* The tables whose columns the result has, at most max of their OIDs, if the user has registered
- * converters, which may be a domain's: the server names a domain's base. 0 if none is to be looked
- * up. hn_description_set_domains takes in the result, three uint32 for each column of a domain. */
+/* The tables whose columns the result has, at most max of their OIDs. */
 size_t hn_description_tables(const hn_description *description, uint32_t *oids, size_t max);
+/* Takes in which columns are of a domain, three uint32 for each (HN_IN_COLUMNS): the server names a
+ * domain's base, and the user may have registered converters for the domain. */
 void hn_description_set_domains(hn_description *description, const uint8_t *rows, size_t len);
+/* Takes in which columns may be NULL (HN_IN_NULLS). */
+void hn_description_set_nulls(hn_description *description, const uint8_t *rows, size_t len);
 
 /* Once hn_description_unknown has returned 0: chooses converters and result formats. 0 or -1. */
 int hn_description_resolve(hn_description *description);
@@ -127,9 +129,20 @@ int hn_encode(hn_description *description, PyObject *params, PyObject *timezone,
 /* Whether the exception that is set says that `until` had passed. */
 bool hn_encode_was_late(void);
 
-/* One DataRow, after its length word. NULL with DataError for bytes that are not what the
- * description's columns announce. */
+/* Before rows of this description become dicts: logs, once, that two columns have one name. 0 or
+ * -1. */
+int hn_description_makes_dicts(hn_description *description);
+
+/* Tuples of hypern._result.Column, a Description, and a Result; new references or NULL. */
+PyObject *hn_description_columns(hn_description *description);
+PyObject *hn_description_describe(const hn_description *description);
+PyObject *hn_description_result(hn_description *description, PyObject *rows, long long count,
+                                const char *tag, size_t tag_len);
+
+/* One DataRow, after its length word, as a dict and as a tuple. NULL with DataError for bytes that
+ * are not what the description's columns announce. */
 PyObject *hn_decode_row(hn_description *description, const uint8_t *body, size_t len);
+PyObject *hn_decode_tuple(hn_description *description, const uint8_t *body, size_t len);
 PyObject *hn_decode_first(hn_description *description, const uint8_t *body,
                           size_t len); /* first column only */
 

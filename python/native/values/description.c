@@ -41,7 +41,7 @@ static int read_parameters(hn_description *description, const uint8_t *at, size_
     return 0;
 }
 
-/* RowDescription: per column a name, then 18 bytes of which the type is needed. */
+/* RowDescription: per column a name, then 18 bytes. */
 int hn_description_read_columns(hn_description *description, const uint8_t *at, size_t len)
 {
     if (len == 0)
@@ -66,6 +66,8 @@ int hn_description_read_columns(hn_description *description, const uint8_t *at, 
         description->columns[i].table = hn_get_u32(nul + 1);
         description->columns[i].number = hn_get_u16(nul + 5);
         description->columns[i].oid = hn_get_u32(nul + 7);
+        description->columns[i].size = (int16_t)hn_get_u16(nul + 11);
+        description->columns[i].modifier = (int32_t)hn_get_u32(nul + 13);
         at = nul + 19;
     }
     if (at == end)
@@ -138,38 +140,50 @@ size_t hn_description_unknown(hn_description *description, uint32_t *oids, size_
 /* The row that every row starts as: all keys in order, None until a value is read. */
 static int make_template(hn_description *description)
 {
-    PyObject *twice = NULL;
     description->empty_row = PyDict_New();
     if (description->empty_row == NULL)
         return -1;
     for (uint16_t i = 0; i < description->ncolumns; i++) {
         PyObject *name = description->columns[i].name;
-        int seen = PyDict_Contains(description->empty_row, name);
-        if (seen < 0 || PyDict_SetItem(description->empty_row, name, Py_None) < 0)
-            goto failed;
-        if (seen == 0)
-            continue;
-        description->has_duplicates = 1;
-        if (twice == NULL && (twice = PyList_New(0)) == NULL)
-            goto failed;
-        int listed = PySequence_Contains(twice, name);
-        if (listed < 0 || (listed == 0 && PyList_Append(twice, name) < 0))
-            goto failed;
+        if (PyDict_SetItem(description->empty_row, name, Py_None) < 0)
+            return -1;
     }
-    if (twice != NULL && description->sql != NULL) {
-        PyObject *module = hn_errors_module();
-        PyObject *none = module == NULL ? NULL
-                                        : PyObject_CallMethod(module, "duplicate_columns", "OO",
-                                                              description->sql, twice);
-        if (none == NULL)
-            goto failed;
-        Py_DECREF(none);
-    }
-    Py_XDECREF(twice);
+    description->has_duplicates = PyDict_GET_SIZE(description->empty_row) < description->ncolumns;
     return 0;
-failed:
+}
+
+/* The names that several columns have, as a new list. */
+static PyObject *duplicates(const hn_description *description)
+{
+    PyObject *seen = PySet_New(NULL), *twice = PyList_New(0);
+    int rc = seen == NULL || twice == NULL ? -1 : 0;
+    for (uint16_t i = 0; rc == 0 && i < description->ncolumns; i++) {
+        PyObject *name = description->columns[i].name;
+        int again = PySet_Contains(seen, name);
+        int listed = again == 1 ? PySequence_Contains(twice, name) : 1;
+        rc = again < 0 || listed < 0 ? -1 : PySet_Add(seen, name);
+        if (rc == 0 && listed == 0)
+            rc = PyList_Append(twice, name);
+    }
+    Py_XDECREF(seen);
+    if (rc < 0)
+        Py_CLEAR(twice);
+    return twice;
+}
+
+int hn_description_makes_dicts(hn_description *description)
+{
+    if (!description->has_duplicates || description->logged_duplicates || description->sql == NULL)
+        return 0;
+    description->logged_duplicates = 1;
+    PyObject *module = hn_errors_module();
+    PyObject *twice = module == NULL ? NULL : duplicates(description);
+    PyObject *none = NULL;
+    if (twice != NULL)
+        none = PyObject_CallMethod(module, "duplicate_columns", "OO", description->sql, twice);
     Py_XDECREF(twice);
-    return -1;
+    Py_XDECREF(none);
+    return none == NULL ? -1 : 0;
 }
 
 /* The beginning of a Bind body whose parameters are all binary, in the shortest form. */
@@ -262,8 +276,6 @@ int hn_description_takes_rows(const hn_description *description)
 size_t hn_description_tables(const hn_description *description, uint32_t *oids, size_t max)
 {
     size_t n = 0;
-    if (!hn_codec_has_registered(description->codec))
-        return 0;
     for (uint16_t i = 0; i < description->ncolumns && n < max; i++) {
         size_t at = 0;
         while (at < n && oids[at] != description->columns[i].table)
@@ -304,6 +316,7 @@ void hn_description_unref(hn_description *description)
     Py_XDECREF(description->sql);
     Py_XDECREF(description->timezone);
     Py_XDECREF(description->empty_row);
+    Py_XDECREF(description->as_columns);
     hn_type_set_unref(description->codec, description->types);
     hn_codec_free(description->codec);
     PyMem_Free(description);

@@ -11,6 +11,13 @@ typedef struct hn_param {
     const hn_type *type;
 } hn_param;
 
+/* Whether a column may be NULL, as far as its table tells. */
+typedef enum hn_nullable {
+    HN_NULLABLE_UNKNOWN,
+    HN_NULLABLE,
+    HN_NOT_NULL
+} hn_nullable;
+
 typedef struct hn_column {
     PyObject *name; /* interned str */
     const hn_type *type;
@@ -19,6 +26,9 @@ typedef struct hn_column {
     uint32_t oid;
     uint32_t table; /* where the column comes from, or 0 */
     uint16_t number;
+    int16_t size; /* bytes of a value; below 0: they vary */
+    int32_t modifier;
+    hn_nullable nullable;
 } hn_column;
 
 struct hn_description {
@@ -28,6 +38,7 @@ struct hn_description {
     hn_type_set *types;       /* a reference to what they belong to, or NULL */
     PyObject *sql, *timezone; /* str or NULL */
     PyObject *empty_row;      /* what every row is a copy of: the names in order, each None */
+    PyObject *as_columns;     /* a tuple of Column; NULL until it is asked for */
     hn_param *params;
     hn_column *columns;
     hn_buf parameter_formats; /* all binary, and the number of parameters */
@@ -36,6 +47,7 @@ struct hn_description {
     uint16_t nparams, ncolumns;
     uint16_t settings;      /* HN_IN_ISO, HN_IN_DIGITS: what the columns read as text depend on */
     uint8_t has_duplicates; /* two columns of one name: the last wins, NULL or not */
+    uint8_t logged_duplicates;
 };
 
 /* Read a RowDescription's body. 0 or -1. */

@@ -1,4 +1,4 @@
-/* DataRow messages into dicts: the loop every value passes through. */
+/* DataRow messages into dicts and tuples: the loop every value passes through. */
 #include "values/description.h"
 
 #include <string.h>
@@ -54,54 +54,96 @@ static inline PyObject *read_cell(const hn_column *column, const uint8_t *data, 
     return column->read(column->type, data, len);
 }
 
+/* What is left of a row. */
+typedef struct cells {
+    const uint8_t *at, *end;
+} cells;
+
+static int begin_row(const hn_description *description, const uint8_t *body, size_t len, cells *c)
+{
+    if (len < 2 || hn_get_u16(body) != description->ncolumns) {
+        wrong_shape("the number of fields differs");
+        return -1;
+    }
+    *c = (cells){body + 2, body + len};
+    return 0;
+}
+
+/* The column's value, a new reference; NULL without an exception if the server sent NULL. */
+static inline PyObject *next_cell(const hn_column *column, cells *c)
+{
+    if (c->end - c->at < 4)
+        return wrong_shape("it is cut short");
+    int32_t size = (int32_t)hn_get_u32(c->at);
+    c->at += 4;
+    if (size < 0)
+        return size == -1 ? NULL : wrong_shape("a field's length is negative");
+    if (size > c->end - c->at)
+        return wrong_shape("a field is longer than what is left of it");
+    PyObject *value = read_cell(column, c->at, (size_t)size);
+    c->at += size;
+    return value == NULL ? name_column(column) : value;
+}
+
+/* A new reference to the row if it has ended; steals it. */
+static PyObject *end_row(const cells *c, PyObject *row)
+{
+    if (c->at == c->end)
+        return row;
+    Py_DECREF(row);
+    return wrong_shape("it is longer than its fields");
+}
+
 PyObject *hn_decode_row(hn_description *description, const uint8_t *body, size_t len)
 {
-    const uint8_t *at = body + 2, *end = body + len;
-    if (len < 2 || hn_get_u16(body) != description->ncolumns)
-        return wrong_shape("the number of fields differs");
+    cells c;
+    if (begin_row(description, body, len, &c) < 0)
+        return NULL;
     PyObject *row = PyDict_Copy(description->empty_row);
     if (row == NULL)
         return NULL;
     const hn_column *column = description->columns, *last = column + description->ncolumns;
     for (; column < last; column++) {
-        if (end - at < 4) {
-            wrong_shape("it is cut short");
-            goto failed;
-        }
-        int32_t size = (int32_t)hn_get_u32(at);
-        at += 4;
-        PyObject *value;
-        if (size < 0) {
-            if (size != -1) {
-                wrong_shape("a field's length is negative");
+        PyObject *value = next_cell(column, &c);
+        if (value == NULL) {
+            if (PyErr_Occurred())
                 goto failed;
-            }
             if (!description->has_duplicates)
                 continue; /* the copy has None already */
             value = Py_NewRef(Py_None);
-        } else {
-            if (size > end - at) {
-                wrong_shape("a field is longer than what is left of it");
-                goto failed;
-            }
-            value = read_cell(column, at, (size_t)size);
-            at += size;
-            if (value == NULL) {
-                name_column(column);
-                goto failed;
-            }
         }
         int set = PyDict_SetItem(row, column->name, value);
         Py_DECREF(value);
         if (set < 0)
             goto failed;
     }
-    if (at == end)
-        return row;
-    wrong_shape("it is longer than its fields");
+    return end_row(&c, row);
 failed:
     Py_DECREF(row);
     return NULL;
+}
+
+PyObject *hn_decode_tuple(hn_description *description, const uint8_t *body, size_t len)
+{
+    cells c;
+    if (begin_row(description, body, len, &c) < 0)
+        return NULL;
+    PyObject *row = PyTuple_New(description->ncolumns);
+    if (row == NULL)
+        return NULL;
+    bool holds_containers = false;
+    for (uint16_t i = 0; i < description->ncolumns; i++) {
+        PyObject *value = next_cell(&description->columns[i], &c);
+        if (value == NULL && PyErr_Occurred()) {
+            Py_DECREF(row);
+            return NULL;
+        }
+        holds_containers = holds_containers || (value != NULL && PyObject_IS_GC(value));
+        PyTuple_SET_ITEM(row, i, value == NULL ? Py_NewRef(Py_None) : value);
+    }
+    if (!holds_containers && description->ncolumns > 0)
+        PyObject_GC_UnTrack(row); /* it can be in no cycle, as the collector would find */
+    return end_row(&c, row);
 }
 
 PyObject *hn_decode_first(hn_description *description, const uint8_t *body, size_t len)
