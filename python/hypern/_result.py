@@ -42,7 +42,7 @@ class Result(NamedTuple):
 
     columns: tuple[Column, ...]
     rows: list[tuple[Any, ...]]
-    count: int
+    count: int  # type: ignore[assignment]  # tuple.count is hidden
     tag: str
 
 
