@@ -23,6 +23,8 @@ ROOMS = {
     "values": {"_range", "_result", "_status"},
     "config": {"config"},
     "sql": {"sql"},
+    # The extension imports these by name.
+    "rows": {"rows"},
     # The extension imports _awaiting and _standstill by these names.
     "session": {"session", "_awaiting"},
     "pool": {"pool"},

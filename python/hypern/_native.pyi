@@ -74,20 +74,90 @@ class Session:
     def auto_commit(self) -> bool: ...
     @property
     def has_error(self) -> bool: ...
+    @overload
     def query(
-        self, sql: _SQL, params: _Params | None = None, *, timeout: float | None = None
+        self,
+        sql: _SQL,
+        params: _Params | None = None,
+        *,
+        into: type[dict[str, Any]] = ...,
+        timeout: float | None = None,
     ) -> list[dict[str, Any]]: ...
+    @overload
+    def query(
+        self,
+        sql: _SQL,
+        params: _Params | None = None,
+        *,
+        into: type[_T],
+        timeout: float | None = None,
+    ) -> list[_T]: ...
+    @overload
+    def query(
+        self,
+        sql: _SQL,
+        params: _Params | None = None,
+        *,
+        into: Callable[..., _T],
+        timeout: float | None = None,
+    ) -> list[_T]: ...
+    @overload
     def query_one(
         self,
         sql: _SQL,
         params: _Params | None = None,
         *,
+        into: type[dict[str, Any]] = ...,
         timeout: float | None = None,
         strict: bool = False,
     ) -> dict[str, Any]: ...
+    @overload
+    def query_one(
+        self,
+        sql: _SQL,
+        params: _Params | None = None,
+        *,
+        into: type[_T],
+        timeout: float | None = None,
+        strict: bool = False,
+    ) -> _T: ...
+    @overload
+    def query_one(
+        self,
+        sql: _SQL,
+        params: _Params | None = None,
+        *,
+        into: Callable[..., _T],
+        timeout: float | None = None,
+        strict: bool = False,
+    ) -> _T: ...
+    @overload
     def query_one_or_none(
-        self, sql: _SQL, params: _Params | None = None, *, timeout: float | None = None
+        self,
+        sql: _SQL,
+        params: _Params | None = None,
+        *,
+        into: type[dict[str, Any]] = ...,
+        timeout: float | None = None,
     ) -> dict[str, Any] | None: ...
+    @overload
+    def query_one_or_none(
+        self,
+        sql: _SQL,
+        params: _Params | None = None,
+        *,
+        into: type[_T],
+        timeout: float | None = None,
+    ) -> _T | None: ...
+    @overload
+    def query_one_or_none(
+        self,
+        sql: _SQL,
+        params: _Params | None = None,
+        *,
+        into: Callable[..., _T],
+        timeout: float | None = None,
+    ) -> _T | None: ...
     def query_value(
         self, sql: _SQL, params: _Params | None = None, *, timeout: float | None = None
     ) -> Any: ...
@@ -134,11 +204,17 @@ class Session:
     def _finalize(self, grace: float) -> None: ...
     # (rows, number, columns): number is for the next fetch; 0: those were the last rows.
     def _stream_open(
-        self, sql: _SQL, params: _Params | None, chunk_rows: int, timeout: float | None, /
-    ) -> tuple[list[dict[str, Any]], int, tuple[Column, ...]]: ...
+        self,
+        sql: _SQL,
+        params: _Params | None,
+        into: Any,
+        chunk_rows: int,
+        timeout: float | None,
+        /,
+    ) -> tuple[list[Any], int, tuple[Column, ...]]: ...
     def _stream_fetch(
-        self, number: int, chunk_rows: int, timeout: float | None, /
-    ) -> tuple[list[dict[str, Any]], int, tuple[Column, ...]]: ...
+        self, number: int, into: Any, chunk_rows: int, timeout: float | None, /
+    ) -> tuple[list[Any], int, tuple[Column, ...]]: ...
     def _stream_close(self, number: int, /) -> None: ...
     # The number of a stream that may be open, 0 if none is.
     @property
@@ -182,20 +258,90 @@ class AsyncSession:
     def auto_commit(self) -> bool: ...
     @property
     def has_error(self) -> bool: ...
+    @overload
     def query(
-        self, sql: _SQL, params: _Params | None = None, *, timeout: float | None = None
+        self,
+        sql: _SQL,
+        params: _Params | None = None,
+        *,
+        into: type[dict[str, Any]] = ...,
+        timeout: float | None = None,
     ) -> Operation[list[dict[str, Any]]]: ...
+    @overload
+    def query(
+        self,
+        sql: _SQL,
+        params: _Params | None = None,
+        *,
+        into: type[_T],
+        timeout: float | None = None,
+    ) -> Operation[list[_T]]: ...
+    @overload
+    def query(
+        self,
+        sql: _SQL,
+        params: _Params | None = None,
+        *,
+        into: Callable[..., _T],
+        timeout: float | None = None,
+    ) -> Operation[list[_T]]: ...
+    @overload
     def query_one(
         self,
         sql: _SQL,
         params: _Params | None = None,
         *,
+        into: type[dict[str, Any]] = ...,
         timeout: float | None = None,
         strict: bool = False,
     ) -> Operation[dict[str, Any]]: ...
+    @overload
+    def query_one(
+        self,
+        sql: _SQL,
+        params: _Params | None = None,
+        *,
+        into: type[_T],
+        timeout: float | None = None,
+        strict: bool = False,
+    ) -> Operation[_T]: ...
+    @overload
+    def query_one(
+        self,
+        sql: _SQL,
+        params: _Params | None = None,
+        *,
+        into: Callable[..., _T],
+        timeout: float | None = None,
+        strict: bool = False,
+    ) -> Operation[_T]: ...
+    @overload
     def query_one_or_none(
-        self, sql: _SQL, params: _Params | None = None, *, timeout: float | None = None
+        self,
+        sql: _SQL,
+        params: _Params | None = None,
+        *,
+        into: type[dict[str, Any]] = ...,
+        timeout: float | None = None,
     ) -> Operation[dict[str, Any] | None]: ...
+    @overload
+    def query_one_or_none(
+        self,
+        sql: _SQL,
+        params: _Params | None = None,
+        *,
+        into: type[_T],
+        timeout: float | None = None,
+    ) -> Operation[_T | None]: ...
+    @overload
+    def query_one_or_none(
+        self,
+        sql: _SQL,
+        params: _Params | None = None,
+        *,
+        into: Callable[..., _T],
+        timeout: float | None = None,
+    ) -> Operation[_T | None]: ...
     def query_value(
         self, sql: _SQL, params: _Params | None = None, *, timeout: float | None = None
     ) -> Operation[Any]: ...
@@ -238,11 +384,17 @@ class AsyncSession:
     def _has_block(self, number: int, /) -> bool: ...
     def _finalize(self, grace: float) -> Operation[None]: ...
     def _stream_open(
-        self, sql: _SQL, params: _Params | None, chunk_rows: int, timeout: float | None, /
-    ) -> Operation[tuple[list[dict[str, Any]], int, tuple[Column, ...]]]: ...
+        self,
+        sql: _SQL,
+        params: _Params | None,
+        into: Any,
+        chunk_rows: int,
+        timeout: float | None,
+        /,
+    ) -> Operation[tuple[list[Any], int, tuple[Column, ...]]]: ...
     def _stream_fetch(
-        self, number: int, chunk_rows: int, timeout: float | None, /
-    ) -> Operation[tuple[list[dict[str, Any]], int, tuple[Column, ...]]]: ...
+        self, number: int, into: Any, chunk_rows: int, timeout: float | None, /
+    ) -> Operation[tuple[list[Any], int, tuple[Column, ...]]]: ...
     def _stream_close(self, number: int, /) -> Operation[None]: ...
 
 def sessions(request_id: str, alias: str | None) -> list[Any]: ...
@@ -260,6 +412,23 @@ def _panic() -> None: ...
 def _transition(
     phase: str, driver: str, event: str, must_happen: bool, cancellable: bool, /
 ) -> str: ...
+
+@final
+class Maker:
+    """Makes objects of rows; values/maker.h says what its arguments are."""
+
+    def __new__(
+        cls,
+        making: str,
+        make: Any,
+        places: tuple[int, ...],
+        converters: tuple[Callable[[Any], Any] | None, ...],
+        names: tuple[str, ...],
+        fills: tuple[tuple[int, Any, bool], ...],
+        has_post_init: bool,
+        /,
+    ) -> Maker: ...
+
 def encode_body(oids: list[int], params: Sequence[Any] | None) -> bytes: ...
 def decode_row(description: bytes, row: bytes) -> dict[str, Any]: ...
 

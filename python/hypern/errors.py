@@ -44,6 +44,18 @@ class SessionClosed(InterfaceError):
     """The session, or the scope it belonged to, has ended."""
 
 
+class RowMismatch(ProgrammingError):
+    """The columns of a statement and the fields of the class given as `into=` do not match. The
+    text names both. The statement was not run.
+    """
+
+
+class RowClassError(RowMismatch, TypeError):
+    """Rows cannot be made of what was given as `into=`, whatever their columns are: it is no class
+    or callable, is abstract, or has an annotation that cannot be read. A TypeError, too.
+    """
+
+
 class TransactionAborted(InFailedSqlTransaction):
     """A transaction that was to be committed was rolled back, since an earlier error had aborted
     it. Raised by COMMIT, and by the end of a session that would have committed.
@@ -84,6 +96,8 @@ _OWN: tuple[type[Error], ...] = (
     NotSupportedError,
     ConfigurationError,
     SessionClosed,
+    RowMismatch,
+    RowClassError,
     TransactionAborted,
     NoRows,
     PoolTimeout,

@@ -6,7 +6,7 @@ Statements, commit and rollback are the base class's, in C.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, overload
 
 from hypern import _native
 from hypern.session.attempts import attempts
@@ -52,20 +52,54 @@ class AsyncDbSession(_native.AsyncSession):
         """An `async with` block; otherwise as `DbSession.transaction`."""
         return AsyncTransaction(self, begin_sql(isolation, read_only, deferrable))
 
+    @overload
     def stream(
         self,
         sql: str | Template,
         params: Sequence[Any] | Mapping[str, Any] | None = None,
         *,
+        into: type[dict[str, Any]] = ...,
         chunk_rows: int = 1000,
         timeout: float | None = None,
-    ) -> AsyncStream:
+    ) -> AsyncStream[dict[str, Any]]: ...
+
+    @overload
+    def stream(
+        self,
+        sql: str | Template,
+        params: Sequence[Any] | Mapping[str, Any] | None = None,
+        *,
+        into: type[_T],
+        chunk_rows: int = 1000,
+        timeout: float | None = None,
+    ) -> AsyncStream[_T]: ...
+
+    @overload
+    def stream(
+        self,
+        sql: str | Template,
+        params: Sequence[Any] | Mapping[str, Any] | None = None,
+        *,
+        into: Callable[..., _T],
+        chunk_rows: int = 1000,
+        timeout: float | None = None,
+    ) -> AsyncStream[_T]: ...
+
+    def stream(
+        self,
+        sql: str | Template,
+        params: Sequence[Any] | Mapping[str, Any] | None = None,
+        *,
+        into: Any = dict,
+        chunk_rows: int = 1000,
+        timeout: float | None = None,
+    ) -> AsyncStream[Any]:
         """The rows of a statement one by one, for `async for`; otherwise as `DbSession.stream`.
 
         A loop that breaks leaves the stream open until the session's next call, or its end. An
         `async with` block around the loop ends it at once.
         """
-        return AsyncStream(Portal(self, sql, params, chunk_rows, timeout))
+        return AsyncStream(Portal(self, sql, params, into, chunk_rows, timeout))
 
     async def run(self, fn: Callable[[Self], Awaitable[_T]], retries: int = 3) -> _T:
         """Await fn(session) in a transaction, commit, and return its result. It is repeated as by

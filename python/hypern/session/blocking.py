@@ -6,7 +6,7 @@ Statements, commit and rollback are the base class's, in C.
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, overload
 
 from hypern import _native
 from hypern.session.attempts import attempts
@@ -65,15 +65,51 @@ class DbSession(_native.Session):
         """
         return Transaction(self, begin_sql(isolation, read_only, deferrable))
 
+    @overload
     def stream(
         self,
         sql: str | Template,
         params: Sequence[Any] | Mapping[str, Any] | None = None,
         *,
+        into: type[dict[str, Any]] = ...,
         chunk_rows: int = 1000,
         timeout: float | None = None,
-    ) -> Stream:
-        """The rows of a statement one by one, as dicts, in bounded memory however many there are.
+    ) -> Stream[dict[str, Any]]: ...
+
+    @overload
+    def stream(
+        self,
+        sql: str | Template,
+        params: Sequence[Any] | Mapping[str, Any] | None = None,
+        *,
+        into: type[_T],
+        chunk_rows: int = 1000,
+        timeout: float | None = None,
+    ) -> Stream[_T]: ...
+
+    @overload
+    def stream(
+        self,
+        sql: str | Template,
+        params: Sequence[Any] | Mapping[str, Any] | None = None,
+        *,
+        into: Callable[..., _T],
+        chunk_rows: int = 1000,
+        timeout: float | None = None,
+    ) -> Stream[_T]: ...
+
+    def stream(
+        self,
+        sql: str | Template,
+        params: Sequence[Any] | Mapping[str, Any] | None = None,
+        *,
+        into: Any = dict,
+        chunk_rows: int = 1000,
+        timeout: float | None = None,
+    ) -> Stream[Any]:
+        """The rows of a statement one by one, in bounded memory however many there are.
+
+        into: what a row is, as for `query`.
 
         It is an iterator, and a context manager that closes it. The statement runs when the first
         row is requested. chunk_rows (int) rows are received at a time, each chunk within timeout
@@ -83,7 +119,7 @@ class DbSession(_native.Session):
         on an error. A loop that breaks leaves the stream open: the session's next call, or its end,
         ends the stream and raises any error of its COMMIT. A `with` block ends it at once.
         """
-        return Stream(Portal(self, sql, params, chunk_rows, timeout))
+        return Stream(Portal(self, sql, params, into, chunk_rows, timeout))
 
     def run(self, fn: Callable[[Self], _T], retries: int = 3) -> _T:
         """Call fn(session) in a transaction, commit, and return the result of fn.

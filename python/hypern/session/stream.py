@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from hypern.errors import Error, InterfaceError
 from hypern.session.steps import later, now
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from hypern._result import Column
     from hypern.session.steps import Steps
     from hypern.sql import Template
+
+_T = TypeVar("_T")
 
 _log = logging.getLogger("hypern")
 
@@ -31,6 +33,7 @@ class Portal:
     __slots__ = (
         "_chunk_rows",
         "_columns",
+        "_into",
         "_number",
         "_params",
         "_session",
@@ -44,6 +47,7 @@ class Portal:
         session: _native.Session | _native.AsyncSession,
         sql: str | Template,
         params: Sequence[Any] | Mapping[str, Any] | None,
+        into: Any,
         chunk_rows: int,
         timeout: float | None,
     ) -> None:
@@ -54,6 +58,7 @@ class Portal:
         self._session = session
         self._sql = sql
         self._params = params
+        self._into = into
         self._chunk_rows = chunk_rows
         self._timeout = timeout
         self._columns: tuple[Column, ...] | None = None  # None before the first chunk
@@ -63,8 +68,12 @@ class Portal:
     def receive(self) -> Any:
         """Call the session for the next chunk. Its result, awaited if need be, is for `rows_of`."""
         if self._number:
-            return self._session._stream_fetch(self._number, self._chunk_rows, self._timeout)
-        return self._session._stream_open(self._sql, self._params, self._chunk_rows, self._timeout)
+            return self._session._stream_fetch(
+                self._number, self._into, self._chunk_rows, self._timeout
+            )
+        return self._session._stream_open(
+            self._sql, self._params, self._into, self._chunk_rows, self._timeout
+        )
 
     @property
     def columns(self) -> tuple[Column, ...]:
@@ -76,9 +85,7 @@ class Portal:
             )
         return self._columns
 
-    def rows_of(
-        self, chunk: tuple[list[dict[str, Any]], int, tuple[Column, ...]]
-    ) -> list[dict[str, Any]]:
+    def rows_of(self, chunk: tuple[list[Any], int, tuple[Column, ...]]) -> list[Any]:
         """The rows of a chunk, after which the portal is open or finished."""
         rows, self._number, self._columns = chunk
         self.is_finished = not self._number
@@ -97,7 +104,7 @@ class Portal:
             _log.exception("ending a stream after an error failed")
 
 
-class Stream:
+class Stream(Generic[_T]):
     """The iterator of `DbSession.stream()`; as a context manager it closes itself at the block's
     end.
     """
@@ -108,12 +115,13 @@ class Stream:
         self._portal = portal
         self._rows = _rows(portal)
 
-    def __iter__(self) -> Generator[dict[str, Any], None, None]:
+    def __iter__(self) -> Generator[_T, None, None]:
         # The generator itself, which saves a call for each row.
         return self._rows
 
-    def __next__(self) -> dict[str, Any]:
-        return next(self._rows)
+    def __next__(self) -> _T:
+        row: _T = next(self._rows)
+        return row
 
     @property
     def columns(self) -> tuple[Column, ...]:
@@ -126,7 +134,7 @@ class Stream:
         """End the stream, with rows left or not. A second call does nothing."""
         self.__exit__(None, None, None)
 
-    def __enter__(self) -> Stream:
+    def __enter__(self) -> Stream[_T]:
         return self
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
@@ -134,13 +142,13 @@ class Stream:
         now(self._portal.closing(error))
 
 
-def _rows(portal: Portal) -> Generator[dict[str, Any], None, None]:
+def _rows(portal: Portal) -> Generator[Any, None, None]:
     # No name holds a chunk, so that it is freed before the next one is received.
     while not portal.is_finished:
         yield from portal.rows_of(portal.receive())
 
 
-class AsyncStream:
+class AsyncStream(Generic[_T]):
     """The async iterator of `AsyncDbSession.stream()`; as an async context manager it closes itself
     at the block's end.
     """
@@ -151,12 +159,13 @@ class AsyncStream:
         self._portal = portal
         self._rows = _arows(portal)
 
-    def __aiter__(self) -> AsyncGenerator[dict[str, Any], None]:
+    def __aiter__(self) -> AsyncGenerator[_T, None]:
         # The generator itself, which saves a call for each row.
         return self._rows
 
-    async def __anext__(self) -> dict[str, Any]:
-        return await anext(self._rows)
+    async def __anext__(self) -> _T:
+        row: _T = await anext(self._rows)
+        return row
 
     @property
     def columns(self) -> tuple[Column, ...]:
@@ -167,7 +176,7 @@ class AsyncStream:
         """End the stream, with rows left or not. A second call does nothing."""
         await self.__aexit__(None, None, None)
 
-    async def __aenter__(self) -> AsyncStream:
+    async def __aenter__(self) -> AsyncStream[_T]:
         return self
 
     async def __aexit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
@@ -175,7 +184,7 @@ class AsyncStream:
         await later(self._portal.closing(error))
 
 
-async def _arows(portal: Portal) -> AsyncGenerator[dict[str, Any], None]:
+async def _arows(portal: Portal) -> AsyncGenerator[Any, None]:
     while not portal.is_finished:
         for row in portal.rows_of(await portal.receive()):
             yield row

@@ -6,6 +6,7 @@
 #include "api/operation.h"
 #include "drive/run.h"
 #include "error.h"
+#include "values/row_class.h"
 
 PyTypeObject *hn_session_type;
 
@@ -30,6 +31,19 @@ PyObject *hn_do(PyObject *self, const hn_request *request, hn_time deadline, boo
     if (result != NULL && chained)
         Py_SETREF(result, Py_NewRef(self));
     return result;
+}
+
+int hn_take_into(hn_request *request, PyObject *into)
+{
+    if (into == NULL || into == (PyObject *)&PyDict_Type)
+        return 0;
+    if (into == (PyObject *)&PyTuple_Type) {
+        request->shape = HN_ROW_TUPLE;
+        return 0;
+    }
+    request->shape = HN_ROW_CLASS;
+    request->into = hn_row_class_of(into);
+    return request->into == NULL ? -1 : 0;
 }
 
 PyObject *hn_check_sql(PyObject *sql)

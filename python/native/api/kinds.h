@@ -26,6 +26,10 @@ hn_view *hn_view_of(PyObject *session);
  * be awaited. chained: it returns the session in place of None. */
 PyObject *hn_do(PyObject *session, const hn_request *request, hn_time deadline, bool chained);
 
+/* Takes into= (NULL: none was given) into the request, whose `into` is then a reference of the
+ * caller's. 0, or -1 with an exception. */
+int hn_take_into(hn_request *request, PyObject *into);
+
 /* A str that the server can be given, as an exact str; NULL with an exception. */
 PyObject *hn_check_sql(PyObject *sql);
 

@@ -17,6 +17,8 @@
 #include "native.h"
 #include "session/index.h"
 #include "values/codec.h"
+#include "values/maker.h"
+#include "values/row_class.h"
 
 static PyObject *sessions(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
 {
@@ -146,8 +148,8 @@ static int execute(PyObject *module)
         return -1;
     }
     hn_engine_ready();
-    if (hn_core_locate(module) < 0 || hn_codec_init() < 0 ||
-        PyModule_AddFunctions(module, hn_codec_methods) < 0 ||
+    if (hn_core_locate(module) < 0 || hn_codec_init() < 0 || hn_row_class_ready() < 0 ||
+        hn_maker_ready(module) < 0 || PyModule_AddFunctions(module, hn_codec_methods) < 0 ||
         PyModule_AddFunctions(module, hn_text_methods) < 0 || hn_session_ready(module) < 0 ||
         hn_pool_ready(module) < 0 || hn_loop_ready() < 0 || hn_reactor_ready() < 0 ||
         hn_future_ready() < 0 || hn_operation_type_ready(module) < 0 ||

@@ -284,6 +284,7 @@ static int traverse(PyObject *op, visitproc visit, void *arg)
     Py_VISIT(self->session);
     Py_VISIT(self->returns);
     Py_VISIT(self->request.params);
+    Py_VISIT(self->request.into);
     Py_VISIT(self->context);
     Py_VISIT(self->future);
     Py_VISIT(self->outcome.result);
@@ -345,6 +346,7 @@ static void dealloc(PyObject *op)
     clear(op);
     Py_CLEAR(self->request.sql);
     Py_CLEAR(self->request.params);
+    Py_CLEAR(self->request.into);
     Py_CLEAR(self->session);
     type->tp_free(op);
     Py_DECREF(type);

@@ -9,17 +9,27 @@ typedef struct arguments {
     PyObject *sql;
     PyObject *second;
     PyObject *resolved; /* keeps second where it is not the caller's; or NULL */
+    PyObject *into;     /* borrowed; or NULL */
     bool strict;        /* query_one only */
     hn_time deadline;
     double timeout; /* in seconds; below 0 if there is none */
 } arguments;
 
-static int place(const char *method, const char *second, PyObject *name, PyObject *value,
-                 PyObject *slot[4])
+enum { SLOTS = 5 };
+
+static bool takes_into(const char *method)
 {
-    const char *const names[] = {"sql", second, "timeout", "strict"};
-    const size_t known = strcmp(method, "query_one") == 0 ? 4 : 3;
-    for (size_t i = 0; i < known; i++) {
+    return strcmp(method, "query") == 0 || strcmp(method, "query_one") == 0 ||
+           strcmp(method, "query_one_or_none") == 0;
+}
+
+static int place(const char *method, const char *second, PyObject *name, PyObject *value,
+                 PyObject *slot[SLOTS])
+{
+    const char *const names[SLOTS] = {"sql", second, "timeout", "into", "strict"};
+    for (size_t i = 0; i < SLOTS; i++) {
+        if ((i == 3 && !takes_into(method)) || (i == 4 && strcmp(method, "query_one") != 0))
+            continue;
         if (!PyUnicode_Check(name) || PyUnicode_CompareWithASCIIString(name, names[i]) != 0)
             continue;
         if (slot[i] != NULL) {
@@ -59,7 +69,7 @@ static void clear_arguments(arguments *a)
 static int read_arguments(const char *method, const char *second, bool second_required,
                           PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames, arguments *a)
 {
-    PyObject *slot[4] = {NULL, NULL, NULL, NULL};
+    PyObject *slot[SLOTS] = {NULL};
     if (nargs > 2) {
         PyErr_Format(PyExc_TypeError, "%s() takes sql and %s by position (%zd given)", method,
                      second, nargs);
@@ -78,7 +88,8 @@ static int read_arguments(const char *method, const char *second, bool second_re
     a->second = slot[1] == Py_None && !second_required ? NULL : slot[1];
     if (hn_deadline(slot[2], &a->deadline, &a->timeout) < 0)
         return -1;
-    int strict = slot[3] == NULL ? 0 : PyObject_IsTrue(slot[3]);
+    a->into = slot[3];
+    int strict = slot[4] == NULL ? 0 : PyObject_IsTrue(slot[4]);
     if (strict < 0 || resolve(a, &slot[0], second_required) < 0)
         return -1;
     a->strict = strict != 0;
@@ -106,7 +117,9 @@ static PyObject *run_statement(const char *method, hn_mode mode, PyObject *self,
         }
         request.method = method;
         request.timeout = a.timeout;
-        result = hn_do(self, &request, a.deadline, false);
+        if (hn_take_into(&request, a.into) == 0)
+            result = hn_do(self, &request, a.deadline, false);
+        Py_CLEAR(request.into);
     }
     clear_arguments(&a);
     return result;
@@ -199,17 +212,23 @@ static PyObject *execute_script(PyObject *self, PyObject *args, PyObject *kwargs
     "If the server does not confirm that in time, its connection is closed (ConnectionLost). If "  \
     "no\n"                                                                                         \
     "connection came free, it is PoolTimeout."
+#define INTO                                                                                       \
+    "\n\ninto: what a row is: dict, tuple, a TypedDict, NamedTuple, dataclass, msgspec.Struct, "   \
+    "attrs\n"                                                                                      \
+    "class, pydantic model, or any callable, which is called with the columns by keyword. "        \
+    "Columns\n"                                                                                    \
+    "and fields that do not match are RowMismatch, and the statement is not run."
 #define PARAMS " with $1, $2, ... from params. "
-PyDoc_STRVAR(query_doc, "query($self, sql, params=None, *, timeout=None)\n--\n\n"
-                        "Run a statement" PARAMS "All rows, as a list of dicts." TIMEOUT);
+PyDoc_STRVAR(query_doc, "query($self, sql, params=None, *, into=dict, timeout=None)\n--\n\n"
+                        "Run a statement" PARAMS "All rows, as a list." INTO TIMEOUT);
 PyDoc_STRVAR(query_one_doc,
-             "query_one($self, sql, params=None, *, timeout=None, strict=False)\n--\n\n"
+             "query_one($self, sql, params=None, *, into=dict, timeout=None, strict=False)\n--\n\n"
              "Run a statement" PARAMS
              "The first row; NoRows if there is none. strict: TooManyRows\n"
-             "if there are more, though the statement has run." TIMEOUT);
+             "if there are more, though the statement has run." INTO TIMEOUT);
 PyDoc_STRVAR(query_one_or_none_doc,
-             "query_one_or_none($self, sql, params=None, *, timeout=None)\n--\n\n"
-             "Run a statement" PARAMS "The first row, or None." TIMEOUT);
+             "query_one_or_none($self, sql, params=None, *, into=dict, timeout=None)\n--\n\n"
+             "Run a statement" PARAMS "The first row, or None." INTO TIMEOUT);
 PyDoc_STRVAR(query_value_doc,
              "query_value($self, sql, params=None, *, timeout=None)\n--\n\n"
              "Run a statement" PARAMS
@@ -227,10 +246,9 @@ PyDoc_STRVAR(
     "atomic is False: then the statements run one after the other, as in psql." TIMEOUT);
 PyDoc_STRVAR(execute_doc, "execute($self, sql, params=None, *, timeout=None)\n--\n\n"
                           "Run a statement" PARAMS "The number of rows affected." TIMEOUT);
-PyDoc_STRVAR(result_doc,
-             "result($self, sql, params=None, *, timeout=None)\n--\n\n"
-             "Run a statement" PARAMS "A Result: the columns, which are known without\n"
-             "rows too, the rows as tuples, the count and the command tag." TIMEOUT);
+PyDoc_STRVAR(result_doc, "result($self, sql, params=None, *, timeout=None)\n--\n\n"
+                         "Run a statement" PARAMS "A Result: the columns, which are known without\n"
+                         "rows too, the rows as tuples, the count and the command tag." TIMEOUT);
 PyDoc_STRVAR(describe_doc,
              "describe($self, sql, *, timeout=None)\n--\n\n"
              "A Description of a statement, which is not run: its parameters and columns." TIMEOUT);

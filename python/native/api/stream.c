@@ -18,8 +18,8 @@ static PyObject *run(PyObject *self, hn_request *request, PyObject *chunk_rows, 
 
 static PyObject *open_stream(PyObject *self, PyObject *args)
 {
-    PyObject *text, *params, *chunk_rows, *timeout;
-    if (!PyArg_ParseTuple(args, "OOOO:_stream_open", &text, &params, &chunk_rows, &timeout))
+    PyObject *text, *params, *into, *chunk_rows, *timeout;
+    if (!PyArg_ParseTuple(args, "OOOOO:_stream_open", &text, &params, &into, &chunk_rows, &timeout))
         return NULL;
     if (params == Py_None)
         params = NULL;
@@ -38,7 +38,9 @@ static PyObject *open_stream(PyObject *self, PyObject *args)
     if (sql != NULL) {
         hn_request request = {.op = HN_OP_STREAM, .sql = sql, .params = params};
         request.method = "_stream_open";
-        result = run(self, &request, chunk_rows, timeout);
+        if (hn_take_into(&request, into) == 0)
+            result = run(self, &request, chunk_rows, timeout);
+        Py_CLEAR(request.into);
         Py_DECREF(sql);
     }
     Py_XDECREF(resolved);
@@ -49,15 +51,18 @@ static PyObject *fetch(PyObject *op, PyObject *args)
 {
     const hn_view *self = hn_view_of(op);
     unsigned long long number;
-    PyObject *chunk_rows, *timeout;
-    if (!PyArg_ParseTuple(args, "KOO:_stream_fetch", &number, &chunk_rows, &timeout))
+    PyObject *into, *chunk_rows, *timeout;
+    if (!PyArg_ParseTuple(args, "KOOO:_stream_fetch", &number, &into, &chunk_rows, &timeout))
         return NULL;
     /* For the observer; the core finds the stream by number. */
     PyObject *sql =
         self->target.stream.number == number ? Py_XNewRef(self->target.stream.sql) : NULL;
     hn_request request = {.op = HN_OP_FETCH, .sql = sql, .stream = number};
     request.method = "_stream_fetch";
-    PyObject *result = run(op, &request, chunk_rows, timeout);
+    PyObject *result = NULL;
+    if (hn_take_into(&request, into) == 0)
+        result = run(op, &request, chunk_rows, timeout);
+    Py_CLEAR(request.into);
     Py_XDECREF(sql);
     return result;
 }

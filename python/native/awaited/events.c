@@ -187,6 +187,7 @@ void hn_operation_init(hn_operation *self, hn_view *session, const hn_request *r
     self->request = *request;
     Py_XINCREF(self->request.sql);
     Py_XINCREF(self->request.params);
+    Py_XINCREF(self->request.into);
     self->timeout = deadline == HN_NEVER ? HN_NEVER : deadline - hn_now();
     self->entry = (hn_entry){
         .owner = (PyObject *)self, .functions = &entry_functions, .due = HN_NEVER, .armed_fd = -1};

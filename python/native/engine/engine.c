@@ -61,6 +61,8 @@ void hn_engine_free(hn_engine *e)
 {
     Py_CLEAR(e->request.sql);
     Py_CLEAR(e->request.params);
+    Py_CLEAR(e->request.into);
+    Py_CLEAR(e->maker);
     Py_CLEAR(e->result);
     Py_CLEAR(e->raised);
     Py_CLEAR(e->refused);
@@ -109,6 +111,7 @@ int hn_engine_start(hn_engine *e, const hn_request *request, hn_time deadline)
     e->deadline = deadline;
     Py_XINCREF(e->request.sql);
     Py_XINCREF(e->request.params);
+    Py_XINCREF(e->request.into);
     uint32_t flags = request->flags;
     e->call.state = e->target->last_state; /* in case the core fails before it returns one */
     e->call.timeout = request->timeout;
@@ -132,8 +135,8 @@ int hn_engine_start(hn_engine *e, const hn_request *request, hn_time deadline)
         flags |= HN_IN_REGISTERED;
     if (request->op == HN_OP_MANY && hn_many_start(e) < 0)
         return -1;
-    if (request->op == HN_OP_FETCH)
-        hn_stream_resume(e);
+    if (request->op == HN_OP_FETCH && hn_stream_resume(e) < 0)
+        return -1;
     if (request->sql != NULL) {
         Py_ssize_t len;
         const char *sql = PyUnicode_AsUTF8AndSize(request->sql, &len);

@@ -19,8 +19,16 @@ static bool makes_rows(const hn_engine *e)
 
 int hn_rows_prepare(hn_engine *e)
 {
-    if (makes_rows(e) && e->request.shape == HN_ROW_DICT)
+    if (!makes_rows(e) || e->request.shape == HN_ROW_TUPLE)
+        return 0;
+    if (e->request.shape == HN_ROW_DICT)
         return hn_description_makes_dicts(e->description);
+    PyObject *maker = hn_description_maker(e->description, e->request.into);
+    if (maker == NULL)
+        return -1;
+    if (maker == Py_None)
+        Py_CLEAR(maker);
+    Py_XSETREF(e->maker, maker);
     return 0;
 }
 
@@ -30,6 +38,8 @@ static PyObject *decode(const hn_engine *e, const uint8_t *body, size_t len)
         return hn_decode_first(e->description, body, len);
     if (e->request.shape == HN_ROW_TUPLE)
         return hn_decode_tuple(e->description, body, len);
+    if (e->maker != NULL)
+        return hn_decode_made(e->description, e->maker, body, len);
     return hn_decode_row(e->description, body, len);
 }
 

@@ -28,7 +28,8 @@ typedef enum hn_mode {
 /* What a row becomes. */
 typedef enum hn_row_shape {
     HN_ROW_DICT,
-    HN_ROW_TUPLE
+    HN_ROW_TUPLE,
+    HN_ROW_CLASS /* an object of `into` */
 } hn_row_shape;
 
 typedef struct hn_request {
@@ -38,6 +39,7 @@ typedef struct hn_request {
     bool is_fed;      /* MANY: the driver iterates, and gives it the rows in lists */
     hn_mode mode;
     hn_row_shape shape;
+    PyObject *into;     /* with HN_ROW_CLASS: the row class; or NULL */
     const char *method; /* its name, for Python */
     double timeout;     /* the caller's limit in seconds, for texts; below 0 if there is none */
     int64_t chunk;      /* STREAM, FETCH: most rows */
@@ -86,6 +88,7 @@ typedef struct hn_engine {
     uint32_t requested_what;     /* 0: types; HN_IN_COLUMNS: columns of domains; with HN_IN_NULLS:
                                     which columns may be NULL */
     hn_description *description; /* a reference: encodes body, decodes rows */
+    PyObject *maker;             /* makes rows of it objects of request.into; or NULL */
     uint64_t plan_id;
     PyObject *timezone;     /* the session's, once the core has described */
     uint32_t requested[64]; /* type OIDs requested from the core */

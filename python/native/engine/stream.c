@@ -1,6 +1,7 @@
 /* A result in chunks: what a target keeps between them. */
 #include "engine/stream.h"
 
+#include "engine/rows.h"
 #include "error.h"
 
 static void keep(hn_engine *e)
@@ -23,14 +24,16 @@ static void keep(hn_engine *e)
     hn_description_ref(stream->description);
 }
 
-void hn_stream_resume(hn_engine *e)
+int hn_stream_resume(hn_engine *e)
 {
     const struct hn_stream *stream = &e->target->stream;
     if (stream->number != e->request.stream)
-        return;
+        return 0;
     e->description = stream->description;
-    if (e->description != NULL)
-        hn_description_ref(e->description);
+    if (e->description == NULL)
+        return 0;
+    hn_description_ref(e->description);
+    return hn_rows_prepare(e);
 }
 
 int hn_stream_look(hn_engine *e)

@@ -8,8 +8,8 @@
 
 #include "engine/state.h"
 
-/* FETCH: decode by the description of this stream, if it is the one last opened. */
-void hn_stream_resume(hn_engine *engine);
+/* FETCH: decode by the description of this stream, if it is the one last opened. 0 or -1. */
+int hn_stream_resume(hn_engine *engine);
 
 /* FETCH: whether the rows of the stream, whose statement was described anew, come as the engine's
  * plan reads them; the server keeps the formats that were asked for at first. 0 or -1. */

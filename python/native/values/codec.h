@@ -143,6 +143,14 @@ PyObject *hn_description_result(hn_description *description, PyObject *rows, lon
  * are not what the description's columns announce. */
 PyObject *hn_decode_row(hn_description *description, const uint8_t *body, size_t len);
 PyObject *hn_decode_tuple(hn_description *description, const uint8_t *body, size_t len);
+/* The same as an object of a class, by hn_description_maker of this description. */
+PyObject *hn_decode_made(hn_description *description, PyObject *maker, const uint8_t *body,
+                         size_t len);
+
+/* What makes the rows of this description objects of a class (hn_row_class_of): a new reference, of
+ * None where they are dicts as they are. NULL with RowMismatch if the columns do not fit it. Found
+ * once for each class. */
+PyObject *hn_description_maker(hn_description *description, PyObject *row_class);
 PyObject *hn_decode_first(hn_description *description, const uint8_t *body,
                           size_t len); /* first column only */
 

@@ -54,8 +54,8 @@ static PyObject *make_parameters(const hn_description *description)
         PyObject *name = PyUnicode_FromFormat("$%d", i + 1);
         PyObject *parameter = NULL;
         if (name != NULL)
-            parameter = PyObject_CallFunction(class, "NkO", name, (unsigned long)p->oid,
-                                              p->type->name);
+            parameter =
+                PyObject_CallFunction(class, "NkO", name, (unsigned long)p->oid, p->type->name);
         if (parameter == NULL)
             Py_CLEAR(parameters);
         else

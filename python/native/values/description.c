@@ -317,6 +317,7 @@ void hn_description_unref(hn_description *description)
     Py_XDECREF(description->timezone);
     Py_XDECREF(description->empty_row);
     Py_XDECREF(description->as_columns);
+    Py_XDECREF(description->makers);
     hn_type_set_unref(description->codec, description->types);
     hn_codec_free(description->codec);
     PyMem_Free(description);

@@ -12,11 +12,7 @@ typedef struct hn_param {
 } hn_param;
 
 /* Whether a column may be NULL, as far as its table tells. */
-typedef enum hn_nullable {
-    HN_NULLABLE_UNKNOWN,
-    HN_NULLABLE,
-    HN_NOT_NULL
-} hn_nullable;
+typedef enum hn_nullable { HN_NULLABLE_UNKNOWN, HN_NULLABLE, HN_NOT_NULL } hn_nullable;
 
 typedef struct hn_column {
     PyObject *name; /* interned str */
@@ -39,6 +35,7 @@ struct hn_description {
     PyObject *sql, *timezone; /* str or NULL */
     PyObject *empty_row;      /* what every row is a copy of: the names in order, each None */
     PyObject *as_columns;     /* a tuple of Column; NULL until it is asked for */
+    PyObject *makers;         /* dict: row class -> Maker or None; NULL until there is one */
     hn_param *params;
     hn_column *columns;
     hn_buf parameter_formats; /* all binary, and the number of parameters */

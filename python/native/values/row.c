@@ -1,9 +1,10 @@
-/* DataRow messages into dicts and tuples: the loop every value passes through. */
+/* DataRow messages into rows of every shape: the loop every value passes through. */
 #include "values/description.h"
 
 #include <string.h>
 
 #include "error.h"
+#include "values/maker.h"
 #include "values/text.h"
 
 /* Adds the column to one of the codec's own errors. Always NULL. */
@@ -94,7 +95,16 @@ static PyObject *end_row(const cells *c, PyObject *row)
     return wrong_shape("it is longer than its fields");
 }
 
-PyObject *hn_decode_row(hn_description *description, const uint8_t *body, size_t len)
+/* A reference to the value is taken over. */
+static PyObject *convert(PyObject *converter, PyObject *value)
+{
+    PyObject *converted = PyObject_CallOneArg(converter, value);
+    Py_DECREF(value);
+    return converted;
+}
+
+static inline PyObject *decode_dict(const hn_description *description, PyObject *const *converters,
+                                    const uint8_t *body, size_t len)
 {
     cells c;
     if (begin_row(description, body, len, &c) < 0)
@@ -102,8 +112,8 @@ PyObject *hn_decode_row(hn_description *description, const uint8_t *body, size_t
     PyObject *row = PyDict_Copy(description->empty_row);
     if (row == NULL)
         return NULL;
-    const hn_column *column = description->columns, *last = column + description->ncolumns;
-    for (; column < last; column++) {
+    for (uint16_t i = 0; i < description->ncolumns; i++) {
+        const hn_column *column = &description->columns[i];
         PyObject *value = next_cell(column, &c);
         if (value == NULL) {
             if (PyErr_Occurred())
@@ -111,6 +121,10 @@ PyObject *hn_decode_row(hn_description *description, const uint8_t *body, size_t
             if (!description->has_duplicates)
                 continue; /* the copy has None already */
             value = Py_NewRef(Py_None);
+        } else if (converters != NULL && converters[i] != NULL) {
+            value = convert(converters[i], value);
+            if (value == NULL)
+                goto failed;
         }
         int set = PyDict_SetItem(row, column->name, value);
         Py_DECREF(value);
@@ -121,6 +135,11 @@ PyObject *hn_decode_row(hn_description *description, const uint8_t *body, size_t
 failed:
     Py_DECREF(row);
     return NULL;
+}
+
+PyObject *hn_decode_row(hn_description *description, const uint8_t *body, size_t len)
+{
+    return decode_dict(description, NULL, body, len);
 }
 
 PyObject *hn_decode_tuple(hn_description *description, const uint8_t *body, size_t len)
@@ -144,6 +163,65 @@ PyObject *hn_decode_tuple(hn_description *description, const uint8_t *body, size
     if (!holds_containers && description->ncolumns > 0)
         PyObject_GC_UnTrack(row); /* it can be in no cycle, as the collector would find */
     return end_row(&c, row);
+}
+
+/* A row's values, each in its place. 0, or -1 with an exception. */
+static int read_values(const hn_description *description, const hn_maker *maker,
+                       const uint8_t *body, size_t len, PyObject **values)
+{
+    cells c;
+    if (begin_row(description, body, len, &c) < 0)
+        return -1;
+    for (uint16_t i = 0; i < description->ncolumns; i++) {
+        PyObject *value = next_cell(&description->columns[i], &c);
+        if (value == NULL) {
+            if (PyErr_Occurred())
+                return -1;
+            value = Py_NewRef(Py_None);
+        } else if (maker->converters[i] != NULL) {
+            value = convert(maker->converters[i], value);
+            if (value == NULL)
+                return -1;
+        }
+        values[maker->places[i]] = value;
+    }
+    if (c.at != c.end) {
+        wrong_shape("it is longer than its fields");
+        return -1;
+    }
+    return hn_maker_fill(maker, values);
+}
+
+static PyObject *decode_values(const hn_description *description, const hn_maker *maker,
+                               const uint8_t *body, size_t len)
+{
+    enum { ON_STACK = 48 };
+    PyObject *few[1 + ON_STACK], **room = few;
+    size_t size =
+        (1 + (size_t)maker->nvalues) * sizeof *room; /* the first is the callee's to use */
+    if (maker->nvalues > ON_STACK && (room = PyMem_Malloc(size)) == NULL)
+        return PyErr_NoMemory();
+    memset(room, 0, size);
+    PyObject *made = NULL;
+    if (read_values(description, maker, body, len, room + 1) == 0)
+        made = hn_maker_make(maker, room + 1);
+    for (Py_ssize_t i = 1; i <= maker->nvalues; i++)
+        Py_XDECREF(room[i]);
+    if (room != few)
+        PyMem_Free(room);
+    return made;
+}
+
+PyObject *hn_decode_made(hn_description *description, PyObject *with, const uint8_t *body,
+                         size_t len)
+{
+    const hn_maker *maker = (const hn_maker *)with;
+    if (maker->ncolumns != description->ncolumns)
+        return wrong_shape("the number of fields differs");
+    if (maker->making != HN_MAKE_DICT && maker->making != HN_MAKE_DOCUMENT)
+        return decode_values(description, maker, body, len);
+    PyObject *row = decode_dict(description, maker->converters, body, len);
+    return row == NULL || maker->making == HN_MAKE_DICT ? row : convert(maker->make, row);
 }
 
 PyObject *hn_decode_first(hn_description *description, const uint8_t *body, size_t len)
