@@ -175,7 +175,10 @@ def _evaluate(text: str, base: type, module: Any, more: dict[str, Any]) -> Any:
     # An attribute of the class may have the name of a type: `date: date | None = None`.
     inside = {k: v for k, v in vars(base).items() if k not in names and isinstance(v, type)}
     variables = {v.__name__: v for v in getattr(base, "__type_params__", ())}
-    return eval(text, dict(names), {**more, base.__name__: base, **inside, **variables})
+    # make_dataclass() writes "typing.Any", wherever the class is from.
+    return eval(
+        text, {"typing": typing, **names}, {**more, base.__name__: base, **inside, **variables}
+    )
 
 
 def _function_names(cls: type) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import sys
 import types
 import typing
 from dataclasses import dataclass
@@ -152,24 +153,19 @@ def _struct(into: Any) -> Plan:
     positional = (
         cls.__match_args__ if names[: len(cls.__match_args__)] == cls.__match_args__ else ()
     )
-    optional = set(_with_defaults(cls))
+    missing = sys.modules["msgspec"].NODEFAULT
+    defaults = (missing,) * (len(names) - len(cls.__struct_defaults__)) + cls.__struct_defaults__
     fields = [
         Field(
             name,
             (alias, name),
-            name not in optional,
+            default is missing,
             known.guide(name),
             by_position=name in positional,
         )
-        for name, alias in zip(names, cls.__struct_encode_fields__, strict=True)
+        for name, alias, default in zip(names, cls.__struct_encode_fields__, defaults, strict=True)
     ]
     return Plan(name_of(cls), "call", cls, tuple(fields))
-
-
-def _with_defaults(cls: Any) -> list[str]:
-    """A Struct's fields that have a default."""
-    parameters = inspect.signature(cls).parameters.values()
-    return [p.name for p in parameters if p.default is not inspect.Parameter.empty]
 
 
 def _dataclass(into: Any) -> Plan:
