@@ -108,7 +108,8 @@ lint/py: build
 	ruff check $(PYTHON_CODE)
 	ruff format --check $(PYTHON_CODE)
 	mypy $(PYTHON_CODE)
-	pyright --pythonpath $(PY) tests_py/typed_results.py tests_py/typed_sql.py
+	pyright --pythonpath $(PY) tests_py/typed_results.py tests_py/typed_rows.py \
+	    tests_py/typed_sql.py
 	stubtest hypern._native
 
 lint/c: $(VENV)/.requirements

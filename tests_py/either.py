@@ -178,7 +178,7 @@ class _Block:
 class _Stream:
     """An `AsyncStream` as an iterator."""
 
-    def __init__(self, stream: AsyncStream) -> None:
+    def __init__(self, stream: AsyncStream[Any]) -> None:
         self._stream = stream
         self._rows = _rows(stream)
 
@@ -203,7 +203,7 @@ class _Stream:
         run(self._stream.__aexit__(*raised))
 
 
-def _rows(stream: AsyncStream) -> Iterator[dict[str, Any]]:
+def _rows(stream: AsyncStream[Any]) -> Iterator[dict[str, Any]]:
     while True:
         try:
             row = run(stream.__anext__())

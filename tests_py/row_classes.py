@@ -1,4 +1,4 @@
-"""Classes of every kind that rows are made of, with the same three fields; the last has a default."""
+"""Classes of every kind that rows are made of, with the same three fields."""
 
 from __future__ import annotations
 

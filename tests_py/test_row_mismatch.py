@@ -246,13 +246,13 @@ class UnresolvedModel(pydantic.BaseModel):
     other: Nowhere | None = None  # type: ignore[name-defined]  # noqa: F821
 
 
-Endless = list["Endless"]  # type: ignore[misc]
+Endless = list["Endless"]
 
 
 @dataclasses.dataclass
 class OfEndless:
     n: int
-    items: Endless  # type: ignore[valid-type]
+    items: Endless
 
 
 @dataclasses.dataclass
@@ -335,14 +335,16 @@ Ident = NewType("Ident", Data)
 
 def test_names_for_a_class_stand_for_it(session: DbSession) -> None:
     sql = "SELECT 1 AS id, 'x' AS name"
-    assert session.query(sql, into=Annotated[Data, "a note"]) == [Data(1, "x")]
+    noted: Any = Annotated[Data, "a note"]
+    assert session.query(sql, into=noted) == [Data(1, "x")]
     assert session.query(sql, into=Ident) == [Data(1, "x")]
 
 
 def test_an_unknown_keyword_is_still_refused(session: DbSession) -> None:
-    for run in (session.query_value, session.query_values, session.execute, session.result):
+    calls: list[Any] = [session.query_value, session.query_values, session.execute, session.result]
+    for run in calls:
         with pytest.raises(TypeError, match="unexpected keyword argument 'into'"):
-            run("SELECT 1", into=Data)  # type: ignore[operator]
+            run("SELECT 1", into=Data)
     with pytest.raises(TypeError, match="unexpected keyword argument 'strict'"):
         session.query("SELECT 1", strict=True)  # type: ignore[call-overload]
 

@@ -132,18 +132,6 @@ class OfMeta(metaclass=Meta):
     id: int
 
 
-@dataclasses.dataclass
-class OwnNew:
-    id: int
-
-    def __new__(cls, *args: Any, **kwargs: Any) -> OwnNew:
-        made = super().__new__(cls)
-        made.seen = True
-        return made
-
-    seen: dataclasses.InitVar[bool] = False
-
-
 class Descriptor:
     """A field that keeps its value under another name."""
 
@@ -160,7 +148,7 @@ class Descriptor:
 @dataclasses.dataclass
 class WithDescriptor:
     id: int
-    size: Descriptor = Descriptor()  # type: ignore[assignment]
+    size: Descriptor = Descriptor()
 
 
 class Derived(Data):
@@ -247,7 +235,9 @@ def test_a_method_that_is_replaced_later_is_called(
         patch.setattr(Patched, "__init__", init)
         assert session.query_one(sql, into=Patched).id == -5
     assert session.query_one(sql, into=Patched).id == 5
-    monkeypatch.setattr(Patched, "__setattr__", lambda self, name, value: vars(self).update(id=8))
+    monkeypatch.setattr(
+        Patched, "__setattr__", lambda self, name, value: self.__dict__.update(id=8)
+    )
     assert session.query_one(sql, into=Patched).id == 8
 
 
