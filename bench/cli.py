@@ -18,12 +18,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench import growth, latency, memory, report, rounds, web
-from bench.scenarios import ALL_DRIVERS, ASYNC, MAIN, PEERS, TYPES, Scenario
+from bench import growth, latency, memory, report, rounds, shapes, web
+from bench.scenarios import ALL_DRIVERS, ASYNC, BINARY_PEERS, MAIN, PEERS, TYPES, Scenario
 from bench.venvs import HOME, ROOT, UnavailableError, interpreter
 from bench.workers import DriverError, Server, Worker, environment, python_command
 
-SECTIONS = ("main", "async", "types", "memory", "growth", "latency", "web")
+SECTIONS = ("main", "async", "types", "shapes", "memory", "growth", "latency", "web")
 BOTH_MODES = ("main", "async")
 
 
@@ -98,6 +98,8 @@ class Run:
         needed = {d for d in ALL_DRIVERS if any(rounds.takes_part(s, d) for s in rows)}
         if self.wants("growth") or self.wants("memory"):
             needed |= {*PEERS, "hypern", "floor"}
+        if self.wants("shapes"):
+            needed |= {*BINARY_PEERS, "hypern"}
         self.drivers = [d for d in ALL_DRIVERS if d in needed and d not in chosen.without]
         self.result: dict[str, Any] = {}
         self.missed: list[str] = []
@@ -117,6 +119,8 @@ class Run:
             self.table("main", MAIN, workers)
             self.table("async", ASYNC, workers)
             self.table("types", TYPES, workers)
+            if self.wants("shapes"):
+                self.shapes(workers)
             if self.wants("growth"):
                 self.growth(workers)
         if self.wants("memory"):
@@ -155,6 +159,14 @@ class Run:
     def samples(self, workers: dict[str, Worker], table: str) -> dict[str, dict[str, str]]:
         query = f"SELECT * FROM {table} LIMIT 1"
         return {d: json.loads(w.ask("rows", query)) for d, w in workers.items() if d != "floor"}
+
+    def shapes(self, workers: dict[str, Worker]) -> None:
+        quick = self.chosen.quick
+        figures = shapes.run(workers, quick, self.chosen.rounds, self.chosen.seconds, progress)
+        say(f"\n## rows of classes, {self.mode}\n")
+        say(shapes.text(figures, quick))
+        self.missed += shapes.missed(figures, quick)
+        self.result["shapes"] = rounds.records(figures, shapes.scenarios(quick))
 
     def growth(self, workers: dict[str, Worker]) -> None:
         few = min(self.chosen.rounds, 3)

@@ -48,6 +48,8 @@ def timed(driver: Driver, shape: str, count: int, connections: int, sql: list[st
             return driver.one(sql, keyed=count > 0)
         case "all":
             return driver.all(sql[0])
+        case "into":
+            return driver.into(sql[0], sql[1])
         case "request":
             return driver.request(sql[0], sql[1], count, connections)
         case "many":

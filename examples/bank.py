@@ -7,12 +7,21 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
 
 from hypern.database import Database, adb, db, scope
 
 URL = os.environ.get("DATABASE_URL", "postgresql://localhost/hypern_example")
+
+
+@dataclass
+class Account:
+    """An account as a row."""
+
+    id: int
+    name: str
+    balance: Decimal
 
 
 class NoAccountError(LookupError):
@@ -49,12 +58,14 @@ def open_account(name: str, balance: Decimal) -> int:
     return number
 
 
-def account(number: int) -> dict[str, Any]:
-    """An account as a row: id, name, balance."""
-    row = db().query_one_or_none("SELECT id, name, balance FROM accounts WHERE id = $1", [number])
-    if row is None:
+def account(number: int) -> Account:
+    """An account."""
+    found = db().query_one_or_none(
+        "SELECT id, name, balance FROM accounts WHERE id = $1", [number], into=Account
+    )
+    if found is None:
         raise NoAccountError(f"no account {number}")
-    return row
+    return found
 
 
 # Every transfer locks in the same order, so two transfers cannot deadlock.

@@ -49,12 +49,12 @@ def open_account(new: NewAccount) -> dict[str, int]:
 @app.get("/accounts/{number}")
 def account(number: int, session: Session) -> Account:
     """Show an account."""
-    row = session.query_one_or_none(
-        "SELECT id, name, balance FROM accounts WHERE id = $1", [number]
+    found = session.query_one_or_none(
+        "SELECT id, name, balance FROM accounts WHERE id = $1", [number], into=Account
     )
-    if row is None:
+    if found is None:
         raise HTTPException(404, f"no account {number}")
-    return Account(**row)
+    return found
 
 
 @app.post("/transfers")

@@ -25,8 +25,8 @@ def open_account() -> tuple[Response, int]:
 @app.get("/accounts/<int:number>")
 def account(number: int) -> Response:
     """Show an account."""
-    row = bank.account(number)
-    return jsonify({**row, "balance": str(row["balance"])})
+    found = bank.account(number)
+    return jsonify({**vars(found), "balance": str(found.balance)})
 
 
 @app.post("/transfers")

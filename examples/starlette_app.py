@@ -28,8 +28,8 @@ async def open_account(request: Request) -> JSONResponse:
 
 def account(request: Request) -> JSONResponse:
     """Show an account. Starlette runs a plain function in a thread by itself."""
-    row = bank.account(request.path_params["number"])
-    return JSONResponse({**row, "balance": str(row["balance"])})
+    found = bank.account(request.path_params["number"])
+    return JSONResponse({**vars(found), "balance": str(found.balance)})
 
 
 async def transfer(request: Request) -> JSONResponse:

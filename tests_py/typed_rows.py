@@ -1,4 +1,4 @@
-"""What type checkers know of `into=`: `make lint` has mypy and pyright check this; it is not run."""
+"""What type checkers know of `into=`: mypy and pyright check this; nothing runs it."""
 
 from __future__ import annotations
 

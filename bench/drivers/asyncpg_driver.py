@@ -10,6 +10,7 @@ import asyncpg
 import uvloop
 
 from bench.drivers.base import Driver, Row, Timed, arrivals, key, time_tasks
+from bench.row_classes import BY_WORD
 
 
 async def parse_json(connection: Any) -> None:
@@ -59,6 +60,23 @@ class Asyncpg(Driver):
         async def body(_: int) -> list[Row]:
             return [dict(record) for record in await statement.fetch()]
 
+        return lambda loops: self.loop.run_until_complete(time_tasks(body, loops))
+
+    def into(self, sql: str, word: str) -> Timed:
+        # A record_class must be a Record, so it cannot be one of these classes.
+        statement = self.loop.run_until_complete(self.connection.prepare(sql))
+        cls = BY_WORD[word]
+
+        async def by_position(_: int) -> list[Any]:
+            return [cls(*record) for record in await statement.fetch()]
+
+        async def by_name(_: int) -> list[Any]:
+            return [cls(**record) for record in await statement.fetch()]
+
+        async def tuples(_: int) -> list[Any]:
+            return [tuple(record) for record in await statement.fetch()]
+
+        body = {"tuple": tuples, "pydantic": by_name}.get(word, by_position)
         return lambda loops: self.loop.run_until_complete(time_tasks(body, loops))
 
     def pool(self, size: int) -> Any:

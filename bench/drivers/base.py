@@ -51,6 +51,10 @@ class Driver(ABC):
     def all(self, sql: str) -> Timed:
         """All rows of a query."""
 
+    def into(self, sql: str, word: str) -> Timed:
+        """All rows of a query as objects of a class of bench.row_classes; only some drivers can."""
+        raise NotImplementedError
+
     @abstractmethod
     def request(self, select: str, update: str, count: int, connections: int) -> Timed:
         """Acquire from the pool, begin, select a row, update it, commit, release; by `count` tasks

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from bench.drivers.base import Driver, Row, Timed, arrivals, key, repeat, repeat_threads
+from bench.row_classes import BY_WORD
 from hypern.database import Database, db, finalize_db
 
 
@@ -34,6 +35,13 @@ class Hypern(Driver):
 
     def all(self, sql: str) -> Timed:
         return repeat(lambda _: self.session.query(sql))
+
+    def into(self, sql: str, word: str) -> Timed:
+        query = self.session.query
+        if word == "validated":
+            validate = BY_WORD["pydantic"].model_validate
+            return repeat(lambda _: [validate(row) for row in query(sql)])
+        return repeat(lambda _: query(sql, into=BY_WORD[word]))
 
     def request(self, select: str, update: str, count: int, connections: int) -> Timed:
         alias = self.pool(connections)

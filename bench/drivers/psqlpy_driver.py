@@ -9,6 +9,7 @@ import psqlpy
 import uvloop
 
 from bench.drivers.base import Driver, Row, Timed, arrivals, key, time_tasks
+from bench.row_classes import BY_WORD
 
 
 class Psqlpy(Driver):
@@ -44,6 +45,20 @@ class Psqlpy(Driver):
             rows: list[Row] = (await self.connection.fetch(sql)).result()
             return rows
 
+        return lambda loops: self.loop.run_until_complete(time_tasks(body, loops))
+
+    def into(self, sql: str, word: str) -> Timed:
+        cls = BY_WORD[word]
+
+        async def objects(_: int) -> list[Any]:
+            made: list[Any] = (await self.connection.fetch(sql)).as_class(cls)
+            return made
+
+        async def tuples(_: int) -> list[Any]:
+            result = await self.connection.fetch(sql)
+            return [tuple(row.values()) for row in result.result()]
+
+        body = tuples if word == "tuple" else objects
         return lambda loops: self.loop.run_until_complete(time_tasks(body, loops))
 
     def request(self, select: str, update: str, count: int, connections: int) -> Timed:

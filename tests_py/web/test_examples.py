@@ -75,7 +75,7 @@ def test_the_awaited_transfer_is_the_same_transaction(bank_url: str) -> None:
         async with scope():
             await bank.atransfer(1, 2, Decimal(10))
             assert db().is_in_transaction
-            assert bank.account(2)["balance"] == 15
+            assert bank.account(2).balance == 15
             db().set_error()
 
     with scope():
