@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import threading
@@ -52,6 +53,12 @@ class Bouncer:
     pid: int
 
 
+def _accepts(path: Path) -> bool:
+    """Whether somebody listens on the socket: it exists a moment earlier."""
+    with socket.socket(socket.AF_UNIX) as client:
+        return client.connect_ex(str(path)) == 0
+
+
 @contextmanager
 def started(database: str, mode: str, size: int = SERVER_CONNECTIONS) -> Iterator[Bouncer]:
     """PgBouncer in this mode, with so many server connections."""
@@ -74,7 +81,7 @@ def started(database: str, mode: str, size: int = SERVER_CONNECTIONS) -> Iterato
             [binary(), "-q", str(room / "pgbouncer.ini")], stderr=subprocess.DEVNULL, user=user
         ) as process:
             try:
-                wait_until((room / ".s.PGSQL.6432").exists)
+                wait_until(lambda: _accepts(room / ".s.PGSQL.6432"))
                 url = f"postgresql://app@/bounced?host={room}&port=6432"
                 yield Bouncer(mode, url, room / "log", process.pid)
             finally:

@@ -358,6 +358,15 @@ class Car:
 
 
 @dataclass
+class Quoted:
+    color: "Color | None"  # noqa: UP037
+
+
+def test_an_annotation_may_be_quoted_twice(session: DbSession) -> None:
+    assert session.query_one("SELECT 'red' AS color", into=Quoted) == Quoted(Color.RED)
+
+
+@dataclass
 class Home:
     address: Address
 

@@ -59,18 +59,24 @@ class Annotations:
         """The qualifier that stands around a key's type: "Required", "NotRequired"."""
         base, annotation = self._of[name]
         annotation = self._resolved(annotation, base, name)
-        while True:
+        for _ in range(_DEPTH_MAX):
             word, inner = _word(annotation), named_type(annotation)
             if word in ("Required", "NotRequired"):
                 return word
             if word in _WRAPPERS:
                 inner = typing.get_args(annotation)[0]
             if inner is None:
-                return None
+                break
             annotation = self._resolved(inner, base, name)
+        return None
 
     def _resolved(self, annotation: Any, base: type, name: str) -> Any:
-        """The annotation; one that is a text is evaluated."""
+        """The annotation; one that is a text is evaluated, and a text in quotes once more."""
+        for _ in range(3):
+            annotation = self._evaluated(annotation, base, name)
+        return annotation
+
+    def _evaluated(self, annotation: Any, base: type, name: str) -> Any:
         module: Any = base.__module__
         if isinstance(annotation, (typing.ForwardRef, *_forward_refs())):
             # The one of a TypedDict may be inherited, which its class does not show otherwise.

@@ -4,9 +4,9 @@
 #include <string.h>
 
 #include "api/operation.h"
+#include "api/row_class.h"
 #include "drive/run.h"
 #include "error.h"
-#include "values/row_class.h"
 
 PyTypeObject *hn_session_type;
 

@@ -4,8 +4,10 @@
 #include "api/future.h"
 #include "api/guard.h"
 #include "api/kinds.h"
+#include "api/maker.h"
 #include "api/operation.h"
 #include "api/pool.h"
+#include "api/row_class.h"
 #include "api/session.h"
 #include "api/text.h"
 #include "awaited/loop.h"
@@ -17,8 +19,6 @@
 #include "native.h"
 #include "session/index.h"
 #include "values/codec.h"
-#include "values/maker.h"
-#include "values/row_class.h"
 
 static PyObject *sessions(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
 {

@@ -82,7 +82,7 @@ static PyObject *fit(const hn_description *description, const hn_row_class *clas
         maker = PyObject_CallMethod(module, "fit", "OO", class->plan, columns);
     Py_XDECREF(columns);
     Py_XDECREF(module);
-    if (maker != NULL && maker != Py_None && !hn_is_maker(maker)) {
+    if (maker != NULL && maker != Py_None && !Py_IS_TYPE(maker, hn_maker_type)) {
         Py_DECREF(maker);
         PyErr_SetString(PyExc_SystemError, "fit() must return a Maker or None");
         return NULL;

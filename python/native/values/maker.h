@@ -38,9 +38,10 @@ typedef struct hn_maker {
     Py_ssize_t nfills;
 } hn_maker;
 
-/* Once, when the module is made: adds the class Maker. 0 or -1. */
-int hn_maker_ready(PyObject *module);
-bool hn_is_maker(PyObject *object);
+extern PyTypeObject *hn_maker_type; /* made by api/maker.c */
+
+/* Once, when the module is made. 0 or -1. */
+int hn_maker_init(void);
 
 /* Fills in what no column has: values has nvalues places. 0, or -1 with an exception; in both cases
  * what is in values is the caller's to drop. */

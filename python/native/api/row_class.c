@@ -1,5 +1,5 @@
 /* The class that rows are made of, compiled by hypern.rows and kept. */
-#include "values/row_class.h"
+#include "api/row_class.h"
 
 #include <stdbool.h>
 
