@@ -46,7 +46,7 @@ BAD_CALLS: dict[str, tuple[Callable[[DbSession], object], type[Exception], str]]
         errors.SyntaxError,
         "multiple commands",
     ),
-    "SQL that is no str": (lambda s: s.query(b"SELECT 1"), TypeError, "str"),  # type: ignore[arg-type]
+    "SQL that is no str": (lambda s: s.query(b"SELECT 1"), TypeError, "str"),  # type: ignore[call-overload]
     "SQL with a NUL": (lambda s: s.query("SELECT 1\0"), errors.ProgrammingError, "NUL"),
     "SQL with a surrogate": (
         lambda s: s.query("SELECT '\ud800'"),
@@ -73,7 +73,7 @@ BAD_CALLS: dict[str, tuple[Callable[[DbSession], object], type[Exception], str]]
         errors.ProgrammingError,
         "1 placeholder, 0 parameters",
     ),
-    "a number as parameters": (lambda s: s.query("SELECT $1::int", 1), TypeError, "int"),  # type: ignore[arg-type]
+    "a number as parameters": (lambda s: s.query("SELECT $1::int", 1), TypeError, "int"),  # type: ignore[call-overload]
     "a str as parameters": (lambda s: s.query("SELECT $1::text", "a"), TypeError, "str"),
     "bytes as parameters": (lambda s: s.query("SELECT $1::text", b"a"), TypeError, "bytes"),
     "a dict for a text without names": (
@@ -81,7 +81,7 @@ BAD_CALLS: dict[str, tuple[Callable[[DbSession], object], type[Exception], str]]
         errors.ProgrammingError,
         "not use: a",
     ),
-    "a set as parameters": (lambda s: s.query("SELECT $1::int", {1}), TypeError, "set"),  # type: ignore[arg-type]
+    "a set as parameters": (lambda s: s.query("SELECT $1::int", {1}), TypeError, "set"),  # type: ignore[call-overload]
     "an unsupported type": (
         lambda s: s.query("SELECT $1::int, $2::text", [1, Odd()]),
         TypeError,
@@ -145,7 +145,7 @@ BAD_CALLS: dict[str, tuple[Callable[[DbSession], object], type[Exception], str]]
         "2 placeholders, 1 parameter",
     ),
     "a timeout that is no number": (
-        lambda s: s.query("SELECT 1", timeout="1"),  # type: ignore[arg-type]
+        lambda s: s.query("SELECT 1", timeout="1"),  # type: ignore[call-overload]
         TypeError,
         "timeout|number",
     ),

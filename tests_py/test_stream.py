@@ -173,7 +173,7 @@ def test_parameters_are_checked(session: DbSession) -> None:
         with pytest.raises(TypeError):
             next(session.stream(SERIES, params))  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="sql"):
-        next(session.stream(1))  # type: ignore[arg-type]
+        next(session.stream(1))  # type: ignore[call-overload]
     with pytest.raises(errors.ProgrammingError):
         next(session.stream(SERIES, [1, 2]))
 

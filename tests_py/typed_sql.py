@@ -48,7 +48,7 @@ def blocking(session: DbSession, t: Template) -> None:
     assert_type(next(session.stream(t)), Row)
     session.execute_script("SELECT 1; SELECT 2", atomic=False, timeout=1)
     session.execute_script(t)
-    session.query(b"SELECT 1")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+    session.query(b"SELECT 1")  # type: ignore[call-overload] # pyright: ignore[reportArgumentType]
     session.query("SELECT :a", {1: 2})  # type: ignore[dict-item] # pyright: ignore[reportArgumentType]
     session.execute_script(t, [1])  # type: ignore[call-arg, arg-type] # pyright: ignore[reportCallIssue]
 

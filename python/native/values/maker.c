@@ -44,7 +44,7 @@ static int set_attributes(const hn_maker *self, PyObject *made, PyObject **value
 {
     for (Py_ssize_t i = 0; i < self->nvalues; i++) {
         if (self->offsets[i] >= 0) { /* of a new object, so the slot is empty */
-            memcpy((char *)made + self->offsets[i], &values[i], sizeof values[i]);
+            *(PyObject **)((char *)made + self->offsets[i]) = values[i];
             values[i] = NULL;
         } else if (PyObject_GenericSetAttr(made, PyTuple_GET_ITEM(self->names, i), values[i]) < 0) {
             return -1;
