@@ -294,7 +294,9 @@ UNFIT: list[tuple[Any, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("into", "words"), UNFIT, ids=[str(into) for into, _ in UNFIT])
+@pytest.mark.parametrize(
+    ("into", "words"), UNFIT, ids=[getattr(into, "__name__", str(into)) for into, _ in UNFIT]
+)
 def test_what_rows_cannot_be_made_of_is_refused_with_a_reason(
     session: DbSession, numbers: None, into: Any, words: str
 ) -> None:

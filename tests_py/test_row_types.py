@@ -414,6 +414,18 @@ def test_a_json_object_that_does_not_fit_is_an_error(
     assert session.query_value("SELECT 1") == 1
 
 
+@dataclass
+class Move:
+    before: Address
+    after: Address
+
+
+def test_the_error_names_the_column_that_it_is_about(session: DbSession) -> None:
+    sql = "SELECT '{\"street\": \"a\"}'::json AS before, '{}'::json AS after"
+    with pytest.raises(errors.DataError, match=r'column "after": .*"street" is missing'):
+        session.query(sql, into=Move)
+
+
 def test_a_registered_converter_has_decided(session: DbSession) -> None:
     register_type("color", lambda text: f"<{text}>", None)
     assert session.query("SELECT 'red'::color AS color", into=Car) == [Car("<red>")]  # type: ignore[arg-type]

@@ -16,7 +16,7 @@ from hypern.rows.match import match
 from hypern.rows.plan import Plan, plan_of
 
 Converter: TypeAlias = Callable[[Any], Any]
-# Makers of JSON objects by their class, since a class may have itself in its annotations.
+# Makers of JSON objects by class and place, since a class may have itself in its annotations.
 Memo: TypeAlias = "dict[Any, _Objects]"
 
 
@@ -147,10 +147,11 @@ def _objects(into: Any, where: str, memo: Memo) -> Converter:
     plan = plan_of(into)
     if plan.making == "document":
         return plan.make  # type: ignore[no-any-return]
-    if into not in memo:
-        memo[into] = _Objects(plan, where)
-        memo[into].prepare(memo)
-    return memo[into].make
+    key = (into, where)
+    if key not in memo:
+        memo[key] = _Objects(plan, where)
+        memo[key].prepare(memo)
+    return memo[key].make
 
 
 class _Objects:
