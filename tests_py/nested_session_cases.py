@@ -38,9 +38,9 @@ def count() -> int:
 
 def test_states(db_session: DbSession) -> None:
     session = db("a")
-    assert session.state == "idle"
+    assert str(session.state) == "idle"
     add(session, 1)
-    assert session.state == "connected"
+    assert str(session.state) == "connected"
     assert session.begin().state == "in_transaction"
     with pytest.raises(InterfaceError, match="begin"):
         session.begin()

@@ -264,7 +264,7 @@ def test_run_awaits_its_function_and_repeats_it(configured: str) -> None:
 def test_what_is_never_awaited_never_runs_and_says_so(configured: str) -> None:
     session = adb("r")
     with pytest.warns(RuntimeWarning, match=r"execute\(\) of request 'r' was never awaited"):
-        session.execute("INSERT INTO numbers VALUES (1)")
+        session.execute("INSERT INTO numbers VALUES (1)")  # type: ignore[unused-coroutine]
     finalize_db("r")
     assert numbers_seen_by_others() == []
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import time
 import types
-from collections.abc import Generator, Iterator
+from collections.abc import Coroutine, Generator, Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,7 +15,7 @@ from support import wait_until
 from hypern.database import AsyncDbSession, Database, adb, afinalize_db, finalize_db, scope
 
 if TYPE_CHECKING:
-    from hypern import _native
+    pass
 
 
 @pytest.fixture(autouse=True)
@@ -27,7 +27,7 @@ def released(configured: str) -> Iterator[None]:
 
 
 @types.coroutine
-def watched(operation: _native.Operation[Any], waits: list[bool]) -> Generator[Any, None, Any]:
+def watched(operation: Coroutine[Any, Any, Any], waits: list[bool]) -> Generator[Any, None, Any]:
     """Await an operation, and note whether its task had to wait."""
     inner = operation.__await__()
     waited = False

@@ -16,6 +16,7 @@ import pytest
 from either import db, run, scope
 
 from hypern import errors
+from hypern._literals import StatementCache
 from hypern.database import Database, DbSession, adb
 
 pytestmark = pytest.mark.usefixtures("kind")
@@ -111,7 +112,7 @@ def test_the_server_decides_as_for_a_literal(
 
 
 @pytest.mark.parametrize("cache", ["named", "describe", "off"])
-def test_values_of_other_types_in_turn(database: str, cache: str) -> None:
+def test_values_of_other_types_in_turn(database: str, cache: StatementCache) -> None:
     Database.close()
     Database.configure(database, max_size=1, statement_cache=cache)
     values = [5, "5", None, 5.5, Decimal("5.50"), True, 2**40, 10**30, ID, NOON, NOON.date(), "x"]
@@ -250,7 +251,7 @@ def _many(session: DbSession, kind: str, make: Any, sql: str, rows: list[list[An
 @pytest.mark.parametrize("nested", [False, True])
 @pytest.mark.parametrize("cache", ["named", "describe", "off"])
 def test_rows_of_changing_types_in_execute_many(
-    database: str, kind: str, cache: str, nested: bool, make: Any
+    database: str, kind: str, cache: StatementCache, nested: bool, make: Any
 ) -> None:
     Database.close()
     Database.configure(database, max_size=1, statement_cache=cache)
@@ -393,7 +394,7 @@ def _outcome(
 @pytest.mark.parametrize("make", [_list, _iterator])
 @pytest.mark.parametrize("cache", ["named", "describe"])
 def test_execute_many_gives_what_its_rows_give_one_by_one(
-    database: str, kind: str, cache: str, make: Any
+    database: str, kind: str, cache: StatementCache, make: Any
 ) -> None:
     """Also where the first row fails, or another session has changed the table meanwhile."""
     Database.close()

@@ -348,7 +348,7 @@ def test_a_statement_that_still_runs_is_waited_for_then_cancelled() -> None:
 
     thread = threading.Thread(target=work)
     thread.start()
-    while session.state != "connected":
+    while str(session.state) != "connected":
         time.sleep(0.01)
     time.sleep(0.2)
     started = time.monotonic()

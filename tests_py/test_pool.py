@@ -11,6 +11,7 @@ from either import close, db, finalize_db, scope
 from support import in_threads, wait_until
 
 from hypern import errors
+from hypern._literals import Reset, StatementCache
 from hypern.database import Database, DbSession, PoolStatus, adb
 from hypern.database import scope as own_scope
 
@@ -246,7 +247,7 @@ def test_test_before_acquire_works(database: str) -> None:
 @pytest.mark.parametrize("cache", ["auto", "named", "describe", "off"])
 @pytest.mark.parametrize("reset", ["full", "transaction", "off"])
 def test_every_cache_and_reset_mode_gives_the_same_answers(
-    database: str, cache: str, reset: str
+    database: str, cache: StatementCache, reset: Reset
 ) -> None:
     Database.configure(database, max_size=1, statement_cache=cache, reset=reset, alias="mode")
     for n in range(4):

@@ -96,18 +96,18 @@ def test_the_states_in_the_specifications_words(configured: str) -> None:
     session = db("states")
     assert session.request_id == "states"
     assert session.alias == "default"
-    assert session.state == "idle"
+    assert str(session.state) == "idle"
     session.query("SELECT 1")
-    assert session.state == "connected"
+    assert str(session.state) == "connected"
     session.begin()
-    assert session.state == "in_transaction"
+    assert str(session.state) == "in_transaction"
     assert session.is_in_transaction
     session.commit()
-    assert session.state == "committed"
+    assert str(session.state) == "committed"
     session.begin()
     session.query("SELECT 1")
     session.rollback()
-    assert session.state == "rolled_back"
+    assert str(session.state) == "rolled_back"
     finalize_db("states")
     assert session.state == "closed"
 

@@ -9,6 +9,7 @@ from either import db, finalize_db
 from support import in_transaction, insert, numbers_seen_by_others
 
 from hypern import errors
+from hypern._literals import Isolation
 from hypern.database import DbSession
 from hypern.session.begin import begin_sql
 
@@ -114,7 +115,7 @@ def test_a_deferred_constraint_fails_at_commit(session: DbSession) -> None:
     ],
 )
 def test_begin_sets_the_isolation_level(
-    session: DbSession, isolation: str | None, expected: str
+    session: DbSession, isolation: Isolation | None, expected: str
 ) -> None:
     session.begin(isolation=isolation)
     assert session.query_value("SELECT current_setting('transaction_isolation')") == expected
@@ -135,7 +136,7 @@ def test_begin_read_only_refuses_writes(session: DbSession) -> None:
 
 def test_the_text_of_begin() -> None:
     assert begin_sql(None, None, None) == "BEGIN"
-    assert begin_sql(" serializable ", True, True) == (
+    assert begin_sql(" serializable ", True, True) == (  # type: ignore[arg-type]
         "BEGIN ISOLATION LEVEL SERIALIZABLE READ ONLY DEFERRABLE"
     )
     assert begin_sql(None, False, False) == "BEGIN READ WRITE NOT DEFERRABLE"
@@ -143,7 +144,7 @@ def test_the_text_of_begin() -> None:
 
 def test_begin_refuses_unknown_options(session: DbSession) -> None:
     with pytest.raises(ValueError, match="serializable"):
-        session.begin("chaos; DROP TABLE numbers")
+        session.begin("chaos; DROP TABLE numbers")  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="isolation"):
         session.begin(7)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="read_only"):

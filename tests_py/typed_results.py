@@ -18,6 +18,7 @@ from hypern.database import (
     Holder,
     PoolStatus,
     Scope,
+    State,
     Transaction,
     adb,
     db,
@@ -31,7 +32,7 @@ def blocking(session: DbSession) -> None:
     assert_type(db("r1"), DbSession)
     assert_type(db(), DbSession)
     assert_type(session.request_id, str)
-    assert_type(session.state, str)
+    assert_type(session.state, State)
     assert_type(session.is_in_transaction, bool)
     assert_type(session.query("SELECT $1", [1], timeout=1.5), list[Row])
     assert_type(session.query_one("SELECT 1"), Row)
@@ -40,6 +41,7 @@ def blocking(session: DbSession) -> None:
     assert_type(session.execute("SELECT 1"), int)
     assert_type(session.execute_many("SELECT $1", [[1], (2,)]), int)
     assert_type(session.begin(isolation="serializable"), DbSession)
+    session.begin("seriasizable")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
     assert_type(session.commit(), DbSession)
     assert_type(session.rollback(), DbSession)
     assert_type(session.set_auto_commit(False), DbSession)
@@ -63,7 +65,7 @@ async def awaited(session: AsyncDbSession) -> None:
     assert_type(adb("r1"), AsyncDbSession)
     assert_type(adb(), AsyncDbSession)
     assert_type(session.request_id, str)
-    assert_type(session.state, str)
+    assert_type(session.state, State)
     assert_type(session.is_in_transaction, bool)
     assert_type(await session.query("SELECT $1", [1], timeout=1.5), list[Row])
     assert_type(await session.query_one("SELECT 1"), Row)

@@ -14,6 +14,7 @@ from typing import Any, TypeAlias, TypeVar, final, overload
 
 from typing_extensions import Self, disjoint_base
 
+from hypern._literals import State
 from hypern._result import Column, Description, Result
 from hypern.scope.scope import Scope
 from hypern.session.awaited import AsyncDbSession
@@ -63,17 +64,23 @@ class Session:
     """A view of a request's session for one alias; made by `Pool.open` only."""
 
     @property
-    def request_id(self) -> str: ...
+    def request_id(self) -> str:
+        """The id of the request that the session belongs to."""
     @property
-    def alias(self) -> str: ...
+    def alias(self) -> str:
+        """The alias of the session's database."""
     @property
-    def state(self) -> str: ...
+    def state(self) -> State:
+        """ "idle", "connected", "in_transaction", "committed", "rolled_back" or "closed"."""
     @property
-    def is_in_transaction(self) -> bool: ...
+    def is_in_transaction(self) -> bool:
+        """Whether a transaction is open, one that an error has aborted included."""
     @property
-    def auto_commit(self) -> bool: ...
+    def auto_commit(self) -> bool:
+        """Whether finalizing commits an open transaction."""
     @property
-    def has_error(self) -> bool: ...
+    def has_error(self) -> bool:
+        """Whether set_error() was called."""
     @overload
     def query(
         self,
@@ -82,7 +89,18 @@ class Session:
         *,
         into: type[dict[str, Any]] = ...,
         timeout: float | None = None,
-    ) -> list[dict[str, Any]]: ...
+    ) -> list[dict[str, Any]]:
+        """Run a statement; all rows, as a list of what into makes of each (dicts by column name).
+
+        sql: str with $1, $2, ... or :name, or a Template. params: sequence, or mapping for :name;
+        one value per placeholder. timeout: float, seconds for waiting and running.
+        into: dict, tuple, a TypedDict, NamedTuple, dataclass, msgspec.Struct, attrs or pydantic class,
+        or any callable that takes the columns as keyword arguments.
+
+        Raises DatabaseError for a server's error, DataError for a value that cannot be sent or
+        read, QueryCanceled or ConnectionLost when timeout has passed, PoolTimeout if no connection
+        came free, RowMismatch if the columns do not fit into.
+        """
     @overload
     def query(
         self,
@@ -110,7 +128,19 @@ class Session:
         into: type[dict[str, Any]] = ...,
         timeout: float | None = None,
         strict: bool = False,
-    ) -> dict[str, Any]: ...
+    ) -> dict[str, Any]:
+        """Run a statement; the first row, as what into makes of it (a dict by column name).
+
+        sql: str with $1, $2, ... or :name, or a Template. params: sequence, or mapping for :name;
+        one value per placeholder. timeout: float, seconds for waiting and running.
+        into: dict, tuple, a TypedDict, NamedTuple, dataclass, msgspec.Struct, attrs or pydantic class,
+        or any callable that takes the columns as keyword arguments.
+        strict: bool, raise TooManyRows if there are more rows. NoRows if there is none.
+
+        Raises DatabaseError for a server's error, DataError for a value that cannot be sent or
+        read, QueryCanceled or ConnectionLost when timeout has passed, PoolTimeout if no connection
+        came free, RowMismatch if the columns do not fit into.
+        """
     @overload
     def query_one(
         self,
@@ -139,7 +169,18 @@ class Session:
         *,
         into: type[dict[str, Any]] = ...,
         timeout: float | None = None,
-    ) -> dict[str, Any] | None: ...
+    ) -> dict[str, Any] | None:
+        """Run a statement; the first row, as what into makes of it, or None without rows.
+
+        sql: str with $1, $2, ... or :name, or a Template. params: sequence, or mapping for :name;
+        one value per placeholder. timeout: float, seconds for waiting and running.
+        into: dict, tuple, a TypedDict, NamedTuple, dataclass, msgspec.Struct, attrs or pydantic class,
+        or any callable that takes the columns as keyword arguments.
+
+        Raises DatabaseError for a server's error, DataError for a value that cannot be sent or
+        read, QueryCanceled or ConnectionLost when timeout has passed, PoolTimeout if no connection
+        came free, RowMismatch if the columns do not fit into.
+        """
     @overload
     def query_one_or_none(
         self,
@@ -160,32 +201,115 @@ class Session:
     ) -> _T | None: ...
     def query_value(
         self, sql: _SQL, params: _Params | None = None, *, timeout: float | None = None
-    ) -> Any: ...
+    ) -> Any:
+        """Run a statement; the first column of the first row (Any). NoRows if there is none.
+
+        sql: str with $1, $2, ... or :name, or a Template. params: sequence, or mapping for :name;
+        one value per placeholder. timeout: float, seconds for waiting and running.
+
+        Raises DatabaseError for a server's error, DataError for a value that cannot be sent or
+        read, QueryCanceled or ConnectionLost when timeout has passed, PoolTimeout if no connection
+        came free.
+        """
     def query_values(
         self, sql: _SQL, params: _Params | None = None, *, timeout: float | None = None
-    ) -> list[Any]: ...
+    ) -> list[Any]:
+        """Run a statement; the first column of all rows, as a list (list[Any]).
+
+        sql: str with $1, $2, ... or :name, or a Template. params: sequence, or mapping for :name;
+        one value per placeholder. timeout: float, seconds for waiting and running.
+
+        Raises DatabaseError for a server's error, DataError for a value that cannot be sent or
+        read, QueryCanceled or ConnectionLost when timeout has passed, PoolTimeout if no connection
+        came free.
+        """
     def result(
         self, sql: _SQL, params: _Params | None = None, *, timeout: float | None = None
-    ) -> Result: ...
-    def describe(self, sql: _SQL, *, timeout: float | None = None) -> Description: ...
+    ) -> Result:
+        """Run a statement; a Result: columns, rows as tuples, count and command tag.
+
+        sql: str with $1, $2, ... or :name, or a Template. params: sequence, or mapping for :name;
+        one value per placeholder. timeout: float, seconds for waiting and running.
+
+        Raises DatabaseError for a server's error, DataError for a value that cannot be sent or
+        read, QueryCanceled or ConnectionLost when timeout has passed, PoolTimeout if no connection
+        came free.
+        """
+    def describe(self, sql: _SQL, *, timeout: float | None = None) -> Description:
+        """Have the server describe a statement, without running it. Returns a Description:
+        parameters and columns, each with name, type, OID and nullability where known.
+
+        sql: as for query. timeout: float, seconds.
+
+        Raises DatabaseError for a text that the server refuses.
+        """
     def execute_script(
         self, text: _SQL, *, atomic: bool = True, timeout: float | None = None
-    ) -> None: ...
+    ) -> None:
+        """Run any number of statements without parameters: in the open transaction, else all or
+        none of them; one by itself runs as it is. Returns None.
+
+        text: str, or a Template without values. atomic: bool; False runs the statements one by one,
+        as psql does, with transaction commands among them. timeout: float, seconds for all of it.
+
+        Raises NotSupportedError, before anything is sent, for a transaction command while atomic; a
+        server's error has .statement, .line and .position in the script, each from 1.
+        """
     def execute(
         self, sql: _SQL, params: _Params | None = None, *, timeout: float | None = None
-    ) -> int: ...
+    ) -> int:
+        """Run a statement; the number of rows affected, or returned by a SELECT (int).
+
+        sql: str with $1, $2, ... or :name, or a Template. params: sequence, or mapping for :name;
+        one value per placeholder. timeout: float, seconds for waiting and running.
+
+        Raises DatabaseError for a server's error, DataError for a value that cannot be sent or
+        read, QueryCanceled or ConnectionLost when timeout has passed, PoolTimeout if no connection
+        came free.
+        """
     def execute_many(
         self,
         sql: _SQL,
         params_list: Iterable[_Params],
         *,
         timeout: float | None = None,
-    ) -> int: ...
-    def commit(self: _S) -> _S: ...
-    def rollback(self: _S) -> _S: ...
-    def set_auto_commit(self: _S, enabled: bool) -> _S: ...
-    def set_error(self: _S) -> _S: ...
-    def on_commit(self: _S, fn: Callable[[], object]) -> _S: ...
+    ) -> int:
+        """Run a statement once for each row of parameters, all of them or none; the number of rows
+        affected (int).
+
+        sql: str with $1, $2, ... or :name, or a Template without values. params_list: iterable of
+        sequences, or of mappings for :name; it is read in chunks. timeout:
+        float, seconds for all. Rows that the statement returns are dropped.
+
+        Raises as execute(); an error of a row has .row (int, from 0). ProgrammingError for a
+        transaction command.
+        """
+    def commit(self: _S) -> _S:
+        """Commit the open transaction, then call the on_commit functions. Returns the session.
+
+        Raises InterfaceError without a transaction or inside a transaction() block,
+        TransactionAborted if an earlier error had aborted it, the server's error if a deferred
+        constraint fails, ConnectionLost if the outcome is unknown.
+        """
+    def rollback(self: _S) -> _S:
+        """Roll the open transaction back, and drop its on_commit functions. Returns the session.
+
+        Raises InterfaceError inside a transaction() block, which ends its transaction by itself.
+        """
+    def set_auto_commit(self: _S, enabled: bool) -> _S:
+        """Whether an open transaction is committed when the session is finalized (True, the
+        default), or rolled back. enabled: bool. Returns the session. SessionClosed if it has ended.
+        """
+    def set_error(self: _S) -> _S:
+        """Have the open transaction rolled back when the session is finalized. Returns the session.
+        SessionClosed if it has ended.
+        """
+    def on_commit(self: _S, fn: Callable[[], object]) -> _S:
+        """Have fn() called once COMMIT has succeeded; never after a rollback. Returns the session.
+
+        fn: callable without arguments. Functions are called in the order in which they were given,
+        outside a transaction at the next COMMIT. TypeError for anything that is not callable.
+        """
     def _begin(self: _S, begin_sql: str) -> _S: ...
     def _savepoint(self, name: str) -> None: ...
     def _release(self, name: str) -> None: ...
@@ -241,23 +365,31 @@ class Operation(Coroutine[Any, None, _T_co]):
     def _feed(self, rows: list[Any], more: bool, /) -> None: ...
     def _fail(self, error: BaseException, /) -> None: ...
 
+# Its methods return an Operation. They say Coroutine, since type checkers report a forgotten
+# `await` for that class only, and for none derived from it.
 @disjoint_base
 class AsyncSession:
     """The same session underneath, awaited; one per session while it is used."""
 
     def __new__(cls: type[_A], session: Session, /) -> _A: ...
     @property
-    def request_id(self) -> str: ...
+    def request_id(self) -> str:
+        """The id of the request that the session belongs to."""
     @property
-    def alias(self) -> str: ...
+    def alias(self) -> str:
+        """The alias of the session's database."""
     @property
-    def state(self) -> str: ...
+    def state(self) -> State:
+        """ "idle", "connected", "in_transaction", "committed", "rolled_back" or "closed"."""
     @property
-    def is_in_transaction(self) -> bool: ...
+    def is_in_transaction(self) -> bool:
+        """Whether a transaction is open, one that an error has aborted included."""
     @property
-    def auto_commit(self) -> bool: ...
+    def auto_commit(self) -> bool:
+        """Whether finalizing commits an open transaction."""
     @property
-    def has_error(self) -> bool: ...
+    def has_error(self) -> bool:
+        """Whether set_error() was called."""
     @overload
     def query(
         self,
@@ -266,7 +398,18 @@ class AsyncSession:
         *,
         into: type[dict[str, Any]] = ...,
         timeout: float | None = None,
-    ) -> Operation[list[dict[str, Any]]]: ...
+    ) -> Coroutine[Any, Any, list[dict[str, Any]]]:
+        """Run a statement; all rows, as a list of what into makes of each (dicts by column name).
+
+        sql: str with $1, $2, ... or :name, or a Template. params: sequence, or mapping for :name;
+        one value per placeholder. timeout: float, seconds for waiting and running.
+        into: dict, tuple, a TypedDict, NamedTuple, dataclass, msgspec.Struct, attrs or pydantic class,
+        or any callable that takes the columns as keyword arguments.
+
+        Raises DatabaseError for a server's error, DataError for a value that cannot be sent or
+        read, QueryCanceled or ConnectionLost when timeout has passed, PoolTimeout if no connection
+        came free, RowMismatch if the columns do not fit into.
+        """
     @overload
     def query(
         self,
@@ -275,7 +418,7 @@ class AsyncSession:
         *,
         into: type[_T],
         timeout: float | None = None,
-    ) -> Operation[list[_T]]: ...
+    ) -> Coroutine[Any, Any, list[_T]]: ...
     @overload
     def query(
         self,
@@ -284,7 +427,7 @@ class AsyncSession:
         *,
         into: Callable[..., _T],
         timeout: float | None = None,
-    ) -> Operation[list[_T]]: ...
+    ) -> Coroutine[Any, Any, list[_T]]: ...
     @overload
     def query_one(
         self,
@@ -294,7 +437,19 @@ class AsyncSession:
         into: type[dict[str, Any]] = ...,
         timeout: float | None = None,
         strict: bool = False,
-    ) -> Operation[dict[str, Any]]: ...
+    ) -> Coroutine[Any, Any, dict[str, Any]]:
+        """Run a statement; the first row, as what into makes of it (a dict by column name).
+
+        sql: str with $1, $2, ... or :name, or a Template. params: sequence, or mapping for :name;
+        one value per placeholder. timeout: float, seconds for waiting and running.
+        into: dict, tuple, a TypedDict, NamedTuple, dataclass, msgspec.Struct, attrs or pydantic class,
+        or any callable that takes the columns as keyword arguments.
+        strict: bool, raise TooManyRows if there are more rows. NoRows if there is none.
+
+        Raises DatabaseError for a server's error, DataError for a value that cannot be sent or
+        read, QueryCanceled or ConnectionLost when timeout has passed, PoolTimeout if no connection
+        came free, RowMismatch if the columns do not fit into.
+        """
     @overload
     def query_one(
         self,
@@ -304,7 +459,7 @@ class AsyncSession:
         into: type[_T],
         timeout: float | None = None,
         strict: bool = False,
-    ) -> Operation[_T]: ...
+    ) -> Coroutine[Any, Any, _T]: ...
     @overload
     def query_one(
         self,
@@ -314,7 +469,7 @@ class AsyncSession:
         into: Callable[..., _T],
         timeout: float | None = None,
         strict: bool = False,
-    ) -> Operation[_T]: ...
+    ) -> Coroutine[Any, Any, _T]: ...
     @overload
     def query_one_or_none(
         self,
@@ -323,7 +478,18 @@ class AsyncSession:
         *,
         into: type[dict[str, Any]] = ...,
         timeout: float | None = None,
-    ) -> Operation[dict[str, Any] | None]: ...
+    ) -> Coroutine[Any, Any, dict[str, Any] | None]:
+        """Run a statement; the first row, as what into makes of it, or None without rows.
+
+        sql: str with $1, $2, ... or :name, or a Template. params: sequence, or mapping for :name;
+        one value per placeholder. timeout: float, seconds for waiting and running.
+        into: dict, tuple, a TypedDict, NamedTuple, dataclass, msgspec.Struct, attrs or pydantic class,
+        or any callable that takes the columns as keyword arguments.
+
+        Raises DatabaseError for a server's error, DataError for a value that cannot be sent or
+        read, QueryCanceled or ConnectionLost when timeout has passed, PoolTimeout if no connection
+        came free, RowMismatch if the columns do not fit into.
+        """
     @overload
     def query_one_or_none(
         self,
@@ -332,7 +498,7 @@ class AsyncSession:
         *,
         into: type[_T],
         timeout: float | None = None,
-    ) -> Operation[_T | None]: ...
+    ) -> Coroutine[Any, Any, _T | None]: ...
     @overload
     def query_one_or_none(
         self,
@@ -341,37 +507,123 @@ class AsyncSession:
         *,
         into: Callable[..., _T],
         timeout: float | None = None,
-    ) -> Operation[_T | None]: ...
+    ) -> Coroutine[Any, Any, _T | None]: ...
     def query_value(
         self, sql: _SQL, params: _Params | None = None, *, timeout: float | None = None
-    ) -> Operation[Any]: ...
+    ) -> Coroutine[Any, Any, Any]:
+        """Run a statement; the first column of the first row (Any). NoRows if there is none.
+
+        sql: str with $1, $2, ... or :name, or a Template. params: sequence, or mapping for :name;
+        one value per placeholder. timeout: float, seconds for waiting and running.
+
+        Raises DatabaseError for a server's error, DataError for a value that cannot be sent or
+        read, QueryCanceled or ConnectionLost when timeout has passed, PoolTimeout if no connection
+        came free.
+        """
     def query_values(
         self, sql: _SQL, params: _Params | None = None, *, timeout: float | None = None
-    ) -> Operation[list[Any]]: ...
+    ) -> Coroutine[Any, Any, list[Any]]:
+        """Run a statement; the first column of all rows, as a list (list[Any]).
+
+        sql: str with $1, $2, ... or :name, or a Template. params: sequence, or mapping for :name;
+        one value per placeholder. timeout: float, seconds for waiting and running.
+
+        Raises DatabaseError for a server's error, DataError for a value that cannot be sent or
+        read, QueryCanceled or ConnectionLost when timeout has passed, PoolTimeout if no connection
+        came free.
+        """
     def result(
         self, sql: _SQL, params: _Params | None = None, *, timeout: float | None = None
-    ) -> Operation[Result]: ...
-    def describe(self, sql: _SQL, *, timeout: float | None = None) -> Operation[Description]: ...
+    ) -> Coroutine[Any, Any, Result]:
+        """Run a statement; a Result: columns, rows as tuples, count and command tag.
+
+        sql: str with $1, $2, ... or :name, or a Template. params: sequence, or mapping for :name;
+        one value per placeholder. timeout: float, seconds for waiting and running.
+
+        Raises DatabaseError for a server's error, DataError for a value that cannot be sent or
+        read, QueryCanceled or ConnectionLost when timeout has passed, PoolTimeout if no connection
+        came free.
+        """
+    def describe(
+        self, sql: _SQL, *, timeout: float | None = None
+    ) -> Coroutine[Any, Any, Description]:
+        """Have the server describe a statement, without running it. Returns a Description:
+        parameters and columns, each with name, type, OID and nullability where known.
+
+        sql: as for query. timeout: float, seconds.
+
+        Raises DatabaseError for a text that the server refuses.
+        """
     def execute_script(
         self, text: _SQL, *, atomic: bool = True, timeout: float | None = None
-    ) -> Operation[None]: ...
+    ) -> Coroutine[Any, Any, None]:
+        """Run any number of statements without parameters: in the open transaction, else all or
+        none of them; one by itself runs as it is. Returns None.
+
+        text: str, or a Template without values. atomic: bool; False runs the statements one by one,
+        as psql does, with transaction commands among them. timeout: float, seconds for all of it.
+
+        Raises NotSupportedError, before anything is sent, for a transaction command while atomic; a
+        server's error has .statement, .line and .position in the script, each from 1.
+        """
     def execute(
         self, sql: _SQL, params: _Params | None = None, *, timeout: float | None = None
-    ) -> Operation[int]: ...
+    ) -> Coroutine[Any, Any, int]:
+        """Run a statement; the number of rows affected, or returned by a SELECT (int).
+
+        sql: str with $1, $2, ... or :name, or a Template. params: sequence, or mapping for :name;
+        one value per placeholder. timeout: float, seconds for waiting and running.
+
+        Raises DatabaseError for a server's error, DataError for a value that cannot be sent or
+        read, QueryCanceled or ConnectionLost when timeout has passed, PoolTimeout if no connection
+        came free.
+        """
     @overload
     def execute_many(
         self, sql: _SQL, params_list: Iterable[_Params], *, timeout: float | None = None
-    ) -> Operation[int]: ...
+    ) -> Coroutine[Any, Any, int]:
+        """Run a statement once for each row of parameters, all of them or none; the number of rows
+        affected (int).
+
+        sql: str with $1, $2, ... or :name, or a Template without values. params_list: iterable of
+        sequences, or of mappings for :name, or async iterable; it is read in chunks. timeout:
+        float, seconds for all. Rows that the statement returns are dropped.
+
+        Raises as execute(); an error of a row has .row (int, from 0). ProgrammingError for a
+        transaction command.
+        """
     @overload
     def execute_many(
         self, sql: _SQL, params_list: AsyncIterable[_Params], *, timeout: float | None = None
     ) -> Coroutine[Any, Any, int]: ...
-    def commit(self: _A) -> Operation[_A]: ...
-    def rollback(self: _A) -> Operation[_A]: ...
-    def set_auto_commit(self: _A, enabled: bool) -> _A: ...
-    def set_error(self: _A) -> _A: ...
-    def on_commit(self: _A, fn: Callable[[], object]) -> _A: ...
-    def _begin(self: _A, begin_sql: str) -> Operation[_A]: ...
+    def commit(self: _A) -> Coroutine[Any, Any, _A]:
+        """Commit the open transaction, then call the on_commit functions. Returns the session.
+
+        Raises InterfaceError without a transaction or inside a transaction() block,
+        TransactionAborted if an earlier error had aborted it, the server's error if a deferred
+        constraint fails, ConnectionLost if the outcome is unknown.
+        """
+    def rollback(self: _A) -> Coroutine[Any, Any, _A]:
+        """Roll the open transaction back, and drop its on_commit functions. Returns the session.
+
+        Raises InterfaceError inside a transaction() block, which ends its transaction by itself.
+        """
+    def set_auto_commit(self: _A, enabled: bool) -> _A:
+        """Whether an open transaction is committed when the session is finalized (True, the
+        default), or rolled back. enabled: bool. Returns the session. SessionClosed if it has ended.
+        """
+    def set_error(self: _A) -> _A:
+        """Have the open transaction rolled back when the session is finalized. Returns the session.
+        SessionClosed if it has ended.
+        """
+    def on_commit(self: _A, fn: Callable[[], object]) -> _A:
+        """Have fn() called once COMMIT has succeeded; never after a rollback. Returns the session.
+
+        fn: callable without arguments, or a coroutine function, which the task
+        that awaits the commit awaits. Functions are called in the order in which they were given,
+        outside a transaction at the next COMMIT. TypeError for anything that is not callable.
+        """
+    def _begin(self: _A, begin_sql: str) -> Coroutine[Any, Any, _A]: ...
     def _savepoint(self, name: str) -> Operation[None]: ...
     def _release(self, name: str) -> Operation[None]: ...
     def _rollback_to(self, name: str) -> Operation[None]: ...

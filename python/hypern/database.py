@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from hypern._literals import Infinity, Isolation, Reset, State, StatementCache
 from hypern._range import Range
 from hypern._result import Column, Description, Parameter, Result
 from hypern._status import Holder, PoolStatus
@@ -39,11 +40,16 @@ __all__ = [
     "DbSession",
     "Description",
     "Holder",
+    "Infinity",
+    "Isolation",
     "Parameter",
     "PoolStatus",
     "Range",
+    "Reset",
     "Result",
     "Scope",
+    "State",
+    "StatementCache",
     "Transaction",
     "adb",
     "afinalize_db",
@@ -73,10 +79,10 @@ class Database:
         statement_timeout_secs: float | None = None,
         commit_timeout_secs: float | None = 60.0,
         application_name: str | None = None,
-        statement_cache: str = "auto",
-        reset: str = "full",
+        statement_cache: StatementCache = "auto",
+        reset: Reset = "full",
         password: str | Callable[[], str] | None = None,
-        infinity: str = "error",
+        infinity: Infinity = "error",
         json_loads: JsonLoads | None = None,
         json_dumps: JsonDumps | None = None,
         slow_query_secs: float | None = None,
@@ -266,6 +272,10 @@ def register_type(
     str. Raises ConfigurationError for an unknown alias.
     """
     registry.register_type(alias, name, loads, dumps)
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__doc__", "__name__"]
 
 
 # Users import them from here, so repr() and pickle name this module rather than an internal one.

@@ -56,6 +56,22 @@ class RowClassError(RowMismatch, TypeError):
     """
 
 
+class ParameterTypeError(DataError, TypeError):
+    """A parameter is of a type that cannot be sent as what the statement takes, or `params` is no
+    sequence or mapping. Nothing was sent. A TypeError, too.
+    """
+
+
+class ParameterValueError(DataError, ValueError):
+    """A parameter has a value that Python itself refuses to convert. Nothing was sent. A
+    ValueError, too.
+    """
+
+
+class ParameterOverflowError(DataError, OverflowError):
+    """A parameter is larger than what can be sent. Nothing was sent. An OverflowError, too."""
+
+
 class TransactionAborted(InFailedSqlTransaction):
     """A transaction that was to be committed was rolled back, since an earlier error had aborted
     it. Raised by COMMIT, and by the end of a session that would have committed.
@@ -98,6 +114,9 @@ _OWN: tuple[type[Error], ...] = (
     SessionClosed,
     RowMismatch,
     RowClassError,
+    ParameterTypeError,
+    ParameterValueError,
+    ParameterOverflowError,
     TransactionAborted,
     NoRows,
     PoolTimeout,
@@ -117,6 +136,10 @@ __all__ = [*_BY_NAME, "for_sqlstate"]
 # Users import them from here, so tracebacks and pickles name this module.
 for _cls in _BY_NAME.values():
     _cls.__module__ = __name__
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__doc__", "__name__"]
 
 
 def for_sqlstate(sqlstate: str) -> type[DatabaseError]:

@@ -12,6 +12,7 @@ from reliability.own_server import OwnServer
 from reliability.tally import Tally
 
 from hypern import errors
+from hypern._literals import Isolation
 from hypern.database import AsyncDbSession, DbSession, adb, db, scope
 
 _ACCOUNTS = 4
@@ -42,7 +43,7 @@ def _money() -> int:
 
 
 def _collide(
-    first: Callable[[DbSession, int], None], isolation: str | None
+    first: Callable[[DbSession, int], None], isolation: Isolation | None
 ) -> list[errors.Error | None]:
     """Two transactions do the same to each other's account; what became of each."""
     met = threading.Barrier(2)
@@ -81,7 +82,7 @@ def test_one_of_two_is_given_up_with_its_class(
     tally: Tally,
     full: bool,
     first: Callable[[DbSession, int], None],
-    isolation: str | None,
+    isolation: Isolation | None,
     error: type[errors.Error],
     sqlstate: str,
 ) -> None:
@@ -102,7 +103,7 @@ def _transfers(threads: int, each: int) -> Iterator[tuple[int, int, int]]:
 
 @pytest.mark.parametrize("isolation", [None, "serializable"])
 def test_run_repeats_until_all_transfers_are_done(
-    accounts: None, tally: Tally, full: bool, isolation: str | None
+    accounts: None, tally: Tally, full: bool, isolation: Isolation | None
 ) -> None:
     each = 40 if full else 5
     calls = []
@@ -131,7 +132,7 @@ def test_run_repeats_until_all_transfers_are_done(
 
 @pytest.mark.parametrize("isolation", [None, "serializable"])
 def test_awaited_run_repeats_too(
-    accounts: None, tally: Tally, full: bool, isolation: str | None
+    accounts: None, tally: Tally, full: bool, isolation: Isolation | None
 ) -> None:
     each = 40 if full else 5
     calls = []

@@ -223,7 +223,7 @@ def test_user_data_travels_in_parameters_only(own_server: OwnServer, tally: Tall
             with pytest.raises(errors.SyntaxError, match="multiple commands"):
                 session.execute("SELECT 1; DROP TABLE ledger")
             with pytest.raises(ValueError, match="isolation"):
-                session.begin(isolation=attack)
+                session.begin(isolation=attack)  # type: ignore[arg-type]
         Database.close("watched")
     simple = {sql for kind, sql in proxy.sql if kind == "Q"}
     parsed = [sql for kind, sql in proxy.sql if kind == "P"]

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import pytest
 from either import KINDS, choose, db, finalize_db
 from test_pgbouncer import started
 
 from hypern import errors
+from hypern._literals import Isolation, StatementCache
 from hypern.database import Database, DbSession, register_type
 from hypern.database import db as plain_db
 
@@ -39,6 +40,9 @@ ALTERATIONS = {
 MODES = ("auto", "off", "describe", "behind a pooler")
 
 
+Mode: TypeAlias = StatementCache | Literal["behind a pooler"]
+
+
 @pytest.fixture(params=KINDS)
 def kind(request: pytest.FixtureRequest) -> Iterator[str]:
     """Either kind of session."""
@@ -48,9 +52,10 @@ def kind(request: pytest.FixtureRequest) -> Iterator[str]:
 
 
 @pytest.fixture(params=MODES)
-def mode(request: pytest.FixtureRequest) -> str:
+def mode(request: pytest.FixtureRequest) -> Mode:
     """How statements are kept."""
-    return str(request.param)
+    mode: Mode = request.param
+    return mode
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +65,7 @@ def pooler(database: str) -> Iterator[str]:
         yield bouncer.url
 
 
-def _configure(mode: str, database: str, pooler: str, **settings: Any) -> None:
+def _configure(mode: Mode, database: str, pooler: str, **settings: Any) -> None:
     Database.close()
     if mode == "behind a pooler":
         Database.configure(pooler, **settings)
@@ -70,7 +75,7 @@ def _configure(mode: str, database: str, pooler: str, **settings: Any) -> None:
 
 @pytest.fixture
 def cast_of_types(
-    kind: str, mode: str, database: str, pooler: str
+    kind: str, mode: Mode, database: str, pooler: str
 ) -> Iterator[Callable[[str], DbSession]]:
     """The type `pair` and the table `pairs` with one row; sessions of requests by name."""
     _configure(mode, database, pooler, max_size=4, acquire_timeout_secs=5)
@@ -498,7 +503,7 @@ def test_attributes_of_a_domain_that_takes_no_null_are_compared(
 
 @pytest.mark.parametrize("level", ["repeatable read", "serializable"])
 def test_execute_many_reports_a_snapshot_older_than_the_alteration(
-    cast_of_types: Callable[[str], DbSession], level: str
+    cast_of_types: Callable[[str], DbSession], level: Isolation
 ) -> None:
     session = cast_of_types("r")
     sql = "INSERT INTO pairs (id, p) VALUES ($1, $2)"
@@ -515,7 +520,7 @@ def test_execute_many_reports_a_snapshot_older_than_the_alteration(
 AGE = 0.3
 
 
-def _wait_for_the_age(mode: str, by: str) -> None:
+def _wait_for_the_age(mode: Mode, by: str) -> None:
     """What others have altered is seen once a statement has this age; at once with "off"."""
     if by == "another" and mode != "off":
         time.sleep(AGE + 0.1)
@@ -523,7 +528,7 @@ def _wait_for_the_age(mode: str, by: str) -> None:
 
 @pytest.mark.parametrize("by", ["this session", "another"])
 def test_a_renamed_type_is_read_by_what_its_present_name_is_registered_for(
-    kind: str, mode: str, database: str, pooler: str, by: str
+    kind: str, mode: Mode, database: str, pooler: str, by: str
 ) -> None:
     age = AGE if by == "another" else None
     _configure(mode, database, pooler, max_size=2, statement_max_age_secs=age)
@@ -562,7 +567,7 @@ def test_a_renamed_type_is_read_by_what_its_present_name_is_registered_for(
 
 @pytest.mark.parametrize("by", ["this session", "another"])
 def test_a_column_that_becomes_or_was_a_domain_is_read_as_what_it_is(
-    kind: str, mode: str, database: str, pooler: str, by: str
+    kind: str, mode: Mode, database: str, pooler: str, by: str
 ) -> None:
     """The server describes such a column as the domain's base, so its table is asked for it."""
     age = AGE if by == "another" else None

@@ -16,6 +16,7 @@ from either import db, finalize_db, scope
 from support import url_with
 
 from hypern import Range, errors
+from hypern._literals import StatementCache
 from hypern.database import Database, DbSession
 from hypern.database import db as blocking_db
 from hypern.database import scope as blocking_scope
@@ -105,7 +106,9 @@ def cache(request: pytest.FixtureRequest) -> Any:
 
 
 @pytest.fixture(params=SETTINGS)
-def role_settings(database: str, request: pytest.FixtureRequest, cache: str) -> Iterator[list[str]]:
+def role_settings(
+    database: str, request: pytest.FixtureRequest, cache: StatementCache
+) -> Iterator[list[str]]:
     """Settings of a role's, and the pool that logs in as this role."""
     settings = SETTINGS[request.param]
     Database.configure(database, alias="admin", max_size=1)
@@ -212,7 +215,7 @@ def test_what_the_statement_affects_is_counted(role_settings: list[str]) -> None
             assert session.query("SELECT mixed FROM kept WHERE false") == []
             with pytest.raises(errors.DivisionByZero):
                 session.query("SELECT mixed, 1 / (id - 1) FROM kept")
-        assert session.state == "in_transaction"
+        assert str(session.state) == "in_transaction"
         with pytest.raises(errors.InFailedSqlTransaction):
             session.query("SELECT mixed FROM kept")
         session.rollback()

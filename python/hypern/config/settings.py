@@ -13,6 +13,8 @@ from hypern.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
+    from hypern._literals import Infinity, Reset, StatementCache
+
     JsonLoads = Callable[[bytes | str], object]
     JsonDumps = Callable[[object], str | bytes]
 
@@ -37,10 +39,10 @@ class PoolConfig:
     statement_timeout_secs: float | None = field(default=None, kw_only=True)
     commit_timeout_secs: float | None = field(default=60.0, kw_only=True)
     application_name: str | None = field(default=None, kw_only=True)
-    statement_cache: str = field(default="auto", kw_only=True)
-    reset: str = field(default="full", kw_only=True)
+    statement_cache: StatementCache = field(default="auto", kw_only=True)
+    reset: Reset = field(default="full", kw_only=True)
     password: str | Callable[[], str] | None = field(default=None, kw_only=True, repr=False)
-    infinity: str = field(default="error", kw_only=True)
+    infinity: Infinity = field(default="error", kw_only=True)
     json_loads: JsonLoads | None = field(default=None, kw_only=True)
     json_dumps: JsonDumps | None = field(default=None, kw_only=True)
     slow_query_secs: float | None = field(default=None, kw_only=True)

@@ -11,14 +11,16 @@ from typing import TYPE_CHECKING, overload
 from hypern import _native
 from hypern.session.attempts import attempts
 from hypern.session.begin import begin_sql
+from hypern.session.names import public_names
 from hypern.session.stream import AsyncStream, Portal
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
     from typing import Any, TypeVar
 
     from typing_extensions import Self
 
+    from hypern._literals import Isolation
     from hypern.sql import Template
 
     _T = TypeVar("_T")
@@ -33,19 +35,20 @@ class AsyncDbSession(_native.AsyncSession):
     """
 
     __slots__ = ()
+    __dir__ = public_names
 
     def begin(
         self,
-        isolation: str | None = None,
+        isolation: Isolation | None = None,
         read_only: bool | None = None,
         deferrable: bool | None = None,
-    ) -> _native.Operation[Self]:
+    ) -> Coroutine[Any, Any, Self]:
         """Open a transaction, taking a connection. Arguments and errors are `DbSession.begin`'s."""
         return self._begin(begin_sql(isolation, read_only, deferrable))
 
     def transaction(
         self,
-        isolation: str | None = None,
+        isolation: Isolation | None = None,
         read_only: bool | None = None,
         deferrable: bool | None = None,
     ) -> AsyncTransaction:

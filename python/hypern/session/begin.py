@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from hypern._literals import Isolation
+
 _ISOLATION_LEVELS = ("read uncommitted", "read committed", "repeatable read", "serializable")
 
 
-def begin_sql(isolation: str | None, read_only: bool | None, deferrable: bool | None) -> str:
+def begin_sql(isolation: Isolation | None, read_only: bool | None, deferrable: bool | None) -> str:
     """The BEGIN statement for the options of `DbSession.begin`."""
     if isolation is None and read_only is None and deferrable is None:
         return "BEGIN"

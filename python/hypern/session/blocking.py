@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, overload
 from hypern import _native
 from hypern.session.attempts import attempts
 from hypern.session.begin import begin_sql
+from hypern.session.names import public_names
 from hypern.session.stream import Portal, Stream
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
+    from hypern._literals import Isolation
     from hypern.sql import Template
 
     _T = TypeVar("_T")
@@ -34,10 +36,11 @@ class DbSession(_native.Session):
     """
 
     __slots__ = ()
+    __dir__ = public_names
 
     def begin(
         self,
-        isolation: str | None = None,
+        isolation: Isolation | None = None,
         read_only: bool | None = None,
         deferrable: bool | None = None,
     ) -> DbSession:
@@ -53,7 +56,7 @@ class DbSession(_native.Session):
 
     def transaction(
         self,
-        isolation: str | None = None,
+        isolation: Isolation | None = None,
         read_only: bool | None = None,
         deferrable: bool | None = None,
     ) -> Transaction:

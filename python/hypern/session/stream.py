@@ -6,6 +6,7 @@ import logging
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from hypern.errors import Error, InterfaceError
+from hypern.session.names import public_names
 from hypern.session.steps import later, now
 
 if TYPE_CHECKING:
@@ -110,6 +111,7 @@ class Stream(Generic[_T]):
     """
 
     __slots__ = ("_portal", "_rows")
+    __dir__ = public_names
 
     def __init__(self, portal: Portal) -> None:
         self._portal = portal
@@ -154,6 +156,7 @@ class AsyncStream(Generic[_T]):
     """
 
     __slots__ = ("_portal", "_rows")
+    __dir__ = public_names
 
     def __init__(self, portal: Portal) -> None:
         self._portal = portal

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 from hypern import _native
-from hypern._pep249 import ProgrammingError
+from hypern.errors import ParameterTypeError, ProgrammingError
 from hypern.sql._cache import Cache
 from hypern.sql._render import LONE_SURROGATE, render
 from hypern.sql._template import Template
@@ -125,10 +125,12 @@ def _unused(text: str, names: tuple[str, ...], keys: list[Any]) -> str:
 
 def _row(text: str, names: tuple[str, ...], row: Any, number: int) -> list[Any]:
     if not isinstance(row, Mapping):
-        raise TypeError(
+        refusal = ParameterTypeError(
             f"row {number} must be a mapping such as a dict, since the SQL text has "
             f":{names[0]}, not {type(row).__name__}"
         )
+        refusal.row = number
+        raise refusal
     try:
         return arguments(text, names, row) or []
     except ProgrammingError as error:

@@ -35,7 +35,7 @@ class NestedAsyncSession(AsyncDbSession):
 
     __slots__ = ()
 
-    async def execute_many(  # type: ignore[override]
+    async def execute_many(
         self,
         sql: str | Template,
         params_list: _Rows | AsyncIterable[_Params],

@@ -307,9 +307,9 @@ int hn_check_params(PyObject *params, Py_ssize_t row)
                   !PySequence_Check(params);
     if (!refused)
         return 0;
-    PyErr_Format(PyExc_TypeError,
-                 "params must be a sequence such as a list or a tuple, one value per placeholder, "
-                 "not %.100s",
-                 Py_TYPE(params)->tp_name);
+    hn_raise("ParameterTypeError",
+             "params must be a sequence such as a list or a tuple, one value per placeholder, "
+             "not %.100s",
+             Py_TYPE(params)->tp_name);
     return name_row(row);
 }

@@ -48,26 +48,42 @@ static PyObject *words_of(PyObject *raised)
     return words;
 }
 
-/* TypeError and hypern's own classes, raised by C: an exception of a user's converter has a
- * traceback, which is more useful than a new one. */
-static int is_ours(PyObject *raised)
+/* The class under which one of Python's own is raised: hypern's Error and that one at once, so that
+ * a handler of either catches it. Borrowed; NULL if there is none, or with an exception. */
+static PyObject *class_under_error(PyObject *raised)
+{
+    if (Py_IS_TYPE(raised, (PyTypeObject *)PyExc_TypeError))
+        return hn_error_class("ParameterTypeError");
+    if (Py_IS_TYPE(raised, (PyTypeObject *)PyExc_ValueError))
+        return hn_error_class("ParameterValueError");
+    if (Py_IS_TYPE(raised, (PyTypeObject *)PyExc_OverflowError))
+        return hn_error_class("ParameterOverflowError");
+    return NULL;
+}
+
+/* The class to raise an exception with its place as, borrowed: of Python's refusals and hypern's
+ * own errors, raised by C. NULL, without an exception set, for one of a user's converter: it has a
+ * traceback, which is more useful than a new exception. */
+static PyObject *class_with_place(PyObject *raised)
 {
     PyObject *traceback = PyException_GetTraceback(raised);
     if (traceback != NULL) {
         Py_DECREF(traceback);
-        return 0;
+        return NULL;
     }
-    if (Py_IS_TYPE(raised, (PyTypeObject *)PyExc_TypeError))
-        return 1;
+    PyObject *class = class_under_error(raised);
+    if (class != NULL || PyErr_Occurred())
+        return class;
     PyObject *database_error = hn_error_class("DatabaseError");
-    return database_error == NULL ? -1 : PyObject_IsInstance(raised, database_error);
+    int ours = database_error == NULL ? -1 : PyObject_IsInstance(raised, database_error);
+    return ours > 0 ? (PyObject *)Py_TYPE(raised) : NULL;
 }
 
-static PyObject *with_place(PyObject *raised, PyObject *where, Py_ssize_t row)
+static PyObject *with_place(PyObject *class, PyObject *raised, PyObject *where, Py_ssize_t row)
 {
     PyObject *words = words_of(raised);
     PyObject *text = words == NULL ? NULL : PyUnicode_FromFormat("%U: %U", where, words);
-    PyObject *error = text == NULL ? NULL : PyObject_CallOneArg((PyObject *)Py_TYPE(raised), text);
+    PyObject *error = text == NULL ? NULL : PyObject_CallOneArg(class, text);
     Py_XDECREF(text);
     Py_XDECREF(words);
     if (error == NULL || row < 0)
@@ -81,11 +97,11 @@ static PyObject *with_place(PyObject *raised, PyObject *where, Py_ssize_t row)
 
 void hn_raise_with_place(PyObject *raised, PyObject *where, Py_ssize_t row)
 {
-    int ours = where == NULL ? -1 : is_ours(raised);
-    if (ours == 0) {
+    PyObject *class = where == NULL ? NULL : class_with_place(raised);
+    if (class == NULL && !PyErr_Occurred()) {
         hn_exception_raise(raised);
     } else {
-        PyObject *error = ours < 0 ? NULL : with_place(raised, where, row);
+        PyObject *error = class == NULL ? NULL : with_place(class, raised, where, row);
         if (error != NULL)
             PyErr_SetObject((PyObject *)Py_TYPE(error), error);
         Py_XDECREF(error);
