@@ -108,6 +108,7 @@ const (
 	InStepwise   = C.HN_IN_STEPWISE
 	InTag        = C.HN_IN_TAG
 	InNulls      = C.HN_IN_NULLS
+	InReturning  = C.HN_IN_RETURNING
 
 	Again    = C.HN_AGAIN
 	Guarded  = C.HN_GUARDED

@@ -94,7 +94,9 @@ enum {
     HN_IN_REGISTERED = 4096, /* with the op that starts: converters are registered for types, by name */
     HN_IN_STEPWISE = 8192, /* SCRIPT: a Query for each statement, which may end transactions */
     HN_IN_TAG = 16384, /* STATEMENT: DONE has the command tag in out */
-    HN_IN_NULLS = 32768 /* TYPES, with COLUMNS: which columns of the tables are NOT NULL is asked for instead */
+    HN_IN_NULLS = 32768, /* TYPES, with COLUMNS: which columns of the tables are NOT NULL is asked for instead */
+    HN_IN_RETURNING = 131072 /* MANY: the results of the rows are wanted, which are read by the
+                              * description that they are bound for */
 };
 
 /* hn_call.io_flags, with HN_WANT_IO */
@@ -226,6 +228,8 @@ typedef struct hn_call {
                        * for another number are another server's, or were altered since */
     int32_t guards;   /* IO, ROWS: so many RowDescriptions come ahead of the result's own: they end
                        * nothing, and an empty frame of kind HN_GUARDED stands for each in ctl */
+    int32_t described; /* ROWS with RETURNING: which of the RowDescriptions to come, from 1, is that of the
+                        * rows; the others are guards'. 0: there is none */
     int64_t hooks_kept; /* DONE, FAIL: so many of them, the first ones, go on waiting, or all
                          * (HN_HOOKS_ALL); the others are called, or dropped */
     bool hooks_due; /* the others are called */

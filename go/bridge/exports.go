@@ -145,6 +145,7 @@ func step(s *session.Session, call *C.hn_call) {
 	call.plan = C.uint64_t(c.Plan)
 	call.catalog = C.uint64_t(c.Catalog)
 	call.guards = C.int32_t(c.Guards)
+	call.described = C.int32_t(c.Described)
 	call.stream = C.uint64_t(c.Stream)
 	if c.Want == abi.WantDone || c.Want == abi.WantFail {
 		call.hooks_kept = C.int64_t(c.HooksKept)

@@ -8,24 +8,25 @@ import (
 // Call is one step's input and output, as hn_call has it. Byte slices of the input are views of C
 // memory, valid during the step only.
 type Call struct {
-	Op       abi.Op
-	Flags    uint32
-	SQL      string // a view, to be cloned if kept
-	BodyLen  int
-	Ctl      []byte
-	Extra    []byte
-	Sent     int64
-	Binds    int64
-	Errno    int32
-	Chunk    int64 // most rows of a stream to receive
-	Plan     uint64
-	Declared []uint32 // a view, to be cloned if kept
-	Catalog  uint64   // ENCODE: the number of what is known of the server's types
-	Guards   int      // IO, ROWS: RowDescriptions ahead of the result's own, which end nothing
-	Stream   uint64   // the open stream's number, in and out
-	Timeout  float64  // the caller's timeout= in seconds, with the op that starts; below 0: none
-	Block    uint64   // ENTER, LEAVE, UNDO: which
-	Hooks    int64    // functions that wait for a commit, as the operation begins
+	Op        abi.Op
+	Flags     uint32
+	SQL       string // a view, to be cloned if kept
+	BodyLen   int
+	Ctl       []byte
+	Extra     []byte
+	Sent      int64
+	Binds     int64
+	Errno     int32
+	Chunk     int64 // most rows of a stream to receive
+	Plan      uint64
+	Declared  []uint32 // a view, to be cloned if kept
+	Catalog   uint64   // ENCODE: the number of what is known of the server's types
+	Guards    int      // IO, ROWS: RowDescriptions ahead of the result's own, which end nothing
+	Described int      // ROWS: which RowDescription is that of the rows' results, from 1; 0: none
+	Stream    uint64   // the open stream's number, in and out
+	Timeout   float64  // the caller's timeout= in seconds, with the op that starts; below 0: none
+	Block     uint64   // ENTER, LEAVE, UNDO: which
+	Hooks     int64    // functions that wait for a commit, as the operation begins
 
 	Want    abi.Want
 	IOFlags uint32

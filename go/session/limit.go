@@ -80,11 +80,11 @@ func (s *Session) explainLate(fault *wire.Fault) {
 	}
 }
 
-// incompleteFault is for execute_many that stopped before its last row, though the server reported no
+// incompleteFault is for rows that stopped before its last row, though the server reported no
 // error.
-func (s *Session) incompleteFault() *wire.Fault {
+func (o *many) incompleteFault(s *Session) *wire.Fault {
 	if s.op.cancelled {
-		return &wire.Fault{SQLState: wire.StateQueryCanceled, Message: "execute_many was cancelled before its last row"}
+		return &wire.Fault{SQLState: wire.StateQueryCanceled, Message: s.manyName() + " was cancelled before its last row"}
 	}
 	return &wire.Fault{Kind: wire.KindOperational, Message: "the rows were not completed"}
 }

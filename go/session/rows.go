@@ -16,24 +16,33 @@ func (s *Session) refuseTransaction(c *Call) bool {
 	if !commandsTransaction(s.op.sql) {
 		return false
 	}
-	c.fail(&wire.Fault{Kind: wire.KindProgramming, SQL: s.op.sql, Message: "execute_many does not take transaction " +
+	c.fail(&wire.Fault{Kind: wire.KindProgramming, SQL: s.op.sql, Message: s.manyName() + " does not take transaction " +
 		"commands, since all its rows are one transaction; use execute(), or begin(), commit() and rollback()"})
 	return true
 }
 
-// many is execute_many. Where s.op.partly is set, rows were sent before these, for other declared types.
+// manyName is the method that was called.
+func (s *Session) manyName() string {
+	if o, ok := s.op.kind.(*many); ok && o.returning {
+		return "query_many"
+	}
+	return "execute_many"
+}
+
+// many is execute_many, or query_many. Where s.op.partly is set, rows were sent before these, for other declared types.
 type many struct {
 	preparation
-	under  *connection.Catalog // what the rows are encoded by
-	ahead  uint16              // guards ahead of the rows
-	checks bool                // client_encoding is looked at before the rows are committed
-	before int                 // how many rows were sent before these
-	total  int64               // what they have affected
-	fault  *wire.Fault         // phaseUndo, phaseCalm: what to report; nil: the rows are sent anew
+	under     *connection.Catalog // what the rows are encoded by
+	ahead     uint16              // guards ahead of the rows
+	checks    bool                // client_encoding is looked at before the rows are committed
+	returning bool                // query_many: the results of the rows are wanted
+	before    int                 // how many rows were sent before these
+	total     int64               // what they have affected
+	fault     *wire.Fault         // phaseUndo, phaseCalm: what to report; nil: the rows are sent anew
 }
 
 func newMany(c *Call) *many {
-	o := &many{}
+	o := &many{returning: c.has(abi.InReturning)}
 	o.init(c, o)
 	return o
 }
@@ -92,7 +101,8 @@ func (o *many) send(s *Session, c *Call, guarded bool) {
 	}
 	begin, end, _ := o.bounds(s)
 	// What may change client_encoding is not committed before it is known that it has not.
-	o.checks = st.Effect.Settings != sqltext.Unchanged
+	// Nor are rows whose results C may find unreadable.
+	o.checks = st.Effect.Settings != sqltext.Unchanged || o.returning
 	if !s.op.partly {
 		c.Out = appendCommand(c.Out, begin)
 		s.op.prefix++
@@ -110,6 +120,13 @@ func (o *many) send(s *Session, c *Call, guarded bool) {
 	c.Tail = wire.AppendSync(c.Tail)
 	if st.Name == "" {
 		c.Out = wire.AppendParse(c.Out, "", st.SQL, st.OIDs)
+		if o.returning && len(st.Columns()) > 0 {
+			c.Out = wire.AppendDescribe(c.Out, 'S', "")
+			c.Described = 1
+			if guarded {
+				c.Described += int(o.ahead)
+			}
+		}
 	}
 	c.Head = wire.AppendBindNames(c.Head, "", st.Name)
 	c.Guards = int(o.guards.sent)
@@ -131,6 +148,7 @@ func (o *many) ran(s *Session, c *Call) {
 	got := &s.op.got
 	s.sees(got.status)
 	s.forgetStatements(got)
+	o.checkColumns(s)
 	switch {
 	case o.alteredBefore(s, c):
 		o.outdated(s)
@@ -167,7 +185,7 @@ func (o *many) ran(s *Session, c *Call) {
 		fault = copyFault(s.op.sql)
 	}
 	if fault == nil && c.has(abi.InCancelled) {
-		fault = s.incompleteFault()
+		fault = o.incompleteFault(s)
 	}
 	switch {
 	case got.empty && fault == nil:
@@ -185,6 +203,17 @@ func (o *many) ran(s *Session, c *Call) {
 		c.fail(fault) // the savepoint was not reached: the transaction itself is aborted
 	default:
 		o.undo(s, c, fault)
+	}
+}
+
+// checkColumns compares the columns of the rows' results with those that C reads them by, as
+// Session.checkColumns does.
+func (o *many) checkColumns(s *Session) {
+	got, st := &s.op.got, o.statement
+	if got.columns != nil && got.fault == nil && !wire.SameColumns(got.columns, st.Columns()) {
+		got.fault = &wire.Fault{SQLState: wire.StateFeatureNotSupported,
+			Message: "the columns of the result have changed since the statement was described; run it again"}
+		s.conn.Statements().ForgetText(st.SQL)
 	}
 }
 

@@ -94,7 +94,7 @@ class Session:
 
         sql: str with $1, $2, ... or :name, or a Template. params: sequence, or mapping for :name;
         one value per placeholder. timeout: float, seconds for waiting and running.
-        into: dict, tuple, a TypedDict, NamedTuple, dataclass, msgspec.Struct, attrs or pydantic class,
+        into: dict, tuple, a TypedDict, NamedTuple, dataclass, Struct, attrs or pydantic class,
         or any callable that takes the columns as keyword arguments.
 
         Raises DatabaseError for a server's error, DataError for a value that cannot be sent or
@@ -133,7 +133,7 @@ class Session:
 
         sql: str with $1, $2, ... or :name, or a Template. params: sequence, or mapping for :name;
         one value per placeholder. timeout: float, seconds for waiting and running.
-        into: dict, tuple, a TypedDict, NamedTuple, dataclass, msgspec.Struct, attrs or pydantic class,
+        into: dict, tuple, a TypedDict, NamedTuple, dataclass, Struct, attrs or pydantic class,
         or any callable that takes the columns as keyword arguments.
         strict: bool, raise TooManyRows if there are more rows. NoRows if there is none.
 
@@ -174,7 +174,7 @@ class Session:
 
         sql: str with $1, $2, ... or :name, or a Template. params: sequence, or mapping for :name;
         one value per placeholder. timeout: float, seconds for waiting and running.
-        into: dict, tuple, a TypedDict, NamedTuple, dataclass, msgspec.Struct, attrs or pydantic class,
+        into: dict, tuple, a TypedDict, NamedTuple, dataclass, Struct, attrs or pydantic class,
         or any callable that takes the columns as keyword arguments.
 
         Raises DatabaseError for a server's error, DataError for a value that cannot be sent or
@@ -279,11 +279,50 @@ class Session:
 
         sql: str with $1, $2, ... or :name, or a Template without values. params_list: iterable of
         sequences, or of mappings for :name; it is read in chunks. timeout:
-        float, seconds for all. Rows that the statement returns are dropped.
+        float, seconds for all. Rows that the statement returns are dropped: query_many() returns
+        them.
 
         Raises as execute(); an error of a row has .row (int, from 0). ProgrammingError for a
         transaction command.
         """
+    @overload
+    def query_many(
+        self,
+        sql: _SQL,
+        rows: Iterable[_Params],
+        *,
+        into: type[dict[str, Any]] = ...,
+        timeout: float | None = None,
+    ) -> list[dict[str, Any]]:
+        """Run a statement once for each row of parameters, all of them or none; the rows that they
+        return, in the order of the input, as a list of what into makes of each (dicts by column
+        name).
+
+        sql: str with $1, $2, ... or :name, or a Template without values. rows: iterable of
+        sequences, or of mappings for :name; it is read in chunks. into: as
+        for query(). timeout: float, seconds for all.
+
+        Raises as query(); an error of a row has .row (int, from 0). ProgrammingError for a
+        transaction command.
+        """
+    @overload
+    def query_many(
+        self,
+        sql: _SQL,
+        rows: Iterable[_Params],
+        *,
+        into: type[_T],
+        timeout: float | None = None,
+    ) -> list[_T]: ...
+    @overload
+    def query_many(
+        self,
+        sql: _SQL,
+        rows: Iterable[_Params],
+        *,
+        into: Callable[..., _T],
+        timeout: float | None = None,
+    ) -> list[_T]: ...
     def commit(self: _S) -> _S:
         """Commit the open transaction, then call the on_commit functions. Returns the session.
 
@@ -403,7 +442,7 @@ class AsyncSession:
 
         sql: str with $1, $2, ... or :name, or a Template. params: sequence, or mapping for :name;
         one value per placeholder. timeout: float, seconds for waiting and running.
-        into: dict, tuple, a TypedDict, NamedTuple, dataclass, msgspec.Struct, attrs or pydantic class,
+        into: dict, tuple, a TypedDict, NamedTuple, dataclass, Struct, attrs or pydantic class,
         or any callable that takes the columns as keyword arguments.
 
         Raises DatabaseError for a server's error, DataError for a value that cannot be sent or
@@ -442,7 +481,7 @@ class AsyncSession:
 
         sql: str with $1, $2, ... or :name, or a Template. params: sequence, or mapping for :name;
         one value per placeholder. timeout: float, seconds for waiting and running.
-        into: dict, tuple, a TypedDict, NamedTuple, dataclass, msgspec.Struct, attrs or pydantic class,
+        into: dict, tuple, a TypedDict, NamedTuple, dataclass, Struct, attrs or pydantic class,
         or any callable that takes the columns as keyword arguments.
         strict: bool, raise TooManyRows if there are more rows. NoRows if there is none.
 
@@ -483,7 +522,7 @@ class AsyncSession:
 
         sql: str with $1, $2, ... or :name, or a Template. params: sequence, or mapping for :name;
         one value per placeholder. timeout: float, seconds for waiting and running.
-        into: dict, tuple, a TypedDict, NamedTuple, dataclass, msgspec.Struct, attrs or pydantic class,
+        into: dict, tuple, a TypedDict, NamedTuple, dataclass, Struct, attrs or pydantic class,
         or any callable that takes the columns as keyword arguments.
 
         Raises DatabaseError for a server's error, DataError for a value that cannot be sent or
@@ -587,7 +626,8 @@ class AsyncSession:
 
         sql: str with $1, $2, ... or :name, or a Template without values. params_list: iterable of
         sequences, or of mappings for :name, or async iterable; it is read in chunks. timeout:
-        float, seconds for all. Rows that the statement returns are dropped.
+        float, seconds for all. Rows that the statement returns are dropped: query_many() returns
+        them.
 
         Raises as execute(); an error of a row has .row (int, from 0). ProgrammingError for a
         transaction command.
@@ -596,6 +636,44 @@ class AsyncSession:
     def execute_many(
         self, sql: _SQL, params_list: AsyncIterable[_Params], *, timeout: float | None = None
     ) -> Coroutine[Any, Any, int]: ...
+    @overload
+    def query_many(
+        self,
+        sql: _SQL,
+        rows: Iterable[_Params] | AsyncIterable[_Params],
+        *,
+        into: type[dict[str, Any]] = ...,
+        timeout: float | None = None,
+    ) -> Coroutine[Any, Any, list[dict[str, Any]]]:
+        """Run a statement once for each row of parameters, all of them or none; the rows that they
+        return, in the order of the input, as a list of what into makes of each (dicts by column
+        name).
+
+        sql: str with $1, $2, ... or :name, or a Template without values. rows: iterable of
+        sequences, or of mappings for :name, or async iterable; it is read in chunks. into: as
+        for query(). timeout: float, seconds for all.
+
+        Raises as query(); an error of a row has .row (int, from 0). ProgrammingError for a
+        transaction command.
+        """
+    @overload
+    def query_many(
+        self,
+        sql: _SQL,
+        rows: Iterable[_Params] | AsyncIterable[_Params],
+        *,
+        into: type[_T],
+        timeout: float | None = None,
+    ) -> Coroutine[Any, Any, list[_T]]: ...
+    @overload
+    def query_many(
+        self,
+        sql: _SQL,
+        rows: Iterable[_Params] | AsyncIterable[_Params],
+        *,
+        into: Callable[..., _T],
+        timeout: float | None = None,
+    ) -> Coroutine[Any, Any, list[_T]]: ...
     def commit(self: _A) -> Coroutine[Any, Any, _A]:
         """Commit the open transaction, then call the on_commit functions. Returns the session.
 

@@ -23,7 +23,7 @@ class Error(RuntimeError):
     sql : str or None
         the statement, without its parameters; the first 64 KiB of a longer one
     row : int or None
-        the row of `execute_many`, from 0
+        the row of `execute_many` or `query_many`, from 0
     statement, line : int or None
         the statement of a script, and the line that it begins in, from 1
     safe_to_retry : bool

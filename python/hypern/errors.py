@@ -10,6 +10,7 @@ pickled.
 
 from __future__ import annotations
 
+import functools
 import json
 import logging
 from typing import Any
@@ -231,6 +232,16 @@ def reset_incomplete(alias: str, status: bytes | None) -> None:
         "which is left out from now on: %s",
         alias,
         "; ".join(refused),
+    )
+
+
+@functools.lru_cache(maxsize=1024)
+def rows_dropped(sql: str) -> None:
+    """Log, once for a statement's text, that execute_many has dropped the rows that it returns."""
+    _log.warning(
+        "execute_many drops the rows that the statement returns; query_many returns them. "
+        "Statement: %s",
+        sql,
     )
 
 

@@ -40,9 +40,9 @@ def statement(sql: Any, params: Any) -> tuple[Any, Any]:
 
 
 def many(sql: Any, rows: Any) -> tuple[Any, Any]:
-    """The same for execute_many: a text with names takes rows that are mappings."""
+    """The same for execute_many and query_many: a text with names takes rows that are mappings."""
     if isinstance(sql, Template):
-        sql = without_values(sql, "execute_many takes its values from the rows")
+        sql = without_values(sql, "the values come from the rows")
     if not isinstance(sql, str):
         return sql, rows
     text, names = named(sql)

@@ -29,6 +29,11 @@ class NestedSession(TestSession):
     ) -> int:
         return super().execute_many(sql, _at_hand(params_list), timeout=timeout)
 
+    def query_many(
+        self, sql: str | Template, rows: _Rows, *, timeout: float | None = None
+    ) -> list[dict[str, Any]]:
+        return super().query_many(sql, _at_hand(rows), timeout=timeout)
+
 
 class NestedAsyncSession(AsyncDbSession):
     """The same, awaited."""
@@ -45,6 +50,17 @@ class NestedAsyncSession(AsyncDbSession):
         if isinstance(params_list, AsyncIterable):
             params_list = [params async for params in params_list]
         return await super().execute_many(sql, _at_hand(params_list), timeout=timeout)
+
+    async def query_many(
+        self,
+        sql: str | Template,
+        rows: _Rows | AsyncIterable[_Params],
+        *,
+        timeout: float | None = None,
+    ) -> list[dict[str, Any]]:
+        if isinstance(rows, AsyncIterable):
+            rows = [params async for params in rows]
+        return await super().query_many(sql, _at_hand(rows), timeout=timeout)
 
 
 class NestedPools(TestPools):

@@ -20,7 +20,7 @@ enum { SLOTS = 5 };
 static bool takes_into(const char *method)
 {
     return strcmp(method, "query") == 0 || strcmp(method, "query_one") == 0 ||
-           strcmp(method, "query_one_or_none") == 0;
+           strcmp(method, "query_one_or_none") == 0 || strcmp(method, "query_many") == 0;
 }
 
 static int place(const char *method, const char *second, PyObject *name, PyObject *value,
@@ -140,23 +140,37 @@ STATEMENT(result, HN_MODE_RESULT)
 STATEMENT(execute, HN_MODE_COUNT)
 #undef STATEMENT
 
+static PyObject *run_many(const char *method, const char *rows, hn_mode mode, PyObject *self,
+                          PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
+{
+    arguments a = {.resolved = NULL};
+    if (read_arguments(method, rows, true, args, nargs, kwnames, &a) < 0)
+        return NULL;
+    hn_request request = {.op = HN_OP_MANY, .sql = a.sql, .params = a.second, .mode = mode};
+    const PyAsyncMethods *async = Py_TYPE(a.second)->tp_as_async;
+    request.is_fed = !hn_is_blocking(self) && async != NULL && async->am_aiter != NULL;
+    request.method = method;
+    request.timeout = a.timeout;
+    PyObject *result = NULL;
+    if (hn_take_into(&request, a.into) == 0)
+        result = hn_do(self, &request, a.deadline, false);
+    if (result != NULL && request.is_fed)
+        result = hn_operation_fed(result, a.second);
+    Py_CLEAR(request.into);
+    clear_arguments(&a);
+    return result;
+}
+
 static PyObject *execute_many(PyObject *self, PyObject *const *args, Py_ssize_t nargs,
                               PyObject *kwnames)
 {
-    arguments a = {.resolved = NULL};
-    if (read_arguments("execute_many", "params_list", true, args, nargs, kwnames, &a) < 0)
-        return NULL;
-    hn_request request = {
-        .op = HN_OP_MANY, .sql = a.sql, .params = a.second, .mode = HN_MODE_COUNT};
-    const PyAsyncMethods *async = Py_TYPE(a.second)->tp_as_async;
-    request.is_fed = !hn_is_blocking(self) && async != NULL && async->am_aiter != NULL;
-    request.method = "execute_many";
-    request.timeout = a.timeout;
-    PyObject *result = hn_do(self, &request, a.deadline, false);
-    if (result != NULL && request.is_fed)
-        result = hn_operation_fed(result, a.second);
-    clear_arguments(&a);
-    return result;
+    return run_many("execute_many", "params_list", HN_MODE_COUNT, self, args, nargs, kwnames);
+}
+
+static PyObject *query_many(PyObject *self, PyObject *const *args, Py_ssize_t nargs,
+                            PyObject *kwnames)
+{
+    return run_many("query_many", "rows", HN_MODE_ROWS, self, args, nargs, kwnames);
 }
 
 static PyObject *describe(PyObject *self, PyObject *args, PyObject *kwargs)
@@ -256,6 +270,10 @@ PyDoc_STRVAR(execute_many_doc,
              "execute_many($self, sql, params_list, *, timeout=None)\n--\n\n"
              "Run a statement once for each of an iterable's params, all or none of them.\n"
              "The number of rows affected; an error names its .row, from 0." TIMEOUT);
+PyDoc_STRVAR(query_many_doc,
+             "query_many($self, sql, rows, *, into=dict, timeout=None)\n--\n\n"
+             "Run a statement once for each of an iterable's params, all or none of them.\n"
+             "The rows that they return, in this order; an error names its .row, from 0." TIMEOUT);
 #define FAST(name)                                                                                 \
     {#name, (PyCFunction)(void (*)(void))name, METH_FASTCALL | METH_KEYWORDS, name##_doc}
 PyMethodDef hn_statement_methods[] = {
@@ -267,6 +285,7 @@ PyMethodDef hn_statement_methods[] = {
     FAST(result),
     FAST(execute),
     FAST(execute_many),
+    FAST(query_many),
     {"describe", (PyCFunction)(void (*)(void))describe, METH_VARARGS | METH_KEYWORDS, describe_doc},
     {"execute_script", (PyCFunction)(void (*)(void))execute_script, METH_VARARGS | METH_KEYWORDS,
      execute_script_doc},

@@ -78,7 +78,7 @@ static int turn_of(hn_operation *self, hn_time until)
     hn_driver *d = &self->driver;
     hn_wake wake = HN_WAKE_READY;
     if (hn_operation_needs_rows(self))
-        return hn_raise("InterfaceError", "the session is in the middle of an execute_many() "
+        return hn_raise("InterfaceError", "the session is in the middle of a call for many rows "
                                           "whose rows come from this thread's event loop");
     if (d->engine->need == HN_NEED_WAIT) {
         int rc = sleep_for_core(self, until, &wake);

@@ -76,6 +76,7 @@ void hn_engine_free(hn_engine *e)
     e->round_open = e->cancelled = e->rows_stopped = e->row_refused = false;
     e->row_declares = e->rows_rewound = false;
     e->variant = NULL;
+    hn_reading_clear(&e->reading);
     hn_variants_clear(&e->variants);
     e->redeclared = 0;
     e->row = 0;
@@ -99,6 +100,7 @@ void hn_engine_free(hn_engine *e)
     hn_io_free(&e->io);
     hn_buf_free(&e->body);
     hn_declared_free(&e->declared);
+    hn_reading_free(&e->reading);
     hn_buf_free(&e->call.head);
     hn_buf_free(&e->call.tail);
     hn_buf_free(&e->call.out);
@@ -133,8 +135,12 @@ int hn_engine_start(hn_engine *e, const hn_request *request, hn_time deadline)
     const hn_codec *codec = e->target->database->catalogs.hooks;
     if (codec != NULL && hn_codec_has_registered(codec))
         flags |= HN_IN_REGISTERED;
-    if (request->op == HN_OP_MANY && hn_many_start(e) < 0)
-        return -1;
+    if (request->op == HN_OP_MANY) {
+        if (hn_many_start(e) < 0)
+            return -1;
+        if (request->mode == HN_MODE_ROWS)
+            flags |= HN_IN_RETURNING;
+    }
     if (request->op == HN_OP_FETCH && hn_stream_resume(e) < 0)
         return -1;
     if (request->sql != NULL) {

@@ -14,6 +14,7 @@
 #include "engine/many.h"
 
 #include "buf.h"
+#include "engine/rows.h"
 #include "engine/step.h"
 #include "error.h"
 
@@ -56,6 +57,9 @@ static int append_row(hn_engine *e, PyObject *params)
     if (rc < 0)
         return -1;
     hn_put_u32(batch->data + at, (uint32_t)(batch->len - at));
+    if (e->request.mode == HN_MODE_ROWS &&
+        hn_rows_read_by(e, e->row, e->variant->description) < 0)
+        return -1;
     e->row++;
     return hn_buf_bytes(batch, execute_message, sizeof execute_message);
 }
@@ -136,6 +140,8 @@ static int rewind_rows(hn_engine *e)
     hn_variants_clear(&e->variants);
     e->variant = NULL;
     e->row = 0;
+    hn_reading_clear(&e->reading);
+    Py_CLEAR(e->result);
     e->rows_rewound = true;
     return hn_replay_rewind(&e->rows);
 }
@@ -144,7 +150,9 @@ static int rewind_rows(hn_engine *e)
 static uint32_t outcome(hn_engine *e)
 {
     bool fine = !e->io.erred && e->raised == NULL && !e->rows_stopped;
-    uint32_t flags = e->rows_stopped && !e->io.erred ? HN_IN_CANCELLED : 0;
+    /* A result that cannot be read: the rows are not committed yet. */
+    bool is_unread = e->request.mode == HN_MODE_ROWS && e->raised != NULL;
+    uint32_t flags = (e->rows_stopped || is_unread) && !e->io.erred ? HN_IN_CANCELLED : 0;
     if (e->row_refused)
         flags |= HN_IN_REPARSE;
     if (e->row_declares && fine)
@@ -187,6 +195,12 @@ static int take_row(hn_engine *e, PyObject *row)
     }
     e->variant = variant;
     return hn_replay_keep(&e->rows, row) < 0 || append_row(e, row) < 0 ? -1 : 1;
+}
+
+/* How many commands precede the rows of the round. */
+static int64_t commands_ahead(const hn_engine *e)
+{
+    return e->call.count < 0 ? ~e->call.count : e->call.count;
 }
 
 /* Encodes the next batch: size_max bytes and the rest of the last row, or what an iterable gives in
@@ -235,8 +249,7 @@ static void send_more(hn_engine *e)
     bool first = e->row == 0 && hn_description_nparams(e->description) == 0;
     int more = fill_batch(e, first ? 1 : BATCH_SIZE);
     if (first && more > 0) {
-        int64_t ahead = e->call.count < 0 ? ~e->call.count : e->call.count;
-        e->io.completed_min = ahead + 1;
+        e->io.completed_min = commands_ahead(e) + 1;
     }
     if (more < 0) {
         hn_engine_raise(e);
@@ -256,6 +269,16 @@ static void send_more(hn_engine *e)
     }
 }
 
+/* Once for each text: rows that execute_many returns are not returned to its caller. */
+static void log_dropped(PyObject *sql)
+{
+    PyObject *module = hn_errors_module();
+    PyObject *none = module == NULL ? NULL : PyObject_CallMethod(module, "rows_dropped", "O", sql);
+    if (none == NULL)
+        PyErr_WriteUnraisable(sql);
+    Py_XDECREF(none);
+}
+
 hn_progress hn_many_feed(hn_engine *e, int block_ms)
 {
     hn_io *io = &e->io;
@@ -270,10 +293,15 @@ hn_progress hn_many_feed(hn_engine *e, int block_ms)
         io->zs_left = 1;
         io->frames_max = INT64_MAX;
         io->feeding = io->brief = true;
+        io->described = e->call.described;
+        io->keep = io->marks = e->request.mode == HN_MODE_ROWS && e->raised == NULL;
+        hn_reading_begin(&e->reading, e->row - (Py_ssize_t)commands_ahead(e));
         hn_io_send(io, e->call.out.data, e->call.out.len);
         send_more(e);
     }
-    switch (hn_engine_pump(e, block_ms)) {
+    hn_pumped pumped = hn_engine_pump(e, block_ms);
+    hn_rows_decode(e);
+    switch (pumped) {
     case HN_PUMPED_SENT:
         if (lacks_rows(e) && !io->erred) {
             e->need = HN_NEED_ROWS;
@@ -283,6 +311,8 @@ hn_progress hn_many_feed(hn_engine *e, int block_ms)
         io->events = 0;
         return hn_engine_needs_io(e);
     case HN_PUMPED_ALL:
+        if (io->rows > 0 && e->request.mode == HN_MODE_COUNT)
+            log_dropped(e->request.sql);
         look_at_kept(e);
         hn_engine_close_round(e, outcome(e));
         if (!e->row_declares)
@@ -291,6 +321,8 @@ hn_progress hn_many_feed(hn_engine *e, int block_ms)
         e->need = HN_NEED_LOOK_UP;
         return HN_NEEDS;
     case HN_PUMPED_ROWS:
+        io->events = 0;
+        return hn_engine_needs_io(e);
     case HN_PUMPED_WAIT:
     default:
         return hn_engine_needs_io(e);

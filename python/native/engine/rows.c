@@ -17,44 +17,82 @@ static bool makes_rows(const hn_engine *e)
            e->request.mode != HN_MODE_VALUE;
 }
 
-int hn_rows_prepare(hn_engine *e)
+/* What makes rows of a description: a new reference in maker, or NULL. 0, or -1 with an
+ * exception. */
+static int prepare(const hn_engine *e, hn_description *description, PyObject **maker)
 {
+    *maker = NULL;
     if (!makes_rows(e) || e->request.shape == HN_ROW_TUPLE)
         return 0;
     if (e->request.shape == HN_ROW_DICT)
-        return hn_description_makes_dicts(e->description);
-    PyObject *maker = hn_description_maker(e->description, e->request.into);
-    if (maker == NULL)
+        return hn_description_makes_dicts(description);
+    *maker = hn_description_maker(description, e->request.into);
+    if (*maker == NULL)
         return -1;
-    if (maker == Py_None)
-        Py_CLEAR(maker);
+    if (*maker == Py_None)
+        Py_CLEAR(*maker);
+    return 0;
+}
+
+int hn_rows_prepare(hn_engine *e)
+{
+    PyObject *maker;
+    if (prepare(e, e->description, &maker) < 0)
+        return -1;
     Py_XSETREF(e->maker, maker);
     return 0;
 }
 
-static PyObject *decode(const hn_engine *e, const uint8_t *body, size_t len)
+int hn_rows_read_by(hn_engine *e, Py_ssize_t from, hn_description *description)
+{
+    PyObject *maker;
+    if (hn_reading_ends_with(&e->reading, description))
+        return 0;
+    if (prepare(e, description, &maker) < 0)
+        return -1;
+    return hn_reading_add(&e->reading, from, description, maker);
+}
+
+static PyObject *decode(const hn_engine *e, hn_description *description, PyObject *maker,
+                        const uint8_t *body, size_t len)
 {
     if (e->request.mode == HN_MODE_VALUES)
-        return hn_decode_first(e->description, body, len);
+        return hn_decode_first(description, body, len);
     if (e->request.shape == HN_ROW_TUPLE)
-        return hn_decode_tuple(e->description, body, len);
-    if (e->maker != NULL)
-        return hn_decode_made(e->description, e->maker, body, len);
-    return hn_decode_row(e->description, body, len);
+        return hn_decode_tuple(description, body, len);
+    if (maker != NULL)
+        return hn_decode_made(description, maker, body, len);
+    return hn_decode_row(description, body, len);
+}
+
+/* Adds the row of execute_many whose result cannot be read to the exception. Always -1. */
+static int name_row(const hn_engine *e)
+{
+    PyObject *exception = hn_exception_take();
+    PyObject *row = PyLong_FromSsize_t(e->reading.command);
+    if (row == NULL || PyObject_SetAttrString(exception, "row", row) < 0)
+        PyErr_Clear(); /* one without attributes */
+    Py_XDECREF(row);
+    hn_exception_raise(exception);
+    return -1;
 }
 
 static int take_row(hn_engine *e, const uint8_t *body, size_t len)
 {
-    if (e->description == NULL)
+    hn_description *description = e->description;
+    PyObject *maker = e->maker;
+    if (e->request.op == HN_OP_MANY)
+        description = hn_reading_description(&e->reading, &maker);
+    if (description == NULL)
         return hn_raise("InterfaceError", "the server sent rows that it had not described");
     if (e->request.mode == HN_MODE_VALUE) {
         e->io.keep = false;
-        e->result = hn_decode_first(e->description, body, len);
+        e->result = hn_decode_first(description, body, len);
         return e->result == NULL ? -1 : 0;
     }
     if (e->request.mode == HN_MODE_ONLY && e->result != NULL)
         return hn_raise_too_many_rows();
-    PyObject *row = decode(e, body, len);
+    PyObject *row = decode(e, description, maker, body, len);
     if (row == NULL)
         return -1;
     if (!wants_all(e)) {
@@ -80,7 +118,9 @@ static int take_rows(hn_engine *e)
         const uint8_t *frame = io->in.data + at;
         size_t len = hn_get_u32(frame + 1);
         if (frame[0] == 'D' && take_row(e, frame + 5, len - 4) < 0)
-            return -1;
+            return io->marks ? name_row(e) : -1;
+        if (io->marks && (frame[0] == 'C' || frame[0] == 'I'))
+            hn_reading_next(&e->reading);
         at += 1 + len;
     }
     return 0;

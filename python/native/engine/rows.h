@@ -9,6 +9,9 @@
  * exception. */
 int hn_rows_prepare(hn_engine *engine);
 
+/* MANY: from a row on, the results are read by a description. 0, or -1 with an exception. */
+int hn_rows_read_by(hn_engine *engine, Py_ssize_t from, hn_description *description);
+
 /* Decodes the rows that the pump has left in the buffer. One that cannot be decoded is the
  * operation's outcome. */
 void hn_rows_decode(hn_engine *engine);

@@ -2,6 +2,7 @@
 #ifndef HN_STATE_H
 #define HN_STATE_H
 
+#include "engine/reading.h"
 #include "engine/replay.h"
 #include "engine/variants.h"
 #include "io/io.h"
@@ -94,7 +95,8 @@ typedef struct hn_engine {
     uint32_t requested[64]; /* type OIDs requested from the core */
     size_t requested_count;
 
-    hn_replay rows;       /* MANY */
+    hn_reading reading; /* MANY: the descriptions that results are read by, where they are wanted */
+    hn_replay rows;     /* MANY */
     hn_variants variants; /* MANY: the descriptions that rows are encoded for */
     hn_variant *variant;  /* MANY: the one that the core expects the next Bind for */
     bool row_declares; /* MANY: rows.held needs types declared for which there is no description */

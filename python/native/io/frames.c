@@ -84,12 +84,14 @@ static void take_frame(hn_io *io, const uint8_t *frame, size_t total)
         return;
     case 'C':
         io->completed++;
+        io->held += io->marks && io->keep;
         if (!io->brief)
             break;
         collect_tag(io, frame, total);
         return;
     case 'I':
         io->completed++;
+        io->held += io->marks && io->keep;
         break;
     case 'Z':
         io->zs_left--;
@@ -98,6 +100,8 @@ static void take_frame(hn_io *io, const uint8_t *frame, size_t total)
         io->erred = true;
         break;
     case 'T':
+        if (io->described > 0 && --io->described == 0)
+            break;
         if (io->guards > 0) {
             static const uint8_t marker[HN_FRAME_HEAD] = {HN_GUARDED, 0, 0, 0, HN_FRAME_HEAD - 1};
             io->guards--; /* not the result's */

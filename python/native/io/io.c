@@ -22,7 +22,7 @@ void hn_io_begin(hn_io *io, int64_t handle, int fd, bool tls, int zs)
     io->handle = handle;
     io->fd = fd;
     io->tls = tls;
-    io->result = io->raw = io->keep = io->feeding = io->local = false;
+    io->result = io->raw = io->keep = io->marks = io->feeding = io->local = false;
     io->pieces = io->next_piece = 0;
     io->flushed = true;
     io->send_error = 0;
@@ -35,7 +35,7 @@ void hn_io_begin(hn_io *io, int64_t handle, int fd, bool tls, int zs)
     io->rows_max = INT64_MAX;
     io->frames_max = FRAMES_MAX;
     io->zs_left = zs;
-    io->guards = 0;
+    io->guards = io->described = 0;
     io->stopped = io->erred = io->broken = false;
     io->error = 0;
     io->events = 0;

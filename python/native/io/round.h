@@ -11,11 +11,13 @@ typedef struct hn_io {
     int64_t handle; /* for hypern_transport */
     int fd;
     bool tls;
-    bool local;   /* a unix socket */
-    bool result;  /* DataRows are the statement's result, and 'T' ends the round as a copy does */
-    bool raw;     /* DataRows go to the core */
-    bool keep;    /* DataRows are to be decoded; else counted and dropped. Cleared once enough are
-                     decoded. */
+    bool local;  /* a unix socket */
+    bool result; /* DataRows are the statement's result, and 'T' ends the round as a copy does */
+    bool raw;    /* DataRows go to the core */
+    bool keep;   /* DataRows are to be decoded; else counted and dropped. Cleared once enough are
+                    decoded. */
+    bool marks;  /* the frames that end a command's result stay with its DataRows, so that these are
+                    told apart */
     bool feeding; /* execute_many: more is to be sent, so that the response has no end yet */
 
     /* what is to be sent: pieces in order, borrowed until the round ends */
@@ -27,7 +29,8 @@ typedef struct hn_io {
     int64_t sent;
 
     /* what was received: data[walk..scan) are whole frames with `held` rows among them that are not
-     * decoded yet, data[scan..len) is the beginning of a frame or bytes beyond the round's end */
+     * decoded yet (or ends of commands, with `marks`), data[scan..len) is the beginning of a frame
+     * or bytes beyond the round's end */
     hn_buf in;
     size_t walk, scan;
     size_t held;
@@ -43,12 +46,13 @@ typedef struct hn_io {
     int64_t completed, completed_min; /* commands; more is fed once that many are completed */
     size_t tag_at, tag_end;
 
-    int zs_left;  /* ReadyForQuery frames still to come */
-    int guards;   /* RowDescriptions that come ahead of the result's own */
-    bool stopped; /* 'T', or 'G', 'H' or 'W' (copy), has ended the round early */
-    bool erred;   /* an ErrorResponse has come */
-    bool broken;  /* end of file, or `error` has the reason */
-    int error;    /* errno */
+    int zs_left;   /* ReadyForQuery frames still to come */
+    int guards;    /* RowDescriptions that are none of a result's */
+    int described; /* which of them all is a result's, which ends nothing; 0: none but the last */
+    bool stopped;  /* 'T', or 'G', 'H' or 'W' (copy), has ended the round early */
+    bool erred;    /* an ErrorResponse has come */
+    bool broken;   /* end of file, or `error` has the reason */
+    int error;     /* errno */
     short events;
 } hn_io;
 
