@@ -19,6 +19,7 @@ from hypern import database
 from hypern.database import AsyncDbSession, AsyncTransaction, Column, DbSession, Scope
 from hypern.scope.identify import CURRENT
 from hypern.scope.scope import current_scope
+from hypern.session.batch import AsyncBatch
 from hypern.session.stream import AsyncStream
 
 _T = TypeVar("_T")
@@ -155,6 +156,8 @@ class _Face:
             return _Block(answer, self)
         if isinstance(answer, AsyncStream):
             return _Stream(answer)
+        if isinstance(answer, AsyncBatch):
+            return _Batch(answer)
         if inspect.isawaitable(answer):
             answer = run(cast("Coroutine[Any, Any, Any]", answer))
         return self if answer is self._session else answer
@@ -173,6 +176,22 @@ class _Block:
 
     def __exit__(self, *raised: Any) -> None:
         run(self._block.__aexit__(*raised))
+
+
+class _Batch:
+    """An `async with session.batch()` for `with`."""
+
+    def __init__(self, batch: AsyncBatch) -> None:
+        self._batch = batch
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._batch, name)
+
+    def __enter__(self) -> AsyncBatch:
+        return run(self._batch.__aenter__())
+
+    def __exit__(self, *raised: Any) -> None:
+        run(self._batch.__aexit__(*raised))
 
 
 class _Stream:

@@ -19,6 +19,7 @@ from test_pgbouncer import Bouncer, bouncer
 from test_pytest_plugin import Run, pytest_run
 
 from hypern import errors
+from hypern._literals import StatementCache
 from hypern.database import Database, DbSession
 
 __all__ = ["bouncer", "pytest_run"]  # fixtures
@@ -123,7 +124,7 @@ def insert_in_vain_in_transactions(table: str) -> None:
 
 
 @pytest.mark.parametrize("cache", ["named", "describe", "off"])
-def test_with_every_statement_cache(database: str, cache: str) -> None:
+def test_with_every_statement_cache(database: str, cache: StatementCache) -> None:
     Database.close()
     Database.configure(database, max_size=1, statement_cache=cache)
     with scope():

@@ -20,6 +20,7 @@ import "C"
 import (
 	"crypto/sha256"
 	_ "embed"
+	"encoding/binary"
 	"encoding/hex"
 )
 
@@ -57,6 +58,7 @@ const (
 	OpLeave      Op = C.HN_OP_LEAVE
 	OpUndo       Op = C.HN_OP_UNDO
 	OpScript     Op = C.HN_OP_SCRIPT
+	OpBatch      Op = C.HN_OP_BATCH
 )
 
 // Want is what the core wants next from the side that waits.
@@ -71,6 +73,7 @@ const (
 	WantEncode   Want = C.HN_WANT_ENCODE
 	WantRows     Want = C.HN_WANT_ROWS
 	WantTypes    Want = C.HN_WANT_TYPES
+	WantBatch    Want = C.HN_WANT_BATCH
 	WantPassword Want = C.HN_WANT_PASSWORD
 )
 
@@ -174,3 +177,8 @@ const (
 	PoolPanic      = C.HN_POOL_PANIC
 	PoolDebug      = C.HN_POOL_DEBUG
 )
+
+// AppendCut appends an hn_cut: the body of an item belongs at this place in head.
+func AppendCut(dst []byte, item, at int) []byte {
+	return binary.NativeEndian.AppendUint64(binary.NativeEndian.AppendUint64(dst, uint64(item)), uint64(at))
+}

@@ -34,7 +34,8 @@
     X(ENTER, "enter a transaction() block: sql is its place and its BEGIN, a line each")            \
     X(LEAVE, "the block has come to its end: commit, or release its savepoint")                     \
     X(UNDO, "an exception leaves the block: roll back; one that was left before is fine")           \
-    X(SCRIPT, "run the statements of sql as one simple Query, without rows, and set its settings back")
+    X(SCRIPT, "run the statements of sql as one simple Query, without rows, and set its settings back") \
+    X(BATCH, "run the statements of items; DONE says in count how many have run, see below")
 
 typedef enum hn_op {
 #define X(name, doc) HN_OP_##name,
@@ -51,6 +52,7 @@ typedef enum hn_op {
     X(ENCODE, "out holds a statement's description for plan: encode the body for it, CONTINUE")    \
     X(ROWS, "MANY only: head is the Bind prefix (portal and statement name); send every row")      \
     X(TYPES, "out holds the type rows asked for by HN_OP_TYPES; then CONTINUE or TYPES again")     \
+    X(BATCH, "BATCH only: send head with the bodies of items where out has cuts")                  \
     X(PASSWORD, "call the password callable; CONTINUE with its answer in sql")
 
 typedef enum hn_want {
@@ -194,6 +196,22 @@ typedef struct hn_boot {
     uint32_t generation; /* in: 0 in the first process, + 1 in each forked child that loads again */
 } hn_boot;
 
+/* One statement of a batch, as hn_call has a single one. */
+typedef struct hn_call_item {
+    const char *sql;
+    int64_t sql_len;
+    const uint32_t *declared;
+    int64_t ndeclared;
+    uint64_t plan;
+    int64_t body_len;
+    uint32_t in_flags; /* GUESS, REPARSE, ISO, DIGITS */
+} hn_call_item;
+
+/* WANT_BATCH: where in head an item's body belongs. */
+typedef struct hn_cut {
+    uint64_t item, at;
+} hn_cut;
+
 /* One step of one operation. C keeps it for the operation's life and fills the `in` part anew. */
 typedef struct hn_call {
     /* in */
@@ -221,6 +239,9 @@ typedef struct hn_call {
     /* in and out: the number of the session's open stream. In with FETCH and STREAM_END; out with
      * DONE of STREAM and FETCH, 0 after the last row */
     uint64_t stream;
+    const hn_call_item *items; /* in, BATCH, with the op that starts */
+    int64_t nitems;
+    int64_t item; /* out, BATCH, ENCODE: which of them is to be encoded */
     uint64_t block; /* in, ENTER, LEAVE, UNDO: which transaction() block; below 2^31, C's to choose */
     int64_t hooks;  /* in, with the op that starts: functions that wait for the commit */
     /* out */
@@ -283,6 +304,13 @@ typedef struct hn_call {
  * Where a row's values want other types declared than those before it, C sends Sync in place of tail
  * and CONTINUEs with HN_IN_DECLARED: the statement is described for those, and another WANT_ROWS,
  * whose count is HN_ROWS_GO_ON, has C go on with that row.
+ *
+ * With WANT_BATCH out is an hn_cut for each item of the round, in their order: C sends head, with the
+ * item's body inserted at each cut, and receives meanwhile. count is the number of commands ahead of the
+ * first item's. The rows of an item come ahead of its CommandComplete. Where an ErrorResponse comes before
+ * all has been sent, C ends with a Sync. Where the caller gives up by then, C has the server fail, sends a
+ * Sync, and CONTINUEs with HN_IN_CANCELLED. DONE's count is below the number of items where the next one
+ * must run apart, as a STATEMENT; outside a transaction it is 0 then, and C opens one first.
  *
  * A session has one stream at most: any operation but FETCH and STREAM_END ends it first. Outside a
  * transaction a stream runs in one of its own, of which the state says nothing.

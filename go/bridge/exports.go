@@ -118,6 +118,7 @@ func step(s *session.Session, call *C.hn_call) {
 		Chunk:    int64(call.chunk),
 		Plan:     uint64(call.plan),
 		Declared: unsafe.Slice((*uint32)(unsafe.Pointer(call.declared)), int(call.ndeclared)),
+		Items:    items(call),
 		Stream:   uint64(call.stream),
 		Timeout:  float64(call.timeout),
 		Block:    uint64(call.block),
@@ -145,6 +146,7 @@ func step(s *session.Session, call *C.hn_call) {
 	call.plan = C.uint64_t(c.Plan)
 	call.catalog = C.uint64_t(c.Catalog)
 	call.guards = C.int32_t(c.Guards)
+	call.item = C.int64_t(c.Item)
 	call.described = C.int32_t(c.Described)
 	call.stream = C.uint64_t(c.Stream)
 	if c.Want == abi.WantDone || c.Want == abi.WantFail {
@@ -157,6 +159,26 @@ func step(s *session.Session, call *C.hn_call) {
 	call.state = C.uint32_t(c.State)
 	c.Fault = nil
 	calls.Put(c)
+}
+
+// items are the statements of a batch, as views of C memory.
+func items(call *C.hn_call) []session.Item {
+	if call.op != C.uint32_t(abi.OpBatch) {
+		return nil
+	}
+	given := unsafe.Slice(call.items, int(call.nitems))
+	list := make([]session.Item, len(given))
+	for i := range given {
+		g := &given[i]
+		list[i] = session.Item{
+			SQL:      view(g.sql, g.sql_len),
+			Declared: unsafe.Slice((*uint32)(unsafe.Pointer(g.declared)), int(g.ndeclared)),
+			Plan:     uint64(g.plan),
+			BodyLen:  int(g.body_len),
+			Flags:    uint32(g.in_flags),
+		}
+	}
+	return list
 }
 
 //export hypern_cancel

@@ -182,6 +182,9 @@ func (s *Statements) Put(st *Statement) {
 	}
 }
 
+// Has returns whether st is in the cache.
+func (s *Statements) Has(st *Statement) bool { return st.newer != nil }
+
 // Forget drops st from the cache, and from the server with the next write.
 func (s *Statements) Forget(st *Statement) {
 	if st.newer == nil {

@@ -22,6 +22,8 @@ type Call struct {
 	Declared  []uint32 // a view, to be cloned if kept
 	Catalog   uint64   // ENCODE: the number of what is known of the server's types
 	Guards    int      // IO, ROWS: RowDescriptions ahead of the result's own, which end nothing
+	Items     []Item   // BATCH, with the op that starts: its statements; views, to be cloned if kept
+	Item      int      // ENCODE of a batch: which of them
 	Described int      // ROWS: which RowDescription is that of the rows' results, from 1; 0: none
 	Stream    uint64   // the open stream's number, in and out
 	Timeout   float64  // the caller's timeout= in seconds, with the op that starts; below 0: none
@@ -45,6 +47,15 @@ type Call struct {
 
 	HooksKept int64 // how many functions go on waiting, the first ones; abi.HooksAll: all
 	HooksDue  bool  // the others are to be called; else they are dropped
+}
+
+// Item is one statement of a batch, as hn_call_item has it.
+type Item struct {
+	SQL      string
+	Declared []uint32
+	Plan     uint64
+	BodyLen  int
+	Flags    uint32
 }
 
 func (c *Call) has(flag uint32) bool { return c.Flags&flag != 0 }

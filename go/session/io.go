@@ -161,7 +161,7 @@ func (s *Session) brokenIO(c *Call, why string) {
 func (s *Session) notBegun(c *Call) bool {
 	nothing := c.Sent == 0 || s.saidGoodbye()
 	switch s.op.phase {
-	case phaseDescribe, phaseExecute, phaseScriptBegin:
+	case phaseDescribe, phaseExecute, phaseScriptBegin, phaseBatchDescribe, phaseBatch:
 	default:
 		return false
 	}

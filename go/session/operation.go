@@ -17,6 +17,7 @@ import (
 //	streaming   a statement or a further chunk, as a stream (stream.go)
 //	closing     the end of a stream before its last row (stream.go)
 //	script      execute_script (script.go)
+//	batch       several statements in one write (batch.go)
 //	opening     begin(), and the entry of a block (block.go)
 //	control     commit, rollback and the savepoint commands (commands.go)
 //	leaving     the end of a block (block.go)
@@ -60,6 +61,8 @@ func (s *Session) kindOf(c *Call) kind {
 		return newStreaming(c)
 	case abi.OpStreamEnd:
 		return closing{}
+	case abi.OpBatch:
+		return newBatch(c)
 	case abi.OpScript:
 		return &script{stepwise: c.has(abi.InStepwise)}
 	}
@@ -153,7 +156,7 @@ func (s *Session) Step(c *Call) {
 	if over && (s.restoresEncoding(c) || s.checksDeferred(c)) {
 		over = false
 	}
-	if c.Want == abi.WantIO || c.Want == abi.WantRows {
+	if c.Want == abi.WantIO || c.Want == abi.WantRows || c.Want == abi.WantBatch {
 		s.describeIO(c)
 	}
 	if over {

@@ -26,6 +26,8 @@ const (
 	phaseScript               // a script is running, or one of its statements
 	phaseScriptSettings       // the settings behind a script are being read
 	phaseScriptEnd            // a script's settings are being set back, and its transaction is being ended
+	phaseBatchDescribe        // statements of a batch are being described
+	phaseBatch                // a run of a batch is under way
 	phaseFarewell             // what needs no answer is being sent before release
 	phaseEncoding             // client_encoding is being set back
 	phaseCalm                 // execute_many is to be rolled back, once no request to cancel can hit that
@@ -38,7 +40,7 @@ const (
 // describes returns whether the server describes a statement, and runs nothing of the caller's.
 func (p phase) describes() bool {
 	switch p {
-	case phaseDescribe, phaseTypes, phaseGuard, phaseLook, phaseReshape, phaseScriptBegin:
+	case phaseDescribe, phaseTypes, phaseGuard, phaseLook, phaseReshape, phaseScriptBegin, phaseBatchDescribe:
 		return true
 	}
 	return false

@@ -178,10 +178,20 @@ func (p *preparation) describe(s *Session, c *Call) {
 		return
 	}
 	s.remember(sql)
+	st := p.parse(s)
+	c.Head = s.sendPrelude(c.Head, false)
+	c.Head = wire.AppendParse(c.Head, st.Name, sql, st.Declared)
+	c.Head = wire.AppendDescribe(c.Head, 'S', st.Name)
+	p.appendNames(s, c, s.conn.Statements().Since(st))
+	s.sendSync(c, phaseDescribe, p.rawFlag())
+}
+
+// parse makes the statement that the server is about to parse.
+func (p *preparation) parse(s *Session) *connection.Statement {
+	sql, kept := s.op.sql, s.conn.Statements()
 	if p.now == 0 {
 		p.now = process.Now()
 	}
-	kept := s.conn.Statements()
 	if old := kept.Get(sql, p.declared); old != nil {
 		kept.Forget(old)
 	}
@@ -193,11 +203,7 @@ func (p *preparation) describe(s *Session, c *Call) {
 	kept.Parsing(st, process.Now())
 	p.use(s, st)
 	p.fresh = true
-	c.Head = s.sendPrelude(c.Head, false)
-	c.Head = wire.AppendParse(c.Head, st.Name, sql, st.Declared)
-	c.Head = wire.AppendDescribe(c.Head, 'S', st.Name)
-	p.appendNames(s, c, kept.Since(st))
-	s.sendSync(c, phaseDescribe, p.rawFlag())
+	return st
 }
 
 // rawFlag is for a description along with which the server names types.
@@ -221,17 +227,25 @@ func (p *preparation) described(s *Session, c *Call) {
 		p.failed(s, c)
 		return
 	}
-	st := p.statement
-	oids, err := wire.ParameterOIDs(got.params)
-	if err != nil {
+	if err := p.take(s, got.params, got.columns); err != nil {
 		s.brokenIO(c, err.Error())
 		return
 	}
+	p.encodeOrSend(s, c)
+}
+
+// take keeps the server's description.
+func (p *preparation) take(s *Session, params, columns []byte) error {
+	st := p.statement
+	oids, err := wire.ParameterOIDs(params)
+	if err != nil {
+		return err
+	}
 	st.OIDs = oids
-	d := binary.NativeEndian.AppendUint32(nil, uint32(len(got.params)))
-	d = append(d, got.params...)
-	d = binary.NativeEndian.AppendUint32(d, uint32(len(got.columns)))
-	st.Description = append(d, got.columns...)
+	d := binary.NativeEndian.AppendUint32(nil, uint32(len(params)))
+	d = append(d, params...)
+	d = binary.NativeEndian.AppendUint32(d, uint32(len(columns)))
+	st.Description = append(d, columns...)
 	if p.naming != nil {
 		p.named(s)
 	}
@@ -239,7 +253,7 @@ func (p *preparation) described(s *Session, c *Call) {
 	if s.conn.Cache() != connection.CacheOff {
 		s.conn.Statements().Put(st)
 	}
-	p.encodeOrSend(s, c)
+	return nil
 }
 
 // ready goes on with the statement for whose description C has encoded.

@@ -58,6 +58,7 @@ type Fault struct {
 	Position    int    `json:"position,omitempty"`
 	SQL         string `json:"sql,omitempty"`
 	Row         *int64 `json:"row,omitempty"`
+	Index       *int64 `json:"index,omitempty"`     // of a batch's statement, from 0
 	Statement   int    `json:"statement,omitempty"` // of a script, from 1
 	Line        int    `json:"line,omitempty"`      // of a script, from 1
 	SafeToRetry bool   `json:"safe_to_retry,omitempty"`

@@ -24,6 +24,8 @@ class Error(RuntimeError):
         the statement, without its parameters; the first 64 KiB of a longer one
     row : int or None
         the row of `execute_many` or `query_many`, from 0
+    index : int or None
+        the statement of a batch, from 0
     statement, line : int or None
         the statement of a script, and the line that it begins in, from 1
     safe_to_retry : bool
@@ -42,6 +44,7 @@ class Error(RuntimeError):
     position: int | None = None
     sql: str | None = None
     row: int | None = None
+    index: int | None = None
     statement: int | None = None
     line: int | None = None
     safe_to_retry: bool = False

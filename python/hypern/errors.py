@@ -164,6 +164,7 @@ _ATTRIBUTES = (
     "position",
     "sql",
     "row",
+    "index",
     "statement",
     "line",
     "safe_to_retry",
@@ -187,7 +188,7 @@ def _build(fields: dict[str, Any]) -> Error:
     for name in _ATTRIBUTES:
         value = fields.get(name)
         # The core omits what the server did not send, or leaves it empty; row 0 is a row.
-        if value or (name == "row" and value is not None):
+        if value or (name in ("row", "index") and value is not None):
             setattr(error, name, value)
     cause = fields.get("cause")
     if cause:

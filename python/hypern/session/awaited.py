@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, overload
 
 from hypern import _native
 from hypern.session.attempts import attempts
+from hypern.session.batch import AsyncBatch
 from hypern.session.begin import begin_sql
 from hypern.session.names import public_names
 from hypern.session.stream import AsyncStream, Portal
@@ -103,6 +104,12 @@ class AsyncDbSession(_native.AsyncSession):
         `async with` block around the loop ends it at once.
         """
         return AsyncStream(Portal(self, sql, params, into, chunk_rows, timeout))
+
+    def batch(self, *, timeout: float | None = None) -> AsyncBatch:
+        """An `async with` block whose statements are sent together at its end; otherwise as
+        `DbSession.batch`. Inside the block nothing is awaited.
+        """
+        return AsyncBatch(self, timeout)
 
     async def run(self, fn: Callable[[Self], Awaitable[_T]], retries: int = 3) -> _T:
         """Await fn(session) in a transaction, commit, and return its result. It is repeated as by

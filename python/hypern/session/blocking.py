@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, overload
 
 from hypern import _native
 from hypern.session.attempts import attempts
+from hypern.session.batch import Batch
 from hypern.session.begin import begin_sql
 from hypern.session.names import public_names
 from hypern.session.stream import Portal, Stream
@@ -123,6 +124,20 @@ class DbSession(_native.Session):
         ends the stream and raises any error of its COMMIT. A `with` block ends it at once.
         """
         return Stream(Portal(self, sql, params, into, chunk_rows, timeout))
+
+    def batch(self, *, timeout: float | None = None) -> Batch:
+        """A `with` block whose statements are sent together at its end, and waited for once.
+
+        The block's variable has the session's `query`, `query_one`, `query_one_or_none`,
+        `query_value`, `query_values` and `execute`; what they return has the result after the
+        block: `.rows`, `.row`, `.value`, `.values`, `.count`. timeout: seconds for all of it.
+
+        The statements run in their order: in the open transaction, else all of them or none. The
+        first that fails is raised at the block's end, with its place as `.index` (int, from 0), and
+        none after it has run. A block that an exception leaves sends nothing. Transaction commands
+        and COPY through the session are refused (ProgrammingError, NotSupportedError).
+        """
+        return Batch(self, timeout)
 
     def run(self, fn: Callable[[Self], _T], retries: int = 3) -> _T:
         """Call fn(session) in a transaction, commit, and return the result of fn.

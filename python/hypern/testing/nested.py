@@ -30,9 +30,9 @@ class NestedSession(TestSession):
         return super().execute_many(sql, _at_hand(params_list), timeout=timeout)
 
     def query_many(
-        self, sql: str | Template, rows: _Rows, *, timeout: float | None = None
-    ) -> list[dict[str, Any]]:
-        return super().query_many(sql, _at_hand(rows), timeout=timeout)
+        self, sql: str | Template, rows: _Rows, *, into: Any = dict, timeout: float | None = None
+    ) -> Any:
+        return super().query_many(sql, _at_hand(rows), into=into, timeout=timeout)
 
 
 class NestedAsyncSession(AsyncDbSession):
@@ -56,11 +56,12 @@ class NestedAsyncSession(AsyncDbSession):
         sql: str | Template,
         rows: _Rows | AsyncIterable[_Params],
         *,
+        into: Any = dict,
         timeout: float | None = None,
-    ) -> list[dict[str, Any]]:
+    ) -> Any:
         if isinstance(rows, AsyncIterable):
             rows = [params async for params in rows]
-        return await super().query_many(sql, _at_hand(rows), timeout=timeout)
+        return await super().query_many(sql, _at_hand(rows), into=into, timeout=timeout)
 
 
 class NestedPools(TestPools):

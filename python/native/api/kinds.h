@@ -37,5 +37,8 @@ PyObject *hn_check_sql(PyObject *sql);
 extern PyMethodDef hn_statement_methods[];
 extern PyMethodDef hn_transaction_methods[];
 extern PyMethodDef hn_stream_methods[];
+extern PyMethodDef hn_batch_methods[];
+/* Functions of the module, for hypern.session.batch. */
+extern PyMethodDef hn_batch_functions[];
 
 #endif

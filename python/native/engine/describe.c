@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "buf.h"
+#include "engine/items.h"
 #include "engine/many.h"
 #include "engine/rows.h"
 #include "engine/step.h"
@@ -71,8 +72,12 @@ int hn_describe_guess(hn_engine *e)
  * connection stays as good as it was; but for rows of execute_many, which the core takes back. */
 static void withdraw(hn_engine *e)
 {
+    bool is_batch = e->request.op == HN_OP_BATCH;
+    if (is_batch)
+        hn_items_blame(e);
     hn_engine_raise(e);
-    hn_engine_step(e, e->variant != NULL ? HN_OP_CONTINUE : HN_OP_ABANDON, HN_IN_CANCELLED);
+    hn_engine_step(e, is_batch || e->variant != NULL ? HN_OP_CONTINUE : HN_OP_ABANDON,
+                   HN_IN_CANCELLED);
 }
 
 /* The last two of the description's four parts: the session's time zone, and the declared types. */

@@ -7,7 +7,9 @@
 #include "buf.h"
 #include "core/core.h"
 #include "core/fork.h"
+#include "engine/batch.h"
 #include "engine/describe.h"
+#include "engine/items.h"
 #include "engine/many.h"
 #include "engine/rows.h"
 #include "engine/step.h"
@@ -77,6 +79,8 @@ void hn_engine_free(hn_engine *e)
     e->row_declares = e->rows_rewound = false;
     e->variant = NULL;
     hn_reading_clear(&e->reading);
+    if (e->request.op == HN_OP_BATCH)
+        hn_items_free(e);
     hn_variants_clear(&e->variants);
     e->redeclared = 0;
     e->row = 0;
@@ -132,6 +136,8 @@ int hn_engine_start(hn_engine *e, const hn_request *request, hn_time deadline)
         e->call.plan = 0;
         e->body.len = 0;
     }
+    if (request->op == HN_OP_BATCH && hn_batch_start(e) < 0)
+        return -1;
     const hn_codec *codec = e->target->database->catalogs.hooks;
     if (codec != NULL && hn_codec_has_registered(codec))
         flags |= HN_IN_REGISTERED;
@@ -237,7 +243,12 @@ hn_progress hn_engine_advance(hn_engine *e, hn_wake wake, int block_ms)
         case HN_WANT_IO:
             progress = run_io(e, block_ms);
             break;
+        case HN_WANT_BATCH:
+            progress = hn_batch_feed(e, block_ms);
+            break;
         case HN_WANT_ENCODE:
+            if (e->request.op == HN_OP_BATCH)
+                hn_items_select(e, (size_t)e->call.item);
             hn_describe_encode(e);
             break;
         case HN_WANT_TYPES:
@@ -293,6 +304,8 @@ PyObject *hn_engine_result(hn_engine *e)
         e->raised = NULL;
         return NULL;
     }
+    if (e->request.op == HN_OP_BATCH && e->call.want == HN_WANT_DONE)
+        return hn_items_results(e, (size_t)e->call.count);
     if (e->call.want != HN_WANT_DONE &&
         (e->request.mode != HN_MODE_DESCRIBE || e->result == NULL)) {
         hn_raise_core(e->call.out.data, e->call.out.len);

@@ -57,8 +57,7 @@ static int append_row(hn_engine *e, PyObject *params)
     if (rc < 0)
         return -1;
     hn_put_u32(batch->data + at, (uint32_t)(batch->len - at));
-    if (e->request.mode == HN_MODE_ROWS &&
-        hn_rows_read_by(e, e->row, e->variant->description) < 0)
+    if (e->request.mode == HN_MODE_ROWS && hn_rows_read_by(e, e->row, e->variant->description) < 0)
         return -1;
     e->row++;
     return hn_buf_bytes(batch, execute_message, sizeof execute_message);
@@ -295,6 +294,7 @@ hn_progress hn_many_feed(hn_engine *e, int block_ms)
         io->feeding = io->brief = true;
         io->described = e->call.described;
         io->keep = io->marks = e->request.mode == HN_MODE_ROWS && e->raised == NULL;
+        e->reading.announced = e->call.described;
         hn_reading_begin(&e->reading, e->row - (Py_ssize_t)commands_ahead(e));
         hn_io_send(io, e->call.out.data, e->call.out.len);
         send_more(e);

@@ -1,5 +1,6 @@
-/* Which description the results of execute_many's rows are read by, where one round brings those of
- * many. The commands are counted as their CommandComplete frames come by. GIL held. */
+/* Which results come now, where one round brings those of many commands, and, for the rows of
+ * query_many, which description they are read by. The commands are counted as their CommandComplete
+ * frames come by. GIL held. */
 #ifndef HN_READING_H
 #define HN_READING_H
 

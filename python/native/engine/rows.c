@@ -2,6 +2,7 @@
 #include "engine/rows.h"
 
 #include "buf.h"
+#include "engine/items.h"
 #include "engine/step.h"
 #include "error.h"
 
@@ -65,18 +66,6 @@ static PyObject *decode(const hn_engine *e, hn_description *description, PyObjec
     return hn_decode_row(description, body, len);
 }
 
-/* Adds the row of execute_many whose result cannot be read to the exception. Always -1. */
-static int name_row(const hn_engine *e)
-{
-    PyObject *exception = hn_exception_take();
-    PyObject *row = PyLong_FromSsize_t(e->reading.command);
-    if (row == NULL || PyObject_SetAttrString(exception, "row", row) < 0)
-        PyErr_Clear(); /* one without attributes */
-    Py_XDECREF(row);
-    hn_exception_raise(exception);
-    return -1;
-}
-
 static int take_row(hn_engine *e, const uint8_t *body, size_t len)
 {
     hn_description *description = e->description;
@@ -105,22 +94,124 @@ static int take_row(hn_engine *e, const uint8_t *body, size_t len)
     return rc;
 }
 
+/* Adds the row of query_many whose result cannot be read to the exception. Always -1. */
+static int name_row(const hn_engine *e)
+{
+    PyObject *exception = hn_exception_take();
+    PyObject *row = PyLong_FromSsize_t(e->reading.command);
+    if (row == NULL || PyObject_SetAttrString(exception, "row", row) < 0)
+        PyErr_Clear(); /* one without attributes */
+    Py_XDECREF(row);
+    hn_exception_raise(exception);
+    return -1;
+}
+
+static int make_list(hn_engine *e)
+{
+    if (!wants_all(e) || e->result != NULL)
+        return 0;
+    e->result = PyList_New(0);
+    return e->result == NULL ? -1 : 0;
+}
+
+void hn_rows_begin_item(hn_engine *e)
+{
+    if (hn_items_reading(e) != NULL)
+        hn_items_select(e, (size_t)e->reading.command);
+}
+
+/* A row of a batch. One that cannot be read is no error of the batch, which has run. */
+static int take_row_of_item(hn_engine *e, const uint8_t *body, size_t len)
+{
+    hn_item *item = hn_items_reading(e);
+    if (item == NULL || item->is_full || e->request.mode < HN_MODE_ROWS)
+        return 0;
+    int rc = make_list(e) < 0 ? -1 : take_row(e, body, len);
+    item->is_full = rc < 0 || !e->io.keep;
+    e->io.keep = true;
+    if (rc == 0 || !PyErr_ExceptionMatches(PyExc_Exception))
+        return rc;
+    item->raised = hn_exception_take();
+    return 0;
+}
+
+static int take_marked(hn_engine *e, const uint8_t *body, size_t len)
+{
+    if (e->request.op == HN_OP_BATCH)
+        return take_row_of_item(e, body, len);
+    return take_row(e, body, len) < 0 ? name_row(e) : 0;
+}
+
+/* The number at the end of a command tag; 0 if there is none. */
+static int64_t count_of_tag(const uint8_t *tag, size_t len)
+{
+    int64_t count = 0, place = 1;
+    while (len > 0 && tag[len - 1] == 0)
+        len--;
+    for (; len > 0 && tag[len - 1] >= '0' && tag[len - 1] <= '9' && place < INT64_MAX / 100;
+         len--) {
+        count += (tag[len - 1] - '0') * place;
+        place *= 10;
+    }
+    return count;
+}
+
+static void end_command(hn_engine *e, const uint8_t *tag, size_t len)
+{
+    bool is_batch = e->request.op == HN_OP_BATCH;
+    hn_item *item = is_batch ? hn_items_reading(e) : NULL;
+    if (item != NULL)
+        item->count = count_of_tag(tag, len);
+    hn_reading_next(&e->reading);
+    if (is_batch)
+        hn_rows_begin_item(e);
+}
+
+/* The columns of a statement that is parsed anew. Where they are not those that its rows would be
+ * read by, the rows are dropped: the core reports it. */
+static void look_at_columns(hn_engine *e, const uint8_t *body, size_t len)
+{
+    if (e->request.op == HN_OP_BATCH) {
+        hn_item *item = hn_items_reading(e);
+        bool is_read = item != NULL && e->description != NULL;
+        if (is_read && !hn_description_is_announced(e->description, body, len))
+            item->is_full = true;
+    } else if (e->reading.announced > 0 && --e->reading.announced == 0) {
+        e->io.keep = hn_description_is_announced(e->variant->description, body, len);
+    }
+}
+
+/* Rows among the ends of the commands that they belong to. */
+static int take_marked_rows(hn_engine *e)
+{
+    hn_io *io = &e->io;
+    for (size_t at = io->walk; at < io->scan && io->keep;) {
+        const uint8_t *frame = io->in.data + at;
+        size_t len = hn_get_u32(frame + 1);
+        if (frame[0] == 'D' && take_marked(e, frame + 5, len - 4) < 0)
+            return -1;
+        if (frame[0] == 'T')
+            look_at_columns(e, frame + 5, len - 4);
+        if (frame[0] == 'C' || frame[0] == 'I')
+            end_command(e, frame + 5, len - 4);
+        at += 1 + len;
+    }
+    return 0;
+}
+
 static int take_rows(hn_engine *e)
 {
     hn_io *io = &e->io;
-    if (wants_all(e) && e->result == NULL) {
-        e->result = PyList_New(0);
-        if (e->result == NULL)
-            return -1;
-    }
+    if (e->request.op != HN_OP_BATCH && make_list(e) < 0)
+        return -1;
+    if (io->marks)
+        return take_marked_rows(e);
     /* The scan has seen these frames whole, with lengths in bounds. */
     for (size_t at = io->walk; at < io->scan && io->keep;) {
         const uint8_t *frame = io->in.data + at;
         size_t len = hn_get_u32(frame + 1);
         if (frame[0] == 'D' && take_row(e, frame + 5, len - 4) < 0)
-            return io->marks ? name_row(e) : -1;
-        if (io->marks && (frame[0] == 'C' || frame[0] == 'I'))
-            hn_reading_next(&e->reading);
+            return -1;
         at += 1 + len;
     }
     return 0;

@@ -12,6 +12,9 @@ int hn_rows_prepare(hn_engine *engine);
 /* MANY: from a row on, the results are read by a description. 0, or -1 with an exception. */
 int hn_rows_read_by(hn_engine *engine, Py_ssize_t from, hn_description *description);
 
+/* BATCH: the item comes up whose rows are read next, if it is one. */
+void hn_rows_begin_item(hn_engine *engine);
+
 /* Decodes the rows that the pump has left in the buffer. One that cannot be decoded is the
  * operation's outcome. */
 void hn_rows_decode(hn_engine *engine);

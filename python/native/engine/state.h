@@ -49,6 +49,35 @@ typedef struct hn_request {
     uint32_t flags;     /* HN_IN_* with the first step */
 } hn_request;
 
+/* One statement of a batch: what was requested, and what became of it. */
+typedef struct hn_item {
+    PyObject *sql;    /* a reference */
+    PyObject *params; /* a reference, or NULL */
+    hn_mode mode;
+    hn_row_shape shape;
+    PyObject *into;
+    hn_declared declared; /* this and what follows: as in hn_engine */
+    unsigned redeclared;
+    hn_description *description;
+    uint64_t plan_id;
+    PyObject *maker;
+    hn_buf body;
+    PyObject *result;
+    PyObject *raised; /* why its rows could not become a result; or NULL */
+    bool is_full;     /* no more of its rows are wanted */
+    int64_t count;    /* of its command tag */
+} hn_item;
+
+typedef struct hn_batch {
+    PyObject *list; /* what the items were made from */
+    hn_item *items;
+    size_t n;
+    size_t at;           /* the item whose fields the engine has; n: none */
+    hn_call_item *calls; /* for the first step */
+    size_t next;         /* of the round: the cut to be composed next */
+    hn_buf out;          /* a part of the round's bytes */
+} hn_batch;
+
 typedef enum hn_progress {
     HN_ON,   /* inside the engine: go on at once */
     HN_OVER, /* hn_engine_result() has the outcome */
@@ -95,15 +124,18 @@ typedef struct hn_engine {
     uint32_t requested[64]; /* type OIDs requested from the core */
     size_t requested_count;
 
-    hn_reading reading; /* MANY: the descriptions that results are read by, where they are wanted */
-    hn_replay rows;     /* MANY */
+    hn_reading reading;   /* MANY, BATCH: the descriptions that results are read by, where they are
+                             wanted */
+    hn_replay rows;       /* MANY */
     hn_variants variants; /* MANY: the descriptions that rows are encoded for */
     hn_variant *variant;  /* MANY: the one that the core expects the next Bind for */
     bool row_declares; /* MANY: rows.held needs types declared for which there is no description */
     bool rows_rewound; /* MANY: all rows are to be sent once more, if the core needs them */
     bool row_refused;  /* MANY: `raised` is of a row that does not fit the description */
     Py_ssize_t row;    /* MANY: rows encoded */
-    bool rows_stopped; /* MANY: Sync is sent in place of the rest */
+    bool rows_stopped; /* MANY, BATCH: Sync is sent in place of the rest */
+
+    hn_batch batch; /* BATCH */
 
     hn_need need;
     int need_fd;

@@ -100,6 +100,7 @@ static void take_frame(hn_io *io, const uint8_t *frame, size_t total)
         io->erred = true;
         break;
     case 'T':
+        io->held += io->marks && io->keep;
         if (io->described > 0 && --io->described == 0)
             break;
         if (io->guards > 0) {
@@ -113,7 +114,7 @@ static void take_frame(hn_io *io, const uint8_t *frame, size_t total)
     case 'G':
     case 'H':
     case 'W':
-        io->stopped = io->result || io->brief;
+        io->stopped = io->result || io->brief || io->marks;
         break;
     default:
         break;

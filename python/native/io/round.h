@@ -29,8 +29,8 @@ typedef struct hn_io {
     int64_t sent;
 
     /* what was received: data[walk..scan) are whole frames with `held` rows among them that are not
-     * decoded yet (or ends of commands, with `marks`), data[scan..len) is the beginning of a frame
-     * or bytes beyond the round's end */
+     * decoded yet (or, with `marks`, what divides them), data[scan..len) is the beginning of a
+     * frame or bytes beyond the round's end */
     hn_buf in;
     size_t walk, scan;
     size_t held;

@@ -95,6 +95,10 @@ int hn_description_takes_rows(const hn_description *description);
 /* Whether both have columns of the same types, in the same formats. */
 bool hn_description_comes_as(const hn_description *description, const hn_description *other);
 
+/* Whether a RowDescription has the description's columns, by name and type. */
+bool hn_description_is_announced(const hn_description *description, const uint8_t *body,
+                                 size_t len);
+
 /* The tables whose columns the result has, at most max of their OIDs. */
 size_t hn_description_tables(const hn_description *description, uint32_t *oids, size_t max);
 /* Takes in which columns are of a domain, three uint32 for each (HN_IN_COLUMNS): the server names a

@@ -1,0 +1,108 @@
+"""What the statements of a batch return: results that are there after its block."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from hypern.errors import InterfaceError
+from hypern.session.names import public_names
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    # Text, parameters, and what the extension makes of `into`.
+    Statement = tuple[str, tuple[Any, ...] | None, int, Any]
+    Outcome = tuple[Any, Exception | None, int]  # value, why there is none, count
+
+_T = TypeVar("_T")
+
+
+class BatchResult(Generic[_T]):
+    """What a statement of a batch returns. It is there after the batch's block."""
+
+    __slots__ = ("_into", "_missing", "_outcome", "_statement", "_word")
+    __dir__ = public_names
+
+    def __init__(
+        self, missing: Callable[[], str], statement: Statement, word: str, into: Any = dict
+    ) -> None:
+        self._missing = missing
+        self._statement = statement
+        self._word = word
+        self._into = into
+        self._outcome: Outcome | None = None
+
+    def _value(self) -> _T:
+        value, error, _ = self._known()
+        if error is not None:
+            raise error
+        result: _T = value
+        return result
+
+    def _known(self) -> Outcome:
+        if self._outcome is None:
+            raise InterfaceError(self._missing())
+        return self._outcome
+
+    @property
+    def count(self) -> int:
+        """The number of rows affected, or returned by a SELECT (int). InterfaceError before the
+        block has ended, or if the batch has failed.
+        """
+        return self._known()[2]
+
+
+class BatchCount(BatchResult[None]):
+    """The result of `execute` in a batch: `.count`."""
+
+    __slots__ = ()
+
+
+class BatchRows(BatchResult[list[_T]]):
+    """The result of `query` in a batch."""
+
+    __slots__ = ()
+
+    @property
+    def rows(self) -> list[_T]:
+        """All rows. InterfaceError before the block has ended, or if the batch has failed."""
+        return self._value()
+
+
+class BatchRow(BatchResult[_T]):
+    """The result of `query_one` or `query_one_or_none` in a batch."""
+
+    __slots__ = ()
+
+    @property
+    def row(self) -> _T:
+        """The row. NoRows, or TooManyRows, where the session's method raises it: the statement has
+        run. InterfaceError before the block has ended, or if the batch has failed.
+        """
+        return self._value()
+
+
+class BatchValue(BatchResult[Any]):
+    """The result of `query_value` in a batch."""
+
+    __slots__ = ()
+
+    @property
+    def value(self) -> Any:
+        """The first column of the first row; NoRows if there is none. InterfaceError before the
+        block has ended, or if the batch has failed.
+        """
+        return self._value()
+
+
+class BatchValues(BatchResult[list[Any]]):
+    """The result of `query_values` in a batch."""
+
+    __slots__ = ()
+
+    @property
+    def values(self) -> list[Any]:
+        """The first column of all rows. InterfaceError before the block has ended, or if the batch
+        has failed.
+        """
+        return self._value()
