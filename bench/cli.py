@@ -18,12 +18,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench import growth, latency, memory, report, rounds, shapes, web
+from bench import batches, growth, latency, memory, report, rounds, shapes, web
 from bench.scenarios import ALL_DRIVERS, ASYNC, BINARY_PEERS, MAIN, PEERS, TYPES, Scenario
 from bench.venvs import HOME, ROOT, UnavailableError, interpreter
 from bench.workers import DriverError, Server, Worker, environment, python_command
 
-SECTIONS = ("main", "async", "types", "shapes", "memory", "growth", "latency", "web")
+SECTIONS = ("main", "async", "types", "shapes", "batches", "memory", "growth", "latency", "web")
 BOTH_MODES = ("main", "async")
 
 
@@ -98,6 +98,8 @@ class Run:
         needed = {d for d in ALL_DRIVERS if any(rounds.takes_part(s, d) for s in rows)}
         if self.wants("growth") or self.wants("memory"):
             needed |= {*PEERS, "hypern", "floor"}
+        if self.wants("batches"):
+            needed |= set(batches.DRIVERS)
         if self.wants("shapes"):
             needed |= {*BINARY_PEERS, "hypern"}
         self.drivers = [d for d in ALL_DRIVERS if d in needed and d not in chosen.without]
@@ -121,6 +123,8 @@ class Run:
             self.table("types", TYPES, workers)
             if self.wants("shapes"):
                 self.shapes(workers)
+            if self.wants("batches"):
+                self.batches(workers)
             if self.wants("growth"):
                 self.growth(workers)
         if self.wants("memory"):
@@ -159,6 +163,13 @@ class Run:
     def samples(self, workers: dict[str, Worker], table: str) -> dict[str, dict[str, str]]:
         query = f"SELECT * FROM {table} LIMIT 1"
         return {d: json.loads(w.ask("rows", query)) for d, w in workers.items() if d != "floor"}
+
+    def batches(self, workers: dict[str, Worker]) -> None:
+        figures = batches.run(workers, self.chosen.rounds, self.chosen.seconds, progress)
+        say(f"\n## batches, {self.mode}\n")
+        say(batches.text(figures))
+        self.missed += batches.missed(figures)
+        self.result["batches"] = rounds.records(figures, [batches.APART, batches.TOGETHER])
 
     def shapes(self, workers: dict[str, Worker]) -> None:
         quick = self.chosen.quick

@@ -50,6 +50,8 @@ def timed(driver: Driver, shape: str, count: int, connections: int, sql: list[st
             return driver.all(sql[0])
         case "into":
             return driver.into(sql[0], sql[1])
+        case "batch":
+            return driver.batch(sql[0], sql[1] == "together", count)
         case "request":
             return driver.request(sql[0], sql[1], count, connections)
         case "many":

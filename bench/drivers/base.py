@@ -55,6 +55,10 @@ class Driver(ABC):
         """All rows of a query as objects of a class of bench.row_classes; only some drivers can."""
         raise NotImplementedError
 
+    def batch(self, sql: str, together: bool, count: int) -> Timed:
+        """`count` keyed queries, in one write or one by one; only some drivers can."""
+        raise NotImplementedError
+
     @abstractmethod
     def request(self, select: str, update: str, count: int, connections: int) -> Timed:
         """Acquire from the pool, begin, select a row, update it, commit, release; by `count` tasks

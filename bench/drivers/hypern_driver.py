@@ -43,6 +43,19 @@ class Hypern(Driver):
             return repeat(lambda _: [validate(row) for row in query(sql)])
         return repeat(lambda _: query(sql, into=BY_WORD[word]))
 
+    def batch(self, sql: str, together: bool, count: int) -> Timed:
+        session = self.session
+
+        def body(i: int) -> list[Row]:
+            with session.batch() as b:
+                found = [b.query_one(sql, [key(i + n)]) for n in range(count)]
+            return [result.row for result in found]
+
+        def one_by_one(i: int) -> list[Row]:
+            return [session.query_one(sql, [key(i + n)]) for n in range(count)]
+
+        return repeat(body if together else one_by_one)
+
     def request(self, select: str, update: str, count: int, connections: int) -> Timed:
         alias = self.pool(connections)
 

@@ -52,6 +52,21 @@ class Psycopg3(Driver):
         cursor = self.connection.cursor(binary=True, row_factory=factory)
         return repeat(lambda _: cursor.execute(text).fetchall())
 
+    def batch(self, sql: str, together: bool, count: int) -> Timed:
+        connection, text = self.connection, placeholders(sql)
+        cursors = [connection.cursor(binary=True) for _ in range(count)]
+
+        def body(i: int) -> list[Row | None]:
+            with connection.pipeline():
+                for n, cursor in enumerate(cursors):
+                    cursor.execute(text, (key(i + n),))
+            return [cursor.fetchone() for cursor in cursors]
+
+        def one_by_one(i: int) -> list[Row | None]:
+            return [self.cursor.execute(text, (key(i + n),)).fetchone() for n in range(count)]
+
+        return repeat(body if together else one_by_one)
+
     def pool(self, size: int, autocommit: bool) -> ConnectionPool:
         options = OPTIONS | {"autocommit": autocommit}
         pool = ConnectionPool(self.url, min_size=size, max_size=size, kwargs=options, open=True)
