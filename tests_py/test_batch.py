@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -70,6 +71,42 @@ def test_each_method_has_its_result_after_the_block(session: DbSession) -> None:
         assert named.rows == [{"c": n + 1}]
         assert template.value == n + 1
     assert session.state == "connected"
+
+
+@dataclass
+class Item:
+    id: int
+    name: str
+
+
+class Picky:
+    def __init__(self, n: int) -> None:
+        if n == 57:
+            raise LookupError("no more")
+
+
+def test_rows_of_classes(session: DbSession, items: DbSession) -> None:
+    for n in range(2):
+        with session.batch() as b:
+            b.execute(INSERT, [n, "x"])
+            rows = b.query("SELECT * FROM items ORDER BY id", into=Item)
+            pairs = b.query("SELECT id, id + 1 AS id FROM items ORDER BY 1", into=tuple)
+            one = b.query_one("SELECT 1 AS id, 'a' AS name", into=Item, strict=True)
+            none = b.query_one_or_none("SELECT 1 AS id, 'a' AS name WHERE false", into=Item)
+            broken = b.query("SELECT n FROM generate_series(1, 100) n", into=Picky)
+        assert rows.rows == [Item(i, "x") for i in range(n + 1)]
+        assert pairs.rows == [(i, i + 1) for i in range(n + 1)]
+        assert one.row == Item(1, "a")
+        assert none.row is None
+        with pytest.raises(LookupError, match="no more"):
+            broken.rows  # noqa: B018
+    with pytest.raises(errors.RowMismatch, match="name") as caught, session.batch() as b:  # noqa: PT012
+        b.execute(INSERT, [5, "x"])
+        b.query("SELECT id FROM items", into=Item)
+    assert caught.value.index == 1
+    assert committed(items) == 2
+    with session.batch() as b, pytest.raises(errors.RowClassError):
+        b.query("SELECT 1", into=5)  # type: ignore[call-overload]
 
 
 def test_results_are_not_there_before(session: DbSession) -> None:
@@ -399,6 +436,22 @@ def test_big_values_both_ways(session: DbSession) -> None:
     for n, result in enumerate(results):
         assert result.value == big + str(n)
     assert last.rows == [{"n": 20_000_000}]
+
+
+def test_a_limit_that_passes_while_it_is_sent_leaves_nothing(
+    session: DbSession, items: DbSession
+) -> None:
+    big = "x" * 20_000_000
+    for _ in range(3):
+        with (  # noqa: PT012
+            pytest.raises((errors.QueryCanceled, errors.ConnectionLost)),
+            session.batch(timeout=0.05) as b,
+        ):
+            b.execute(INSERT, [1, "a"])
+            for _ in range(10):
+                b.query_value("SELECT length($1::text)", [big])
+        assert committed(items) == 0
+        assert session.query_value("SELECT 1") == 1
 
 
 def test_ten_thousand_statements(session: DbSession) -> None:

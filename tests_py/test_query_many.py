@@ -6,7 +6,8 @@ import asyncio
 import itertools
 import logging
 from collections.abc import AsyncIterator, Iterator
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import pytest
 from either import db, finalize_db, scope
@@ -116,6 +117,42 @@ def test_rows_of_changing_types_are_read_by_their_own_description(session: DbSes
     many = [v for v, _ in zip(itertools.cycle(values), range(2000), strict=False)]
     found = session.query_many("SELECT $1 AS v", ([v] for v in many))
     assert [row["v"] for row in found] == many
+
+
+@dataclass
+class User:
+    id: int
+    name: str
+
+
+class Value(NamedTuple):
+    v: Any
+
+
+def test_rows_of_classes(session: DbSession) -> None:
+    assert session.query_many(INSERT, [["a", 1], ["b", 2]], into=User) == [
+        User(1, "a"),
+        User(2, "b"),
+    ]
+    assert session.query_many(INSERT, [["c", 1]], into=tuple) == [(3, "c")]
+    values = [1, "a", 2.5, None, "b", 3]
+    found = session.query_many("SELECT $1 AS v", [[v] for v in values], into=Value)
+    assert found == [Value(v) for v in values]
+    with pytest.raises(errors.RowMismatch, match="name"):
+        session.query_many("INSERT INTO users (name) VALUES ($1) RETURNING id", [["d"]], into=User)
+    assert session.query_value("SELECT count(*) FROM users") == 3
+
+
+def test_a_class_that_raises_leaves_nothing(session: DbSession) -> None:
+    class Picky:
+        def __init__(self, id: int, name: str) -> None:
+            if name == "user 57":
+                raise LookupError("no more")
+
+    with pytest.raises(LookupError, match="no more") as caught:
+        session.query_many(INSERT, ((f"user {n}", n) for n in range(3000)), into=Picky)
+    assert caught.value.row == 57  # type: ignore[attr-defined]
+    assert session.query_value("SELECT count(*) FROM users") == 0
 
 
 def test_both_sides_write_much_at_once(session: DbSession) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from typing import Any
 
 from typing_extensions import assert_type
 
 from hypern.database import AsyncDbSession, DbSession
 from hypern.errors import Error, TooManyRows
+from hypern.session.batch import AsyncBatch, Batch
 from hypern.sql import Query, Template, identifier, join, sql
 
 Row = dict[str, Any]
@@ -62,7 +64,44 @@ async def awaited(session: AsyncDbSession, t: Template, rows: AsyncIterator[Row]
     await session.execute_script("SELECT 1")
 
 
+@dataclass
+class User:
+    id: int
+
+
+def batches(session: DbSession, t: Template) -> None:
+    assert_type(session.query_many("SELECT :a", [{"a": 1}]), list[Row])
+    assert_type(session.query_many(t, [[1]], into=User, timeout=1), list[User])
+    assert_type(session.query_many(t, ([n] for n in range(3)), into=tuple), list[tuple[Any, ...]])
+    with session.batch(timeout=1.5) as b:
+        assert_type(b, Batch)
+        rows = b.query("SELECT :a", {"a": 1})
+        users = b.query(t, into=User)
+        one = b.query_one("SELECT $1", [1], into=User, strict=True)
+        maybe = b.query_one_or_none(t)
+        value, values = b.query_value(t), b.query_values(t)
+        done = b.execute("SELECT 1")
+        b.query(b"SELECT 1")  # type: ignore[call-overload] # pyright: ignore[reportArgumentType]
+    assert_type(rows.rows, list[Row])
+    assert_type(users.rows, list[User])
+    assert_type(one.row, User)
+    assert_type(maybe.row, Row | None)
+    assert_type(value.value, Any)
+    assert_type(values.values, list[Any])
+    assert_type(done.count, int)
+
+
+async def awaited_batches(session: AsyncDbSession, rows: AsyncIterator[Row]) -> None:
+    assert_type(await session.query_many("SELECT :a", rows), list[Row])
+    assert_type(await session.query_many("SELECT :a", rows, into=User), list[User])
+    async with session.batch() as b:
+        assert_type(b, AsyncBatch)
+        users = b.query("SELECT 1", into=User)
+    assert_type(users.rows, list[User])
+
+
 def errors(error: Error, many: TooManyRows) -> None:
     assert_type(many.hint, str | None)
     assert_type(error.statement, int | None)
+    assert_type(error.index, int | None)
     assert_type(error.line, int | None)

@@ -11,18 +11,20 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, AsyncContextManager, Protocol
 
 from reliability.own_server import OwnServer
 
 from hypern import errors
 from hypern.database import Database, DbSession, adb, db, scope
+from hypern.session.batch import Statements
 
 _TABLE = """
 CREATE TABLE IF NOT EXISTS ledger (run text NOT NULL, request text NOT NULL, row int NOT NULL,
     PRIMARY KEY (run, request, row))
 """
 _INSERT = "INSERT INTO ledger VALUES ($1, $2, $3)"
+_KEPT = "SELECT count(*) FROM ledger WHERE run = $1 AND request = $2"
 _ROWS = "SELECT n, repeat('x', n % 50) AS x FROM generate_series(1, $1::int) n"
 _MANY = 8
 _SECONDS = 1.0  # how long a statement may take
@@ -53,6 +55,10 @@ class Session(Protocol):
     def query(
         self, sql: str, params: Sequence[Any] | None = None, *, timeout: float
     ) -> Awaitable[list[dict[str, Any]]]: ...
+    def query_many(
+        self, sql: str, rows: Sequence[Sequence[Any]], *, timeout: float
+    ) -> Awaitable[list[dict[str, Any]]]: ...
+    def batch(self, *, timeout: float) -> AsyncContextManager[Statements]: ...
     def stream(
         self, sql: str, params: Sequence[Any], *, chunk_rows: int, timeout: float
     ) -> AsyncIterator[dict[str, Any]]: ...
@@ -86,6 +92,16 @@ class _Blocking:
         self, sql: str, params: Sequence[Any] | None = None, *, timeout: float
     ) -> list[dict[str, Any]]:
         return self._session.query(sql, params, timeout=timeout)
+
+    async def query_many(
+        self, sql: str, rows: Sequence[Sequence[Any]], *, timeout: float
+    ) -> list[dict[str, Any]]:
+        return self._session.query_many(sql, rows, timeout=timeout)
+
+    @contextlib.asynccontextmanager
+    async def batch(self, *, timeout: float) -> AsyncIterator[Statements]:
+        with self._session.batch(timeout=timeout) as batch:
+            yield batch
 
     async def stream(
         self, sql: str, params: Sequence[Any], *, chunk_rows: int, timeout: float
@@ -134,6 +150,30 @@ async def _many(session: Session, run: str) -> None:
     assert await session.execute_many(_INSERT, rows, timeout=_SECONDS) == _MANY
 
 
+async def _query_many(session: Session, run: str) -> None:
+    rows = [[run, "query_many", n] for n in range(_MANY)]
+    found = await session.query_many(f"{_INSERT} RETURNING row", rows, timeout=_SECONDS)
+    assert found == [{"row": n} for n in range(_MANY)]
+
+
+async def _batch(session: Session, run: str) -> None:
+    async with session.batch(timeout=_SECONDS) as batch:
+        for n in range(_MANY):
+            batch.execute(_INSERT, [run, "batch", n])
+        count = batch.query_value(_KEPT, [run, "batch"])
+    assert count.value == _MANY
+
+
+async def _batch_of_runs(session: Session, run: str) -> None:
+    async with session.batch(timeout=_SECONDS) as batch:
+        batch.execute(_INSERT, [run, "batch of runs", 0])
+        batch.execute("SET LOCAL search_path TO public")
+        for n in range(1, _MANY):
+            batch.execute(_INSERT, [run, "batch of runs", n])
+        count = batch.query_value(_KEPT, [run, "batch of runs"])
+    assert count.value == _MANY
+
+
 _THIRTY = [{"n": n, "x": "x" * (n % 50)} for n in range(1, 31)]
 
 
@@ -166,11 +206,15 @@ REQUESTS: dict[str, Callable[[Session, str], Coroutine[Any, Any, None]]] = {
     "rollback": _rollback,
     "marked": _marked,
     "many": _many,
+    "query_many": _query_many,
+    "batch": _batch,
+    "batch of runs": _batch_of_runs,
     "rows": _rows,
     "stream": _stream,
     "cancel": _cancel,
 }
 _ROLLED_BACK = {"rollback", "marked"}
+_WRITES_MANY = {"many", "query_many", "batch", "batch of runs"}
 _WRITES_NOTHING = {"rows", "stream", "cancel"}
 
 
@@ -220,7 +264,7 @@ def broken_promises(outcomes: list[Outcome], run: str, admin: str) -> list[str]:
 def _broken(outcome: Outcome, kept: dict[str, int]) -> str | None:
     name, error = outcome.request, outcome.error
     rows = kept.get(name, 0)
-    due = _MANY if name == "many" else 1
+    due = _MANY if name in _WRITES_MANY else 1
     if name in _WRITES_NOTHING:
         due = 0
     if name in _ROLLED_BACK:
