@@ -18,6 +18,8 @@ from hypern.errors import (
     InterfaceError,
     InvalidSavepointSpecification,
     NoActiveSqlTransaction,
+    NoRows,
+    ProgrammingError,
     ReadOnlySqlTransaction,
     SessionClosed,
     TransactionAborted,
@@ -299,3 +301,27 @@ def test_a_session_of_the_extension_is_nested_too(db_session: DbSession) -> None
     _native.Session.execute(db_session, "COMMIT")
     assert count() == 1
     assert db("look").query_value("SELECT pg_current_xact_id_if_assigned() IS NOT NULL")
+
+
+def test_batches(db_session: DbSession) -> None:
+    session = db("a")
+    with session.batch() as b:
+        b.execute("INSERT INTO notes VALUES ($1)", [1])
+        seen = b.query_value("SELECT count(*) FROM notes")
+        none = b.query_one("SELECT 1 AS a WHERE false")
+    assert seen.value == 1
+    with pytest.raises(NoRows):
+        none.row  # noqa: B018
+    assert count() == 1
+    with pytest.raises(DivisionByZero) as caught, session.batch() as b:  # noqa: PT012
+        b.execute("INSERT INTO notes VALUES ($1)", [2])
+        b.query("SELECT 1 / 0")
+    assert caught.value.index == 1
+    assert count() == 1
+    with session.transaction():
+        with session.batch() as b:
+            b.execute("INSERT INTO notes VALUES ($1)", [3])
+        assert [row["n"] for row in session.query_many("SELECT $1::int AS n", [[1], [2]])] == [1, 2]
+    assert count() == 2
+    with pytest.raises(ProgrammingError, match="transaction commands"), session.batch() as b:
+        b.execute("COMMIT")

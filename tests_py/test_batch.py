@@ -536,6 +536,8 @@ def test_a_connection_that_ended_before_is_replaced(session: DbSession, items: D
         b.query("SELECT 1 AS a")
     finalize_db("the test")
     items.query_value("SELECT pg_terminate_backend($1)", [backend.value])
+    gone = "SELECT count(*) = 0 FROM pg_stat_activity WHERE pid = $1"
+    wait_until(lambda: bool(items.query_value(gone, [backend.value])))
     with scope():
         with db().batch() as b:
             rows = b.query("SELECT 1 AS a")

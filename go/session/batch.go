@@ -1,6 +1,7 @@
 package session
 
 import (
+	"slices"
 	"strings"
 
 	"hypern/go/abi"
@@ -37,6 +38,7 @@ type item struct {
 	preparation
 	batch   *batch
 	index   int
+	plain   bool // it begins with one of plainVerbs
 	sql     string
 	flags   uint32 // of the settings that its result must be printed under
 	bodyLen int
@@ -51,10 +53,14 @@ func newBatch(c *Call) *batch {
 	b := &batch{items: make([]item, len(c.Items))}
 	for i, given := range c.Items {
 		it := &b.items[i]
-		of := *c
-		of.Flags = of.Flags&abi.InRegistered | given.Flags
-		of.Declared, of.Plan = given.Declared, given.Plan
-		it.preparation = newPreparation(&of, it)
+		it.of = it
+		it.registered, it.reparse = c.has(abi.InRegistered), given.Flags&abi.InReparse != 0
+		if len(given.Declared) > 0 {
+			it.declared = slices.Clone(given.Declared)
+		}
+		if given.Flags&abi.InGuess != 0 {
+			it.guess = given.Plan
+		}
 		it.batch, it.index = b, i
 		it.sql, it.flags, it.bodyLen = strings.Clone(given.SQL), given.Flags&formatFlags, given.BodyLen
 	}
@@ -66,7 +72,11 @@ func (b *batch) start(s *Session, c *Call) {
 		return
 	}
 	for i := range b.items {
-		if fault := refusedItem(b.items[i].sql); fault != nil {
+		it := &b.items[i]
+		if it.plain = beginsWith(it.sql, plainVerbs); it.plain {
+			continue
+		}
+		if fault := refusedItem(it.sql); fault != nil {
 			fault.SafeToRetry = true
 			c.fail(b.ofItem(fault, i))
 			return

@@ -48,35 +48,45 @@ func (b *batch) prepare(s *Session, c *Call) {
 // unknown returns what is to be described before the run's items can be encoded, and finds where it ends.
 func (b *batch) unknown(s *Session) []*item {
 	type text struct{ sql, declared string }
-	seen := make(map[text]bool)
+	var seen map[text]bool
 	var asked []*item
 	b.limit = len(b.items)
 	for i := b.first; i < b.limit; i++ {
 		it := &b.items[i]
-		known := it.isKnown(s)
+		st := it.inCache(s)
+		known := st != nil
 		if !known && s.conn.Cache() == connection.CacheOff {
 			b.limit = i + 1 // nothing is kept: it is described and sent by itself
 			return nil
 		}
-		if key := (text{it.sql, declaredKey(it.declared)}); !known && !seen[key] {
-			if len(asked) == unknownMax {
+		if !known {
+			if seen == nil {
+				seen = make(map[text]bool)
+			}
+			key := text{it.sql, declaredKey(it.declared)}
+			if len(asked) == unknownMax && !seen[key] {
 				b.limit = i
 				break
 			}
-			seen[key] = true
-			asked = append(asked, it)
+			if !seen[key] {
+				seen[key] = true
+				asked = append(asked, it)
+			}
 		}
-		if bars(it.sql, s.conn) {
+		if it.bars(st, s.conn) {
 			b.limit = i + 1
 		}
 	}
 	return asked
 }
 
-// isKnown returns whether the connection has the item's statement.
-func (it *item) isKnown(s *Session) bool {
+// inCache is the item's statement as the connection has it; nil if the server is to describe it.
+func (it *item) inCache(s *Session) *connection.Statement {
 	s.op.sql = it.sql
-	return !it.reparse && it.known(s, s.conn) != nil
+	if it.reparse {
+		return nil
+	}
+	return it.known(s, s.conn)
 }
 
 func declaredKey(oids []uint32) string {
@@ -87,14 +97,16 @@ func declaredKey(oids []uint32) string {
 	return string(key)
 }
 
-// bars returns whether what follows a statement may have to be parsed behind it: it may change settings that
+// bars returns whether what follows the statement may have to be parsed behind it: it may change settings that
 // parsing looks at, or the schema.
-func bars(sql string, conn *connection.Conn) bool {
-	if !beginsWith(sql, plainVerbs) {
+func (it *item) bars(known *connection.Statement, conn *connection.Conn) bool {
+	switch {
+	case !it.plain:
 		return true
+	case known != nil:
+		return known.Effect.Settings != sqltext.Unchanged
 	}
-	e := sqltext.Examine(sql, conn.Reports)
-	return e.Settings != sqltext.Unchanged
+	return sqltext.Examine(it.sql, conn.Reports).Settings != sqltext.Unchanged
 }
 
 func beginsWith(sql string, verbs []string) bool {

@@ -223,9 +223,7 @@ func (b *batch) isPlain() bool {
 		return false
 	}
 	for i := range b.items {
-		it := &b.items[i]
-		e := it.statement.Effect
-		if e.Settings != sqltext.Unchanged || !beginsWith(it.sql, plainVerbs) {
+		if it := &b.items[i]; !it.plain || it.statement.Effect.Settings != sqltext.Unchanged {
 			return false
 		}
 	}

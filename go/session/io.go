@@ -190,7 +190,8 @@ func (s *Session) mayHaveRun(c *Call) bool {
 // answers in order, and has not answered Bind. A pooler in between may say so of its own accord.
 func (s *Session) saidGoodbye() bool {
 	got := &s.op.got
-	return s.op.op == abi.OpStatement && s.op.phase == phaseExecute && s.conn.Cache() == connection.CacheNamed &&
+	sent := s.op.op == abi.OpStatement && s.op.phase == phaseExecute || s.op.phase == phaseBatch
+	return sent && s.conn.Cache() == connection.CacheNamed &&
 		got.binds <= s.op.prefix && got.fault != nil && got.fault.Fatal() && got.fault.SQLState == wire.StateAdminShutdown
 }
 

@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, AsyncContextManager, Protocol
+from typing import Any, Protocol
 
 from reliability.own_server import OwnServer
 
@@ -58,7 +58,7 @@ class Session(Protocol):
     def query_many(
         self, sql: str, rows: Sequence[Sequence[Any]], *, timeout: float
     ) -> Awaitable[list[dict[str, Any]]]: ...
-    def batch(self, *, timeout: float) -> AsyncContextManager[Statements]: ...
+    def batch(self, *, timeout: float) -> contextlib.AbstractAsyncContextManager[Statements]: ...
     def stream(
         self, sql: str, params: Sequence[Any], *, chunk_rows: int, timeout: float
     ) -> AsyncIterator[dict[str, Any]]: ...

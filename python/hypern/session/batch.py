@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-    from hypern.session.batch_results import Statement
     from hypern.sql import Template
 
     _SQL = str | Template
@@ -71,7 +70,7 @@ class Statements:
         sql, params and into are as for the session's method. TypeError or an Error for arguments
         that cannot be a statement, InterfaceError outside the batch's block.
         """
-        return self._add(BatchRows(self._missing, self._checked(sql, params, into), "rows", into))
+        return self._add(BatchRows, "rows", sql, params, into)
 
     @overload
     def query_one(
@@ -113,7 +112,7 @@ class Statements:
     ) -> BatchRow[Any]:
         """Add a statement; `.row` is its first row, as `DbSession.query_one` returns it."""
         word = "only row" if strict else "row"
-        return self._add(BatchRow(self._missing, self._checked(sql, params, into), word, into))
+        return self._add(BatchRow, word, sql, params, into)
 
     @overload
     def query_one_or_none(
@@ -134,34 +133,41 @@ class Statements:
         self, sql: _SQL, params: _Params | None = None, *, into: Any = dict
     ) -> BatchRow[Any]:
         """Add a statement; `.row` is its first row, or None."""
-        return self._add(
-            BatchRow(self._missing, self._checked(sql, params, into), "row or none", into)
-        )
+        return self._add(BatchRow, "row or none", sql, params, into)
 
     def query_value(self, sql: _SQL, params: _Params | None = None) -> BatchValue:
         """Add a statement; `.value` is the first column of its first row."""
-        return self._add(BatchValue(self._missing, self._checked(sql, params), "value"))
+        return self._add(BatchValue, "value", sql, params)
 
     def query_values(self, sql: _SQL, params: _Params | None = None) -> BatchValues:
         """Add a statement; `.values` are the first column of its rows."""
-        return self._add(BatchValues(self._missing, self._checked(sql, params), "values"))
+        return self._add(BatchValues, "values", sql, params)
 
     def execute(self, sql: _SQL, params: _Params | None = None) -> BatchCount:
         """Add a statement; `.count` is the number of rows affected."""
-        return self._add(BatchCount(self._missing, self._checked(sql, params), "count"))
+        return self._add(BatchCount, "count", sql, params)
 
-    def _checked(self, sql: _SQL, params: _Params | None, into: Any = dict) -> Statement:
+    def _refusal(self) -> InterfaceError:
+        """Why no statement can be added."""
+        return InterfaceError(
+            "statements are added to a batch inside its `with` block"
+            if self._state == "new"
+            else "the batch's block has ended; begin another batch"
+        )
+
+    def _add(
+        self,
+        result: type[_R],
+        word: str,
+        sql: _SQL,
+        params: _Params | None,
+        into: Any = dict,
+    ) -> _R:
         if self._state != "open":
-            raise InterfaceError(
-                "statements are added to a batch inside its `with` block"
-                if self._state == "new"
-                else "the batch's block has ended; begin another batch"
-            )
-        return _native.statement(sql, params, into)
-
-    def _add(self, result: _R) -> _R:
-        self._items.append(result)
-        return result
+            raise self._refusal()
+        added = result(self, _native.statement(sql, params, into, word))
+        self._items.append(added)
+        return added
 
     def _missing(self) -> str:
         """Why a result is not there."""

@@ -8,11 +8,15 @@ from hypern.errors import InterfaceError
 from hypern.session.names import public_names
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from typing import Protocol, TypeAlias
 
-    # Text, parameters, and what the extension makes of `into`.
-    Statement = tuple[str, tuple[Any, ...] | None, int, Any]
-    Outcome = tuple[Any, Exception | None, int]  # value, why there is none, count
+    class _Batch(Protocol):
+        def _missing(self) -> str: ...
+
+    # Text, parameters, what the extension makes of `into`, what the result is, and `into`.
+    Statement: TypeAlias = tuple[str, tuple[Any, ...] | None, int, Any, str, Any]
+    # Value, why there is none, and count.
+    Outcome: TypeAlias = tuple[Any, Exception | None, int]
 
 _T = TypeVar("_T")
 
@@ -20,16 +24,12 @@ _T = TypeVar("_T")
 class BatchResult(Generic[_T]):
     """What a statement of a batch returns. It is there after the batch's block."""
 
-    __slots__ = ("_into", "_missing", "_outcome", "_statement", "_word")
+    __slots__ = ("_batch", "_outcome", "_statement")
     __dir__ = public_names
 
-    def __init__(
-        self, missing: Callable[[], str], statement: Statement, word: str, into: Any = dict
-    ) -> None:
-        self._missing = missing
+    def __init__(self, batch: _Batch, statement: Statement) -> None:
+        self._batch = batch
         self._statement = statement
-        self._word = word
-        self._into = into
         self._outcome: Outcome | None = None
 
     def _value(self) -> _T:
@@ -41,7 +41,7 @@ class BatchResult(Generic[_T]):
 
     def _known(self) -> Outcome:
         if self._outcome is None:
-            raise InterfaceError(self._missing())
+            raise InterfaceError(self._batch._missing())
         return self._outcome
 
     @property

@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from hypern.errors import NoRows, TooManyRows
+from hypern.errors import Error, NoRows, TooManyRows
 
 if TYPE_CHECKING:
-    from hypern.session.batch_results import BatchResult, Outcome
+    from hypern.session.batch_results import BatchResult, Outcome, Statement
     from hypern.session.steps import Steps
 
 # What the session's own method of each kind of result is.
@@ -27,86 +27,83 @@ def running(session: Any, items: list[BatchResult[Any]], timeout: float | None) 
     """Run the statements. The extension runs them in one go where it can; else it returns how far
     it has come, and the next one runs by itself, in a transaction around all of them.
     """
+    statements = [item._statement for item in items]
+    outcomes: list[Outcome] = []
     limit = _Limit(timeout)
-    results: list[Outcome] = []
-    yield from _part(session, items, results, limit)
-    if len(results) < len(items):
-        block: Any = session.transaction()
+    yield from _part(session, statements, outcomes, limit)
+    if len(outcomes) < len(statements):
         if session.is_in_transaction:
-            yield from _rest(session, items, results, limit)
+            yield from _rest(session, statements, outcomes, limit)
         else:
-            yield block.__aenter__() if hasattr(block, "__aenter__") else block.__enter__()
-            try:
-                yield from _rest(session, items, results, limit)
-            except BaseException as error:
-                yield _leave(block, error)
-                raise
-            yield _leave(block, None)
-    for item, outcome in zip(items, results, strict=True):
+            yield from _in_transaction(session, statements, outcomes, limit)
+    for item, outcome in zip(items, outcomes, strict=True):
         item._outcome = outcome
 
 
-def _leave(block: Any, error: BaseException | None) -> Any:
-    raised = (None, None, None) if error is None else (type(error), error, error.__traceback__)
-    return block.__aexit__(*raised) if hasattr(block, "__aexit__") else block.__exit__(*raised)
+def _in_transaction(
+    session: Any, statements: list[Statement], outcomes: list[Outcome], limit: _Limit
+) -> Steps[None]:
+    """All that is left, in a block of its own."""
+    block: Any = session.transaction()
+    awaited = hasattr(block, "__aenter__")
+    enter, leave = (
+        (block.__aenter__, block.__aexit__) if awaited else (block.__enter__, block.__exit__)
+    )
+    yield enter()
+    try:
+        yield from _rest(session, statements, outcomes, limit)
+    except BaseException as error:
+        yield leave(type(error), error, error.__traceback__)
+        raise
+    yield leave(None, None, None)
 
 
 def _rest(
-    session: Any,
-    items: list[BatchResult[Any]],
-    results: list[Outcome],
-    limit: _Limit,
+    session: Any, statements: list[Statement], outcomes: list[Outcome], limit: _Limit
 ) -> Steps[None]:
-    while len(results) < len(items):
-        yield from _part(session, items, results, limit)
-        if len(results) < len(items):
-            yield from _alone(session, items[len(results)], results, limit)
+    while len(outcomes) < len(statements):
+        yield from _part(session, statements, outcomes, limit)
+        if len(outcomes) < len(statements):
+            yield from _alone(session, statements[len(outcomes)], outcomes, limit)
 
 
 def _part(
-    session: Any,
-    items: list[BatchResult[Any]],
-    results: list[Outcome],
-    limit: _Limit,
+    session: Any, statements: list[Statement], outcomes: list[Outcome], limit: _Limit
 ) -> Steps[None]:
     """As many statements as run in one go."""
-    done = len(results)
+    done = len(outcomes)
+    left = statements[done:] if done else statements
     began = time.perf_counter()
     try:
-        part = yield session._batch([(*i._statement, i._word) for i in items[done:]], limit.left())
+        part = yield session._batch(left, limit.left())
     except Exception as error:
         index = getattr(error, "index", None)
-        if index is not None:
+        if isinstance(index, int):
             error.index = index + done  # type: ignore[attr-defined]
-            sql = items[index + done]._statement[0]
-            session._observe(sql, time.perf_counter() - began, 0, error)
+            session._observe([left[index]], [(None, error, 0)], time.perf_counter() - began)
         raise
-    seconds = time.perf_counter() - began
-    results += part
-    for item, (_, _, count) in zip(items[done:], part, strict=False):
-        session._observe(item._statement[0], seconds, count, None)
+    session._observe(left, part, time.perf_counter() - began)
+    outcomes += part
 
 
 def _alone(
-    session: Any,
-    item: BatchResult[Any],
-    results: list[Outcome],
-    limit: _Limit,
+    session: Any, statement: Statement, outcomes: list[Outcome], limit: _Limit
 ) -> Steps[None]:
     """One statement, by the session's own method."""
-    options: dict[str, Any] = {"strict": True} if item._word == "only row" else {}
-    if item._into is not dict:
-        options["into"] = item._into
-    run = getattr(session, _METHODS[item._word])
+    sql, params, _, _, word, into = statement
+    options: dict[str, Any] = {"strict": True} if word == "only row" else {}
+    if into is not dict:
+        options["into"] = into
+    run = getattr(session, _METHODS[word])
     value, failed = None, None
     try:
-        value = yield run(*item._statement[:2], timeout=limit.left(), **options)
+        value = yield run(sql, params, timeout=limit.left(), **options)
     except (NoRows, TooManyRows) as error:
         failed = error
-    except Exception as error:
-        error.index = len(results)  # type: ignore[attr-defined]
+    except Error as error:
+        error.index = len(outcomes)
         raise
-    results.append((value, failed, _count(item._word, value)))
+    outcomes.append((value, failed, _count(word, value)))
 
 
 def _count(word: str, value: Any) -> int:

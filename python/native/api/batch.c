@@ -5,13 +5,13 @@
 #include "drive/wait.h"
 #include "values/codec.h"
 
-/* statement(sql, params, into): what they stand for, as _batch takes it: text, parameters, shape of
- * rows and row class. The parameters are copied, since they are sent later. */
+/* statement(sql, params, into, word): what they stand for, as _batch takes it: text, parameters,
+ * shape of rows, row class, word and into. The parameters are copied, since they are sent later. */
 static PyObject *statement(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
 {
     (void)module;
-    if (nargs != 3)
-        return PyErr_Format(PyExc_TypeError, "statement() requires a text, parameters and a class");
+    if (nargs != 4)
+        return PyErr_Format(PyExc_TypeError, "statement() takes four arguments");
     hn_request request = {.shape = HN_ROW_DICT};
     if (hn_take_into(&request, args[2]) < 0)
         return NULL;
@@ -32,8 +32,8 @@ static PyObject *statement(PyObject *module, PyObject *const *args, Py_ssize_t n
         copy = has_params ? PySequence_Tuple(params) : Py_NewRef(Py_None);
     }
     if (copy != NULL)
-        given = Py_BuildValue("OOiO", text, copy, (int)request.shape,
-                              request.into == NULL ? Py_None : request.into);
+        given = Py_BuildValue("OOiOOO", text, copy, (int)request.shape,
+                              request.into == NULL ? Py_None : request.into, args[3], args[2]);
     Py_XDECREF(request.into);
     Py_XDECREF(text);
     Py_XDECREF(copy);
@@ -55,17 +55,25 @@ static PyObject *batch(PyObject *self, PyObject *args)
     return hn_do(self, &request, deadline, false);
 }
 
-/* _observe(sql, seconds, count, error): one statement of a batch has run. */
+/* _observe(statements, outcomes, seconds): of a batch these have run. */
 static PyObject *observe(PyObject *self, PyObject *args)
 {
     const hn_database *database = hn_view_of(self)->target.database;
-    PyObject *sql, *error;
+    PyObject *statements, *outcomes;
     double seconds;
-    long long count;
-    if (!PyArg_ParseTuple(args, "OdLO:_observe", &sql, &seconds, &count, &error))
+    if (!PyArg_ParseTuple(args, "O!O!d:_observe", &PyList_Type, &statements, &PyList_Type,
+                          &outcomes, &seconds))
         return NULL;
-    if (database->observer != NULL)
-        hn_settle_observe(database, sql, seconds, count, error == Py_None ? NULL : error);
+    Py_ssize_t n = PyList_GET_SIZE(outcomes);
+    for (Py_ssize_t i = 0; i < n && database->observer != NULL; i++) {
+        PyObject *statement = PyList_GetItem(statements, i), *value, *error;
+        long long count;
+        if (statement == NULL ||
+            !PyArg_ParseTuple(PyList_GET_ITEM(outcomes, i), "OOL", &value, &error, &count))
+            return NULL;
+        hn_settle_observe(database, PyTuple_GET_ITEM(statement, 0), seconds, count,
+                          error == Py_None ? NULL : error);
+    }
     Py_RETURN_NONE;
 }
 

@@ -28,14 +28,14 @@ static int mode_of(PyObject *word, hn_mode *mode)
 
 static int make_item(hn_item *item, PyObject *given)
 {
-    PyObject *sql, *params, *word, *into;
+    PyObject *sql, *params, *word, *row_class, *into;
     int shape;
-    if (!PyArg_ParseTuple(given, "UOiOU", &sql, &params, &shape, &into, &word))
+    if (!PyArg_ParseTuple(given, "UOiOUO", &sql, &params, &shape, &row_class, &word, &into))
         return -1;
     item->sql = Py_NewRef(sql);
     item->params = params == Py_None ? NULL : Py_NewRef(params);
     item->shape = (hn_row_shape)shape;
-    item->into = into == Py_None ? NULL : Py_NewRef(into);
+    item->into = row_class == Py_None ? NULL : Py_NewRef(row_class);
     return mode_of(word, &item->mode);
 }
 

@@ -5,8 +5,9 @@
 
 #include "engine/state.h"
 
-/* From the request's list of (sql, params or None, shape, row class or None, word): exact strs,
- * parameters that hn_check_params has accepted, and what the result is. 0, or -1 with an exception.
+/* From the request's list of (sql, params or None, shape, row class or None, word, into): exact
+ * strs, parameters that hn_check_params has accepted, and what the result is. 0, or -1 with an
+ * exception.
  */
 int hn_items_make(hn_engine *engine);
 
