@@ -160,7 +160,7 @@ func (b *batch) resume(s *Session, c *Call) {
 	} else { // the step is an answer's, which is of no item to C
 		it.bring(c)
 	}
-	it.preparation.resume(s, c)
+	it.resume(s, c)
 	b.prepared(s, c)
 }
 
@@ -195,7 +195,7 @@ func (it *item) bring(c *Call) {
 	c.BodyLen, c.Flags = it.bodyLen, c.Flags&^formatFlags|it.flags&formatFlags
 }
 
-func (it *item) send(s *Session, c *Call, guarded bool) {
+func (it *item) send(s *Session, _ *Call, guarded bool) {
 	it.ready = true
 	it.guess = it.statement.Plan
 	it.apart = guarded || s.lacks(format(it.flags), it.sql, true, false) != 0
