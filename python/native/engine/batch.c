@@ -16,8 +16,8 @@
 #include "engine/step.h"
 #include "error.h"
 
-#define PART_SIZE (128u * 1024)
-#define LONG_BODY (32u * 1024) /* not copied into a part */
+#define PART_SIZE ((size_t)128 * 1024)
+#define LONG_BODY ((size_t)32 * 1024) /* not copied into a part */
 
 /* Of a portal that there never is: the server fails, and what has been sent is undone. */
 static const uint8_t fail_message[] = {'E', 0,   0,   0,   21,  'h', 'y', 'p', 'e', 'r', 'n',

@@ -176,8 +176,10 @@ static void look_at_columns(hn_engine *e, const uint8_t *body, size_t len)
         bool is_read = item != NULL && e->description != NULL;
         if (is_read && !hn_description_is_announced(e->description, body, len))
             item->is_full = true;
-    } else if (e->reading.announced > 0 && --e->reading.announced == 0) {
-        e->io.keep = hn_description_is_announced(e->variant->description, body, len);
+    } else if (e->reading.announced > 0) {
+        e->reading.announced--;
+        if (e->reading.announced == 0)
+            e->io.keep = hn_description_is_announced(e->variant->description, body, len);
     }
 }
 

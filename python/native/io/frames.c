@@ -101,8 +101,11 @@ static void take_frame(hn_io *io, const uint8_t *frame, size_t total)
         break;
     case 'T':
         io->held += io->marks && io->keep;
-        if (io->described > 0 && --io->described == 0)
-            break;
+        if (io->described > 0) {
+            io->described--;
+            if (io->described == 0)
+                break;
+        }
         if (io->guards > 0) {
             static const uint8_t marker[HN_FRAME_HEAD] = {HN_GUARDED, 0, 0, 0, HN_FRAME_HEAD - 1};
             io->guards--; /* not the result's */
