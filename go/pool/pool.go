@@ -33,6 +33,7 @@ type Pool struct {
 	deferral  deferral
 	nested    bool // the connection of a nested pool has been made
 	growth    growth
+	counts    counts
 	closed    bool
 	stop      context.CancelFunc // ends dials under way
 	ctx       context.Context
@@ -95,6 +96,7 @@ func (p *Pool) Acquire(holder Holder) (*connection.Conn, *Waiter, *wire.Fault) {
 		c, now := p.popIdle(), process.Now()
 		p.deferral.busy = !c.conn.Fresh() && now.Sub(c.since) < busyGap
 		c.hold(holder, now)
+		p.counts.acquired++
 		p.mu.Unlock()
 		return c.conn, nil, nil
 	}
@@ -105,6 +107,7 @@ func (p *Pool) Acquire(holder Holder) (*connection.Conn, *Waiter, *wire.Fault) {
 	}
 	w := &Waiter{pool: p, holder: holder, event: event, since: process.Now(), before: p.growth.granted}
 	p.queue = append(p.queue, w)
+	p.counts.waited++
 	p.serve()
 	return nil, w, nil
 }
@@ -122,6 +125,7 @@ func (p *Pool) Release(conn *connection.Conn) {
 		return
 	}
 	c.holder = nil
+	p.dropped(c, now)
 	if conn.Unfinished() && !p.closed {
 		p.abandon(c)
 		p.mu.Unlock()
@@ -140,6 +144,8 @@ func (p *Pool) give(c *slot, now process.Moment) {
 	c.hold(w.holder, now)
 	p.deferral.busy = !c.conn.Fresh()
 	w.granted, w.over = c, true
+	w.left()
+	p.counts.acquired++
 	p.growth.granted++
 	w.event.Set()
 }
@@ -216,6 +222,9 @@ func (p *Pool) startDial() {
 		case err != nil:
 			fault := p.dialer.Fault(err)
 			p.lastErr = fault.Error()
+			if !p.closed {
+				p.counts.connectErrors++
+			}
 			if !p.closed && refusal(err) {
 				p.outage.refused(fault, process.Now(), p.retry)
 			} else if len(p.queue) > 0 {
@@ -226,6 +235,8 @@ func (p *Pool) startDial() {
 		default:
 			now := process.Now()
 			p.growth.took(now.Sub(began))
+			p.counts.connects++
+			p.counts.connectTime += now.Sub(began)
 			p.idle = append(p.idle, p.add(conn, now))
 			p.lastErr, p.nested = "", p.config.Nested != 0
 			p.outage.end(true)

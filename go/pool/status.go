@@ -16,6 +16,7 @@ type Status struct {
 	LastError string       `json:"last_error,omitempty"`
 	Refused   []string     `json:"refused,omitempty"` // steps of the reset, each with the server's reason
 	Holders   []HolderInfo `json:"holders"`
+	Counters
 }
 
 // Status describes the pool and who holds its connections.
@@ -25,6 +26,7 @@ func (p *Pool) Status() Status {
 	st := Status{
 		Size: len(p.all), Available: len(p.idle), MaxSize: p.config.MaxSize,
 		InUse: len(p.all) - len(p.idle) - p.abandoned, Waiting: len(p.queue), LastError: p.lastErr,
+		Counters: p.counters(),
 	}
 	type held struct {
 		holder Holder

@@ -56,7 +56,12 @@ func (p *Pool) retire(every time.Duration) {
 	spare := len(p.idle) - p.config.MinIdle
 	for _, c := range p.idle { // the longest idle come first
 		idleTooLong := p.config.IdleMS > 0 && now.Sub(c.since) > millis(p.config.IdleMS) && spare > 0
-		if idleTooLong || c.expired(now) {
+		if expired := c.expired(now); idleTooLong || expired {
+			if expired {
+				p.counts.closedLifetime++
+			} else {
+				p.counts.closedIdle++
+			}
 			p.forget(c)
 			gone = append(gone, c)
 			spare--

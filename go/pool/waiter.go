@@ -32,6 +32,7 @@ func (w *Waiter) Number() uint64 { return w.event.Number() }
 // finish ends the wait without a connection. Called with the pool's mu held.
 func (w *Waiter) finish(fault *wire.Fault) {
 	w.fault, w.over = fault, true
+	w.left()
 	w.event.Set()
 }
 
@@ -70,6 +71,7 @@ func (w *Waiter) Leave() {
 	if !w.over {
 		p.dequeue(w)
 		w.over = true
+		w.left()
 	}
 	if c != nil {
 		c.waiter = nil
@@ -90,7 +92,7 @@ func (p *Pool) dequeue(w *Waiter) {
 	}
 }
 
-// TimeoutFault is the PoolTimeout for a wait that ran out, with the list of who holds connections.
+// TimeoutFault is the PoolTimeout for a wait that ran out, which it counts, with the list of who holds connections.
 // limit names the setting that bounded the wait; empty: acquire_timeout_secs.
 func (w *Waiter) TimeoutFault(limit string) *wire.Fault {
 	p := w.pool
@@ -98,6 +100,9 @@ func (w *Waiter) TimeoutFault(limit string) *wire.Fault {
 	if limit == "" {
 		within = process.Now().Sub(w.since).Round(10 * time.Millisecond).String()
 	}
+	p.mu.Lock()
+	p.counts.timeouts++
+	p.mu.Unlock()
 	st := p.Status()
 	var b strings.Builder
 	fmt.Fprintf(&b, "no free connection for alias %q within %s: %d of %d in use, %d waiting",

@@ -29,6 +29,13 @@ class PoolStatus:
     in_use: connections that `holders` hold; one that was abandoned at a deadline and is being
     closed is neither available nor in use. waiting: callers that wait for a connection. last_error:
     the text of the latest failure to connect, None after a successful connect.
+
+    The others only grow, from the pool's first use in this process on; a pool that was disconnected
+    starts anew. acquired: connections handed out. waited, wait_secs, timeouts: callers that had to
+    queue for one, for how long, and those that got none in time. connects, connect_secs,
+    connect_errors: connections made, how long that took, and failed attempts. closed_idle,
+    closed_lifetime, closed_broken: connections closed by idle_timeout_secs, by max_lifetime_secs,
+    and because they had ended or were unfit to be used again.
     """
 
     size: int
@@ -38,6 +45,16 @@ class PoolStatus:
     waiting: int = 0
     holders: tuple[Holder, ...] = ()
     last_error: str | None = None
+    acquired: int = 0
+    waited: int = 0
+    wait_secs: float = 0.0
+    timeouts: int = 0
+    connects: int = 0
+    connect_errors: int = 0
+    connect_secs: float = 0.0
+    closed_idle: int = 0
+    closed_lifetime: int = 0
+    closed_broken: int = 0
 
     @classmethod
     def from_core(cls, data: bytes) -> PoolStatus:
@@ -60,4 +77,20 @@ class PoolStatus:
                 for holder in fields["holders"] or ()
             ),
             last_error=fields.get("last_error") or None,
+            **{name: fields[name] for name in _COUNTERS},
         )
+
+
+# Named in both, as the core has them.
+_COUNTERS = (
+    "acquired",
+    "waited",
+    "wait_secs",
+    "timeouts",
+    "connects",
+    "connect_errors",
+    "connect_secs",
+    "closed_idle",
+    "closed_lifetime",
+    "closed_broken",
+)
