@@ -112,6 +112,7 @@ const (
 	InTag        = C.HN_IN_TAG
 	InNulls      = C.HN_IN_NULLS
 	InReturning  = C.HN_IN_RETURNING
+	InObserved   = C.HN_IN_OBSERVED
 
 	Again    = C.HN_AGAIN
 	Guarded  = C.HN_GUARDED

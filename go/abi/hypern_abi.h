@@ -95,6 +95,8 @@ enum {
     HN_IN_REQUEST = 2048, /* COMMIT, ROLLBACK: by the end of a request, which ends open blocks, too */
     HN_IN_REGISTERED = 4096, /* with the op that starts: converters are registered for types, by name */
     HN_IN_STEPWISE = 8192, /* SCRIPT: a Query for each statement, which may end transactions */
+    HN_IN_OBSERVED = 65536, /* with the op that starts: DONE and FAIL report where it ran, in tail, and
+                            * wait_secs */
     HN_IN_TAG = 16384, /* STATEMENT: DONE has the command tag in out */
     HN_IN_NULLS = 32768, /* TYPES, with COLUMNS: which columns of the tables are NOT NULL is asked for instead */
     HN_IN_RETURNING = 131072 /* MANY: the results of the rows are wanted, which are read by the
@@ -254,6 +256,7 @@ typedef struct hn_call {
     int64_t hooks_kept; /* DONE, FAIL: so many of them, the first ones, go on waiting, or all
                          * (HN_HOOKS_ALL); the others are called, or dropped */
     bool hooks_due; /* the others are called */
+    double wait_secs; /* DONE, FAIL, with OBSERVED: how long it has waited in the pool's queue */
     uint32_t want;
     uint32_t io_flags;
     uint64_t socket; /* IO, WAIT: which socket or event fd is, so that one is not taken for another
@@ -314,6 +317,9 @@ typedef struct hn_call {
  *
  * A session has one stream at most: any operation but FETCH and STREAM_END ends it first. Outside a
  * transaction a stream runs in one of its own, of which the state says nothing.
+ *
+ * With HN_IN_OBSERVED, tail of DONE and FAIL is where the operation's connection leads to: host, NUL and
+ * port; empty if it had none.
  *
  * During IO with HN_IO_ROWS the frames 'G', 'H', 'W' (copy) and 'T' end the I/O early: CONTINUE with
  * the control frames so far, that frame included; what follows it in the buffer stays with C.

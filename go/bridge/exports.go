@@ -92,6 +92,7 @@ func hypern_step(handle C.int64_t, call *C.hn_call) C.int32_t {
 	if fault != nil {
 		call.want = C.uint32_t(abi.WantFail)
 		call.state = C.uint32_t(abi.StateClosed)
+		call.tail.len, call.wait_secs = 0, 0
 		store(&call.out, fault.JSON())
 		return -1
 	}
@@ -152,6 +153,7 @@ func step(s *session.Session, call *C.hn_call) {
 	if c.Want == abi.WantDone || c.Want == abi.WantFail {
 		call.hooks_kept = C.int64_t(c.HooksKept)
 		call.hooks_due = C.bool(c.HooksDue)
+		call.wait_secs = C.double(c.Waited.Seconds())
 	}
 	store(&call.head, c.Head)
 	store(&call.tail, c.Tail)

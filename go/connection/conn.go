@@ -28,6 +28,7 @@ type Conn struct {
 	socket     *socket
 	tls        *tls.Conn // nil on a plain connection
 	fd         int
+	where      string // host, NUL, port, as the settings have the host
 	params     map[string]string
 	local      bool   // the server is reached by a unix socket
 	foreign    bool   // client_encoding is not UTF8
@@ -66,6 +67,9 @@ type Conn struct {
 
 // FD is the descriptor, which belongs to the connection's holder.
 func (c *Conn) FD() int { return c.fd }
+
+// Where is where the connection leads to: host, NUL and port. The host is as the settings have it.
+func (c *Conn) Where() string { return c.where }
 
 // Statements is the cache of the connection's statements.
 func (c *Conn) Statements() *Statements { return c.statements }

@@ -125,6 +125,7 @@ func number(nc net.Conn) (int, error) {
 func (d *Dialer) Dial(ctx context.Context, password string) (*Conn, error) {
 	pc := d.pgconn.Copy()
 	pc.DialFunc = d.open
+	names := nameHosts(pc)
 	if password != "" {
 		pc.Password = password
 	}
@@ -153,6 +154,7 @@ func (d *Dialer) Dial(ctx context.Context, password string) (*Conn, error) {
 		_ = pg.Conn().Close()
 		return nil, err
 	}
+	c.where = names.where(c.socket.remote)
 	c.fd, c.local = c.socket.fd, c.socket.remote.Network() == "unix"
 	c.givenBack = process.Now()
 	return c, nil

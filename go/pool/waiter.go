@@ -51,6 +51,9 @@ func (w *Waiter) Take() (conn *connection.Conn, fault *wire.Fault, over bool) {
 	return w.granted.conn, nil, true
 }
 
+// Waited is how long it has waited so far.
+func (w *Waiter) Waited() time.Duration { return process.Now().Sub(w.since) }
+
 // Fail ends the wait with fault, from any thread; the waiter learns of it through Take.
 func (w *Waiter) Fail(fault *wire.Fault) {
 	p := w.pool

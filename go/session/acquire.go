@@ -17,6 +17,7 @@ import (
 type acquisition struct {
 	then    acquirer // goes on with the connection; nil: nested, the operation starts once it has its turn
 	waiter  *pool.Waiter
+	waited  time.Duration  // in the pool's queue
 	until   process.Moment // when the wait for a connection ends; 0 before it begins
 	settled process.Moment // when the wait for this connection's answers ends; 0 before it begins
 }
@@ -113,6 +114,7 @@ func (s *Session) resumeQueue(c *Call) {
 		// It leaves first: a holder is described under its session's lock, which this one has.
 		w.Leave()
 		s.op.waiter = nil
+		s.op.waited += w.Waited()
 		limit := ""
 		if c.has(abi.InLate) {
 			limit = s.timeoutText()
@@ -124,6 +126,7 @@ func (s *Session) resumeQueue(c *Call) {
 		return
 	}
 	s.op.waiter = nil
+	s.op.waited += w.Waited()
 	s.op.phase = phaseNone
 	if fault != nil {
 		c.fail(fault)

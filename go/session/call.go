@@ -1,6 +1,8 @@
 package session
 
 import (
+	"time"
+
 	"hypern/go/abi"
 	"hypern/go/wire"
 )
@@ -47,6 +49,8 @@ type Call struct {
 
 	HooksKept int64 // how many functions go on waiting, the first ones; abi.HooksAll: all
 	HooksDue  bool  // the others are to be called; else they are dropped
+
+	Waited time.Duration // DONE, FAIL, where it is observed: how long it has waited in the pool's queue
 }
 
 // Item is one statement of a batch, as hn_call_item has it.

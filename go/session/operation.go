@@ -71,19 +71,20 @@ func (s *Session) kindOf(c *Call) kind {
 
 // operation is what the operation under way has in common with those of other kinds.
 type operation struct {
-	kind    kind
-	op      abi.Op
-	phase   phase
-	owned   bool   // sql is no view of C memory
-	own     bool   // it has a transaction of its own around it, which the session's state does not show
-	partly  bool   // statements or rows before those under way have run
-	commits bool   // a COMMIT of the core's own ends the I/O under way
-	moved   bool   // to another connection, since the first had ended before it was used
-	sql     string // the text of what runs: a view of C memory until own, or a Statement's
-	hooks   hooks  // what becomes of the functions that wait for a commit
-	ending  *streamEnd
-	mapped  *mapped // nested: the transaction command under way
-	outcome outcome // phaseCancel, phaseTrail, phaseCheck, phaseEncoding: what to report
+	kind     kind
+	op       abi.Op
+	phase    phase
+	owned    bool   // sql is no view of C memory
+	own      bool   // it has a transaction of its own around it, which the session's state does not show
+	partly   bool   // statements or rows before those under way have run
+	commits  bool   // a COMMIT of the core's own ends the I/O under way
+	observed bool   // where it ran, and how long it has waited, are reported
+	moved    bool   // to another connection, since the first had ended before it was used
+	sql      string // the text of what runs: a view of C memory until own, or a Statement's
+	hooks    hooks  // what becomes of the functions that wait for a commit
+	ending   *streamEnd
+	mapped   *mapped // nested: the transaction command under way
+	outcome  outcome // phaseCancel, phaseTrail, phaseCheck, phaseEncoding: what to report
 	acquisition
 	interruption
 	exchange
@@ -186,6 +187,9 @@ func (s *Session) describeIO(c *Call) {
 func (s *Session) start(c *Call) {
 	s.op.op, s.op.kind, s.op.sql = c.Op, s.kindOf(c), c.SQL // else it is as end has left it
 	s.op.cause, s.op.timeout = causeNone, c.Timeout
+	if s.op.observed = c.has(abi.InObserved); s.op.observed && s.conn == nil {
+		s.where = ""
+	}
 	s.hooks = c.Hooks
 	switch {
 	case s.op.kind == nil:
@@ -255,6 +259,9 @@ func (s *Session) end(c *Call) {
 	s.tellHooks(c)
 	if o, ok := s.op.kind.(*single); ok && c.Want == abi.WantDone {
 		c.Out = append(c.Out, o.tag...)
+	}
+	if s.op.observed {
+		c.Tail, c.Waited = append(c.Tail[:0], s.where...), s.op.waited
 	}
 	switch {
 	case s.nests():

@@ -30,6 +30,7 @@ type Session struct {
 	unused     bool        // the I/O under way is the first on conn
 	first      *wire.Fault // the error that aborted the open transaction
 	lastSQL    string
+	where      string // where the connection leads to that it has, or had last: host, NUL, port
 	prelude    prelude
 	stream     *stream     // the open one, or nil
 	streams    uint64      // how many there have been
@@ -133,7 +134,7 @@ func (s *Session) Transport(writing bool, p []byte) int64 {
 
 // take makes c the session's connection.
 func (s *Session) take(c *connection.Conn) {
-	s.conn, s.used = c, false
+	s.conn, s.used, s.where = c, false, c.Where()
 	c.ShareCatalog()
 	if s.tx.server == 0 { // else it shares the connection, and has had it before
 		s.tx = s.tx.transition(evAcquired, 0)

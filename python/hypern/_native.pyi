@@ -16,6 +16,7 @@ from typing_extensions import Self, disjoint_base
 
 from hypern._literals import State
 from hypern._result import Column, Description, Result
+from hypern.pool.observer import Observer
 from hypern.scope.scope import Scope
 from hypern.session.awaited import AsyncDbSession
 from hypern.session.batch_results import Outcome, Statement
@@ -47,7 +48,7 @@ class Pool:
     ) -> Pool: ...
     @property
     def alias(self) -> str: ...
-    observer: Callable[[str, float, int, BaseException | None], object] | None
+    observer: Observer | None
     # An instance of the pool's session_type, which a stub cannot tell without making Pool generic.
     def open(self, request_id: str) -> Any: ...
     def status(self) -> bytes | None: ...

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from hypern._event import Event
 from hypern._literals import Infinity, Isolation, Reset, State, StatementCache
 from hypern._range import Range
 from hypern._result import Column, Description, Parameter, Result
@@ -28,9 +29,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from hypern.config.settings import JsonDumps, JsonLoads
-    from hypern.pool.observer import StatementHook
+    from hypern.pool.observer import EventHook, StatementHook
 
     _Hook = TypeVar("_Hook", bound=StatementHook | None)
+    _EventHook = TypeVar("_EventHook", bound=EventHook | None)
 
 __all__ = [
     "AsyncDbSession",
@@ -39,6 +41,7 @@ __all__ = [
     "Database",
     "DbSession",
     "Description",
+    "Event",
     "Holder",
     "Infinity",
     "Isolation",
@@ -163,6 +166,11 @@ class Database:
         return registry.is_configured(alias)
 
     @staticmethod
+    def aliases() -> tuple[str, ...]:
+        """The configured aliases, in the order in which they were configured."""
+        return registry.aliases()
+
+    @staticmethod
     def status(alias: str = "default") -> PoolStatus:
         """The pool's status in this process; before its first use, zeros and max_size.
 
@@ -187,16 +195,29 @@ class Database:
 
     @staticmethod
     def on_statement(hook: _Hook) -> _Hook:
-        """Register a function to call after every statement in this process; None unregisters it.
+        """Add a function to call after every statement in this process; None removes all of them.
 
         hook: called as `hook(sql, seconds, rows, sqlstate)` in the statement's thread, with its
         text (str, without parameters), the time from call to result (float), the rows affected or
         returned (int), and the error's SQLSTATE (str) or None on success. Errors that the server
         did not send have "08006" (ConnectionLost), "08001" (PoolTimeout), "08003" (PoolClosed) or
-        "HY000" (any other). There is one hook; setting it replaces the previous one. An exception
-        that it raises is logged. Returns the hook, so that this works as a decorator.
+        "HY000" (any other). Several hooks are called in the order in which they were added; one
+        that was added before is not added again. An exception that a hook raises is logged (logger
+        "hypern"), and changes neither the statement's outcome nor what the other hooks are called
+        with. Returns the hook, so that this works as a decorator. Raises TypeError for anything
+        that cannot be called.
         """
-        registry.set_hook(hook)
+        registry.add_statement_hook(hook)
+        return hook
+
+    @staticmethod
+    def on_event(hook: _EventHook) -> _EventHook:
+        """Add a function to call with an Event after every statement in this process; None removes
+        all that were added here.
+
+        hook: called as `hook(event)`. Otherwise as `on_statement`, beside which it can be used.
+        """
+        registry.add_event_hook(hook)
         return hook
 
 

@@ -80,6 +80,11 @@ class Settings:
     # that is never committed (hypern.testing); 0: an ordinary pool.
     nested: int = 0
 
+    @property
+    def database(self) -> str:
+        """The name of the database that they lead to."""
+        return self.conninfo.get("dbname") or self.conninfo["user"]
+
     def to_core(self) -> bytes:
         """The settings for the core, as JSON (bytes, UTF-8)."""
         return json.dumps(

@@ -22,7 +22,7 @@ from hypern.session.blocking import DbSession
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from hypern.pool.observer import StatementHook
+    from hypern.pool.observer import EventHook, Observer, StatementHook
 
 _CLOSE_SECS = 5.0  # the longest time that closing one pool may take
 _EXIT_SECS = 2.0  # the longest time that all pools together may delay the interpreter's exit
@@ -51,7 +51,7 @@ def configure(alias: str, given: PoolConfig) -> None:
             infinity_minmax=settings.infinity == "minmax",
             password=settings.password,
         )
-        pool.observer = observer.observer(alias, settings.slow_query_secs)
+        pool.observer = observer_of(alias, settings)
         existing = _configured.setdefault(alias, _Configured(settings, pool))
     if existing.settings != settings:
         raise ConfigurationError(
@@ -123,11 +123,31 @@ def register_type(
     _entry(alias).pool.register_type(name, loads, dumps)
 
 
-def set_hook(hook: StatementHook | None) -> None:
-    """Set the hook that present and future pools call after each statement."""
-    observer.set_hook(hook)
+def aliases() -> tuple[str, ...]:
+    """The configured aliases, in the order in which they were configured."""
+    return tuple(_configured)
+
+
+def add_statement_hook(hook: StatementHook | None) -> None:
+    """Add a hook that present and future pools call after each statement; None removes all."""
+    observer.add_statement_hook(hook)
+    _observe()
+
+
+def add_event_hook(hook: EventHook | None) -> None:
+    """The same for hooks that are called with an Event."""
+    observer.add_event_hook(hook)
+    _observe()
+
+
+def observer_of(alias: str, settings: Settings) -> Observer | None:
+    """The observer for a pool with these settings, whose sessions belong to the alias."""
+    return observer.observer(alias, settings.database, settings.slow_query_secs)
+
+
+def _observe() -> None:
     for alias, entry in list(_configured.items()):
-        entry.pool.observer = observer.observer(alias, entry.settings.slow_query_secs)
+        entry.pool.observer = observer_of(alias, entry.settings)
 
 
 def _entry(alias: str) -> _Configured:

@@ -19,7 +19,7 @@ class CopyPools(TestPools):
     """Pools that lead to a copy of a database, which `close` drops."""
 
     def __init__(self, settings: Settings) -> None:
-        original = database_name(settings)
+        original = settings.database
         self._original = settings
         self._name = f"{original[:40]}_copy_{secrets.token_hex(4)}"
         super().__init__(replace(settings, conninfo={**settings.conninfo, "dbname": self._name}))
@@ -46,7 +46,7 @@ class CopyPools(TestPools):
 
 def administer(settings: Settings, *statements: str) -> None:
     """Run statements that concern the settings' database, connected to another one."""
-    elsewhere = "template1" if database_name(settings) == "postgres" else "postgres"
+    elsewhere = "template1" if settings.database == "postgres" else "postgres"
     conninfo = {**settings.conninfo, "dbname": elsewhere}
     pool = make_pool(
         replace(settings, alias="hypern test admin", conninfo=conninfo, max_size=1, min_idle=0)
@@ -60,11 +60,6 @@ def administer(settings: Settings, *statements: str) -> None:
             session._finalize(0.0)
     finally:
         pool.close(CLOSE_SECS)
-
-
-def database_name(settings: Settings) -> str:
-    """The database that the settings lead to."""
-    return settings.conninfo.get("dbname") or settings.conninfo["user"]
 
 
 def quoted(name: str) -> str:

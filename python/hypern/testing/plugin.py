@@ -111,10 +111,10 @@ def _settings(url: str) -> Settings:
 def _database_of(worker: str, url: str) -> Iterator[str]:
     from urllib.parse import quote
 
-    from hypern.testing.copy import administer, database_name, quoted
+    from hypern.testing.copy import administer, quoted
 
     settings = _settings(url)
-    name = f"{database_name(settings)[:40]}_{worker}"
+    name = f"{settings.database[:40]}_{worker}"
     drop = f"DROP DATABASE IF EXISTS {quoted(name)} WITH (FORCE)"
     # template0, since nobody can be connected to it: the server copies only such.
     administer(settings, drop, f"CREATE DATABASE {quoted(name)} TEMPLATE template0")

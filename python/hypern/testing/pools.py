@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, ClassVar
 from hypern import _native
 from hypern.errors import Error
 from hypern.pool import registry
-from hypern.pool.observer import observer
 from hypern.session.blocking import DbSession
 
 if TYPE_CHECKING:
@@ -53,7 +52,7 @@ class TestPools:
         if pool is None:
             settings = self.settings_for(registry.settings_of(alias) or self._settings)
             made = make_pool(replace(settings, alias=alias + _SUFFIX), self.session_type)
-            made.observer = observer(alias, settings.slow_query_secs)
+            made.observer = registry.observer_of(alias, settings)
             pool = self._pools.setdefault(alias, made)
         self._request_ids.add(request_id)
         session: DbSession = pool.open(request_id)

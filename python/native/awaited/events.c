@@ -231,8 +231,11 @@ int hn_operation_start(hn_operation *self)
     self->driver = (hn_driver){.engine = NULL, .stage = HN_RUNNING, .limit = HN_NEVER};
     if (self->timeout != HN_NEVER)
         self->driver.limit = hn_now() + self->timeout;
-    if (self->session->target.database->observer != NULL && hn_settle_is_observed(&self->request))
+    if (self->session->target.database->observer != NULL && hn_settle_is_observed(&self->request)) {
         self->outcome.began = hn_now();
+        self->outcome.report.parameters = self->outcome.report.batch = -1;
+        self->request.flags |= HN_IN_OBSERVED;
+    }
     bool is_finalize = self->request.op == HN_OP_FINALIZE;
     self->session->finalizing += is_finalize;
     int rc = take_turn(self, reactor);

@@ -98,7 +98,8 @@ static void finish(hn_operation *self)
     Py_INCREF(self);
     if (engine != NULL) {
         session->target.last_state = engine->call.state;
-        self->outcome.count = self->outcome.result != NULL ? engine->call.count : 0;
+        if (self->outcome.began != 0)
+            hn_settle_report(&self->outcome.report, engine, self->outcome.result != NULL);
         self->driver.engine = NULL;
         self->outcome.hooks = hn_settle_hooks(session, self->request.op, &engine->call);
         hn_engine_free(engine);
@@ -106,7 +107,7 @@ static void finish(hn_operation *self)
     if (self->is_detached)
         hn_operation_was_not_entered(self);
     if (self->outcome.began != 0)
-        self->outcome.seconds = (double)(hn_now() - self->outcome.began) / 1e9;
+        self->outcome.report.seconds = (double)(hn_now() - self->outcome.began) / 1e9;
     be_over(self);
     hn_lock_give(&session->lock);
     report(self);

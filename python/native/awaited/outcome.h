@@ -2,6 +2,7 @@
 #ifndef HN_OUTCOME_H
 #define HN_OUTCOME_H
 
+#include "drive/settle.h"
 #include "engine/state.h"
 #include "native.h"
 #include "session/view.h"
@@ -10,20 +11,17 @@ typedef struct hn_outcome {
     PyObject *result; /* NULL: exception */
     PyObject *exception;
     PyObject *hooks; /* on_commit functions to be called; or NULL */
-    int64_t count;
-    hn_time began; /* 0 if it is not observed */
-    double seconds;
+    hn_time began;    /* 0 if it is not observed */
+    hn_report report; /* if it is */
 } hn_outcome;
 
 /* hypern._awaiting, borrowed: the parts that are Python. NULL with an exception. */
 PyObject *hn_outcome_module(void);
 
 /* Calls the observer of its database, if it is observed. */
-void hn_outcome_observe(const hn_outcome *outcome, const hn_view *session,
-                        const hn_request *request);
+void hn_outcome_observe(hn_outcome *outcome, const hn_view *session, const hn_request *request);
 
 /* Sees to it in the place of a task that has left. */
-void hn_outcome_settle(const hn_outcome *outcome, const hn_view *session,
-                       const hn_request *request);
+void hn_outcome_settle(hn_outcome *outcome, const hn_view *session, const hn_request *request);
 
 #endif

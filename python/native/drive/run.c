@@ -9,8 +9,7 @@
 
 typedef struct outcome {
     PyObject *result; /* NULL: an exception is set */
-    int64_t count;
-    PyObject *hooks; /* on_commit functions to be called; or NULL */
+    PyObject *hooks;  /* on_commit functions to be called; or NULL */
 } outcome;
 
 /* seconds: the timeout= that the deadline comes from. */
@@ -22,8 +21,9 @@ static int lock(hn_view *self, hn_time deadline, double seconds)
     return locked == HN_LOCK_ERROR ? -1 : hn_lock_raise(locked, seconds);
 }
 
-/* The session's lock is held. */
-static outcome run_locked(hn_view *self, const hn_request *request, hn_time deadline)
+/* The session's lock is held. report: what its observer is called with, or NULL if it has none. */
+static outcome run_locked(hn_view *self, const hn_request *request, hn_time deadline,
+                          hn_report *report)
 {
     outcome o = {.result = NULL};
     hn_engine *engine = hn_engine_new(&self->target);
@@ -32,10 +32,11 @@ static outcome run_locked(hn_view *self, const hn_request *request, hn_time dead
     if (hn_engine_start(engine, request, deadline) == 0) {
         o.result = hn_drive(engine, deadline);
         self->target.last_state = engine->call.state;
-        o.count = o.result != NULL ? engine->call.count : 0;
     }
     /* Dropping what the engine holds may run Python code; the outcome's exception is kept. */
     PyObject *exception = hn_exception_take();
+    if (report != NULL)
+        hn_settle_report(report, engine, o.result != NULL);
     o.hooks = hn_settle_hooks(self, request->op, &engine->call);
     hn_engine_free(engine);
     if (exception != NULL)
@@ -59,16 +60,23 @@ PyObject *hn_run(hn_view *self, const hn_request *request, hn_time deadline)
 {
     bool observed = self->target.database->observer != NULL && hn_settle_is_observed(request);
     hn_time began = observed ? hn_now() : 0;
+    hn_request observed_request;
+    hn_report report = {.parameters = -1, .batch = -1};
+    if (observed) {
+        observed_request = *request;
+        observed_request.flags |= HN_IN_OBSERVED;
+        request = &observed_request;
+    }
     if (hn_checks.may_block != NULL && hn_checks.may_block() < 0)
         return NULL;
     if (hn_target_check(&self->target) < 0 || lock(self, deadline, request->timeout) < 0)
         return NULL;
-    outcome o = run_locked(self, request, deadline);
+    outcome o = run_locked(self, request, deadline, observed ? &report : NULL);
     hn_lock_give(&self->lock);
     if (observed) {
         PyObject *exception = hn_exception_take();
-        hn_settle_observe(self->target.database, request->sql, (double)(hn_now() - began) / 1e9,
-                          o.count, exception);
+        report.seconds = (double)(hn_now() - began) / 1e9;
+        hn_settle_observe(self, request, &report, exception);
         if (exception != NULL)
             hn_exception_raise(exception);
     }
@@ -113,7 +121,7 @@ PyObject *hn_run_finalize(hn_view *self, hn_time until)
         return NULL;
     }
     hn_request request = {.op = HN_OP_FINALIZE, .mode = HN_MODE_NOTHING, .timeout = -1};
-    outcome o = run_locked(self, &request, HN_NEVER);
+    outcome o = run_locked(self, &request, HN_NEVER, NULL);
     hn_lock_give(&self->lock);
     return o.hooks == NULL ? o.result : settle(o.hooks, o.result);
 }

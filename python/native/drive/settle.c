@@ -13,19 +13,54 @@ bool hn_settle_is_observed(const hn_request *request)
            request->op == HN_OP_SCRIPT || (request->mode == HN_MODE_CHUNK && request->sql != NULL);
 }
 
-void hn_settle_observe(const hn_database *database, PyObject *sql, double seconds, int64_t rows,
+static Py_ssize_t count_parameters(const hn_engine *engine)
+{
+    PyObject *params = engine->request.op == HN_OP_MANY ? NULL : engine->request.params;
+    if (params != NULL && (PyList_Check(params) || PyTuple_Check(params)))
+        return Py_SIZE(params);
+    if (engine->description != NULL)
+        return hn_description_nparams(engine->description);
+    return engine->request.op == HN_OP_STATEMENT && params == NULL ? 0 : -1;
+}
+
+void hn_settle_report(hn_report *report, const hn_engine *engine, bool has_result)
+{
+    const hn_buf *where = &engine->call.tail;
+    report->rows = has_result ? engine->call.count : 0;
+    report->wait_secs = engine->call.wait_secs;
+    report->parameters = count_parameters(engine);
+    report->batch = engine->request.op == HN_OP_MANY ? engine->row : -1;
+    report->where = NULL;
+    bool is_over = engine->call.want == HN_WANT_DONE || engine->call.want == HN_WANT_FAIL;
+    if (is_over && where->len > 0) {
+        report->where =
+            PyUnicode_DecodeUTF8((const char *)where->data, (Py_ssize_t)where->len, "replace");
+        if (report->where == NULL)
+            PyErr_WriteUnraisable(engine->target->owner);
+    }
+}
+
+void hn_settle_observe(const hn_view *session, const hn_request *request, hn_report *report,
                        PyObject *exception)
 {
-    PyObject *observer = Py_XNewRef(database->observer);
-    if (observer == NULL)
-        return; /* another thread has just removed it */
-    PyObject *returned = PyObject_CallFunction(observer, "OdLO", sql, seconds, (long long)rows,
-                                               exception == NULL ? Py_None : exception);
+    PyObject *where = report->where != NULL ? report->where : Py_NewRef(Py_None);
+    report->where = NULL;
+    PyObject *observer = Py_XNewRef(session->target.database->observer);
+    if (observer == NULL) { /* another thread has just removed it */
+        Py_DECREF(where);
+        return;
+    }
+    bool is_stream = request->op == HN_OP_STREAM || request->op == HN_OP_FETCH;
+    PyObject *returned = PyObject_CallFunction(
+        observer, "OsOnnOddLO", session->request_id, is_stream ? "stream" : request->method,
+        request->sql, report->parameters, report->batch, where, report->wait_secs, report->seconds,
+        (long long)report->rows, exception == NULL ? Py_None : exception);
     /* The statement has its outcome: an observer's exception does not change it. */
     if (returned == NULL)
         PyErr_WriteUnraisable(observer);
     Py_XDECREF(returned);
     Py_DECREF(observer);
+    Py_DECREF(where);
 }
 
 PyObject *hn_settle_hooks(hn_view *session, hn_op op, const hn_call *call)

@@ -13,8 +13,21 @@ void hn_settle_log(const hn_engine *engine);
 /* Whether the observer is called for it. Of a stream, each chunk counts as one statement. */
 bool hn_settle_is_observed(const hn_request *request);
 
-/* Calls the observer. exception: what the statement raised, or NULL. */
-void hn_settle_observe(const hn_database *database, PyObject *sql, double seconds, int64_t rows,
+/* What the observer is called with besides the request. */
+typedef struct hn_report {
+    int64_t rows;          /* affected or returned */
+    double seconds;        /* from the call to the result */
+    double wait_secs;      /* of them, in the pool's queue */
+    Py_ssize_t parameters; /* of the statement, of each row of MANY; -1 if it was never described */
+    Py_ssize_t batch;      /* MANY: the rows that were sent; else -1 */
+    PyObject *where;       /* str, host NUL port; NULL if it had no connection */
+} hn_report;
+
+/* Before the engine is freed: what it reports. has_result: it has not failed. */
+void hn_settle_report(hn_report *report, const hn_engine *engine, bool has_result);
+
+/* Calls the observer. exception: what the statement raised, or NULL. Steals report->where. */
+void hn_settle_observe(const hn_view *session, const hn_request *request, hn_report *report,
                        PyObject *exception);
 
 /* The functions to call after an operation, as the core has decided: a list, or NULL for none.
