@@ -1,20 +1,20 @@
-"""The ASGI middleware, and a request's session as a FastAPI dependency.
+"""The ASGI middleware, and a request's session or transaction as a FastAPI dependency.
 
-    from hypern.middleware.fastapi import AsyncSession, DatabaseMiddleware, Session
+    from hypern.middleware.fastapi import AsyncTransaction, DatabaseMiddleware, Session
     app.add_middleware(DatabaseMiddleware)
 
     @app.get("/users")
     def users(session: Session) -> list[User]: ...
 
-    @app.get("/orders")
-    async def orders(session: AsyncSession) -> list[Order]: ...
+    @app.post("/orders")
+    async def create_order(session: AsyncTransaction) -> Order: ...
 
 See docs/frameworks/fastapi.md.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Annotated, Any
 
 from fastapi import Depends
@@ -23,7 +23,17 @@ from fastapi.requests import HTTPConnection
 from hypern.database import AsyncDbSession, DbSession, adb, db
 from hypern.middleware.asgi import DatabaseMiddleware
 
-__all__ = ["AsyncSession", "DatabaseMiddleware", "Session", "async_session", "session"]
+__all__ = [
+    "AsyncSession",
+    "AsyncTransaction",
+    "DatabaseMiddleware",
+    "Session",
+    "Transaction",
+    "async_session",
+    "async_transaction",
+    "session",
+    "transaction",
+]
 
 
 def session(alias: str = "default") -> Callable[[HTTPConnection], Coroutine[Any, Any, DbSession]]:
@@ -49,5 +59,44 @@ def async_session(
     return depend
 
 
+def transaction(
+    alias: str = "default",
+    isolation: str | None = None,
+    read_only: bool | None = None,
+    deferrable: bool | None = None,
+) -> Callable[[HTTPConnection], AsyncIterator[DbSession]]:
+    """The dependency for an alias whose session is inside a `transaction()` block while the request
+    is handled. It is committed before the response's first byte is sent, so that a failed commit is
+    a 500, and rolled back if the handler raises or the response's status is in rollback_on.
+
+    The other arguments are those of `DbSession.begin`.
+    """
+
+    # The connection and COMMIT are awaited, though the handler's own statements block.
+    async def depend(request: HTTPConnection) -> AsyncIterator[DbSession]:
+        async with adb(request, alias).transaction(isolation, read_only, deferrable):
+            yield db(request, alias)
+
+    return depend
+
+
+def async_transaction(
+    alias: str = "default",
+    isolation: str | None = None,
+    read_only: bool | None = None,
+    deferrable: bool | None = None,
+) -> Callable[[HTTPConnection], AsyncIterator[AsyncDbSession]]:
+    """As `transaction`, for handlers that are coroutines."""
+
+    async def depend(request: HTTPConnection) -> AsyncIterator[AsyncDbSession]:
+        session = adb(request, alias)
+        async with session.transaction(isolation, read_only, deferrable):
+            yield session
+
+    return depend
+
+
 Session = Annotated[DbSession, Depends(session())]
 AsyncSession = Annotated[AsyncDbSession, Depends(async_session())]
+Transaction = Annotated[DbSession, Depends(transaction())]
+AsyncTransaction = Annotated[AsyncDbSession, Depends(async_transaction())]

@@ -20,16 +20,25 @@ _GRACE_SECS: Final = 1.0
 
 
 def finalizing(
-    view: View, request_id: str, alias: str | None = None, failed: bool = False
+    view: View,
+    request_id: str,
+    alias: str | None = None,
+    failed: bool = False,
+    dependencies: bool = False,
 ) -> Steps[Endings | None]:
     """Finalize every session of a request; returns what went wrong, None if nothing did.
 
-    alias: finalize the session on that database only. failed: roll back what is open.
+    alias: finalize the session on that database only. failed: roll back what is open. dependencies:
+    leave the blocks that dependencies are suspended in.
     """
     endings: Endings | None = None
     session: DbSession
     for session in _native.sessions(request_id, alias):
         try:
+            if dependencies and (error := (yield from leaving_dependencies(view, session, failed))):
+                endings = endings or Endings(request_id)
+                endings.add(session, error)
+                session._set_failed()
             if failed:
                 session._set_failed()
             yield view(session)._finalize(_GRACE_SECS)
@@ -40,6 +49,26 @@ def finalizing(
             endings = endings or Endings(request_id)
             endings.add(session, error)
     return endings
+
+
+def leaving_dependencies(
+    view: View, session: DbSession, failed: bool
+) -> Steps[BaseException | None]:
+    """Leave the transaction() blocks that a framework's dependencies are suspended in, as they
+    would themselves once the response has been sent. Returns the first error; the blocks around it
+    are rolled back, as all are if the request has failed or its session is to be rolled back.
+    """
+    first: BaseException | None = None
+    failed = failed or session.has_error or not session.auto_commit
+    for number in session._settle_dependencies():
+        viewed = view(session)
+        try:
+            yield viewed._undo(number) if failed or first else viewed._leave(number)
+        except GeneratorExit:  # the coroutine has been dropped
+            raise
+        except BaseException as error:
+            first = first or error
+    return first
 
 
 def abandon(request_id: str, alias: str | None = None) -> None:

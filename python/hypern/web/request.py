@@ -15,7 +15,7 @@ from hypern import _native
 from hypern.errors import TransactionAborted
 from hypern.scope.identify import SCOPE_KEY
 from hypern.scope.scope import Scope, current_scope
-from hypern.session.finalizing import finalizing
+from hypern.session.finalizing import finalizing, leaving_dependencies
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -72,6 +72,11 @@ class RequestScope(Scope):
             viewed = view(session)
             if session._open_stream:
                 yield viewed._stream_close(session._open_stream)
+            error = yield from leaving_dependencies(view, session, verdict.failed)
+            if error is not None and (
+                verdict.is_success or not isinstance(error, TransactionAborted)
+            ):
+                raise error
             if not session.is_in_transaction:
                 continue
             if verdict.failed or session.has_error or not session.auto_commit:
@@ -88,7 +93,9 @@ class RequestScope(Scope):
         response is a success.
         """
         self.close()
-        endings = yield from finalizing(view, self.request_id, None, verdict.failed)
+        endings = yield from finalizing(
+            view, self.request_id, None, verdict.failed, dependencies=True
+        )
         aborted = None if endings is None else endings.outcome()
         self.is_open = False
         if aborted is not None and verdict.is_success:

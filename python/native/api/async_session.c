@@ -141,12 +141,11 @@ static PyType_Spec spec = {
 
 int hn_async_session_ready(PyObject *module)
 {
-    static PyTypeObject *awaited_type;
-    if (awaited_type == NULL) {
+    if (hn_async_session_type == NULL) {
         join_methods();
-        awaited_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &spec, NULL);
-        if (awaited_type == NULL)
+        hn_async_session_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &spec, NULL);
+        if (hn_async_session_type == NULL)
             return -1;
     }
-    return PyModule_AddType(module, awaited_type);
+    return PyModule_AddType(module, hn_async_session_type);
 }

@@ -2,8 +2,8 @@
  * and decides what their end means; this file makes sure that they end. */
 #include "api/guard.h"
 
-#include <string.h>
-
+#include "api/kinds.h"
+#include "api/place.h"
 #include "error.h"
 #include "drive/settle.h"
 
@@ -12,6 +12,7 @@ typedef struct hn_block {
     PyObject *session; /* a Session, or an AsyncSession; a test's stand for them */
     PyObject *begin;   /* str */
     uint32_t number;   /* of the block entered last, or 0 */
+    bool is_settled;   /* the end of the request has left it in the place of its own code */
 } hn_block;
 
 static hn_name enter_name = {"_enter", NULL}, leave_name = {"_leave", NULL},
@@ -74,50 +75,53 @@ static PyObject *new_block(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     return (PyObject *)self;
 }
 
-/* Whether a file only passes the entering on: an ExitStack's, or that of run(). */
-static bool passes_on(PyObject *filename)
-{
-    static const char *const names[] = {"/contextlib.py", "/hypern/session/blocking.py",
-                                        "/hypern/session/awaited.py"};
-    const char *text = PyUnicode_AsUTF8(filename);
-    if (text == NULL) {
-        PyErr_Clear();
-        return false;
-    }
-    size_t len = strlen(text);
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        size_t n = strlen(names[i]);
-        if (len >= n && memcmp(text + len - n, names[i], n) == 0)
-            return true;
-    }
-    return false;
-}
-
-/* The place of the caller and the BEGIN, a line each, as HN_OP_ENTER requires. */
-static PyObject *place_and_begin(const hn_block *self)
-{
-    PyFrameObject *frame = (PyFrameObject *)Py_XNewRef((PyObject *)PyEval_GetFrame());
-    PyObject *text = NULL;
-    while (frame != NULL) {
-        PyCodeObject *code = PyFrame_GetCode(frame);
-        PyFrameObject *back = passes_on(code->co_filename) ? PyFrame_GetBack(frame) : NULL;
-        if (back == NULL)
-            text = PyUnicode_FromFormat("%U:%d\n%U", code->co_filename,
-                                        PyFrame_GetLineNumber(frame), self->begin);
-        Py_DECREF(code);
-        Py_DECREF(frame);
-        frame = back;
-    }
-    if (text == NULL && !PyErr_Occurred())
-        text = PyUnicode_FromFormat("?\n%U", self->begin); /* called by C alone */
-    return text;
-}
-
 static uint32_t next_number(void)
 {
     static uint32_t last; /* guarded by the GIL; a child's go on from its parent's */
     last = last >= INT32_MAX ? 1 : last + 1;
     return last;
+}
+
+/* Enters a dependency's block in its session's list. 0, or -1 with an exception. */
+static int keep(hn_block *self)
+{
+    hn_session *session = hn_session_of(self->session);
+    if (session == NULL)
+        return 0;
+    if (session->dependencies == NULL && (session->dependencies = PyList_New(0)) == NULL)
+        return -1;
+    return PyList_Append(session->dependencies, (PyObject *)self);
+}
+
+/* The block's own code leaves it: the request has nothing to leave any more. */
+static void drop(hn_block *self)
+{
+    const hn_session *session = hn_session_of(self->session);
+    PyObject *list = session == NULL ? NULL : session->dependencies;
+    for (Py_ssize_t i = list == NULL ? 0 : PyList_GET_SIZE(list); i-- > 0;) {
+        if (PyList_GET_ITEM(list, i) != (PyObject *)self)
+            continue;
+        if (PyList_SetSlice(list, i, i + 1, NULL) < 0)
+            PyErr_WriteUnraisable((PyObject *)self);
+        return;
+    }
+}
+
+PyObject *hn_block_settle(hn_session *session)
+{
+    PyObject *list = session->dependencies, *numbers = PyList_New(0);
+    session->dependencies = NULL;
+    for (Py_ssize_t i = list == NULL ? 0 : PyList_GET_SIZE(list); numbers != NULL && i-- > 0;) {
+        hn_block *block = (hn_block *)PyList_GET_ITEM(list, i);
+        PyObject *number = PyLong_FromUnsignedLong(block->number);
+        if (number == NULL || PyList_Append(numbers, number) < 0)
+            Py_CLEAR(numbers);
+        else
+            block->is_settled = true;
+        Py_XDECREF(number);
+    }
+    Py_XDECREF(list);
+    return numbers;
 }
 
 /* What `_enter` of the session returns: the session, or an awaitable of it. */
@@ -135,10 +139,16 @@ static PyObject *enter(hn_block *self)
         if (is_open != 0)
             return NULL;
     }
-    PyObject *text = place_and_begin(self);
+    bool is_dependency;
+    PyObject *text = hn_place(self->begin, &is_dependency);
     if (text == NULL)
         return NULL;
     self->number = next_number();
+    self->is_settled = false;
+    if (is_dependency && keep(self) < 0) {
+        Py_DECREF(text);
+        return NULL;
+    }
     PyObject *entered = NULL, *number = PyLong_FromUnsignedLong(self->number);
     PyObject *const args[] = {self->session, number, text};
     if (number != NULL && interned(&enter_name) != NULL)
@@ -197,7 +207,8 @@ static PyObject *exit_now(PyObject *op, PyObject *const *args, Py_ssize_t nargs)
     PyObject *exception = NULL;
     if (nargs != 3)
         return PyErr_Format(PyExc_TypeError, "__exit__() takes three arguments");
-    if (args[0] == Py_None) {
+    drop(self);
+    if (args[0] == Py_None && !self->is_settled) {
         PyObject *done = call_numbered(self->session, &leave_name, number);
         if (done != NULL) {
             Py_DECREF(done);
@@ -214,11 +225,12 @@ static PyObject *exit_now(PyObject *op, PyObject *const *args, Py_ssize_t nargs)
 
 static PyObject *exit_awaited(PyObject *op, PyObject *const *args, Py_ssize_t nargs)
 {
-    const hn_block *self = (hn_block *)op;
+    hn_block *self = (hn_block *)op;
     if (nargs != 3)
         return PyErr_Format(PyExc_TypeError, "__aexit__() takes three arguments");
+    drop(self);
     hn_name *method = &undo_name;
-    if (args[0] == Py_None)
+    if (args[0] == Py_None && !self->is_settled)
         method = &leave_name;
     else if (args[0] == PyExc_GeneratorExit) /* of a coroutine that is not driven any more: it
                                                 cannot wait */

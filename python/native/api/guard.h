@@ -7,10 +7,14 @@
 #ifndef HN_GUARD_H
 #define HN_GUARD_H
 
+#include "api/kinds.h"
 #include "native.h"
 
 /* block.c: the base classes of Transaction and AsyncTransaction. */
 int hn_block_ready(PyObject *module);
+/* The numbers of the session's blocks that dependencies are suspended in, the innermost first: a
+ * new list. The caller leaves them, and their own code then leaves them without effect. */
+PyObject *hn_block_settle(hn_session *session);
 /* scope.c: the base class of Scope. */
 int hn_scope_ready(PyObject *module);
 

@@ -8,7 +8,7 @@
 #include "drive/run.h"
 #include "error.h"
 
-PyTypeObject *hn_session_type;
+PyTypeObject *hn_session_type, *hn_async_session_type;
 
 bool hn_is_blocking(PyObject *self)
 {
@@ -18,6 +18,14 @@ bool hn_is_blocking(PyObject *self)
 hn_view *hn_view_of(PyObject *self)
 {
     return hn_is_blocking(self) ? (hn_view *)self : &((hn_async_session *)self)->session->view;
+}
+
+hn_session *hn_session_of(PyObject *self)
+{
+    if (hn_is_blocking(self))
+        return (hn_session *)self;
+    return PyObject_TypeCheck(self, hn_async_session_type) ? ((hn_async_session *)self)->session
+                                                           : NULL;
 }
 
 PyObject *hn_do(PyObject *self, const hn_request *request, hn_time deadline, bool chained)

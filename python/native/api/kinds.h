@@ -9,6 +9,9 @@
 typedef struct hn_session {
     hn_view view;
     PyObject *awaited; /* the AsyncSession over it, borrowed, or NULL */
+    /* List of the open transaction() blocks that the request may leave in their place, the
+     * outermost first; or NULL. See block.c. */
+    PyObject *dependencies;
 } hn_session;
 
 typedef struct hn_async_session {
@@ -16,11 +19,14 @@ typedef struct hn_async_session {
     hn_session *session; /* a reference; it has a borrowed one to this object */
 } hn_async_session;
 
-extern PyTypeObject *hn_session_type; /* made by session.c */
+extern PyTypeObject *hn_session_type;       /* made by session.c */
+extern PyTypeObject *hn_async_session_type; /* made by async_session.c */
 
 bool hn_is_blocking(PyObject *session);
 /* The view of a session of either kind; borrowed. */
 hn_view *hn_view_of(PyObject *session);
+/* The session of either kind as a Session, borrowed; NULL for what only stands for one. */
+hn_session *hn_session_of(PyObject *session);
 
 /* What every method ends in: on a Session the operation is run, on an AsyncSession it is made, to
  * be awaited. chained: it returns the session in place of None. */

@@ -3,6 +3,7 @@
 
 #include <structmember.h>
 
+#include "api/guard.h"
 #include "api/kinds.h"
 #include "core/core.h"
 #include "error.h"
@@ -151,6 +152,12 @@ static PyObject *on_commit(PyObject *op, PyObject *const *args, Py_ssize_t nargs
     return PyList_Append(self->target.on_commit, fn) < 0 ? NULL : Py_NewRef(op);
 }
 
+static PyObject *settle_dependencies(PyObject *op, PyObject *unused)
+{
+    (void)unused;
+    return hn_block_settle((hn_session *)op);
+}
+
 static PyObject *no_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
     (void)args;
@@ -164,6 +171,7 @@ static int traverse(PyObject *op, visitproc visit, void *arg)
     Py_VISIT(Py_TYPE(op));
     Py_VISIT(self->target.database);
     Py_VISIT(self->target.on_commit);
+    Py_VISIT(((hn_session *)op)->dependencies);
     Py_VISIT(self->next);
     return 0;
 }
@@ -173,6 +181,7 @@ static int traverse(PyObject *op, visitproc visit, void *arg)
 static int clear(PyObject *op)
 {
     Py_CLEAR(((hn_view *)op)->target.on_commit);
+    Py_CLEAR(((hn_session *)op)->dependencies);
     return 0;
 }
 
@@ -230,6 +239,7 @@ static PyMethodDef own_methods[] = {
     {"set_error", set_error, METH_NOARGS, set_error_doc},
     {"on_commit", (PyCFunction)(void (*)(void))on_commit, METH_FASTCALL | METH_KEYWORDS,
      on_commit_doc},
+    {"_settle_dependencies", settle_dependencies, METH_NOARGS, NULL},
     {NULL, NULL, 0, NULL},
 };
 
