@@ -41,7 +41,9 @@ def pytest_run(tmp_path: Path, configured: str) -> Run:
         code: str,
         *options: str,
         passed: int = 1,
+        failed: int = 0,
         errors: int = 0,
+        status: int | None = None,
         env: dict[str, str] | None = None,
         preamble: str = IMPORTS,
     ) -> str:
@@ -55,11 +57,17 @@ def pytest_run(tmp_path: Path, configured: str) -> Run:
             timeout=100,
             check=False,
         )
-        expected = [f"{n} {word}" for n, word in ((passed, "passed"), (errors, "error")) if n]
+        expected = [
+            f"{n} {word}"
+            for n, word in ((passed, "passed"), (failed, "failed"), (errors, "error"))
+            if n
+        ]
         assert all(words in done.stdout for words in expected), done.stdout + done.stderr
-        assert done.returncode == bool(errors), done.stdout + done.stderr
+        if status is None:
+            status = int(bool(failed or errors))
+        assert done.returncode == status, done.stdout + done.stderr
         assert "never finalized" not in done.stderr
-        return done.stdout
+        return done.stdout + (done.stderr if status > 1 else "")
 
     return run
 
@@ -214,7 +222,28 @@ def test_what_the_examples_do_is_undone(pytest_run: Run, configured: str) -> Non
         assert db().query("SELECT * FROM accounts") == []
 
 
-def test_the_database_of_the_configured_default_alias_is_used(
+def test_a_database_that_the_application_configured_is_refused(
+    pytest_run: Run, configured: str
+) -> None:
+    out = pytest_run(
+        f"""
+        Database.configure({configured!r}, password="secret")
+
+        def test_it(db_session):
+            db_session.execute("INSERT INTO notes VALUES (1)")
+        """,
+        passed=0,
+        errors=1,
+        env={"HYPERN_TEST_URL": ""},
+    )
+    assert 'the application has configured the alias "default" itself' in out
+    assert "Set HYPERN_TEST_URL" in out
+    assert "hypern_allow_configured = true" in out
+    assert "password" not in out.split("db_session: the application")[1]
+    assert notes(configured) == []
+
+
+def test_an_option_allows_the_database_that_the_application_configured(
     pytest_run: Run, configured: str
 ) -> None:
     pytest_run(
@@ -225,9 +254,162 @@ def test_the_database_of_the_configured_default_alias_is_used(
             db_session.execute("INSERT INTO notes VALUES (1)")
             assert Database.status().size == 0
         """,
+        "-o",
+        "hypern_allow_configured=true",
         env={"HYPERN_TEST_URL": "postgresql://nobody@/nowhere?host=/nonexistent"},
     )
     assert notes(configured) == []
+
+
+@pytest.mark.parametrize("when", ["at import", "in a fixture", "in the test"])
+def test_tests_run_on_hypern_test_url_whatever_the_application_configures(
+    pytest_run: Run, configured: str, when: str
+) -> None:
+    pytest_run(
+        f"""
+        def create_app():
+            Database.configure("postgresql://app@/production?host=/nonexistent", max_size=3)
+
+        if {when == "at import"}:
+            create_app()
+
+        @pytest.fixture
+        def app(db_session):
+            if {when == "in a fixture"}:
+                create_app()
+
+        def test_it(app, db_session):
+            if {when == "in the test"}:
+                create_app()
+            db_session.execute("INSERT INTO notes VALUES (1)")
+            with scope():
+                assert db().query_value("SELECT count(*) FROM notes") == 1
+                db().execute("INSERT INTO notes VALUES (2)")
+
+        def test_again(app, db_session):
+            assert db_session.query_value("SELECT count(*) FROM notes") == 0
+
+        @pytest.mark.hypern_commits
+        def test_real(app, db_session):
+            db("r").execute("INSERT INTO notes VALUES (1)")
+            assert db_session.query_value("SELECT count(*) FROM notes") == 1
+        """,
+        passed=3,
+    )
+    assert notes(configured) == []
+
+
+def test_a_fixture_that_asks_for_hypern_url_says_where_to_test(pytest_run: Run) -> None:
+    pytest_run(
+        """
+        Database.configure("postgresql://app@/production?host=/nonexistent")
+
+        @pytest.fixture(scope="session", autouse=True)
+        def schema(hypern_url):
+            Database.configure(hypern_url, alias="schema")
+            with scope():
+                db(alias="schema").execute("CREATE TABLE here (n int)")
+            Database.close("schema")
+
+        def test_it(db_session):
+            with scope():
+                assert db().query("SELECT * FROM here") == []
+        """,
+        env={"HYPERN_TEST_URL": ""},
+    )
+
+
+GUARDED = """
+    @pytest.fixture(scope="session", autouse=True)
+    def schema(hypern_url):
+        Database.configure(hypern_url)
+        with scope():
+            db().execute("INSERT INTO notes VALUES (100)")
+"""
+
+
+def test_the_guard_fails_a_test_that_writes_without_the_fixture(
+    pytest_run: Run, configured: str
+) -> None:
+    out = pytest_run(
+        GUARDED
+        + """
+    def test_reads():
+        with scope():
+            assert db().query_value("SELECT n FROM notes") == 100
+
+    def test_undone(db_session):
+        db_session.execute("INSERT INTO notes VALUES (1)")
+
+    @pytest.mark.hypern_commits
+    def test_real(db_session):
+        db_session.execute("INSERT INTO notes VALUES (2)")
+
+    def test_reads_again():
+        with scope(), db().transaction():
+            assert db().query_value("SELECT count(*) FROM notes") == 1
+
+    def test_writes():
+        with scope():
+            db().execute("INSERT INTO notes VALUES ($1)", [3])
+
+    def test_writes_and_hides_it():
+        with pytest.raises(Error):
+            with scope(), db().transaction():
+                db().query("INSERT INTO notes VALUES ($1) RETURNING n", [4])
+
+    @pytest.fixture
+    def prepared():
+        with scope():
+            db().execute("INSERT INTO notes VALUES (5)")
+
+    def test_prepared(prepared):
+        pass
+        """,
+        "-o",
+        "hypern_guard=error",
+        passed=4,
+        failed=2,
+        errors=2,
+    )
+    assert "the test writes to a database" in out
+    assert "INSERT INTO notes VALUES ($1) RETURNING n" in out
+    assert "@pytest.mark.hypern_commits" in out
+    assert notes(configured) == [100]
+
+
+def test_without_the_guard_a_test_may_write(pytest_run: Run, configured: str) -> None:
+    pytest_run(
+        GUARDED
+        + """
+    def test_writes():
+        with scope():
+            db().execute("INSERT INTO notes VALUES (1)")
+        """
+    )
+    assert notes(configured) == [1, 100]
+
+
+def test_the_guard_lets_a_test_mark_its_commits_without_the_fixture(
+    pytest_run: Run, configured: str
+) -> None:
+    pytest_run(
+        GUARDED
+        + """
+    @pytest.mark.hypern_commits
+    def test_writes():
+        with scope():
+            db().execute("INSERT INTO notes VALUES (1)")
+        """,
+        "-o",
+        "hypern_guard=error",
+    )
+    assert notes(configured) == [1, 100]
+
+
+def test_another_value_of_the_guard_is_refused(pytest_run: Run) -> None:
+    out = pytest_run("", "-o", "hypern_guard=warn", passed=0, status=4)
+    assert "hypern_guard must be off or error, not 'warn'" in out
 
 
 def test_a_marked_test_commits_in_a_copy(pytest_run: Run, configured: str) -> None:

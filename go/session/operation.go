@@ -355,7 +355,8 @@ func (s *Session) abandon(c *Call) {
 
 func (s *Session) closedFault() *wire.Fault {
 	return &wire.Fault{Kind: wire.KindSessionClosed, Message: fmt.Sprintf(
-		"the session of request %q was finalized; db() opens a new one", s.key.request)}
+		"the session of request %q was finalized; call db() for another one, in a scope() of its own where the "+
+			"request has ended", s.key.request)}
 }
 
 // lostFault is what a statement gets in a transaction whose connection is gone. The caller knows

@@ -221,7 +221,14 @@ def test_a_savepoint_inside_is_rolled_back_alone(app: FastAPI, form: Any) -> Non
     assert committed() == [1]
 
 
-@pytest.mark.parametrize("form", [Depends(f) for f in FORMS], ids=NAMES)
+READY = [Depends(f, scope="function") for f in FORMS[:2]]
+
+
+@pytest.mark.parametrize(
+    "form",
+    [*(Depends(f) for f in FORMS), *READY],
+    ids=[*NAMES, *(f"{name}, resumed early" for name in NAMES[:2])],
+)
 def test_a_status_that_stands_for_a_failure_rolls_back(app: FastAPI, form: Any) -> None:
     @app.get("/")
     async def handler(session: Any = form) -> JSONResponse:

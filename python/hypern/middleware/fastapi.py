@@ -14,13 +14,15 @@ See docs/frameworks/fastapi.md.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from types import TracebackType
 from typing import Annotated, Any
 
 from fastapi import Depends
 from fastapi.requests import HTTPConnection
 
 from hypern.database import AsyncDbSession, DbSession, adb, db
+from hypern.database import AsyncTransaction as AsyncBlock
 from hypern.middleware.asgi import DatabaseMiddleware
 
 __all__ = [
@@ -74,7 +76,8 @@ def transaction(
 
     # The connection and COMMIT are awaited, though the handler's own statements block.
     async def depend(request: HTTPConnection) -> AsyncIterator[DbSession]:
-        async with adb(request, alias).transaction(isolation, read_only, deferrable):
+        block = adb(request, alias).transaction(isolation, read_only, deferrable)
+        async with _LeftByTheRequest(block):
             yield db(request, alias)
 
     return depend
@@ -90,10 +93,32 @@ def async_transaction(
 
     async def depend(request: HTTPConnection) -> AsyncIterator[AsyncDbSession]:
         session = adb(request, alias)
-        async with session.transaction(isolation, read_only, deferrable):
+        async with _LeftByTheRequest(session.transaction(isolation, read_only, deferrable)):
             yield session
 
     return depend
+
+
+class _LeftByTheRequest:
+    """A block that an exception rolls back, and that otherwise the end of the request leaves, which
+    knows what the response's status means. FastAPI may resume a dependency before that.
+    """
+
+    def __init__(self, block: AsyncBlock) -> None:
+        self._block = block
+
+    def __aenter__(self) -> Awaitable[AsyncDbSession]:
+        # The block finds its place by the frame that enters it: no coroutine comes in between.
+        return self._block.__aenter__()
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if exc_type is not None:
+            await self._block.__aexit__(exc_type, exc, traceback)
 
 
 Session = Annotated[DbSession, Depends(session())]

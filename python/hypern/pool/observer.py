@@ -17,10 +17,24 @@ if TYPE_CHECKING:
     # to result, the rows affected or returned, and the error's SQLSTATE, None on success.
     StatementHook = Callable[[str, float, int, str | None], object]
     EventHook = Callable[[Event], object]
-    # (request_id, method, sql, parameters, batch, where, wait_secs, seconds, rows, error), as the
+    from hypern import _native
+
+    # (session, method, sql, parameters, batch, where, wait_secs, seconds, rows, error), as the
     # extension calls it: parameters and batch are -1 if there are none, where is "host\0port".
     Observer = Callable[
-        [str, str, str, int, int, str | None, float, float, int, BaseException | None], object
+        [
+            _native.Session,
+            str,
+            str,
+            int,
+            int,
+            str | None,
+            float,
+            float,
+            int,
+            BaseException | None,
+        ],
+        object,
     ]
 
 _H = TypeVar("_H")
@@ -76,7 +90,7 @@ def observer(alias: str, database: str, slow_query_secs: float | None) -> Observ
         return None
 
     def observe(
-        request_id: str,
+        session: _native.Session,
         method: str,
         sql: str,
         parameters: int,
@@ -101,8 +115,8 @@ def observer(alias: str, database: str, slow_query_secs: float | None) -> Observ
         host, port = _address(where)
         event = Event(
             alias=alias,
-            request_id=request_id,
-            label=None,
+            request_id=session.request_id,
+            label=getattr(session, "label", None),
             method=method,
             sql=sql,
             parameters=parameters if parameters >= 0 else None,

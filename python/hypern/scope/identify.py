@@ -42,7 +42,9 @@ def identify(ctx_or_request_id: object) -> tuple[str, Scope | None]:
         if owner is None:
             raise InterfaceError(
                 "no request is current: add DatabaseMiddleware (hypern.middleware) to the "
-                "application, open a scope with hypern.database.scope(), or pass a request id"
+                "application, open a scope with hypern.database.scope(), or pass a request id. "
+                "loop.run_in_executor() and other threads do not inherit the request: use "
+                "asyncio.to_thread(), or pass them contextvars.copy_context().run"
             )
     else:
         owner = _carried_by(ctx_or_request_id)

@@ -168,4 +168,7 @@ def thread_of(request_id: str) -> int:
 
 def closed(request_id: str) -> SessionClosed:
     """The error for using a scope that has ended."""
-    return SessionClosed(f'the scope of request "{request_id}" has ended')
+    return SessionClosed(
+        f'the scope of request "{request_id}" has ended; a task or thread that outlives its '
+        "request needs a scope of its own: `with scope():` or `async with scope():` around its work"
+    )

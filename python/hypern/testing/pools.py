@@ -13,6 +13,7 @@ from hypern.session.blocking import DbSession
 
 if TYPE_CHECKING:
     from hypern.config.settings import Settings
+    from hypern.pool.observer import Observer
 
 CLOSE_SECS = 5.0
 _SUFFIX = " (test)"
@@ -31,12 +32,13 @@ class TestSession(DbSession):
 class TestPools:
     """Pools of their own: the code under test may configure, close and disconnect as it likes.
 
-    All of them lead to the database of `settings`; what else is set for an alias stays.
+    All of them lead to the database of `settings`; what else is set for an alias stays. None: to
+    the database of each alias.
     """
 
     session_type: ClassVar[type[TestSession]] = TestSession
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings | None) -> None:
         self._settings = settings
         self._pools: dict[str, _native.Pool] = {}
         self._find = _native.sessions
@@ -44,15 +46,24 @@ class TestPools:
 
     def settings_for(self, own: Settings) -> Settings:
         """The settings of an alias's pool. own: what the alias is configured with."""
+        if self._settings is None:
+            return own
         return replace(own, conninfo=self._settings.conninfo, password=self._settings.password)
+
+    def observer_for(self, alias: str, settings: Settings) -> Observer | None:
+        """What an alias's pool calls after each statement."""
+        return registry.observer_of(alias, settings)
 
     def session(self, alias: str, request_id: str) -> DbSession:
         """The session of a request on an alias; the same one until it is finalized."""
         pool = self._pools.get(alias)
         if pool is None:
-            settings = self.settings_for(registry.settings_of(alias) or self._settings)
+            own = registry.settings_of(alias) or self._settings
+            if own is None:
+                raise AssertionError(f'"{alias}" is not configured')
+            settings = self.settings_for(own)
             made = make_pool(replace(settings, alias=alias + _SUFFIX), self.session_type)
-            made.observer = registry.observer_of(alias, settings)
+            made.observer = self.observer_for(alias, settings)
             pool = self._pools.setdefault(alias, made)
         self._request_ids.add(request_id)
         session: DbSession = pool.open(request_id)

@@ -53,6 +53,10 @@ PyObject *hn_session_open(PyTypeObject *type, hn_database *database, PyObject *r
     return open;
 }
 
+#define FINALIZED                                                                                  \
+    "the session of request %R was finalized; call db() for another one, in a scope() of its own " \
+    "where the request has ended"
+
 /* Changes the core's state of the session, and returns it; -1 with an exception. */
 static int64_t change_state(const hn_view *self, int what, int value)
 {
@@ -61,9 +65,7 @@ static int64_t change_state(const hn_view *self, int what, int value)
     uint32_t state = hn_go.hypern_state(self->target.handle, what, value);
     if (what != HN_SET_NOTHING && (state & 0xff) == HN_STATE_CLOSED)
         return hn_raise("SessionClosed",
-                        "the session of request %R was finalized; "
-                        "db() opens a new one",
-                        self->request_id);
+                        FINALIZED, self->request_id);
     return state;
 }
 
@@ -140,8 +142,7 @@ static PyObject *on_commit(PyObject *op, PyObject *const *args, Py_ssize_t nargs
     if (state < 0)
         return NULL;
     if ((state & 0xff) == HN_STATE_CLOSED) {
-        hn_raise("SessionClosed", "the session of request %R was finalized; db() opens a new one",
-                 self->request_id);
+        hn_raise("SessionClosed", FINALIZED, self->request_id);
         return NULL;
     }
     if (!PyCallable_Check(fn))

@@ -21,13 +21,13 @@ PyObject *hn_outcome_module(void)
     return module;
 }
 
-void hn_outcome_observe(hn_outcome *self, const hn_view *session, const hn_request *request)
+void hn_outcome_observe(hn_outcome *self, hn_view *session, const hn_request *request)
 {
     if (self->began != 0)
         hn_settle_observe(session, request, &self->report, self->exception);
 }
 
-void hn_outcome_settle(hn_outcome *self, const hn_view *session, const hn_request *request)
+void hn_outcome_settle(hn_outcome *self, hn_view *session, const hn_request *request)
 {
     if (is_finalizing()) /* of a loop that was never closed: nothing is left to report to */
         return;

@@ -19,9 +19,9 @@ typedef struct hn_outcome {
 PyObject *hn_outcome_module(void);
 
 /* Calls the observer of its database, if it is observed. */
-void hn_outcome_observe(hn_outcome *outcome, const hn_view *session, const hn_request *request);
+void hn_outcome_observe(hn_outcome *outcome, hn_view *session, const hn_request *request);
 
 /* Sees to it in the place of a task that has left. */
-void hn_outcome_settle(hn_outcome *outcome, const hn_view *session, const hn_request *request);
+void hn_outcome_settle(hn_outcome *outcome, hn_view *session, const hn_request *request);
 
 #endif

@@ -40,7 +40,7 @@ void hn_settle_report(hn_report *report, const hn_engine *engine, bool has_resul
     }
 }
 
-void hn_settle_observe(const hn_view *session, const hn_request *request, hn_report *report,
+void hn_settle_observe(hn_view *session, const hn_request *request, hn_report *report,
                        PyObject *exception)
 {
     PyObject *where = report->where != NULL ? report->where : Py_NewRef(Py_None);
@@ -52,7 +52,7 @@ void hn_settle_observe(const hn_view *session, const hn_request *request, hn_rep
     }
     bool is_stream = request->op == HN_OP_STREAM || request->op == HN_OP_FETCH;
     PyObject *returned = PyObject_CallFunction(
-        observer, "OsOnnOddLO", session->request_id, is_stream ? "stream" : request->method,
+        observer, "OsOnnOddLO", (PyObject *)session, is_stream ? "stream" : request->method,
         request->sql, report->parameters, report->batch, where, report->wait_secs, report->seconds,
         (long long)report->rows, exception == NULL ? Py_None : exception);
     /* The statement has its outcome: an observer's exception does not change it. */

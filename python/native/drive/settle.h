@@ -27,7 +27,7 @@ typedef struct hn_report {
 void hn_settle_report(hn_report *report, const hn_engine *engine, bool has_result);
 
 /* Calls the observer. exception: what the statement raised, or NULL. Steals report->where. */
-void hn_settle_observe(const hn_view *session, const hn_request *request, hn_report *report,
+void hn_settle_observe(hn_view *session, const hn_request *request, hn_report *report,
                        PyObject *exception);
 
 /* The functions to call after an operation, as the core has decided: a list, or NULL for none.
