@@ -7,6 +7,7 @@ itself unless a transaction is open: `session.transaction()`, `session.begin()`.
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from hypern._event import Event
@@ -294,6 +295,17 @@ def register_type(
     """
     registry.register_type(alias, name, loads, dumps)
 
+
+def _find_missing(alias: str) -> PoolConfig | None:
+    """The settings of an alias that was not configured, in a project of Django's."""
+    if "django.db" not in sys.modules:
+        return None
+    from hypern.web import django_databases
+
+    return django_databases.find(alias)
+
+
+registry.find_missing = _find_missing
 
 def __dir__() -> list[str]:
     return [*__all__, "__doc__", "__name__"]

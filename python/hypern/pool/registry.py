@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
     from hypern.pool.observer import EventHook, Observer, StatementHook
 
+    _Loads = Callable[[str], object]
+    _Dumps = Callable[[Any], str]
+
 _CLOSE_SECS = 5.0  # the longest time that closing one pool may take
 _EXIT_SECS = 2.0  # the longest time that all pools together may delay the interpreter's exit
 
@@ -35,6 +38,12 @@ class _Configured(NamedTuple):
 
 _configured: dict[str, _Configured] = {}
 _at_exit_registered = False
+
+# By alias and name of the type: the callables of `register_type`.
+_converters: dict[str, dict[str, tuple[_Loads | None, _Dumps | None]]] = {}
+
+# Finds the settings of an alias that was not configured, once it is needed; None if there is none.
+find_missing: Callable[[str], PoolConfig | None] = lambda alias: None  # noqa: E731
 
 
 def configure(alias: str, given: PoolConfig) -> None:
@@ -52,6 +61,8 @@ def configure(alias: str, given: PoolConfig) -> None:
             password=settings.password,
         )
         pool.observer = observer_of(alias, settings)
+        for name, (loads, dumps) in _converters.get(alias, {}).items():
+            pool.register_type(name, loads, dumps)
         existing = _configured.setdefault(alias, _Configured(settings, pool))
     if existing.settings != settings:
         raise ConfigurationError(
@@ -92,6 +103,15 @@ def status(alias: str) -> PoolStatus:
 def close(alias: str | None) -> None:
     """Close one pool, or all if None, and forget the settings; then raise the first failure."""
     names = list(_configured) if alias is None else [alias]
+    for name in names:
+        _converters.pop(name, None)
+    look_again(names)
+
+
+def look_again(names: Iterable[str]) -> None:
+    """Close the pools of these aliases and forget their settings, but not the registered types;
+    then raise the first failure. `find_missing` finds the settings when they are needed again.
+    """
     forgotten = (_configured.pop(name, None) for name in names)  # each when its turn comes
     _each(filter(None, forgotten), lambda pool: pool.close(_CLOSE_SECS))
 
@@ -116,11 +136,12 @@ def largest() -> int:
 def register_type(
     alias: str,
     name: str,
-    loads: Callable[[str], object] | None,
-    dumps: Callable[[Any], str] | None,
+    loads: _Loads | None,
+    dumps: _Dumps | None,
 ) -> None:
     """Register converters for a type's text with an alias's pool."""
     _entry(alias).pool.register_type(name, loads, dumps)
+    _converters.setdefault(alias, {})[name] = (loads, dumps)
 
 
 def aliases() -> tuple[str, ...]:
@@ -152,6 +173,9 @@ def _observe() -> None:
 
 def _entry(alias: str) -> _Configured:
     entry = _configured.get(alias)
+    if entry is None and (given := find_missing(alias)) is not None:
+        configure(alias, given)
+        entry = _configured.get(alias)
     if entry is None:
         known = ", ".join(f'"{name}"' for name in sorted(_configured)) or "none"
         raise ConfigurationError(
