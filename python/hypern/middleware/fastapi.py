@@ -14,8 +14,8 @@ See docs/frameworks/fastapi.md.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from types import TracebackType
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
 from fastapi import Depends
@@ -76,8 +76,9 @@ def transaction(
 
     # The connection and COMMIT are awaited, though the handler's own statements block.
     async def depend(request: HTTPConnection) -> AsyncIterator[DbSession]:
-        block = adb(request, alias).transaction(isolation, read_only, deferrable)
-        async with _LeftByTheRequest(block):
+        async with _left_by_the_request(
+            adb(request, alias).transaction(isolation, read_only, deferrable)
+        ):
             yield db(request, alias)
 
     return depend
@@ -92,33 +93,25 @@ def async_transaction(
     """As `transaction`, for handlers that are coroutines."""
 
     async def depend(request: HTTPConnection) -> AsyncIterator[AsyncDbSession]:
-        session = adb(request, alias)
-        async with _LeftByTheRequest(session.transaction(isolation, read_only, deferrable)):
+        async with _left_by_the_request(
+            adb(request, alias).transaction(isolation, read_only, deferrable)
+        ) as session:
             yield session
 
     return depend
 
 
-class _LeftByTheRequest:
+@asynccontextmanager
+async def _left_by_the_request(block: AsyncBlock) -> AsyncIterator[AsyncDbSession]:
     """A block that an exception rolls back, and that otherwise the end of the request leaves, which
-    knows what the response's status means. FastAPI may resume a dependency before that.
+    knows what the response's status means: FastAPI may resume a dependency before that.
     """
-
-    def __init__(self, block: AsyncBlock) -> None:
-        self._block = block
-
-    def __aenter__(self) -> Awaitable[AsyncDbSession]:
-        # The block finds its place by the frame that enters it: no coroutine comes in between.
-        return self._block.__aenter__()
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if exc_type is not None:
-            await self._block.__aexit__(exc_type, exc, traceback)
+    session = await block.__aenter__()
+    try:
+        yield session
+    except BaseException as error:
+        await block.__aexit__(type(error), error, error.__traceback__)
+        raise
 
 
 Session = Annotated[DbSession, Depends(session())]
