@@ -59,6 +59,7 @@ const (
 	OpUndo       Op = C.HN_OP_UNDO
 	OpScript     Op = C.HN_OP_SCRIPT
 	OpBatch      Op = C.HN_OP_BATCH
+	OpGiveBack   Op = C.HN_OP_GIVE_BACK
 )
 
 // Want is what the core wants next from the side that waits.

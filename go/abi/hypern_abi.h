@@ -35,7 +35,8 @@
     X(LEAVE, "the block has come to its end: commit, or release its savepoint")                     \
     X(UNDO, "an exception leaves the block: roll back; one that was left before is fine")           \
     X(SCRIPT, "run the statements of sql as one simple Query, without rows, and set its settings back") \
-    X(BATCH, "run the statements of items; DONE says in count how many have run, see below")
+    X(BATCH, "run the statements of items; DONE says in count how many have run, see below") \
+    X(GIVE_BACK, "give the connection back in the middle of the request; FAIL in a transaction")
 
 typedef enum hn_op {
 #define X(name, doc) HN_OP_##name,

@@ -79,11 +79,18 @@ func (o *finalizing) resume(s *Session, c *Call) {
 
 // part sends what nobody waits for and leaves, or passes the connection on with its reset pending.
 func (o *finalizing) part(s *Session, c *Call, rollback, clean bool) {
+	if s.undo(c, rollback, clean) {
+		o.leave(s, c)
+	}
+}
+
+// undo undoes what the connection was used for, so that it can be released, or passes it on with its reset
+// pending. It returns false if C has to send the rest, in phaseFarewell.
+func (s *Session) undo(c *Call, rollback, clean bool) bool {
 	if clean && !rollback {
 		if s.pool.PassOn(s.conn) {
 			s.parted()
-			o.leave(s, c)
-			return
+			return true
 		}
 	}
 	if rollback || clean {
@@ -93,11 +100,11 @@ func (o *finalizing) part(s *Session, c *Call, rollback, clean bool) {
 			c.Head = append(c.Head[:0], c.Head[n:]...)
 			s.beginIO(phaseFarewell)
 			c.io(0, 0)
-			return
+			return false
 		}
 		c.Head = c.Head[:0]
 	}
-	o.leave(s, c)
+	return true
 }
 
 // ResetDeferred resets the connection that the session has and has not used yet; its answer comes

@@ -22,6 +22,7 @@ import (
 //	control     commit, rollback and the savepoint commands (commands.go)
 //	leaving     the end of a block (block.go)
 //	finalizing  the end of the session (finalize.go)
+//	givingBack  release(), which gives the connection back before the end (giveback.go)
 type kind interface {
 	// start begins the operation, once no other stream is open.
 	start(s *Session, c *Call)
@@ -63,6 +64,8 @@ func (s *Session) kindOf(c *Call) kind {
 		return closing{}
 	case abi.OpBatch:
 		return newBatch(c)
+	case abi.OpGiveBack:
+		return givingBack{}
 	case abi.OpScript:
 		return &script{stepwise: c.has(abi.InStepwise)}
 	}

@@ -337,6 +337,10 @@ class Session:
 
         Raises InterfaceError inside a transaction() block, which ends its transaction by itself.
         """
+    def release(self: _S) -> _S:
+        """Give the connection back before the request ends; the next statement takes another.
+        Returns the session. InterfaceError while a transaction is open.
+        """
     def set_auto_commit(self: _S, enabled: bool) -> _S:
         """Whether an open transaction is committed when the session is finalized (True, the
         default), or rolled back. enabled: bool. Returns the session. SessionClosed if it has ended.
@@ -694,6 +698,10 @@ class AsyncSession:
         """Roll the open transaction back, and drop its on_commit functions. Returns the session.
 
         Raises InterfaceError inside a transaction() block, which ends its transaction by itself.
+        """
+    def release(self: _S) -> _S:
+        """Give the connection back before the request ends; the next statement takes another.
+        Returns the session. InterfaceError while a transaction is open.
         """
     def set_auto_commit(self: _A, enabled: bool) -> _A:
         """Whether an open transaction is committed when the session is finalized (True, the

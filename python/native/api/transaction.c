@@ -33,6 +33,12 @@ static PyObject *rollback(PyObject *self, PyObject *unused)
     return command(self, HN_OP_ROLLBACK, "rollback", NULL, true);
 }
 
+static PyObject *give_back(PyObject *self, PyObject *unused)
+{
+    (void)unused;
+    return command(self, HN_OP_GIVE_BACK, "release", NULL, true);
+}
+
 static PyObject *begin(PyObject *self, PyObject *sql)
 {
     return command(self, HN_OP_BEGIN, "begin", sql, true);
@@ -173,9 +179,17 @@ PyDoc_STRVAR(commit_doc,
 PyDoc_STRVAR(rollback_doc, "rollback($self)\n--\n\n"
                            "Roll the transaction back. Returns the session.");
 
+PyDoc_STRVAR(release_doc,
+             "release($self)\n--\n\n"
+             "Give the connection back before the request ends, for instance ahead of a long wait for\n"
+             "something else. The next statement takes a connection again, reset like any other: what\n"
+             "SET, temporary tables and advisory locks have left is gone. An open stream ends.\n"
+             "InterfaceError if a transaction is open. Returns the session.");
+
 PyMethodDef hn_transaction_methods[] = {
     {"commit", commit, METH_NOARGS, commit_doc},
     {"rollback", rollback, METH_NOARGS, rollback_doc},
+    {"release", give_back, METH_NOARGS, release_doc},
     {"_begin", begin, METH_O, NULL},
     {"_savepoint", savepoint, METH_O, NULL},
     {"_release", release, METH_O, NULL},
