@@ -1,4 +1,4 @@
-"""A span of OpenTelemetry for each statement, made by the hook of `Database.on_statement`.
+"""A span of OpenTelemetry for each statement, made by the hook of `Database.on_event`.
 
 The spans are children of the current span, which a framework's instrumentation has begun for the
 request. Their attributes follow OpenTelemetry's semantic conventions for databases. They contain no
@@ -12,7 +12,7 @@ import time
 from opentelemetry import trace
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode, TracerProvider
 
-from hypern.database import Database
+from hypern.database import Database, Event
 
 
 def trace_statements(provider: TracerProvider | None = None) -> None:
@@ -22,23 +22,34 @@ def trace_statements(provider: TracerProvider | None = None) -> None:
     """
     tracer = trace.get_tracer("hypern", tracer_provider=provider)
 
-    @Database.on_statement
-    def record(sql: str, seconds: float, rows: int, sqlstate: str | None) -> None:
+    @Database.on_event
+    def record(event: Event) -> None:
         ended = time.time_ns()  # the hook is called as soon as a statement has ended
-        operation = sql.split(maxsplit=1)[0].upper() if sql.strip() else "QUERY"
+        words = event.sql.split(maxsplit=1)
+        operation = words[0].upper() if words else "QUERY"
+        attributes: dict[str, str | int | float] = {
+            "db.system.name": "postgresql",
+            "db.namespace": event.database,
+            "db.operation.name": operation,
+            "db.query.text": event.sql,
+            "db.response.returned_rows": event.rows,
+            "hypern.wait_secs": event.wait_secs,
+        }
+        if event.label is not None:
+            attributes["db.query.summary"] = event.label
+        if event.batch_size is not None and event.batch_size > 1:
+            attributes["db.operation.batch.size"] = event.batch_size
+        if event.host is not None and event.port is not None:
+            attributes["server.address"] = event.host
+            attributes["server.port"] = event.port
         span = tracer.start_span(
             operation,
             kind=SpanKind.CLIENT,
-            start_time=ended - int(seconds * 1e9),
-            attributes={
-                "db.system.name": "postgresql",
-                "db.operation.name": operation,
-                "db.query.text": sql,
-                "db.response.returned_rows": rows,
-            },
+            start_time=ended - int(event.seconds * 1e9),
+            attributes=attributes,
         )
-        if sqlstate is not None:
-            _failed(span, sqlstate)
+        if event.sqlstate is not None:
+            _failed(span, event.sqlstate)
         span.end(ended)
 
 

@@ -513,3 +513,29 @@ def test_the_schema_recipe_of_the_page_takes_any_script(pytest_run: Run, tmp_pat
             assert (row["name"], str(row["price"])) == ("a;b", "4.5")
         """
     )
+
+
+def test_a_factory_that_a_fixture_calls(pytest_run: Run, configured: str) -> None:
+    pytest_run(
+        """
+        def create_app(url):
+            Database.configure(url, max_size=2)
+            def app(environ, start_response):
+                db().execute("INSERT INTO notes VALUES (1)")
+                start_response("200 OK", [])
+                return []
+            return DatabaseMiddleware(app)
+
+        @pytest.fixture
+        def client(db_session, hypern_url):
+            app = create_app(hypern_url)
+            return lambda: list(app({}, lambda status, headers: None))
+
+        @pytest.mark.parametrize("turn", [1, 2])
+        def test_it(client, db_session, turn):
+            client()
+            assert db_session.query_value("SELECT count(*) FROM notes") == 1
+        """,
+        passed=2,
+    )
+    assert notes(configured) == []

@@ -699,7 +699,7 @@ class AsyncSession:
 
         Raises InterfaceError inside a transaction() block, which ends its transaction by itself.
         """
-    def release(self: _S) -> _S:
+    def release(self: _A) -> Coroutine[Any, Any, _A]:
         """Give the connection back before the request ends; the next statement takes another.
         Returns the session. InterfaceError while a transaction is open.
         """

@@ -10,7 +10,9 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
+from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import quote
 
 import pytest
 from fastapi import BackgroundTasks, Depends, FastAPI, HTTPException, Request, Response, WebSocket
@@ -19,6 +21,7 @@ from starlette.middleware.base import BaseHTTPMiddleware
 from support import wait_until
 from web.asgi_client import Answer, call, http_scope
 from web.ledger import committed
+from web.serving import Client, serving
 
 from hypern.database import AsyncDbSession, Database, DbSession, adb, db, scope
 from hypern.errors import InterfaceError, UniqueViolation
@@ -396,3 +399,31 @@ def test_the_transactions_options_and_alias(ledger: str) -> None:
 
     assert get(app).body == b'["other","serializable","on"]'
     Database.close("other")
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["-m uvicorn --port {port}", "-m hypercorn -b 127.0.0.1:{port}"],
+    ids=["uvicorn", "hypercorn"],
+)
+def test_over_a_real_server(ledger: str, tmp_path: Path, command: str) -> None:
+    statuses = {
+        "succeed": 200,
+        "raise": 500,
+        "refuse": 409,
+        "return 409": 409,
+        "break the commit": 500,
+    }
+    succeeded: list[int] = []
+    log = tmp_path / "log"
+    with serving(f"{command} web.served.fastapi_transactions:app", ledger, log) as server:
+        for n, form in enumerate(["ready", "ready awaited", "usual", "usual awaited"], 1):
+            for how, status in statuses.items():
+                with Client(server.port) as client:  # a server may close it after an exception
+                    assert client.request("GET", quote(f"/{form}/{n}/{how}"))[0] == status
+                if how == "succeed":
+                    succeeded += [-n, n]
+                assert committed() == sorted(succeeded)
+    text = log.read_text()
+    for word in ("SessionClosed", "InterfaceError", "never finalized"):
+        assert word not in text
