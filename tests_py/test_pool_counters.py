@@ -1,4 +1,4 @@
-"""What `Database.status()` has counted since the pool's first use."""
+"""What `Database.status()` has counted since the pool's first use; `ready` and `drain`."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import threading
 from collections.abc import Iterator
 
 import pytest
-from either import db, finalize_db
-from support import wait_until
+from either import db, finalize_db, run
+from support import url_with, wait_until
 
 from hypern import errors
 from hypern.database import Database, PoolStatus
@@ -164,3 +164,90 @@ def test_a_disconnected_pool_starts_anew(url: str) -> None:
     end("r")
     s = status()
     assert (s.acquired, s.connects, s.closed_broken) == (1, 1, 0)
+
+
+def ready(kind: str, timeout: float | None = None) -> None:
+    if kind == "awaited":
+        run(Database.aready(timeout=timeout))
+    else:
+        Database.ready(timeout=timeout)
+
+
+def test_ready_connects_min_idle(url: str, kind: str) -> None:
+    Database.configure(url, min_idle=3, max_size=4)
+    ready(kind)
+    s = status()
+    assert s.size >= 3  # and one more if it was dialed while ready() had one
+    assert (s.in_use, s.connect_errors) == (0, 0)
+
+
+def test_ready_without_min_idle_connects_once(url: str, kind: str) -> None:
+    Database.configure(url)
+    ready(kind)
+    wait_until(lambda: status().available == 1)
+
+
+def test_ready_raises_the_real_error(url: str, kind: str) -> None:
+    Database.configure(url_with(url, dbname="there is none"))
+    with pytest.raises(errors.InvalidCatalogName, match="there is none"):
+        ready(kind)
+    Database.close()
+    Database.configure("postgresql://nobody@localhost:1/x", min_idle=2)
+    with pytest.raises(errors.OperationalError, match="refused"):
+        ready(kind)
+
+
+def test_ready_waits_for_so_long(url: str, kind: str) -> None:
+    Database.configure(url, max_size=1, acquire_timeout_secs=0.1)
+    db("holder").begin()
+    for timeout in (None, 0.05):
+        with pytest.raises(errors.PoolTimeout):
+            ready(kind, timeout)
+    end("holder")
+    with pytest.raises(errors.ConfigurationError):
+        Database.ready("unknown")
+
+
+def test_drain_replaces_idle_connections_at_once(url: str) -> None:
+    Database.configure(url)
+    before = db("r").query_value("SELECT pg_backend_pid()")
+    end("r")
+    Database.drain()
+    assert status().size == 0
+    assert db("r").query_value("SELECT pg_backend_pid()") != before
+    end("r")
+    s = status()
+    assert (s.size, s.closed_lifetime, s.closed_broken) == (1, 1, 0)
+
+
+def test_drain_replaces_connections_in_use_when_they_come_back(url: str) -> None:
+    Database.configure(url)
+    session = db("r")
+    with session.transaction():
+        before = session.query_value("SELECT pg_backend_pid()")
+        Database.drain()
+        assert session.query_value("SELECT pg_backend_pid()") == before
+    end("r")
+    wait_until(lambda: status().size == 0)
+    assert db("r").query_value("SELECT pg_backend_pid()") != before
+    end("r")
+    assert status().size == 1
+
+
+def test_drain_keeps_min_idle(url: str, kind: str) -> None:
+    Database.configure(url, min_idle=2)
+    ready(kind)
+    before = status()
+    Database.drain()
+    wait_until(lambda: status().available >= 2)
+    s = status()
+    assert s.closed_lifetime >= before.available >= 2
+    assert s.connects >= before.connects + 2
+
+
+def test_drain_before_first_use_does_nothing(url: str) -> None:
+    Database.configure(url)
+    Database.drain()
+    assert status() == PoolStatus(size=0, available=0, max_size=16)
+    with pytest.raises(errors.ConfigurationError):
+        Database.drain("unknown")

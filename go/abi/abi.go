@@ -178,6 +178,7 @@ const (
 	PoolLeft       = C.HN_POOL_LEFT
 	PoolPanic      = C.HN_POOL_PANIC
 	PoolDebug      = C.HN_POOL_DEBUG
+	PoolDrain      = C.HN_POOL_DRAIN
 )
 
 // AppendCut appends an hn_cut: the body of an item belongs at this place in head.

@@ -38,7 +38,7 @@ func TestTheFingerprintIsThatOfTheHeaderOnDisk(t *testing.T) {
 func TestEveryListOfTheHeaderIsNamedInGo(t *testing.T) {
 	for list, n := range map[string]int{
 		"HN_OPS": int(OpGiveBack) + 1, "HN_WANTS": int(WantPassword) + 1,
-		"HN_STATES": int(StateClosed) + 1, "HN_POOL_OPS": int(PoolDebug) + 1,
+		"HN_STATES": int(StateClosed) + 1, "HN_POOL_OPS": int(PoolDrain) + 1,
 	} {
 		body := regexp.MustCompile(`(?s)#define ` + list + `\(X\).*?\n\n`).Find(header)
 		if got := len(regexp.MustCompile(`X\(\w+, "`).FindAll(body, -1)); got != n {

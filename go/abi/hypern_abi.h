@@ -168,7 +168,8 @@ enum {
     X(DISCONNECT, "close the pool's connections, keep its settings; answers as CLOSE")             \
     X(LEFT, "out: JSON list of sessions never finalised, of every alias")                          \
     X(PANIC, "test hook: panic inside the core")                                                   \
-    X(DEBUG, "out: JSON of the core's own counters (goroutines, handles, heap)")
+    X(DEBUG, "out: JSON of the core's own counters (goroutines, handles, heap)")                         \
+    X(DRAIN, "replace the pool's connections: idle ones at once, those in use as they come back")
 
 typedef enum hn_pool_op {
 #define X(name, doc) HN_POOL_##name,

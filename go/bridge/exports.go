@@ -240,6 +240,11 @@ func hypern_pool(op C.int32_t, alias *C.char, aliasLen C.int64_t, out *C.hn_buf)
 				return &wire.Fault{Kind: wire.KindConfiguration, Message: "no database is configured for this alias"}
 			}
 			result = storeJSON(out, p.Status())
+		case abi.PoolDrain:
+			if p := registry.Pool(name); p != nil {
+				p.Drain()
+			}
+			result = 0
 		case abi.PoolClose, abi.PoolDisconnect:
 			event, err := process.OpenEvent()
 			if err != nil {

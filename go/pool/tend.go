@@ -78,3 +78,25 @@ func (p *Pool) retire(every time.Duration) {
 		c.conn.Close()
 	}
 }
+
+// Drain ends the time of every connection there is: idle ones are closed, those in use as they come back.
+func (p *Pool) Drain() {
+	now := process.Now()
+	p.mu.Lock()
+	idle := p.idle
+	p.idle = nil
+	for _, c := range p.all {
+		c.expires = now
+	}
+	for _, c := range idle {
+		p.forget(c)
+	}
+	p.counts.closedLifetime += int64(len(idle))
+	if !p.closed {
+		p.fill()
+	}
+	p.mu.Unlock()
+	for _, c := range idle {
+		c.conn.Close()
+	}
+}

@@ -34,8 +34,8 @@ class PoolStatus:
     starts anew. acquired: connections handed out. waited, wait_secs, timeouts: callers that had to
     queue for one, for how long, and those that got none in time. connects, connect_secs,
     connect_errors: connections made, how long that took, and failed attempts. closed_idle,
-    closed_lifetime, closed_broken: connections closed by idle_timeout_secs, by max_lifetime_secs,
-    and because they had ended or were unfit to be used again.
+    closed_lifetime, closed_broken: connections closed by idle_timeout_secs, by max_lifetime_secs or
+    drain(), and because they had ended or were unfit to be used again.
     """
 
     size: int

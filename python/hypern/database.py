@@ -180,6 +180,30 @@ class Database:
         return registry.status(alias)
 
     @staticmethod
+    def ready(alias: str = "default", timeout: float | None = None) -> None:
+        """Connect, and wait until min_idle connections are open: for start-up and readiness probes.
+
+        timeout: seconds; None is acquire_timeout_secs. Raises the error that keeps the database
+        from being used, PoolTimeout or QueryCanceled after the timeout, ConfigurationError for an
+        unknown alias.
+        """
+        registry.ready(alias, timeout)
+
+    @staticmethod
+    async def aready(alias: str = "default", timeout: float | None = None) -> None:
+        """As `ready`, without blocking the event loop."""
+        await off_loop(registry.ready, alias, timeout)
+
+    @staticmethod
+    def drain(alias: str = "default") -> None:
+        """Replace the pool's connections, after a change of the server's settings or a failover for
+        instance. Idle ones are closed at once, those in use when they are given back.
+
+        Raises ConfigurationError for an unknown alias.
+        """
+        registry.drain(alias)
+
+    @staticmethod
     def close(alias: str | None = None) -> None:
         """Close one pool, or every pool if None, and forget the settings. An unknown alias is
         ignored.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Annotated, Any
 
 import pytest
@@ -14,7 +14,7 @@ from support import wait_until
 from web.asgi_client import Answer, call, http_scope
 from web.ledger import abort, committed, write
 
-from hypern.database import AsyncDbSession, Database, DbSession, adb, db
+from hypern.database import AsyncDbSession, Database, DbSession, adb, db, scope
 from hypern.errors import SessionClosed, TransactionAborted, UniqueViolation
 from hypern.middleware.fastapi import (
     AsyncSession,
@@ -251,3 +251,29 @@ def test_the_specifications_dependency_arguments_are_not_the_clients(app: FastAP
     scope = http_scope("/")
     scope["query_string"] = b"alias=other&ctx_or_request_id=someone"
     assert asyncio.run(call(app, scope)).body == b'"default"'
+
+
+def test_server_sent_events_that_open_a_scope_for_each_look(app: FastAPI) -> None:
+    """The stream of docs/frameworks/fastapi.md: it holds no connection between two looks."""
+
+    @app.get("/")
+    async def events(session: AsyncSession) -> StreamingResponse:
+        await session.execute("INSERT INTO ledger VALUES (0)")
+        await session.release()
+        assert Database.status().in_use == 0
+
+        async def body() -> AsyncIterator[str]:
+            last = -1
+            while last < 3:
+                async with scope():
+                    rows = await adb().query("SELECT n FROM ledger WHERE n > $1 ORDER BY n", [last])
+                assert Database.status().in_use == 0
+                for row in rows:
+                    last = row["n"]
+                    yield f"data: {last}\n\n"
+                async with scope():
+                    await adb().execute("INSERT INTO ledger VALUES ($1)", [last + 1])
+
+        return StreamingResponse(body(), media_type="text/event-stream")
+
+    assert get(app).body == b"data: 0\n\ndata: 1\n\ndata: 2\n\ndata: 3\n\n"

@@ -104,7 +104,8 @@ def observer(alias: str, database: str, slow_query_secs: float | None) -> Observ
         hooks = _hooks
         sqlstate = _sqlstate(error)
         if slow_query_secs is not None and seconds >= slow_query_secs:
-            _log_slow(alias, sql, seconds, rows, sqlstate)
+            label = getattr(session, "label", None)
+            _log_slow(alias, label, sql, seconds, rows, sqlstate)
         for told in hooks.of_statements:
             try:
                 told(sql, seconds, rows, sqlstate)
@@ -139,10 +140,13 @@ def observer(alias: str, database: str, slow_query_secs: float | None) -> Observ
     return observe
 
 
-def _log_slow(alias: str, sql: str, seconds: float, rows: int, sqlstate: str | None) -> None:
+def _log_slow(
+    alias: str, label: str | None, sql: str, seconds: float, rows: int, sqlstate: str | None
+) -> None:
     _log.warning(
-        'slow query on "%s": %.3f s, %d rows, %s: %s',
+        'slow query on "%s"%s: %.3f s, %d rows, %s: %s',
         alias,
+        "" if label is None else f", {label}",
         seconds,
         rows,
         f"SQLSTATE {sqlstate}" if sqlstate else "no error",

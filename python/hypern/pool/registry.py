@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import atexit
 import json
+import math
+import os
 import time
 import warnings
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -15,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from hypern import _native
 from hypern._status import PoolStatus
 from hypern.config.settings import PoolConfig, Settings, make_settings
-from hypern.errors import ConfigurationError, CoreUnavailable
+from hypern.errors import ConfigurationError, CoreUnavailable, OperationalError, PoolTimeout
 from hypern.pool import observer
 from hypern.session.blocking import DbSession
 
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     _Dumps = Callable[[Any], str]
 
 _CLOSE_SECS = 5.0  # the longest time that closing one pool may take
+_READY_SECS = 0.01  # between two looks at the connections that are being made
 _EXIT_SECS = 2.0  # the longest time that all pools together may delay the interpreter's exit
 
 
@@ -106,6 +109,34 @@ def close(alias: str | None) -> None:
     for name in names:
         _converters.pop(name, None)
     look_again(names)
+
+
+def drain(alias: str) -> None:
+    """Replace the pool's connections: idle ones at once, those in use as they come back."""
+    _entry(alias).pool.drain()
+
+
+def ready(alias: str, timeout: float | None) -> None:
+    """Connect, and wait until min_idle connections are open. Raises what keeps them from that."""
+    entry = _entry(alias)
+    limit_ms = entry.settings.acquire_timeout_ms
+    if timeout is None and limit_ms is not None:
+        timeout = limit_ms / 1000
+    deadline = math.inf if timeout is None else time.monotonic() + timeout
+    session = open_session(alias, f"hypern ready {os.urandom(6).hex()}")
+    try:
+        session.execute("SELECT 1", timeout=timeout)
+    finally:
+        session._finalize(0.0)
+    while (now := status(alias)).size < entry.settings.min_idle:
+        if now.last_error is not None:
+            raise OperationalError(f'no further connection for alias "{alias}": {now.last_error}')
+        if time.monotonic() > deadline:
+            raise PoolTimeout(
+                f'{now.size} of min_idle={entry.settings.min_idle} connections for alias "{alias}" '
+                f"were made within {timeout:g} s"
+            )
+        time.sleep(_READY_SECS)
 
 
 def look_again(names: Iterable[str]) -> None:

@@ -62,6 +62,14 @@ static PyObject *disconnect(PyObject *self, PyObject *timeout)
     return shut((hn_database *)self, HN_POOL_DISCONNECT, timeout);
 }
 
+static PyObject *drain(PyObject *self, PyObject *unused)
+{
+    (void)unused;
+    if (hn_database_drain((hn_database *)self) < 0)
+        return NULL;
+    Py_RETURN_NONE;
+}
+
 static PyObject *register_type(PyObject *op, PyObject *args)
 {
     const char *name;
@@ -174,6 +182,7 @@ static PyMethodDef methods[] = {
     {"status", status, METH_NOARGS, NULL},
     {"close", close_pool, METH_O, NULL},
     {"disconnect", disconnect, METH_O, NULL},
+    {"drain", drain, METH_NOARGS, NULL},
     {"register_type", register_type, METH_VARARGS, NULL},
     {NULL, NULL, 0, NULL},
 };

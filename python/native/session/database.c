@@ -77,6 +77,22 @@ PyObject *hn_database_status(hn_database *self)
     return result;
 }
 
+int hn_database_drain(hn_database *self)
+{
+    int64_t len;
+    const char *alias = text_of(self->alias, &len);
+    if (alias == NULL)
+        return -1;
+    if (!hn_database_is_configured(self))
+        return 0;
+    hn_buf out = {NULL, 0, 0};
+    int rc = hn_go.hypern_pool(HN_POOL_DRAIN, alias, len, &out);
+    if (rc < 0)
+        hn_raise_core(out.data, out.len);
+    hn_buf_free(&out);
+    return rc < 0 ? -1 : 0;
+}
+
 int hn_database_close(hn_database *self, hn_pool_op how)
 {
     int64_t len;

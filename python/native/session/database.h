@@ -33,6 +33,9 @@ int64_t hn_database_open(hn_database *database, PyObject *request_id);
  * reference. */
 PyObject *hn_database_status(hn_database *database);
 
+/* Has the connections replaced. 0, or -1 with an exception. */
+int hn_database_drain(hn_database *database);
+
 /* Closes the connections (HN_POOL_CLOSE, HN_POOL_DISCONNECT). The next use hands the settings over
  * again. A descriptor that is readable when all have gone, to be closed by the caller; -1 with an
  * exception. */
