@@ -98,8 +98,8 @@ PyObject *hn_place(PyObject *begin, bool *is_dependency)
     if (frame == NULL)
         return PyUnicode_FromFormat("?\n%U", begin); /* called by C alone */
     PyCodeObject *code = PyFrame_GetCode(frame);
-    PyObject *text = PyUnicode_FromFormat("%U:%d\n%U", code->co_filename,
-                                          PyFrame_GetLineNumber(frame), begin);
+    PyObject *text =
+        PyUnicode_FromFormat("%U:%d\n%U", code->co_filename, PyFrame_GetLineNumber(frame), begin);
     Py_DECREF(code);
     if (text != NULL)
         *is_dependency = is_of_dependency(frame);

@@ -64,8 +64,7 @@ static int64_t change_state(const hn_view *self, int what, int value)
         return -1;
     uint32_t state = hn_go.hypern_state(self->target.handle, what, value);
     if (what != HN_SET_NOTHING && (state & 0xff) == HN_STATE_CLOSED)
-        return hn_raise("SessionClosed",
-                        FINALIZED, self->request_id);
+        return hn_raise("SessionClosed", FINALIZED, self->request_id);
     return state;
 }
 

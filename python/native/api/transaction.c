@@ -179,12 +179,13 @@ PyDoc_STRVAR(commit_doc,
 PyDoc_STRVAR(rollback_doc, "rollback($self)\n--\n\n"
                            "Roll the transaction back. Returns the session.");
 
-PyDoc_STRVAR(release_doc,
-             "release($self)\n--\n\n"
-             "Give the connection back before the request ends, for instance ahead of a long wait for\n"
-             "something else. The next statement takes a connection again, reset like any other: what\n"
-             "SET, temporary tables and advisory locks have left is gone. An open stream ends.\n"
-             "InterfaceError if a transaction is open. Returns the session.");
+PyDoc_STRVAR(
+    release_doc,
+    "release($self)\n--\n\n"
+    "Give the connection back before the request ends, for instance ahead of a long wait for\n"
+    "something else. The next statement takes a connection again, reset like any other: what\n"
+    "SET, temporary tables and advisory locks have left is gone. An open stream ends.\n"
+    "InterfaceError if a transaction is open. Returns the session.");
 
 PyMethodDef hn_transaction_methods[] = {
     {"commit", commit, METH_NOARGS, commit_doc},

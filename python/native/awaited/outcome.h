@@ -10,7 +10,7 @@
 typedef struct hn_outcome {
     PyObject *result; /* NULL: exception */
     PyObject *exception;
-    PyObject *hooks; /* on_commit functions to be called; or NULL */
+    PyObject *hooks;  /* on_commit functions to be called; or NULL */
     hn_time began;    /* 0 if it is not observed */
     hn_report report; /* if it is */
 } hn_outcome;
