@@ -23,7 +23,7 @@ from support import wait_until
 
 from hypern import _native, errors
 from hypern.config.parse import parse
-from hypern.database import Database, DbSession
+from hypern.database import Database, DbSession, Event
 from hypern.database import db as blocking_db
 from hypern.database import scope as blocking_scope
 from hypern.pool import registry
@@ -523,3 +523,30 @@ def test_the_sessions_of_a_test_share_a_server_connection(
     with scope():
         assert db().query_value("SELECT count(*) FROM nested") == 0
         db().execute("DROP TABLE nested")
+
+
+def test_a_released_connection_is_reset_and_an_event_says_where_it_led(bounced: Bouncer) -> None:
+    seen: list[Event] = []
+    Database.on_event(seen.append)
+    try:
+        with scope():
+            session = db()
+            for n in range(5):
+                assert session.query_value("SELECT $1::int", [n]) == n
+                session.release()
+                assert Database.status().in_use == 0
+            if bounced.mode != "statement":
+                session.begin()
+                session.query("SELECT 1")
+                with pytest.raises(
+                    errors.InterfaceError, match=r"release\(\) inside a transaction"
+                ):
+                    session.release()
+                session.commit()
+            session.release()
+    finally:
+        Database.on_event(None)
+    assert Database.status().in_use == 0
+    ports = {event.port for event in seen}
+    assert len(ports) == 1
+    assert f"{ports.pop()}" in bounced.url
