@@ -12,6 +12,7 @@
  */
 #include "api/place.h"
 
+#include <frameobject.h> /* PyFrame_GetBack, up to CPython 3.10 */
 #include <string.h>
 
 static const char contextlib[] = "/contextlib.py";
