@@ -73,17 +73,13 @@ def _part(
     """As many statements as run in one go."""
     done = len(outcomes)
     left = statements[done:] if done else statements
-    began = time.perf_counter()
     try:
-        part = yield session._batch(left, limit.left())
+        outcomes += yield session._batch(left, limit.left())
     except Exception as error:
         index = getattr(error, "index", None)
         if isinstance(index, int):
             error.index = index + done  # type: ignore[attr-defined]
-            session._observe([left[index]], [(None, error, 0)], time.perf_counter() - began)
         raise
-    session._observe(left, part, time.perf_counter() - began)
-    outcomes += part
 
 
 def _alone(

@@ -1,7 +1,6 @@
 /* What hypern.session.batch calls: statements as they are given, and several in one write. */
 #include "api/kinds.h"
 #include "api/text.h"
-#include "drive/settle.h"
 #include "drive/wait.h"
 #include "values/codec.h"
 
@@ -55,31 +54,8 @@ static PyObject *batch(PyObject *self, PyObject *args)
     return hn_do(self, &request, deadline, false);
 }
 
-/* _observe(statements, outcomes, seconds): of a batch these have run. */
-static PyObject *observe(PyObject *self, PyObject *args)
-{
-    const hn_database *database = hn_view_of(self)->target.database;
-    PyObject *statements, *outcomes;
-    double seconds;
-    if (!PyArg_ParseTuple(args, "O!O!d:_observe", &PyList_Type, &statements, &PyList_Type,
-                          &outcomes, &seconds))
-        return NULL;
-    Py_ssize_t n = PyList_GET_SIZE(outcomes);
-    for (Py_ssize_t i = 0; i < n && database->observer != NULL; i++) {
-        PyObject *statement = PyList_GetItem(statements, i), *value, *error;
-        long long count;
-        if (statement == NULL ||
-            !PyArg_ParseTuple(PyList_GET_ITEM(outcomes, i), "OOL", &value, &error, &count))
-            return NULL;
-        hn_settle_observe(database, PyTuple_GET_ITEM(statement, 0), seconds, count,
-                          error == Py_None ? NULL : error);
-    }
-    Py_RETURN_NONE;
-}
-
 PyMethodDef hn_batch_methods[] = {
     {"_batch", batch, METH_VARARGS, NULL},
-    {"_observe", observe, METH_VARARGS, NULL},
     {NULL, NULL, 0, NULL},
 };
 

@@ -24,7 +24,7 @@ PyObject *hn_outcome_module(void)
 void hn_outcome_observe(hn_outcome *self, hn_view *session, const hn_request *request)
 {
     if (self->began != 0)
-        hn_settle_observe(session, request, &self->report, self->exception);
+        hn_settle_observe(session, request, &self->report, self->result, self->exception);
 }
 
 void hn_outcome_settle(hn_outcome *self, hn_view *session, const hn_request *request)

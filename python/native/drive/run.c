@@ -76,7 +76,7 @@ PyObject *hn_run(hn_view *self, const hn_request *request, hn_time deadline)
     if (observed) {
         PyObject *exception = hn_exception_take();
         report.seconds = (double)(hn_now() - began) / 1e9;
-        hn_settle_observe(self, request, &report, exception);
+        hn_settle_observe(self, request, &report, o.result, exception);
         if (exception != NULL)
             hn_exception_raise(exception);
     }

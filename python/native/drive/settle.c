@@ -10,7 +10,8 @@ bool hn_settle_is_observed(const hn_request *request)
     if (request->mode == HN_MODE_DESCRIBE)
         return false; /* it runs nothing */
     return request->op == HN_OP_STATEMENT || request->op == HN_OP_MANY ||
-           request->op == HN_OP_SCRIPT || (request->mode == HN_MODE_CHUNK && request->sql != NULL);
+           request->op == HN_OP_SCRIPT || request->op == HN_OP_BATCH ||
+           (request->mode == HN_MODE_CHUNK && request->sql != NULL);
 }
 
 static Py_ssize_t count_parameters(const hn_engine *engine)
@@ -40,27 +41,87 @@ void hn_settle_report(hn_report *report, const hn_engine *engine, bool has_resul
     }
 }
 
-void hn_settle_observe(hn_view *session, const hn_request *request, hn_report *report,
-                       PyObject *exception)
+typedef struct seen {
+    PyObject *sql;
+    Py_ssize_t parameters;
+    int64_t rows;
+    PyObject *exception; /* or NULL */
+} seen;
+
+static void call_observer(PyObject *observer, hn_view *session, const hn_request *request,
+                          const hn_report *report, const seen *s)
 {
-    PyObject *where = report->where != NULL ? report->where : Py_NewRef(Py_None);
-    report->where = NULL;
-    PyObject *observer = Py_XNewRef(session->target.database->observer);
-    if (observer == NULL) { /* another thread has just removed it */
-        Py_DECREF(where);
-        return;
-    }
     bool is_stream = request->op == HN_OP_STREAM || request->op == HN_OP_FETCH;
+    PyObject *where = report->where != NULL ? report->where : Py_None;
     PyObject *returned = PyObject_CallFunction(
-        observer, "OsOnnOddLO", (PyObject *)session, is_stream ? "stream" : request->method,
-        request->sql, report->parameters, report->batch, where, report->wait_secs, report->seconds,
-        (long long)report->rows, exception == NULL ? Py_None : exception);
+        observer, "OsOnnOddLO", (PyObject *)session, is_stream ? "stream" : request->method, s->sql,
+        s->parameters, report->batch, where, report->wait_secs, report->seconds, (long long)s->rows,
+        s->exception == NULL ? Py_None : s->exception);
     /* The statement has its outcome: an observer's exception does not change it. */
     if (returned == NULL)
         PyErr_WriteUnraisable(observer);
     Py_XDECREF(returned);
-    Py_DECREF(observer);
-    Py_DECREF(where);
+}
+
+/* One statement of a batch: (sql, params, ...) as `statement()` makes them. */
+static seen seen_in_batch(PyObject *statement)
+{
+    PyObject *params = PyTuple_GET_ITEM(statement, 1);
+    return (seen){.sql = PyTuple_GET_ITEM(statement, 0),
+                  .parameters = PyTuple_Check(params) ? PyTuple_GET_SIZE(params) : 0};
+}
+
+/* Which statement of a batch has failed; -1 if none of them has, but the batch. */
+static Py_ssize_t failed_index(PyObject *exception)
+{
+    PyObject *index = PyObject_GetAttrString(exception, "index");
+    Py_ssize_t i = index != NULL && PyLong_Check(index) ? PyLong_AsSsize_t(index) : -1;
+    Py_XDECREF(index);
+    PyErr_Clear(); /* it has no such attribute, or None there */
+    return i;
+}
+
+static void observe_batch(PyObject *observer, hn_view *session, const hn_request *request,
+                          const hn_report *report, PyObject *outcomes, PyObject *exception)
+{
+    PyObject *statements = request->params;
+    if (exception != NULL) {
+        Py_ssize_t i = failed_index(exception);
+        if (i >= 0 && i < PyList_GET_SIZE(statements)) {
+            seen s = seen_in_batch(PyList_GET_ITEM(statements, i));
+            s.exception = exception;
+            call_observer(observer, session, request, report, &s);
+        }
+        return;
+    }
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(outcomes) && i < PyList_GET_SIZE(statements); i++) {
+        PyObject *value, *error;
+        long long count;
+        if (!PyArg_ParseTuple(PyList_GET_ITEM(outcomes, i), "OOL", &value, &error, &count)) {
+            PyErr_WriteUnraisable(observer);
+            return;
+        }
+        seen s = seen_in_batch(PyList_GET_ITEM(statements, i));
+        s.rows = count;
+        s.exception = error == Py_None ? NULL : error;
+        call_observer(observer, session, request, report, &s);
+    }
+}
+
+void hn_settle_observe(hn_view *session, const hn_request *request, hn_report *report,
+                       PyObject *result, PyObject *exception)
+{
+    PyObject *observer = Py_XNewRef(session->target.database->observer);
+    if (observer != NULL) { /* else another thread has just removed it */
+        if (request->op == HN_OP_BATCH) {
+            observe_batch(observer, session, request, report, result, exception);
+        } else {
+            const seen s = {request->sql, report->parameters, report->rows, exception};
+            call_observer(observer, session, request, report, &s);
+        }
+        Py_DECREF(observer);
+    }
+    Py_CLEAR(report->where);
 }
 
 PyObject *hn_settle_hooks(hn_view *session, hn_op op, const hn_call *call)

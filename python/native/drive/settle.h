@@ -26,9 +26,10 @@ typedef struct hn_report {
 /* Before the engine is freed: what it reports. has_result: it has not failed. */
 void hn_settle_report(hn_report *report, const hn_engine *engine, bool has_result);
 
-/* Calls the observer. exception: what the statement raised, or NULL. Steals report->where. */
+/* Calls the observer: once, or for each statement of a BATCH that has run. result, exception: what
+ * the operation returned or raised; one of them is NULL. Steals report->where. */
 void hn_settle_observe(hn_view *session, const hn_request *request, hn_report *report,
-                       PyObject *exception);
+                       PyObject *result, PyObject *exception);
 
 /* The functions to call after an operation, as the core has decided: a list, or NULL for none.
  * Those that a rollback has undone are dropped. A session that FINALIZE has closed is no longer
