@@ -92,8 +92,8 @@ def close(alias: str | None = None) -> None:
 class scope:  # noqa: N801 - it stands for the function of that name
     """As `hypern.database.scope`, for `with`."""
 
-    def __init__(self, request_id: str | None = None) -> None:
-        self._scope = database.scope(request_id)
+    def __init__(self, request_id: str | None = None, **options: Any) -> None:
+        self._scope = database.scope(request_id, **options)
 
     def __enter__(self) -> Scope:
         self._outer = current_scope.get()

@@ -63,6 +63,8 @@ def test_the_signature_is_the_specifications() -> None:
         "json_dumps",
         "slow_query_secs",
         "statement_max_age_secs",
+        "atomic",
+        "settings",
     }
 
 
@@ -87,6 +89,8 @@ def test_defaults_reach_the_core() -> None:
         "statement_cache": "auto",
         "statement_max_age_ms": 60000,
         "reset": "full",
+        "atomic": False,
+        "requires_settings": False,
         "nested": 0,
     }
 

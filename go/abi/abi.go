@@ -109,6 +109,7 @@ const (
 	InColumns    = C.HN_IN_COLUMNS
 	InRegistered = C.HN_IN_REGISTERED
 	InRequest    = C.HN_IN_REQUEST
+	InDeadline   = C.HN_IN_DEADLINE
 	InStepwise   = C.HN_IN_STEPWISE
 	InTag        = C.HN_IN_TAG
 	InNulls      = C.HN_IN_NULLS

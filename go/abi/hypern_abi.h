@@ -100,8 +100,9 @@ enum {
                             * wait_secs */
     HN_IN_TAG = 16384, /* STATEMENT: DONE has the command tag in out */
     HN_IN_NULLS = 32768, /* TYPES, with COLUMNS: which columns of the tables are NOT NULL is asked for instead */
-    HN_IN_RETURNING = 131072 /* MANY: the results of the rows are wanted, which are read by the
+    HN_IN_RETURNING = 131072, /* MANY: the results of the rows are wanted, which are read by the
                               * description that they are bound for */
+    HN_IN_DEADLINE = 262144 /* with the op that starts: timeout is what is left of the scope's deadline_secs */
 };
 
 /* hn_call.io_flags, with HN_WANT_IO */
@@ -337,9 +338,12 @@ typedef struct hn_call {
     /* settings as JSON (alias among them); 0, or -1 with the error in out */                      \
     X(int32_t, hypern_configure, (const char *json, int64_t json_len, hn_buf *out))                \
     /* a new session of a request and alias: a handle > 0, which hypern_release gives back, or -1   \
-     * with the error in out. C knows which are open, and opens none twice. */                     \
+     * with the error in out. C knows which are open, and opens none twice. options: those of its   \
+     * scope, as texts that each end with a NUL: BEGIN with its options ("default": the alias's, "": \
+     * none), deadline_secs, the label, then names and values of settings, the role last. */        \
     X(int64_t, hypern_open, (const char *request, int64_t request_len, const char *alias,          \
-                             int64_t alias_len, hn_buf *out))                                      \
+                             int64_t alias_len, const char *options, int64_t options_len,          \
+                             hn_buf *out))                                                         \
     X(int32_t, hypern_step, (int64_t handle, hn_call * call))                                      \
     /* returns at once; 0, or -1 when there is nothing to cancel */                                \
     X(int32_t, hypern_cancel, (int64_t handle, int32_t how))                                       \

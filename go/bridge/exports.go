@@ -67,10 +67,11 @@ func hypern_configure(settings *C.char, length C.int64_t, out *C.hn_buf) C.int32
 }
 
 //export hypern_open
-func hypern_open(request *C.char, requestLen C.int64_t, alias *C.char, aliasLen C.int64_t, out *C.hn_buf) C.int64_t {
+func hypern_open(request *C.char, requestLen C.int64_t, alias *C.char, aliasLen C.int64_t,
+	options *C.char, optionsLen C.int64_t, out *C.hn_buf) C.int64_t {
 	handle := C.int64_t(-1)
 	_ = report(out, guard(func() *wire.Fault { // the handle says it
-		s, fault := registry.Open(view(request, requestLen), view(alias, aliasLen))
+		s, fault := registry.Open(view(request, requestLen), view(alias, aliasLen), view(options, optionsLen))
 		if fault == nil {
 			handle = C.int64_t(register(s))
 		}

@@ -21,6 +21,8 @@ type Config struct {
 	LifetimeMS       int64  `json:"max_lifetime_ms"`
 	TestOnAcquire    bool   `json:"test_before_acquire"`
 	CommitMS         int64  `json:"commit_timeout_ms"`
+	Atomic           bool   `json:"atomic"`            // a session's first statement begins a transaction
+	RequiresSettings bool   `json:"requires_settings"` // of its scope, for each statement
 	// Nested is the process in which all pools that have it are one, whose sessions take turns on one
 	// connection, in a transaction that is never committed. 0: the pool is an ordinary one.
 	Nested int `json:"nested"`

@@ -31,6 +31,7 @@ type Holder interface {
 type HolderInfo struct {
 	RequestID string  `json:"request_id"`
 	Alias     string  `json:"alias"`
+	Label     string  `json:"label,omitempty"` // of the request's scope
 	AgeSecs   float64 `json:"age_secs"`
 	SQL       string  `json:"sql,omitempty"` // the last statement, without parameters
 	State     string  `json:"state"`

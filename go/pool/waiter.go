@@ -126,6 +126,9 @@ func (w *Waiter) TimeoutFault(limit string) *wire.Fault {
 			break
 		}
 		fmt.Fprintf(&b, "\n  held by request %q (alias %q) for %.1f s, %s", h.RequestID, h.Alias, h.AgeSecs, h.State)
+		if h.Label != "" {
+			fmt.Fprintf(&b, ", label: %s", shorten(h.Label, 80))
+		}
 		if h.SQL != "" {
 			fmt.Fprintf(&b, ", last: %s", shorten(h.SQL, 80))
 		}

@@ -60,15 +60,16 @@ func (r *Registry) Pool(alias string) *pool.Pool {
 	return r.pools[alias]
 }
 
-// Open makes a session of a request and alias. The strings may be views.
-func (r *Registry) Open(request, alias string) (*Session, *wire.Fault) {
+// Open makes a session of a request and alias. options: those of its scope, as hypern_open has them. The strings may
+// be views.
+func (r *Registry) Open(request, alias, options string) (*Session, *wire.Fault) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	p := r.pools[alias]
 	if p == nil {
 		return nil, &wire.Fault{Kind: wire.KindConfiguration, Message: fmt.Sprintf("no database is configured for alias %q", alias)}
 	}
-	s := &Session{registry: r, pool: p, autoCommit: true, place: len(r.sessions)}
+	s := &Session{registry: r, pool: p, scope: parseOptions(options, p.Config()), autoCommit: true, place: len(r.sessions)}
 	name := p.Config().Alias
 	if s.nested = p.Config().Nested != 0; s.nested { // such a pool has several aliases
 		name = strings.Clone(alias)

@@ -15,8 +15,9 @@ type Session struct {
 	registry *Registry
 	key      key
 	pool     *pool.Pool
-	nested   bool // the pool is
-	place    int  // in registry.sessions, -1: closed; guarded by the registry's mu
+	scope    *options // of its scope; replaced by setLocal, under mu
+	nested   bool     // the pool is
+	place    int      // in registry.sessions, -1: closed; guarded by the registry's mu
 
 	mu         sync.Mutex // guards all below; held for one step, never across a wait
 	conn       *connection.Conn
@@ -54,7 +55,7 @@ func (s *Session) Describe() pool.HolderInfo {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return pool.HolderInfo{
-		RequestID: s.key.request, Alias: s.key.alias, SQL: s.lastSQL, State: s.tx.state().String(),
+		RequestID: s.key.request, Alias: s.key.alias, Label: s.scope.label, SQL: s.lastSQL, State: s.tx.state().String(),
 	}
 }
 

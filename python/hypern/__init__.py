@@ -20,6 +20,7 @@ from hypern.database import (
     finalize_db,
     register_type,
     scope,
+    scoped,
 )
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ __all__ = [
     "finalize_db",
     "register_type",
     "scope",
+    "scoped",
 ]
 
 

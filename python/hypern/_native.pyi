@@ -29,6 +29,9 @@ _A = TypeVar("_A", bound=AsyncSession)
 _T_co = TypeVar("_T_co", covariant=True)
 
 _SQL: TypeAlias = str | Template
+
+# What a scope's options come to: see hypern.scope.options.Kept.
+Kept: TypeAlias = tuple[bytes, float, float, str | None]
 _Params: TypeAlias = Sequence[Any] | Mapping[str, Any]
 
 @final
@@ -50,7 +53,8 @@ class Pool:
     def alias(self) -> str: ...
     observer: Observer | None
     # An instance of the pool's session_type, which a stub cannot tell without making Pool generic.
-    def open(self, request_id: str) -> Any: ...
+    # kept: for a session that is not open yet.
+    def open(self, request_id: str, kept: Kept | None = None, /) -> Any: ...
     def status(self) -> bytes | None: ...
     def close(self, timeout: float) -> None: ...
     def disconnect(self, timeout: float) -> None: ...
@@ -72,6 +76,9 @@ class Session:
     @property
     def alias(self) -> str:
         """The alias of the session's database."""
+    @property
+    def label(self) -> str | None:
+        """What the session's scope does (`scope(label=...)`), None if it has no label."""
     @property
     def state(self) -> State:
         """ "idle", "connected", "in_transaction", "committed", "rolled_back" or "closed"."""
@@ -428,6 +435,9 @@ class AsyncSession:
     @property
     def alias(self) -> str:
         """The alias of the session's database."""
+    @property
+    def label(self) -> str | None:
+        """What the session's scope does (`scope(label=...)`), None if it has no label."""
     @property
     def state(self) -> State:
         """ "idle", "connected", "in_transaction", "committed", "rolled_back" or "closed"."""

@@ -11,7 +11,7 @@ class Holder:
     """A session that holds a connection.
 
     age_secs: seconds since it took the connection. sql: the statement it ran last, without
-    parameters. state: its `DbSession.state`.
+    parameters. state: its `DbSession.state`. label: that of its scope.
     """
 
     request_id: str
@@ -19,6 +19,7 @@ class Holder:
     age_secs: float
     sql: str | None
     state: str
+    label: str | None = None
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,7 @@ class PoolStatus:
                     age_secs=holder["age_secs"],
                     sql=holder.get("sql") or None,
                     state=holder["state"],
+                    label=holder.get("label") or None,
                 )
                 for holder in fields["holders"] or ()
             ),

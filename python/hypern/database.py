@@ -8,7 +8,7 @@ itself unless a transaction is open: `session.transaction()`, `session.begin()`.
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from hypern._event import Event
 from hypern._literals import Infinity, Isolation, Reset, State, StatementCache
@@ -21,6 +21,7 @@ from hypern.pool import registry
 from hypern.pool.off_loop import off_loop
 from hypern.scope.identify import CURRENT, identify
 from hypern.scope.scope import Scope, closed, scope
+from hypern.scope.scoped import scoped
 from hypern.session.awaited import AsyncDbSession, AsyncTransaction
 from hypern.session.blocking import DbSession, Transaction
 from hypern.session.finalizing import finalizing, report
@@ -61,6 +62,7 @@ __all__ = [
     "finalize_db",
     "register_type",
     "scope",
+    "scoped",
 ]
 
 
@@ -91,6 +93,8 @@ class Database:
         json_dumps: JsonDumps | None = None,
         slow_query_secs: float | None = None,
         statement_max_age_secs: float | None = 60.0,
+        atomic: bool = False,
+        settings: Literal["required"] | None = None,
     ) -> None:
         """Configure a database under an alias. The first session connects, not this call.
 
@@ -131,6 +135,9 @@ class Database:
             none
         statement_max_age_secs: seconds for which a prepared statement is reused before it is parsed
             and described again, since another session may have changed the schema; None is no limit
+        atomic: bool, whether a request's first statement begins a transaction, which ends with the
+            request; the default of `scope(atomic=...)` on this alias
+        settings: "required" refuses a statement whose scope has no settings= (InterfaceError)
 
         Raises ConfigurationError for settings that cannot work, or that differ from the alias's
         present ones. Its text never contains a password.
@@ -158,6 +165,8 @@ class Database:
                 json_dumps=json_dumps,
                 slow_query_secs=slow_query_secs,
                 statement_max_age_secs=statement_max_age_secs,
+                atomic=atomic,
+                settings=settings,
             ),
         )
 
@@ -256,7 +265,11 @@ def db(ctx_or_request_id: object = CURRENT, alias: str = "default") -> DbSession
     request, SessionClosed for a scope that has ended.
     """
     request_id, owner = identify(ctx_or_request_id)
-    session = registry.open_session(alias, request_id)
+    kept = None if owner is None else owner.kept()
+    if kept is None:
+        session = registry.open_session(alias, request_id)
+    else:
+        session = registry.open_session(alias, request_id, kept)
     if owner is not None and owner.ended:
         # Another thread has ended it since identify(), so nobody else will finalize this session.
         report(request_id, now(finalizing(blocking, request_id, alias, failed=True)))

@@ -14,6 +14,7 @@ from starlette.routing import Route, Router
 from hypern.app.errors import ErrorResponses
 from hypern.app.handler import Endpoint
 from hypern.app.json import Decimals, json_encoder
+from hypern.app.request import Request
 from hypern.app.serve import serve
 from hypern.pool import registry
 from hypern.web.asgi import DatabaseMiddleware
@@ -21,7 +22,10 @@ from hypern.web.asgi import DatabaseMiddleware
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from typing_extensions import Unpack
+
     from hypern.app.handler import Handler
+    from hypern.scope.asked import Asked
     from hypern.web.asgi import ASGIScope, Receive, Send
 
 _H = TypeVar("_H", bound="Handler")
@@ -30,6 +34,13 @@ _F = TypeVar("_F", bound=Callable[[], Any])
 _PARAMETER = re.compile(r":([A-Za-z_]\w*)")
 _MAX_THREADS = 64
 _SPARE_THREADS = 4  # for handlers that need no connection, while others wait for one
+
+
+class _Middleware(DatabaseMiddleware):
+    """The ASGI middleware, with the requests of this application."""
+
+    def request_of(self, carrier: ASGIScope) -> object:
+        return Request(carrier, b"")
 
 
 class Hypern:
@@ -43,6 +54,8 @@ class Hypern:
     threads: int, the most handlers that run in threads at a time; None is the number of connections
         of the largest pool, and a few more
     max_body_bytes: int, the largest body to accept; the response to a larger one is a 413
+    options: of each request's scope, as `DatabaseMiddleware` takes them; a callable is called with
+        the `Request`, without its body
     """
 
     def __init__(
@@ -52,6 +65,7 @@ class Hypern:
         decimals: Decimals = "str",
         threads: int | None = None,
         max_body_bytes: int = 16 * 1024 * 1024,
+        **options: Unpack[Asked],
     ) -> None:
         if decimals not in ("str", "number"):
             raise ValueError('decimals must be "str" or "number"')
@@ -64,8 +78,10 @@ class Hypern:
         self._shutdown: list[Callable[[], Any]] = []
         self._router = Router(lifespan=self._lifespan)
         # The exception of a handler passes through the middleware, so a status alone is no failure.
-        self._app = ErrorResponses(DatabaseMiddleware(self._router, rollback_on=()), debug=debug)
-        self._life = DatabaseMiddleware(self._router)
+        self._app = ErrorResponses(
+            _Middleware(self._router, rollback_on=(), **options), debug=debug
+        )
+        self._life = _Middleware(self._router, **options)
 
     async def __call__(self, scope: ASGIScope, receive: Receive, send: Send) -> None:
         """Serve one ASGI connection."""

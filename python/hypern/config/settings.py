@@ -47,6 +47,8 @@ class PoolConfig:
     json_dumps: JsonDumps | None = field(default=None, kw_only=True)
     slow_query_secs: float | None = field(default=None, kw_only=True)
     statement_max_age_secs: float | None = field(default=60.0, kw_only=True)
+    atomic: bool = field(default=False, kw_only=True)
+    settings: str | None = field(default=None, kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,8 @@ class Settings:
     json_loads: JsonLoads | None
     json_dumps: JsonDumps | None
     slow_query_secs: float | None
+    atomic: bool = False
+    requires_settings: bool = False
     # The process in which all pools with this setting share one connection, inside one transaction
     # that is never committed (hypern.testing); 0: an ordinary pool.
     nested: int = 0
@@ -105,6 +109,8 @@ class Settings:
                 "statement_cache": self.statement_cache,
                 "statement_max_age_ms": self.statement_max_age_ms or 0,
                 "reset": self.reset,
+                "atomic": self.atomic,
+                "requires_settings": self.requires_settings,
                 "nested": self.nested,
             }
         ).encode()
@@ -169,6 +175,9 @@ def make_settings(alias: str, given: PoolConfig) -> Settings:
         json_loads=_hook("json_loads", given.json_loads),
         json_dumps=_hook("json_dumps", given.json_dumps),
         slow_query_secs=_seconds("slow_query_secs", given.slow_query_secs, least=0),
+        atomic=_flag("atomic", given.atomic),
+        requires_settings=given.settings is not None
+        and _choice("settings", given.settings, ("required",)) == "required",
     )
 
 

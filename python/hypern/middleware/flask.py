@@ -9,6 +9,7 @@ See docs/frameworks/flask.md.
 from __future__ import annotations
 
 from collections.abc import Container
+from typing import TYPE_CHECKING, Any
 
 import flask
 
@@ -18,9 +19,32 @@ from hypern.web.options import FAILURES, Finalize
 from hypern.web.request import RequestScope
 from hypern.web.wsgi import DatabaseMiddleware
 
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from hypern.scope.asked import Asked
+
+
+class _Middleware(DatabaseMiddleware):
+    """The WSGI middleware, with Flask's request and its rule. Sessions are opened within Flask."""
+
+    def request_of(self, carrier: dict[str, Any]) -> object:
+        if not flask.has_request_context():
+            return carrier
+        request: object = flask.request._get_current_object()  # type: ignore[attr-defined]
+        return request
+
+    def route_of(self, carrier: dict[str, Any]) -> str | None:
+        rule = flask.request.url_rule if flask.has_request_context() else None
+        return None if rule is None else rule.rule
+
 
 def init_app(
-    app: flask.Flask, *, rollback_on: Container[int] = FAILURES, finalize: Finalize = "auto"
+    app: flask.Flask,
+    *,
+    rollback_on: Container[int] = FAILURES,
+    finalize: Finalize = "auto",
+    **options: Unpack[Asked],
 ) -> None:
     """Open a scope for each request of the application. The options are `DatabaseMiddleware`'s.
 
@@ -28,7 +52,7 @@ def init_app(
     so far. A failed commit is thus an error of the request like any other, to which the
     application's own handler of 500 responds.
     """
-    middleware = DatabaseMiddleware(app.wsgi_app, rollback_on=rollback_on, finalize=finalize)
+    middleware = _Middleware(app.wsgi_app, rollback_on=rollback_on, finalize=finalize, **options)
     app.wsgi_app = middleware  # type: ignore[method-assign]
 
     def settle(response: flask.Response) -> flask.Response:

@@ -85,12 +85,15 @@ def is_configured(alias: str) -> bool:
     return alias in _configured
 
 
-def open_session(alias: str, request_id: str) -> DbSession:
-    """The session of a request on an alias. The first call in a process loads the core."""
+def open_session(alias: str, request_id: str, kept: _native.Kept | None = None) -> DbSession:
+    """The session of a request on an alias. The first call in a process loads the core.
+
+    kept: the options of the request's scope, for a session that is not open yet.
+    """
     entry = _entry(alias)
     if not _at_exit_registered:
         _register_at_exit()
-    session: DbSession = entry.pool.open(request_id)
+    session: DbSession = entry.pool.open(request_id, kept)
     return session
 
 

@@ -32,7 +32,7 @@ def identify(ctx_or_request_id: object) -> tuple[str, Scope | None]:
         if not ctx_or_request_id.startswith(GENERATED):
             if not ctx_or_request_id:
                 raise ValueError("a request id must not be empty")
-            return ctx_or_request_id, None
+            return ctx_or_request_id, open_scope(ctx_or_request_id)
         owner = open_scope(ctx_or_request_id)
         if owner is None:
             raise closed(ctx_or_request_id)

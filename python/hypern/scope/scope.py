@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from _thread import get_ident
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Final
@@ -17,12 +18,14 @@ from weakref import ref
 
 from hypern import _native
 from hypern.errors import Error, InterfaceError, SessionClosed
+from hypern.scope.options import NO_OPTIONS, ScopeOptions, keep
 from hypern.session.finalizing import abandon, finalizing
 from hypern.session.steps import awaited, blocking, later, now
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Coroutine, Mapping
 
+    from hypern.scope.options import Begin, Kept
     from hypern.session.finalizing import Endings
     from hypern.session.steps import Steps, View
 
@@ -32,21 +35,45 @@ _log = logging.getLogger("hypern")
 GENERATED: Final = "hypern:"
 
 current_scope: ContextVar[Scope | None] = ContextVar("hypern.scope", default=None)
-# By request id; weak references, since a scope that is no longer referenced ends.
-_open_generated: dict[str, ref[Scope]] = {}
+# By request id, those with a generated one and those with options; weak references, since a scope
+# that is no longer referenced ends.
+_open: dict[str, ref[Scope]] = {}
 
 
-def scope(request_id: str | None = None) -> Scope:
+def scope(
+    request_id: str | None = None,
+    *,
+    atomic: bool | Begin | None = None,
+    settings: Mapping[str, str] | None = None,
+    role: str | None = None,
+    read_only: bool | None = None,
+    deadline_secs: float | None = None,
+    label: str | None = None,
+) -> Scope:
     """A scope for `with` or `async with`: jobs, scripts, tasks of a queue, any framework.
 
     request_id: str, the scope's id, for logs and for `db("its-id")` elsewhere; None generates a
     unique one. Inside the block `db()` means this scope. At its end each session of the scope is
     finalized: committed, or rolled back if the block raised. The first failure to commit is raised,
     unless the block itself raised; so is TransactionAborted if the block went on after an error
-    that had aborted its transaction. Raises TypeError if request_id is not a str, ValueError if it
-    is empty.
+    that had aborted its transaction.
+
+    Without options each statement outside a transaction commits by itself. The options (see
+    docs/scopes.md) hold for every session of the scope:
+
+    atomic: True, or a dict of isolation, read_only and deferrable: the first statement on each
+        alias begins a transaction, which ends with the scope; commit() ends it earlier, and the
+        next statement begins another. None is the alias's `Database.configure(..., atomic=...)`
+    settings: the server's settings (str by name) in each of these transactions; implies atomic
+    role: the role (str) of each of these transactions; implies atomic
+    read_only: True: each of these transactions is READ ONLY; implies atomic
+    deadline_secs: seconds from the scope's opening in which everything but a rollback must end
+    label: what the scope does (str), shown where its sessions are: holders, logs and hooks
+
+    Raises TypeError if request_id is not a str, ValueError if it is empty, ConfigurationError for
+    options that cannot work.
     """
-    return Scope(request_id)
+    return Scope(request_id, ScopeOptions(atomic, settings, role, read_only, deadline_secs, label))
 
 
 class Scope(_native.ScopeBase):
@@ -57,9 +84,18 @@ class Scope(_native.ScopeBase):
     referenced. `is_open` stays true until the sessions have been finalized.
     """
 
-    __slots__ = ("__weakref__", "_outer", "_thread", "ended", "is_entered", "request_id")
+    __slots__ = (
+        "__weakref__",
+        "_kept",
+        "_options",
+        "_outer",
+        "_thread",
+        "ended",
+        "is_entered",
+        "request_id",
+    )
 
-    def __init__(self, request_id: str | None = None) -> None:
+    def __init__(self, request_id: str | None = None, options: ScopeOptions = NO_OPTIONS) -> None:
         if request_id is None:
             request_id = GENERATED + os.urandom(12).hex()
         elif not isinstance(request_id, str):
@@ -71,6 +107,8 @@ class Scope(_native.ScopeBase):
         self.is_entered = False
         self._outer: Scope | None = None
         self._thread = 0  # the thread that opened it
+        self._options = options
+        self._kept: Kept | None = None  # the options, once it is open
 
     def __repr__(self) -> str:
         word = "ended" if self.ended else "open" if self.is_entered else "new"
@@ -80,13 +118,19 @@ class Scope(_native.ScopeBase):
         """Open the scope, so that sessions can be opened in it."""
         self.is_entered = self.is_open = True
         self._thread = get_ident()
-        if self.request_id.startswith(GENERATED):
-            _open_generated[self.request_id] = ref(self)
+        if self._options is not NO_OPTIONS:
+            self._kept = keep(self._options, time.monotonic())
+        if self._kept is not None or self.request_id.startswith(GENERATED):
+            _open[self.request_id] = ref(self)
 
     def close(self) -> None:
         """Close the scope: no session can be opened in it any more."""
         self.ended = True
-        _open_generated.pop(self.request_id, None)
+        _open.pop(self.request_id, None)
+
+    def kept(self) -> Kept | None:
+        """What to open the scope's sessions with; None without options."""
+        return self._kept
 
     def leaving(self, view: View, error: BaseException | None) -> Steps[None]:
         """Finalize the sessions at the end of a block, which `error` has left, if any."""
@@ -155,8 +199,8 @@ class Scope(_native.ScopeBase):
 
 
 def open_scope(request_id: str) -> Scope | None:
-    """The open scope that generated a request id; None if there is none."""
-    known = _open_generated.get(request_id)
+    """The open scope of a generated request id, or one with options; None if there is none."""
+    known = _open.get(request_id)
     return None if known is None else known()
 
 

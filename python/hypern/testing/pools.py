@@ -54,7 +54,7 @@ class TestPools:
         """What an alias's pool calls after each statement."""
         return registry.observer_of(alias, settings)
 
-    def session(self, alias: str, request_id: str) -> DbSession:
+    def session(self, alias: str, request_id: str, kept: _native.Kept | None = None) -> DbSession:
         """The session of a request on an alias; the same one until it is finalized."""
         pool = self._pools.get(alias)
         if pool is None:
@@ -66,7 +66,7 @@ class TestPools:
             made.observer = self.observer_for(alias, settings)
             pool = self._pools.setdefault(alias, made)
         self._request_ids.add(request_id)
-        session: DbSession = pool.open(request_id)
+        session: DbSession = pool.open(request_id, kept)
         return session
 
     def find(self, request_id: str, alias: str | None) -> list[DbSession]:

@@ -9,6 +9,7 @@ request, whose ASGI scope carries it. See docs/frameworks/asgi.md.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
@@ -39,6 +40,23 @@ class DatabaseMiddleware(Wrapper[ASGIApp]):
 
     __module__ = "hypern.middleware.asgi"
 
+    def request_of(self, carrier: ASGIScope) -> object:
+        """Starlette's request in Starlette's applications and FastAPI's, else the ASGI scope."""
+        applications = sys.modules.get("starlette.applications")
+        if applications is None or not isinstance(carrier.get("app"), applications.Starlette):
+            return carrier
+        return sys.modules["starlette.requests"].HTTPConnection(carrier)
+
+    def method_of(self, carrier: ASGIScope) -> str:
+        """The request's method; a websocket begins with GET."""
+        method: str = carrier.get("method", "GET")
+        return method
+
+    def route_of(self, carrier: ASGIScope) -> str | None:
+        """The template of the route that Starlette or FastAPI has found."""
+        path = getattr(carrier.get("route"), "path", None)
+        return path if isinstance(path, str) else None
+
     async def __call__(self, scope: ASGIScope, receive: Receive, send: Send) -> None:
         """Serve one request, websocket or lifespan."""
         if scope["type"] == "lifespan":
@@ -47,7 +65,7 @@ class DatabaseMiddleware(Wrapper[ASGIApp]):
         if scope["type"] not in ("http", "websocket") or carries_scope(scope):
             await self.app(scope, receive, send)
             return
-        request = scope[SCOPE_KEY] = RequestScope(_client_id(scope))
+        request = scope[SCOPE_KEY] = RequestScope(_client_id(scope), (self, scope))
         response = _Response(request, send, self) if scope["type"] == "http" else None
         with request.current():
             try:

@@ -8,12 +8,14 @@ connections. See docs/frameworks/django.md.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 
+from hypern.scope.asked import RequestOptions
 from hypern.scope.identify import SCOPE_KEY
+from hypern.scope.options import NAMES
 from hypern.session.steps import awaited, blocking, later, now
 from hypern.web.body import AsyncScopedBody, ScopedBody
 from hypern.web.options import FAILED, Options
@@ -30,10 +32,25 @@ if TYPE_CHECKING:
 _RAISED = "hypern.raised"
 
 
+def _of_settings() -> dict[str, Any]:
+    """The options in the setting HYPERN, in which what is no option is an alias's."""
+    from django.conf import settings
+
+    given: Mapping[str, Any] = getattr(settings, "HYPERN", {})
+    return {name: value for name, value in given.items() if not isinstance(value, dict)} | {
+        name: value for name, value in given.items() if name in NAMES
+    }
+
+
+def _of_class(middleware: type) -> dict[str, Any]:
+    """The options that are attributes of a subclass, where a function takes the request."""
+    return {name: getattr(middleware, name) for name in NAMES if hasattr(middleware, name)}
+
+
 class DatabaseMiddleware(Options):
-    """Opens a scope for each request. For other options (see `Options`), set rollback_on and
-    finalize in a subclass and name that in MIDDLEWARE. A view that raised rolls back whatever the
-    status; the body of a StreamingHttpResponse is produced.
+    """Opens a scope for each request. For other options (see `Options`), set them in a subclass and
+    name that in MIDDLEWARE; those of `scope()` may also be in the setting `HYPERN`, a dict. A view
+    that raised rolls back whatever the status; the body of a StreamingHttpResponse is produced.
     """
 
     __module__ = "hypern.middleware.django"
@@ -43,6 +60,7 @@ class DatabaseMiddleware(Options):
 
     def __init__(self, get_response: GetResponse) -> None:
         self.check_options()
+        self.scope_options = RequestOptions({**_of_settings(), **_of_class(type(self))})
         self.get_response = get_response
         self._is_async = iscoroutinefunction(get_response)
         if self._is_async:
@@ -52,10 +70,21 @@ class DatabaseMiddleware(Options):
         """Serve one request."""
         if carries_scope(request.META):
             return self.get_response(request)
-        scope = request.META[SCOPE_KEY] = RequestScope(request.META.get("HTTP_X_REQUEST_ID"))
+        scope = request.META[SCOPE_KEY] = RequestScope(
+            request.META.get("HTTP_X_REQUEST_ID"), (self, request)
+        )
         if self._is_async:
             return later(self._serving(awaited, request, scope))
         return now(self._serving(blocking, request, scope))
+
+    def method_of(self, carrier: HttpRequest) -> str:
+        """The request's method."""
+        return carrier.method or "GET"
+
+    def route_of(self, carrier: HttpRequest) -> str | None:
+        """The template of the URL pattern that Django has found."""
+        match = carrier.resolver_match
+        return None if match is None else f"/{match.route}"
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> None:
         """Note that the view raised; Django has caught that, and makes a response of it."""

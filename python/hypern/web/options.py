@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Container
-from typing import Final, Generic, Literal, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, Literal, NamedTuple, TypeVar
+
+from hypern.scope.asked import NOTHING_ASKED, RequestOptions
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from hypern.scope.asked import Asked
+    from hypern.scope.options import Kept
 
 _App = TypeVar("_App")
 
@@ -38,10 +46,14 @@ class Options:
         body. "auto": before the first byte, unless the body is produced while it is sent (its
         length is not known beforehand); then transactions end before the first byte, and the
         sessions after the body
+    The others are those of `scope()`, each a value, or a callable that is called with the
+        framework's request when the request opens its first session; label is the route's template
+        by default, and read_only may be a set of methods, such as {"GET", "HEAD"}
     """
 
     rollback_on: Container[int] = FAILURES
     finalize: Finalize = "auto"
+    scope_options: RequestOptions = NOTHING_ASKED
 
     def check_options(self) -> None:
         """Raise TypeError or ValueError for options that cannot work."""
@@ -52,6 +64,27 @@ class Options:
             )
         if self.finalize not in _FINALIZE:
             raise ValueError(f"finalize must be one of: {', '.join(_FINALIZE)}")
+
+    def request_of(self, carrier: Any) -> object:
+        """The framework's request. carrier: what the server has called the middleware with."""
+        return carrier
+
+    def method_of(self, carrier: Any) -> str:
+        """The request's method, in upper case."""
+        raise NotImplementedError
+
+    def route_of(self, carrier: Any) -> str | None:
+        """The template of the request's route; None if it is not known."""
+        return None
+
+    def keep(self, carrier: Any, opened: float) -> Kept | None:
+        """The options of a request's scope. Raises what a callable among them raises."""
+        return self.scope_options.keep(
+            lambda: self.request_of(carrier),
+            self.method_of(carrier),
+            self.route_of(carrier),
+            opened,
+        )
 
     def verdict(self, status: int) -> Verdict:
         """What a response's status means."""
@@ -67,9 +100,16 @@ class Wrapper(Options, Generic[_App]):
     """A middleware that wraps an application and takes its options as arguments."""
 
     def __init__(
-        self, app: _App, *, rollback_on: Container[int] = FAILURES, finalize: Finalize = "auto"
+        self,
+        app: _App,
+        *,
+        rollback_on: Container[int] = FAILURES,
+        finalize: Finalize = "auto",
+        **options: Unpack[Asked],
     ) -> None:
         self.app = app
         self.rollback_on = rollback_on
         self.finalize = finalize
+        if options:
+            self.scope_options = RequestOptions(options)
         self.check_options()

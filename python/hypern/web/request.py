@@ -9,17 +9,20 @@ reference to this one leads.
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Final
+import time
+from typing import TYPE_CHECKING, Any, Final
 
 from hypern import _native
 from hypern.errors import TransactionAborted
 from hypern.scope.identify import SCOPE_KEY
+from hypern.scope.options import NO_OPTIONS
 from hypern.scope.scope import Scope, current_scope
 from hypern.session.finalizing import finalizing, leaving_dependencies
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from hypern.scope.options import Kept
     from hypern.session.blocking import DbSession
     from hypern.session.steps import Steps, View
     from hypern.web.options import Options, Verdict
@@ -35,13 +38,34 @@ class RequestScope(Scope):
     Its courses of action (`starting`, `ending` and so on) are run by `now` or `later`.
     """
 
-    __slots__ = ("_background", "client_id")
+    __slots__ = ("_asked", "_background", "_opened", "client_id")
 
-    def __init__(self, client_id: str | None = None) -> None:
+    def __init__(
+        self, client_id: str | None = None, asked: tuple[Options, Any] | None = None
+    ) -> None:
+        """asked: the middleware, and what the server has called it with."""
         super().__init__()
         self.client_id = _printable(client_id)
         self._background: Scope | None = None
+        self._asked = asked  # until the options are known
+        self._opened = time.monotonic()
         self.open()
+
+    def kept(self) -> Kept | None:
+        """The options, which depend on what is known of the request when it opens a session."""
+        asked = self._asked
+        if asked is not None:
+            middleware, carrier = asked
+            self._kept = middleware.keep(carrier, self._opened)
+            self._asked = None
+        return self._kept
+
+    def close(self) -> None:
+        """As the base class. What carries the scope is not referenced any more."""
+        super().close()
+        asked = self._asked
+        if asked is not None and not asked[0].scope_options.asks:
+            self.kept()  # for what runs after the response
 
     def __repr__(self) -> str:
         name = super().__repr__()
@@ -156,9 +180,11 @@ class _Current:
 
 
 class _Background(Scope):
-    """What runs after a request's response. Its id derives from the request's, which is unique."""
+    """What runs after a request's response. Its id derives from the request's, which is unique. It
+    has the request's options, without the deadline.
+    """
 
-    __slots__ = ()
+    __slots__ = ("_asked",)
 
     def __init__(self, request: RequestScope) -> None:
         # Not the base class's, which would generate an id for each request.
@@ -166,6 +192,20 @@ class _Background(Scope):
         self.ended = False
         self.is_entered = False
         self._outer = None
+        self._options = NO_OPTIONS
+        kept = request._kept
+        self._kept = kept._replace(deadline=0.0) if kept is not None else None
+        self._asked = request._asked
+        request._asked = None
+
+    def kept(self) -> Kept | None:
+        asked = self._asked
+        if asked is not None:
+            middleware, carrier = asked
+            kept = middleware.keep(carrier, 0.0)
+            self._kept = kept._replace(deadline=0.0) if kept is not None else None
+            self._asked = None
+        return self._kept
 
 
 def carries_scope(carrier: Mapping[str, object]) -> bool:

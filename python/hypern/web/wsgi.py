@@ -35,11 +35,18 @@ class DatabaseMiddleware(Wrapper[WSGIApp]):
 
     __module__ = "hypern.middleware.wsgi"
 
+    def method_of(self, carrier: dict[str, Any]) -> str:
+        """The request's method."""
+        method: str = carrier.get("REQUEST_METHOD", "GET")
+        return method
+
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         """Serve one request."""
         if carries_scope(environ):
             return self.app(environ, start_response)
-        request = environ[SCOPE_KEY] = RequestScope(environ.get("HTTP_X_REQUEST_ID"))
+        request = environ[SCOPE_KEY] = RequestScope(
+            environ.get("HTTP_X_REQUEST_ID"), (self, environ)
+        )
         response = _Response(request, start_response, self)
         body: Iterable[bytes] = ()
         try:

@@ -97,6 +97,7 @@ static PyMethodDef setters[] = {
 
 static PyGetSetDef getters[] = {
     {"request_id", get, NULL, "The id of the request that the session belongs to.", "request_id"},
+    {"label", get, NULL, "The label of the scope that the session belongs to, or None.", "label"},
     {"alias", get, NULL, "The alias of the session's database.", "alias"},
     {"state", get, NULL, "idle, connected, in_transaction, committed, rolled_back or closed.",
      "state"},

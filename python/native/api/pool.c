@@ -15,15 +15,19 @@ typedef struct hn_pool {
     PyObject *session_type; /* a subclass of Session */
 } hn_pool;
 
-static PyObject *open_session(PyObject *op, PyObject *request_id)
+static PyObject *open_session(PyObject *op, PyObject *const *args, Py_ssize_t nargs)
 {
+    if (nargs < 1 || nargs > 2)
+        return PyErr_Format(PyExc_TypeError, "open() takes a request id and options");
+    PyObject *request_id = args[0];
     if (!PyUnicode_Check(request_id))
         return PyErr_Format(PyExc_TypeError, "a request id is a str, not %s",
                             Py_TYPE(request_id)->tp_name);
     hn_database *database = (hn_database *)op;
     if (!hn_database_is_configured(database) && hn_standstill_look() < 0)
         return NULL;
-    return hn_session_open((PyTypeObject *)((hn_pool *)op)->session_type, database, request_id);
+    return hn_session_open((PyTypeObject *)((hn_pool *)op)->session_type, database, request_id,
+                           nargs == 2 ? args[1] : Py_None);
 }
 
 static PyObject *status(PyObject *self, PyObject *unused)
@@ -178,7 +182,7 @@ static void dealloc(PyObject *op)
 }
 
 static PyMethodDef methods[] = {
-    {"open", open_session, METH_O, NULL},
+    {"open", (PyCFunction)(void (*)(void))open_session, METH_FASTCALL, NULL},
     {"status", status, METH_NOARGS, NULL},
     {"close", close_pool, METH_O, NULL},
     {"disconnect", disconnect, METH_O, NULL},

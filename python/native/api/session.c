@@ -26,21 +26,43 @@ static hn_view *new_view(PyTypeObject *type, hn_database *database, PyObject *re
     return self;
 }
 
+/* Takes over what the options of the session's scope come to. options: for the core, borrowed. 0, or
+ * -1 with an exception. */
+static int take_options(hn_view *self, PyObject *kept, PyObject **options)
+{
+    PyObject *label;
+    double deadline, seconds;
+    *options = NULL;
+    if (kept == Py_None)
+        return 0;
+    if (!PyTuple_Check(kept)) {
+        PyErr_Format(PyExc_TypeError, "options are a tuple, not %s", Py_TYPE(kept)->tp_name);
+        return -1;
+    }
+    if (!PyArg_ParseTuple(kept, "SddO", options, &deadline, &seconds, &label))
+        return -1;
+    self->target.deadline = (hn_time)(deadline * 1e9);
+    self->target.deadline_secs = seconds;
+    self->label = label == Py_None ? NULL : Py_NewRef(label);
+    return 0;
+}
+
 /* From the look-up to the entry no Python code runs, so that no other session comes in between. */
-static PyObject *open_view(hn_view *self)
+static PyObject *open_view(hn_view *self, PyObject *options)
 {
     hn_target *target = &self->target;
     PyObject *open = hn_index_find(self->request_id, target->database->alias);
     if (open != NULL || PyErr_Occurred())
         return open; /* the view's allocation has run Python code, which has opened it */
-    target->handle = hn_database_open(target->database, self->request_id);
+    target->handle = hn_database_open(target->database, self->request_id, options);
     target->generation = hn_core_generation();
     if (target->handle < 0 || hn_index_add(self) < 0)
         return NULL;
     return Py_NewRef((PyObject *)self);
 }
 
-PyObject *hn_session_open(PyTypeObject *type, hn_database *database, PyObject *request_id)
+PyObject *hn_session_open(PyTypeObject *type, hn_database *database, PyObject *request_id,
+                          PyObject *kept)
 {
     PyObject *open = hn_index_find(request_id, database->alias);
     if (open != NULL || PyErr_Occurred())
@@ -48,7 +70,8 @@ PyObject *hn_session_open(PyTypeObject *type, hn_database *database, PyObject *r
     hn_view *self = new_view(type, database, request_id);
     if (self == NULL)
         return NULL;
-    open = open_view(self);
+    PyObject *options;
+    open = take_options(self, kept, &options) < 0 ? NULL : open_view(self, options);
     Py_DECREF((PyObject *)self);
     return open;
 }
@@ -197,6 +220,7 @@ static void dealloc(PyObject *op)
     Py_XDECREF((PyObject *)self->next);
     Py_XDECREF((PyObject *)self->target.database);
     Py_XDECREF(self->request_id);
+    Py_XDECREF(self->label);
     type->tp_free(op);
     Py_DECREF(type);
 }
@@ -204,6 +228,8 @@ static void dealloc(PyObject *op)
 static PyMemberDef members[] = {
     {"request_id", T_OBJECT, offsetof(hn_view, request_id), READONLY,
      "The id of the request that the session belongs to."},
+    {"label", T_OBJECT, offsetof(hn_view, label), READONLY,
+     "The label of the scope that the session belongs to, or None."},
     {"_open_stream", T_ULONGLONG, offsetof(hn_view, target.stream.number), READONLY, NULL},
     {"_is_finalizing", T_UINT, offsetof(hn_view, finalizing), READONLY, NULL},
     {NULL, 0, 0, 0, NULL},

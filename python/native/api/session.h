@@ -8,7 +8,9 @@
 int hn_session_ready(PyObject *module);
 
 /* The session of a request on a database, opened if need be, with a Python type derived from
- * Session. A new reference, or NULL with an exception. */
-PyObject *hn_session_open(PyTypeObject *type, hn_database *database, PyObject *request_id);
+ * Session. kept: what the options of its scope come to, a tuple (see _native.pyi), or None. A new
+ * reference, or NULL with an exception. */
+PyObject *hn_session_open(PyTypeObject *type, hn_database *database, PyObject *request_id,
+                          PyObject *kept);
 
 #endif

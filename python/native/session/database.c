@@ -44,7 +44,7 @@ static int configure(hn_database *self)
     return 0;
 }
 
-int64_t hn_database_open(hn_database *self, PyObject *request_id)
+int64_t hn_database_open(hn_database *self, PyObject *request_id, PyObject *options)
 {
     int64_t request_len, alias_len;
     const char *request = text_of(request_id, &request_len);
@@ -52,7 +52,10 @@ int64_t hn_database_open(hn_database *self, PyObject *request_id)
     if (request == NULL || alias == NULL || configure(self) < 0)
         return -1;
     hn_buf out = {NULL, 0, 0};
-    int64_t handle = hn_go.hypern_open(request, request_len, alias, alias_len, &out);
+    const char *given = options == NULL ? NULL : PyBytes_AS_STRING(options);
+    int64_t given_len = options == NULL ? 0 : PyBytes_GET_SIZE(options);
+    int64_t handle =
+        hn_go.hypern_open(request, request_len, alias, alias_len, given, given_len, &out);
     if (handle < 0)
         hn_raise_core(out.data, out.len);
     hn_buf_free(&out);

@@ -25,9 +25,9 @@ typedef struct hn_database {
 /* Whether the core that is loaded has the settings. */
 bool hn_database_is_configured(const hn_database *database);
 
-/* Opens a new session in the core, which is loaded and configured if need be. Its handle, or -1
- * with an exception. Runs no other Python code. */
-int64_t hn_database_open(hn_database *database, PyObject *request_id);
+/* Opens a new session in the core, which is loaded and configured if need be. options: those of its
+ * scope (bytes), or NULL. Its handle, or -1 with an exception. Runs no other Python code. */
+int64_t hn_database_open(hn_database *database, PyObject *request_id, PyObject *options);
 
 /* The status of the pool as JSON in bytes, or None where the core has no such pool. A new
  * reference. */

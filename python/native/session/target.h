@@ -13,6 +13,8 @@ typedef struct hn_target {
     uint32_t generation;   /* of the core that the handle belongs to */
     uint32_t last_state;   /* what the core returned when the last operation ended */
     PyObject *on_commit;   /* list of callables, or NULL */
+    hn_time deadline;      /* the scope's; 0 if there is none */
+    double deadline_secs;  /* as the scope was given it */
     struct hn_stream {     /* what the chunks of the open stream are decoded by */
         uint64_t number;   /* 0 if none is open, as far as is known here */
         PyObject *sql;

@@ -1,0 +1,209 @@
+"""The options of a scope: one set of keywords for `scope()`, `@scoped`, the middleware and the
+application, validated in one place.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypedDict
+
+from hypern.errors import ConfigurationError
+from hypern.session.begin import begin_sql
+
+if TYPE_CHECKING:
+    from typing_extensions import NotRequired
+
+_SETTING: Final = re.compile(r"\w+(\.\w+)*")
+_MAX_SECONDS: Final = 2_147_483  # a server's time limits are int32 milliseconds
+_LONGEST_LABEL: Final = 200
+
+
+class Begin(TypedDict):
+    """The options of an atomic scope's transactions, as those of `DbSession.begin`."""
+
+    isolation: NotRequired[str | None]
+    read_only: NotRequired[bool | None]
+    deferrable: NotRequired[bool | None]
+
+
+class Given(TypedDict, total=False):
+    """The keywords, for signatures that pass them on."""
+
+    atomic: bool | Begin | None
+    settings: Mapping[str, str] | None
+    role: str | None
+    read_only: bool | None
+    deadline_secs: float | None
+    label: str | None
+
+
+@dataclass(frozen=True)
+class ScopeOptions:
+    """The options of one scope; None stands for the default of each.
+
+    atomic: True, or a dict with isolation, read_only and deferrable: the first statement on each
+        alias begins a transaction, which is committed or rolled back with the scope; False: each
+        statement commits by itself; None is the alias's `Database.configure(..., atomic=...)`
+    settings: values of the server's settings (str by name), set for each transaction
+    role: the role (str) of each transaction
+    read_only: True: every transaction is READ ONLY
+    deadline_secs: seconds from the scope's opening in which its statements and commits must end
+    label: what the scope does (str), for logs and hooks
+    """
+
+    atomic: bool | Begin | None = None
+    settings: Mapping[str, str] | None = None
+    role: str | None = None
+    read_only: bool | None = None
+    deadline_secs: float | None = None
+    label: str | None = None
+
+    def __post_init__(self) -> None:
+        check_atomic(self.atomic)
+        if self.settings is not None:
+            object.__setattr__(self, "settings", check_settings(self.settings))
+        if self.role is not None:
+            _text("role", self.role)
+        if self.read_only is not None and not isinstance(self.read_only, bool):
+            raise _wrong("read_only", "True, False or None", self.read_only)
+        if self.deadline_secs is not None:
+            _check_deadline(self.deadline_secs)
+        if self.label is not None:
+            _text("label", self.label)
+            object.__setattr__(self, "label", self.label[:_LONGEST_LABEL])
+        if self.atomic is False and self.in_transaction:
+            name = next(n for n in ("settings", "role", "read_only") if getattr(self, n))
+            raise ConfigurationError(
+                f"{name}= with atomic=False: it holds for a transaction; leave atomic= out"
+            )
+        if self.read_only and isinstance(self.atomic, Mapping) and "read_only" in self.atomic:
+            raise ConfigurationError("read_only is given twice: beside atomic= and in it")
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether an option can be kept only by a transaction around every statement."""
+        return bool(self.settings or self.role is not None or self.read_only)
+
+    @property
+    def begin(self) -> str | None:
+        """The BEGIN ahead of the first statement on each alias; "" if each commits by itself, None
+        if the alias decides.
+        """
+        if self.atomic is None and not self.in_transaction:
+            return None
+        if self.atomic is False:
+            return ""
+        given: dict[str, Any] = dict(self.atomic) if isinstance(self.atomic, Mapping) else {}
+        if self.read_only:
+            given["read_only"] = True
+        return begin_sql(given.get("isolation"), given.get("read_only"), given.get("deferrable"))
+
+    def to_core(self) -> bytes:
+        """For the core (bytes, UTF-8): fields that end with a NUL, which none of them contains."""
+        begin = self.begin
+        pairs = list((self.settings or {}).items())
+        if self.role is not None:
+            pairs.append(("role", self.role))  # the last, since it may not set the others
+        texts = [
+            "default" if begin is None else begin,
+            "" if self.deadline_secs is None else f"{self.deadline_secs:g}",
+            self.label or "",
+            *(text for pair in pairs for text in pair),
+        ]
+        return "".join(f"{text}\0" for text in texts).encode()
+
+
+class Kept(NamedTuple):
+    """The options of one open scope, as the extension opens sessions with them.
+
+    core: `ScopeOptions.to_core()`. deadline: a moment of time.monotonic(), in seconds; 0 for none.
+    """
+
+    core: bytes
+    deadline: float
+    deadline_secs: float
+    label: str | None
+
+
+def keep(options: ScopeOptions, opened: float) -> Kept | None:
+    """The options of a scope that was opened at a moment of time.monotonic(); None if there are
+    none.
+    """
+    if options == NO_OPTIONS:
+        return None
+    seconds = options.deadline_secs or 0.0
+    return Kept(
+        options.to_core(), opened + seconds if seconds else 0.0, float(seconds), options.label
+    )
+
+
+def check_atomic(value: object) -> None:
+    """Raise ConfigurationError for a value of `atomic` that cannot work."""
+    if value is None or isinstance(value, bool):
+        return
+    if not isinstance(value, Mapping):
+        raise _wrong("atomic", "True, False or a dict of isolation, read_only, deferrable", value)
+    unknown = set(value) - {"isolation", "read_only", "deferrable"}
+    if unknown:
+        raise ConfigurationError(
+            f"atomic has no option {min(map(str, unknown))!r}; "
+            "it takes isolation, read_only and deferrable"
+        )
+    try:
+        begin_sql(value.get("isolation"), value.get("read_only"), value.get("deferrable"))
+    except (TypeError, ValueError) as error:
+        raise ConfigurationError(f"atomic: {error}") from None
+
+
+def check_settings(value: object) -> dict[str, str]:
+    """The settings as a dict of their own. Raises ConfigurationError, without a value in it."""
+    if not isinstance(value, Mapping):
+        raise _wrong("settings", "a mapping of names to str", value)
+    checked: dict[str, str] = {}
+    for name, text in value.items():
+        if not isinstance(name, str) or not _SETTING.fullmatch(name):
+            raise ConfigurationError(
+                f"settings: {name!r} is no name of a setting; a name consists of letters, digits "
+                'and underscores, with dots between its parts, such as "app.user_id"'
+            )
+        if name.lower() in ("role", "session_authorization"):
+            raise ConfigurationError(f"settings: {name} is not a setting here; pass role=")
+        checked[name] = _text(f'settings["{name}"]', text)
+    return checked
+
+
+def _check_deadline(value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise _wrong("deadline_secs", "a number of seconds", value)
+    if not 0 < value <= _MAX_SECONDS or math.isnan(value):
+        raise ConfigurationError(
+            f"deadline_secs must be above 0, and {_MAX_SECONDS} at most, not {value}"
+        )
+
+
+def _text(name: str, value: object) -> str:
+    """A str that the server takes. The error never contains it."""
+    if not isinstance(value, str):
+        raise _wrong(name, "a str", value)
+    if "\0" in value:
+        raise ConfigurationError(f"{name} contains a NUL character, which PostgreSQL does not take")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise ConfigurationError(
+            f"{name} cannot be sent as UTF-8: it contains a lone surrogate"
+        ) from None
+    if not value and name in ("role", "label"):
+        raise ConfigurationError(f"{name} must not be empty")
+    return value
+
+
+def _wrong(name: str, expected: str, value: object) -> ConfigurationError:
+    return ConfigurationError(f"{name} must be {expected}, not {type(value).__name__}")
+
+
+NO_OPTIONS: Final = ScopeOptions()
+NAMES: Final = frozenset(field.name for field in fields(ScopeOptions))
