@@ -129,6 +129,11 @@ func (o *leaving) start(s *Session, c *Call) {
 		o.rollbackAll(s, c)
 	case left.savepoint == "" && commits:
 		s.dropBlock(i)
+		if o.report = s.pastDeadline(); o.report != nil && !s.tx.owed {
+			o.rollbackAll(s, c)
+			return
+		}
+		o.report = nil
 		o.commit(s, c)
 	case left.savepoint == "":
 		s.dropBlock(i)

@@ -118,6 +118,10 @@ func (o *control) commit(s *Session, c *Call) {
 		s.settled(evCommitted, false)
 		c.done(0)
 	default:
+		if fault := s.pastDeadline(); fault != nil {
+			c.fail(fault)
+			return
+		}
 		s.prelude.clear()
 		s.sendCommands(c, "COMMIT")
 	}

@@ -34,6 +34,9 @@ func (o *finalizing) start(s *Session, c *Call) {
 	}
 	open := s.tx.server == 'T' || s.tx.server == 'E'
 	ofStream := s.ownStream() // what it has done commits by itself, as any statement
+	if fault := s.pastDeadline(); fault != nil && (s.tx.server == 'T' && commits || ofStream) {
+		o.fault, commits, open, ofStream = fault, false, true, false
+	}
 	commit := s.tx.server == 'T' && commits || ofStream
 	if s.tx.server == 'E' && wanted {
 		o.fault = s.uncommittedFault()

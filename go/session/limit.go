@@ -33,8 +33,22 @@ const (
 	serverTimeout   = "canceling statement due to statement timeout"
 )
 
-// timeoutText names the caller's limit, as in timeout=0.5 s.
-func (s *Session) timeoutText() string { return "timeout=" + seconds(s.op.timeout) }
+// timeoutText names the caller's limit, as in timeout=0.5 s, or that of the session's scope.
+func (s *Session) timeoutText() string {
+	if s.op.byDeadline {
+		return "deadline_secs=" + s.scope.deadline + " s"
+	}
+	return "timeout=" + seconds(s.op.timeout)
+}
+
+// pastDeadline is the fault of a COMMIT that is not sent since the scope's deadline has passed; nil: it has not.
+func (s *Session) pastDeadline() *wire.Fault {
+	if !s.op.byDeadline || s.op.timeout > 0 {
+		return nil
+	}
+	return &wire.Fault{SQLState: wire.StateQueryCanceled, Message: s.timeoutText() +
+		" of the scope has passed, so the transaction was not committed"}
+}
 
 func seconds(n float64) string { return strconv.FormatFloat(n, 'g', 6, 64) + " s" }
 
@@ -98,13 +112,14 @@ const undoLimit = 5 * time.Second
 // where the caller can give none. No request to cancel follows it: a COMMIT that waits for a standby would
 // succeed by that without the standby.
 func (s *Session) ioLimit() int32 {
-	if s.op.timeout >= 0 {
+	if s.op.timeout >= 0 && !s.endsTransaction() {
 		return 0
 	}
 	switch s.op.phase {
 	case phaseVerdict, phaseStreamEnd, phaseScriptEnd:
 		if s.op.commits {
-			return int32(min(s.pool.Config().CommitMS, math.MaxInt32))
+			limit, _ := s.commitLimit()
+			return limit
 		}
 	case phaseProbe:
 		if left := s.acquireLeft(); left >= 0 {
@@ -117,11 +132,30 @@ func (s *Session) ioLimit() int32 {
 	return int32(undoLimit.Milliseconds())
 }
 
+// endsTransaction returns whether the operation's timeout bounds a COMMIT alone.
+func (s *Session) endsTransaction() bool {
+	return s.op.op == abi.OpCommit || s.op.op == abi.OpLeave || s.op.op == abi.OpFinalize
+}
+
+// commitLimit is how long a COMMIT may take in milliseconds, 0 for no limit, and what that comes from.
+func (s *Session) commitLimit() (limit int32, name string) {
+	limit = int32(min(s.pool.Config().CommitMS, math.MaxInt32))
+	name = "commit_timeout_secs=" + seconds(float64(limit)/1000)
+	if !s.op.byDeadline {
+		return limit, name
+	}
+	left := max(1, int32(min(math.Ceil(s.op.timeout*1000), math.MaxInt32)))
+	if limit == 0 || left < limit {
+		return left, s.timeoutText()
+	}
+	return limit, name
+}
+
 // unanswered is why a connection is lost whose I/O has reached its limit.
 func (s *Session) unanswered() string {
 	if s.op.commits {
-		return fmt.Sprintf("COMMIT was not answered within commit_timeout_secs=%s, so that it is not known whether it has "+
-			"committed", seconds(float64(s.pool.Config().CommitMS)/1000))
+		_, limit := s.commitLimit()
+		return fmt.Sprintf("COMMIT was not answered within %s, so that it is not known whether it has committed", limit)
 	}
 	if s.op.phase == phaseProbe {
 		return "it did not answer a probe in time" // another connection is used

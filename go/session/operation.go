@@ -190,6 +190,7 @@ func (s *Session) describeIO(c *Call) {
 func (s *Session) start(c *Call) {
 	s.op.op, s.op.kind, s.op.sql = c.Op, s.kindOf(c), c.SQL // else it is as end has left it
 	s.op.cause, s.op.timeout = causeNone, c.Timeout
+	s.op.byDeadline = c.has(abi.InDeadline)
 	if s.op.observed = c.has(abi.InObserved); s.op.observed && s.conn == nil {
 		s.where = ""
 	}

@@ -35,7 +35,7 @@ void hn_operation_expire(hn_operation *self)
         escalate_holder(self);
         return;
     }
-    hn_lock_raise(HN_LOCK_LATE, self->request.timeout);
+    hn_lock_raise(HN_LOCK_LATE, hn_request_limit_name(&self->request), self->request.timeout);
     hn_operation_leave_queue(self);
 }
 

@@ -198,7 +198,7 @@ static int take_turn(hn_operation *self, hn_reactor *reactor)
     self->turn.thread = hn_reactor_thread(reactor);
     hn_locked locked = hn_lock_await(&self->session->lock, &self->turn);
     if (locked != HN_LOCKED && locked != HN_LOCK_QUEUED)
-        return hn_lock_raise(HN_LOCK_REENTRED, -1);
+        return hn_lock_raise(HN_LOCK_REENTRED, "", -1);
     self->phase = locked == HN_LOCKED ? HN_PHASE_GRANTED : HN_PHASE_QUEUED;
     hn_reactor_add(reactor, &self->entry);
     if (locked == HN_LOCKED) {
@@ -228,9 +228,10 @@ int hn_operation_start(hn_operation *self)
         return -1;
     if (self->request.op == HN_OP_MANY && (self->context = PyContext_CopyCurrent()) == NULL)
         return -1;
-    self->driver = (hn_driver){.engine = NULL, .stage = HN_RUNNING, .limit = HN_NEVER};
-    if (self->timeout != HN_NEVER)
-        self->driver.limit = hn_now() + self->timeout;
+    hn_time limit = self->timeout == HN_NEVER ? HN_NEVER : hn_now() + self->timeout;
+    if (hn_engine_limit(&self->session->target, &self->request, &limit) < 0)
+        return -1;
+    self->driver = (hn_driver){.engine = NULL, .stage = HN_RUNNING, .limit = limit};
     if (self->session->target.database->observer != NULL && hn_settle_is_observed(&self->request)) {
         self->outcome.began = hn_now();
         self->outcome.report.parameters = self->outcome.report.batch = -1;

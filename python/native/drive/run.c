@@ -12,13 +12,14 @@ typedef struct outcome {
     PyObject *hooks;  /* on_commit functions to be called; or NULL */
 } outcome;
 
-/* seconds: the timeout= that the deadline comes from. */
-static int lock(hn_view *self, hn_time deadline, double seconds)
+static int lock(hn_view *self, const hn_request *request, hn_time deadline)
 {
     hn_locked locked = hn_lock_take(&self->lock, deadline);
     if (locked == HN_LOCKED)
         return 0;
-    return locked == HN_LOCK_ERROR ? -1 : hn_lock_raise(locked, seconds);
+    return locked == HN_LOCK_ERROR
+               ? -1
+               : hn_lock_raise(locked, hn_request_limit_name(request), request->timeout);
 }
 
 /* The session's lock is held. report: what its observer is called with, or NULL if it has none. */
@@ -56,20 +57,20 @@ static PyObject *settle(PyObject *hooks, PyObject *result)
     return result;
 }
 
-PyObject *hn_run(hn_view *self, const hn_request *request, hn_time deadline)
+PyObject *hn_run(hn_view *self, const hn_request *given, hn_time deadline)
 {
-    bool observed = self->target.database->observer != NULL && hn_settle_is_observed(request);
+    bool observed = self->target.database->observer != NULL && hn_settle_is_observed(given);
     hn_time began = observed ? hn_now() : 0;
-    hn_request observed_request;
     hn_report report = {.parameters = -1, .batch = -1};
-    if (observed) {
-        observed_request = *request;
-        observed_request.flags |= HN_IN_OBSERVED;
-        request = &observed_request;
-    }
     if (hn_checks.may_block != NULL && hn_checks.may_block() < 0)
         return NULL;
-    if (hn_target_check(&self->target) < 0 || lock(self, deadline, request->timeout) < 0)
+    hn_request limited = *given;
+    const hn_request *request = &limited;
+    if (observed)
+        limited.flags |= HN_IN_OBSERVED;
+    if (hn_target_check(&self->target) < 0 ||
+        hn_engine_limit(&self->target, &limited, &deadline) < 0 ||
+        lock(self, request, deadline) < 0)
         return NULL;
     outcome o = run_locked(self, request, deadline, observed ? &report : NULL);
     hn_lock_give(&self->lock);
@@ -93,7 +94,7 @@ static int escalate(hn_view *self, hn_time until)
         if (locked == HN_LOCK_ERROR)
             return -1;
         if (locked == HN_LOCK_REENTRED)
-            return lock(self, HN_NEVER, -1);
+            return hn_lock_raise(locked, "", -1);
         if (hn_target_check(&self->target) < 0)
             return -1;
         hn_go.hypern_cancel(self->target.handle, how);
@@ -121,6 +122,8 @@ PyObject *hn_run_finalize(hn_view *self, hn_time until)
         return NULL;
     }
     hn_request request = {.op = HN_OP_FINALIZE, .mode = HN_MODE_NOTHING, .timeout = -1};
+    hn_time never = HN_NEVER;
+    (void)hn_engine_limit(&self->target, &request, &never); /* FINALIZE is not refused */
     outcome o = run_locked(self, &request, HN_NEVER, NULL);
     hn_lock_give(&self->lock);
     return o.hooks == NULL ? o.result : settle(o.hooks, o.result);

@@ -111,6 +111,46 @@ void hn_engine_free(hn_engine *e)
     free(e);
 }
 
+int hn_engine_limit(const hn_target *target, hn_request *request, hn_time *deadline)
+{
+    if (target->deadline == 0)
+        return 0;
+    switch (request->op) {
+    case HN_OP_COMMIT:
+    case HN_OP_LEAVE:
+    case HN_OP_FINALIZE: /* the core bounds a COMMIT, and leaves a rollback alone */
+        request->flags |= HN_IN_DEADLINE;
+        return 0;
+    case HN_OP_STATEMENT:
+    case HN_OP_MANY:
+    case HN_OP_SCRIPT:
+    case HN_OP_STREAM:
+    case HN_OP_FETCH:
+    case HN_OP_BEGIN:
+    case HN_OP_ENTER:
+        break;
+    default:
+        return 0;
+    }
+    if (target->deadline >= *deadline)
+        return 0;
+    *deadline = target->deadline;
+    request->timeout = target->deadline_secs;
+    request->flags |= HN_IN_DEADLINE;
+    if (hn_now() < target->deadline)
+        return 0;
+    char limit[32];
+    (void)snprintf(limit, sizeof limit, "%.6g", target->deadline_secs);
+    return hn_raise("QueryCanceled",
+                    "deadline_secs=%s s of the scope has passed, so nothing was sent", limit);
+}
+
+static double seconds_left(const hn_target *target)
+{
+    hn_time left = target->deadline - hn_now();
+    return left > 0 ? (double)left / 1e9 : 0;
+}
+
 int hn_engine_start(hn_engine *e, const hn_request *request, hn_time deadline)
 {
     e->request = *request;
@@ -120,7 +160,8 @@ int hn_engine_start(hn_engine *e, const hn_request *request, hn_time deadline)
     Py_XINCREF(e->request.into);
     uint32_t flags = request->flags;
     e->call.state = e->target->last_state; /* in case the core fails before it returns one */
-    e->call.timeout = request->timeout;
+    bool has_deadline = (flags & HN_IN_DEADLINE) != 0;
+    e->call.timeout = has_deadline ? seconds_left(e->target) : request->timeout;
     e->call.grace_ms = 0;
     e->call.chunk = request->chunk;
     e->call.stream = request->stream;

@@ -18,6 +18,10 @@ void hn_engine_ready(void);
 hn_engine *hn_engine_new(hn_target *target);
 void hn_engine_free(hn_engine *engine);
 
+/* Puts the deadline of the session's scope in the place of the caller's, if it is earlier. 0, or -1
+ * with QueryCanceled: it has passed, and nothing more may begin. */
+int hn_engine_limit(const hn_target *target, hn_request *request, hn_time *deadline);
+
 /* The first step. 0, or -1 with an exception and nothing begun. */
 int hn_engine_start(hn_engine *engine, const hn_request *request, hn_time deadline);
 

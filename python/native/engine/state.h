@@ -42,7 +42,7 @@ typedef struct hn_request {
     hn_row_shape shape;
     PyObject *into;     /* with HN_ROW_CLASS: the row class; or NULL */
     const char *method; /* its name, for Python */
-    double timeout;     /* the caller's limit in seconds, for texts; below 0 if there is none */
+    double timeout;     /* the limit in seconds as it was given, for texts; below 0: none */
     int64_t chunk;      /* STREAM, FETCH: most rows */
     uint64_t stream;    /* FETCH, STREAM_END: which */
     uint32_t block;     /* ENTER, LEAVE, UNDO: which */
@@ -77,6 +77,11 @@ typedef struct hn_batch {
     size_t next;         /* of the round: the cut to be composed next */
     hn_buf out;          /* a part of the round's bytes */
 } hn_batch;
+/* What the limit is called, whose number of seconds is request->timeout. */
+static inline const char *hn_request_limit_name(const hn_request *request)
+{
+    return (request->flags & HN_IN_DEADLINE) != 0 ? "deadline_secs" : "timeout";
+}
 
 typedef enum hn_progress {
     HN_ON,   /* inside the engine: go on at once */

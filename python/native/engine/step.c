@@ -56,7 +56,8 @@ bool hn_engine_is_late(const hn_engine *e)
     char limit[32];
     (void)snprintf(limit, sizeof limit, "%.6g", e->request.timeout);
     hn_raise("QueryCanceled",
-             "timeout=%s s passed while the parameters were encoded, before they were sent", limit);
+             "%s=%s s passed while the parameters were encoded, before they were sent",
+             hn_request_limit_name(&e->request), limit);
     /* Inside a transaction more than this statement would have to be repeated. */
     bool is_alone =
         e->request.op == HN_OP_STATEMENT && (e->call.state & HN_FLAG_IN_TRANSACTION) == 0;

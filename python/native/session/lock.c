@@ -166,15 +166,15 @@ int hn_lock_await_ending(hn_lock *lock, hn_time deadline)
     }
 }
 
-int hn_lock_raise(hn_locked outcome, double seconds)
+int hn_lock_raise(hn_locked outcome, const char *name, double seconds)
 {
     char limit[32];
     (void)snprintf(limit, sizeof limit, "%.6g", seconds);
     if (outcome == HN_LOCK_LATE)
         return hn_raise("QueryCanceled",
-                        "the statement was not begun: timeout=%s s passed while "
+                        "the statement was not begun: %s=%s s passed while "
                         "another thread or task used the session",
-                        limit);
+                        name, limit);
     return hn_raise("InterfaceError", "the session is in the middle of a statement of this "
                                       "thread (in a parameter, an iterable or a callable); use "
                                       "another session there");

@@ -60,8 +60,9 @@ typedef enum hn_locked {
 
 /* Takes the lock for a blocking call. */
 hn_locked hn_lock_take(hn_lock *lock, hn_time deadline);
-/* Raises the exception for HN_LOCK_LATE (seconds: the timeout) or HN_LOCK_REENTRED. Always -1. */
-int hn_lock_raise(hn_locked outcome, double seconds);
+/* Raises the exception for HN_LOCK_LATE (after so many seconds of a limit of that name) or
+ * HN_LOCK_REENTRED. Always -1. */
+int hn_lock_raise(hn_locked outcome, const char *name, double seconds);
 
 /* Takes the lock for a waiter with functions, or queues it. */
 hn_locked hn_lock_await(hn_lock *lock, hn_waiter *turn);
