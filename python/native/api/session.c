@@ -26,8 +26,8 @@ static hn_view *new_view(PyTypeObject *type, hn_database *database, PyObject *re
     return self;
 }
 
-/* Takes over what the options of the session's scope come to. options: for the core, borrowed. 0, or
- * -1 with an exception. */
+/* Takes over what the options of the session's scope come to. options: for the core, borrowed. 0,
+ * or -1 with an exception. */
 static int take_options(hn_view *self, PyObject *kept, PyObject **options)
 {
     PyObject *label;
