@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import either
@@ -21,11 +20,10 @@ _SHORT = 0.3
 
 
 @pytest.fixture(autouse=True)
-def _table(configured: str) -> Iterator[None]:
+def _table(configured: str) -> None:
     with scope():
         db().execute("DROP TABLE IF EXISTS numbers")
         db().execute("CREATE TABLE numbers (n int PRIMARY KEY)")
-    yield
 
 
 def _pass_deadline() -> None:
@@ -74,7 +72,7 @@ def test_every_kind_of_statement_is_refused_after_it() -> None:
 
 def test_a_stream_ends_at_it_in_mid_course_and_is_rolled_back() -> None:
     read = 0
-    with pytest.raises(QueryCanceled, match="nothing was sent"), scope(deadline_secs=_SHORT):
+    with pytest.raises(QueryCanceled, match="nothing was sent"), scope(deadline_secs=_SHORT):  # noqa: PT012
         rows = "INSERT INTO numbers SELECT generate_series(1, 1000) RETURNING n"
         for _ in db().stream(rows, chunk_rows=100):
             read += 1
@@ -85,7 +83,7 @@ def test_a_stream_ends_at_it_in_mid_course_and_is_rolled_back() -> None:
 
 
 def test_a_stream_that_was_left_open_is_not_committed_after_it() -> None:
-    with pytest.raises(QueryCanceled, match="was not committed"), scope(deadline_secs=_SHORT):
+    with pytest.raises(QueryCanceled, match="was not committed"), scope(deadline_secs=_SHORT):  # noqa: PT012
         rows = "INSERT INTO numbers SELECT generate_series(1, 1000) RETURNING n"
         next(iter(db().stream(rows, chunk_rows=100)))
         _pass_deadline()
@@ -139,7 +137,7 @@ def test_commit_after_it_is_refused_and_rollback_is_allowed() -> None:
 def test_a_block_that_ends_after_it_is_rolled_back() -> None:
     with scope(deadline_secs=_SHORT):
         session = db()
-        with pytest.raises(QueryCanceled, match="was not committed"), session.transaction():
+        with pytest.raises(QueryCanceled, match="was not committed"), session.transaction():  # noqa: PT012
             session.execute("INSERT INTO numbers VALUES (1)")
             _pass_deadline()
         assert not session.is_in_transaction
@@ -147,7 +145,7 @@ def test_a_block_that_ends_after_it_is_rolled_back() -> None:
 
 
 def test_a_scope_that_ends_after_it_is_rolled_back_and_says_so() -> None:
-    with pytest.raises(QueryCanceled, match="was not committed"), scope(deadline_secs=_SHORT):
+    with pytest.raises(QueryCanceled, match="was not committed"), scope(deadline_secs=_SHORT):  # noqa: PT012
         db().begin()
         db().execute("INSERT INTO numbers VALUES (1)")
         _pass_deadline()
@@ -163,7 +161,7 @@ def test_a_scope_without_an_open_transaction_may_end_after_it() -> None:
 
 
 def test_an_exception_of_the_block_is_the_one_that_is_raised() -> None:
-    with pytest.raises(LookupError), scope(deadline_secs=_SHORT):
+    with pytest.raises(LookupError), scope(deadline_secs=_SHORT):  # noqa: PT012
         db().begin()
         db().execute("INSERT INTO numbers VALUES (1)")
         _pass_deadline()

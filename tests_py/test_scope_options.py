@@ -86,7 +86,7 @@ def test_the_holders_in_a_pool_timeout_have_their_label(database: str) -> None:
     Database.configure(database, max_size=1, acquire_timeout_secs=0.05, alias="one")
     with either.scope(label="orders.create"):
         either.db(alias="one").execute("SELECT 1")
-        with either.scope(), pytest.raises(PoolTimeout, match="label: orders.create"):
+        with either.scope(), pytest.raises(PoolTimeout, match=r"label: orders\.create"):
             either.db(alias="one").execute("SELECT 1")
     either.close("one")
 

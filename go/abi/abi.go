@@ -57,6 +57,7 @@ const (
 	OpEnter      Op = C.HN_OP_ENTER
 	OpLeave      Op = C.HN_OP_LEAVE
 	OpUndo       Op = C.HN_OP_UNDO
+	OpSetLocal   Op = C.HN_OP_SET_LOCAL
 	OpScript     Op = C.HN_OP_SCRIPT
 	OpBatch      Op = C.HN_OP_BATCH
 	OpGiveBack   Op = C.HN_OP_GIVE_BACK

@@ -31,9 +31,11 @@
     X(STREAM, "run one statement, chunk rows of it: sql, plan, body; DONE says stream")            \
     X(FETCH, "the next chunk of stream; DONE says stream")                                         \
     X(STREAM_END, "end stream, with rows left; one that has ended is fine")                         \
-    X(ENTER, "enter a transaction() block: sql is its place and its BEGIN, a line each")            \
+    X(ENTER, "enter a transaction() block: sql is its place and its BEGIN, a line each; \"own \" "   \
+             "ahead of BEGIN: no savepoint, even in an atomic scope")                               \
     X(LEAVE, "the block has come to its end: commit, or release its savepoint")                     \
     X(UNDO, "an exception leaves the block: roll back; one that was left before is fine")           \
+    X(SET_LOCAL, "set settings for the transaction: sql is JSON, pairs of name and value")          \
     X(SCRIPT, "run the statements of sql as one simple Query, without rows, and set its settings back") \
     X(BATCH, "run the statements of items; DONE says in count how many have run, see below") \
     X(GIVE_BACK, "give the connection back in the middle of the request; FAIL in a transaction")

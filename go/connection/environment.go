@@ -146,7 +146,22 @@ func (e *Environment) set(st *Statement) {
 		return
 	}
 	e.digits = e.digits || strings.Contains(strings.ToLower(st.SQL), digitsSetting)
-	e.place.history = e.number(strconv.FormatUint(uint64(e.place.history), 10) + " " + st.SQL)
+	e.place.history = e.after(e.place.history, st)
+}
+
+// ahead is the place behind settings that are to be sent. undone: the open transaction is rolled back first.
+func (e *Environment) ahead(local *Statement, undone bool) place {
+	at := e.place
+	if undone && e.open {
+		at.history = e.began
+	}
+	at.history = e.after(at.history, local)
+	return at
+}
+
+// after is what follows history by a SET.
+func (e *Environment) after(history uint32, st *Statement) uint32 {
+	return e.number(strconv.FormatUint(uint64(history), 10) + " " + st.SQL)
 }
 
 // blur follows a change of settings that cannot be named.

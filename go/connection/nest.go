@@ -14,6 +14,8 @@ type Nest struct {
 	// Guarded: the savepoint around a statement is set, the innermost of all. Unless the server has aborted the
 	// transaction, what was done in it stays.
 	Guarded bool
+	// Set are the settings that the last statement's session has set for its transaction.
+	Set []string
 
 	begun bool
 	last  uint64

@@ -62,6 +62,7 @@ func (st *Statement) Columns() []byte {
 // Statements is a connection's cache, least recently used out first. The connection's holder owns it.
 type Statements struct {
 	resetCommands resetCommands
+	kept          map[string]string // names of commands of the core's own, by their text (AppendKept)
 	look          []byte // finds prepared statements that SQL has made; nil before it is prepared
 
 	env    Environment
@@ -226,6 +227,10 @@ func (s *Statements) ForgetAll() {
 		s.drop = append(s.drop, g.name)
 	}
 	clear(s.guards)
+	for _, name := range s.kept {
+		s.drop = append(s.drop, name)
+	}
+	clear(s.kept)
 	if s.accept != "" {
 		s.drop = append(s.drop, s.accept)
 	}
@@ -242,6 +247,7 @@ func (s *Statements) Clear() {
 	}
 	s.empty()
 	clear(s.guards)
+	clear(s.kept)
 	s.drop = s.drop[:0]
 }
 
@@ -253,6 +259,16 @@ func (s *Statements) TakeDropped() []string {
 	names := s.drop
 	s.drop = nil
 	return names
+}
+
+// Ahead has statements looked up, and parsed, under settings that are to be sent ahead of the next one; nil: there
+// are none. undone: behind a rollback of the open transaction.
+func (s *Statements) Ahead(local *Statement, undone bool) {
+	if local == nil {
+		s.move()
+		return
+	}
+	s.moveTo(s.env.ahead(local, undone))
 }
 
 // Events of the environment, each followed by a move to the statements of its place.
@@ -288,15 +304,17 @@ func (s *Statements) reset(refused uint32) {
 }
 
 // move makes the statements of the environment's place the ones that Get finds.
-func (s *Statements) move() {
-	if s.at == s.env.place {
+func (s *Statements) move() { s.moveTo(s.env.place) }
+
+func (s *Statements) moveTo(at place) {
+	if s.at == at {
 		return
 	}
 	if len(s.bySQL) == 0 {
 		delete(s.rooms, s.at)
 	}
-	s.at = s.env.place
-	s.bySQL = s.room(s.at)
+	s.at = at
+	s.bySQL = s.room(at)
 }
 
 // room has the statements of a place.

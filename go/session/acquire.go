@@ -152,7 +152,7 @@ func (s *Session) acquireLeft() int64 {
 
 // mayFollow reports whether what comes next may be sent before a reset is answered.
 func (s *Session) mayFollow() bool {
-	return s.opensOnly() || s.op.op == abi.OpStatement && s.tx.owed
+	return s.opensOnly() || s.op.op == abi.OpStatement && (s.tx.owed || s.opensByItself())
 }
 
 // opensOnly reports whether the operation only opens a transaction, whose BEGIN is sent along with a statement.

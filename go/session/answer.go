@@ -33,6 +33,7 @@ type answer struct {
 	prepared  bool   // PREPARE by SQL
 	unseen    bool   // DO or CALL, whose tags do not tell what they have run
 	discarded bool   // all prepared statements are gone
+	locals    locals // settings of the scope among the first commands
 	mapped    bool   // nested: not the server's own words
 	params    []byte // body of ParameterDescription
 	columns   []byte // body of RowDescription; nil after NoData
@@ -62,6 +63,10 @@ func (a *answer) read(ctl []byte, raw bool, st *connection.Statement, conn liste
 			}
 			tag := wire.ParseTag(f.Body)
 			a.commands++
+			if a.commands == a.locals.at {
+				conn.Completed("SET", a.locals.statement)
+				continue
+			}
 			if a.commands <= a.ours || a.many && a.commands > a.ours+1 && tag.Word == "SELECT" && a.last != "SELECT" {
 				conn.Completed(tag.Word, nil)
 				continue

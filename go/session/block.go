@@ -23,18 +23,30 @@ type void struct {
 	fault    *wire.Fault
 }
 
-// opening opens a transaction: begin(), or the entry of a block. A block in an open transaction is a savepoint.
+// opening opens a transaction: begin(), or the entry of a block. A block in an open transaction, or in an atomic
+// scope, is a savepoint.
 type opening struct {
 	block uint64 // ENTER: which
+	place string // where that is
+	sql   string // BEGIN
+	owns  bool   // it has a transaction of its own, even in an atomic scope
 }
 
-// start: the text of ENTER is the block's place and its BEGIN, a line each.
+// ownBegin precedes the BEGIN of a block that is not to be a savepoint.
+const ownBegin = "own "
+
 func (o *opening) start(s *Session, c *Call) {
 	enters := s.op.op == abi.OpEnter
 	if !s.usable(c) {
 		return
 	}
 	s.own()
+	o.sql = s.op.sql
+	if enters { // the block's place and its BEGIN, a line each
+		end := strings.LastIndexByte(o.sql, '\n')
+		o.place, o.sql = o.sql[:max(end, 0)], o.sql[end+1:]
+		o.sql, o.owns = strings.CutPrefix(o.sql, ownBegin)
+	}
 	switch {
 	case !enters && s.tx.active():
 		c.fail(interfaceFault("begin() inside a transaction; transaction() nests with a savepoint"))
@@ -42,55 +54,65 @@ func (o *opening) start(s *Session, c *Call) {
 		c.fail(s.lostFault())
 	case enters && s.tx.active():
 		o.enterSavepoint(s, c)
+	case enters && o.joins(s) && o.sql != "BEGIN":
+		c.fail(interfaceFault("transaction() in an atomic scope is a savepoint and takes no options; " +
+			"pass them to the scope, as in atomic={\"isolation\": \"serializable\"}"))
+	case !s.permitted(c):
 	default:
 		s.acquireFor(c, o)
 	}
 }
 
+// joins returns whether the block is a savepoint in a transaction that begins by itself.
+func (o *opening) joins(s *Session) bool { return s.op.op == abi.OpEnter && s.isAtomic() && !o.owns }
+
 func (o *opening) enterSavepoint(s *Session, c *Call) {
-	place, begin := placeAndBegin(s.op.sql)
-	if begin != "BEGIN" {
+	if o.sql != "BEGIN" {
 		c.fail(interfaceFault("a nested transaction() is a savepoint and takes no options"))
 		return
 	}
 	if !s.transactionOpen(c) {
 		return
 	}
-	b := block{o.block, place, fmt.Sprintf("hypern_%d", o.block)}
+	s.applySettings() // ahead of the savepoint, whose rollback leaves them
+	b := block{o.block, o.place, fmt.Sprintf("hypern_%d", o.block)}
 	s.blocks = append(s.blocks, b)
 	s.setSavepoint(c, b.savepoint)
 }
 
 // begin has BEGIN travel with the next statement.
 func (o *opening) begin(s *Session, c *Call) {
-	sql := s.op.sql
-	if s.op.op == abi.OpEnter {
-		if s.op.cancelled {
-			c.fail(cancelledFault("before the transaction began"))
-			return
-		}
-		var place string
-		place, sql = placeAndBegin(sql)
-		s.blocks = append(s.blocks, block{number: o.block, place: place})
-	}
-	s.first, s.told, s.inDoubt = nil, false, false
-	s.savepoints = s.savepoints[:0]
-	if s.nests() {
-		s.transact(c, phaseVerdict, sql)
+	if s.op.op == abi.OpEnter && s.op.cancelled {
+		c.fail(cancelledFault("before the transaction began"))
 		return
 	}
-	s.tx = s.tx.transition(evBegin, 0)
-	s.prelude.begin(sql)
+	switch {
+	case s.tx.active(): // nested: that of the scope
+		o.enterSavepoint(s, c)
+		return
+	case o.joins(s) && s.nests():
+		s.transact(c, phaseScope, s.scope.begin)
+		return
+	case o.joins(s):
+		s.openTransaction(s.scope.begin)
+		o.enterSavepoint(s, c)
+		return
+	}
+	if s.op.op == abi.OpEnter {
+		s.blocks = append(s.blocks, block{number: o.block, place: o.place})
+	}
+	if s.nests() {
+		s.first, s.told, s.inDoubt = nil, false, false
+		s.savepoints = s.savepoints[:0]
+		s.transact(c, phaseVerdict, o.sql)
+		return
+	}
+	s.openTransaction(o.sql)
 	c.done(0)
 }
 
 // resume: nested, the server has answered.
 func (o *opening) resume(s *Session, c *Call) { s.finish(c, o.begun(s, s.verdict("", nil))) }
-
-func placeAndBegin(text string) (place, begin string) {
-	end := strings.LastIndexByte(text, '\n')
-	return text[:max(end, 0)], text[end+1:]
-}
 
 // leaving ends a block: LEAVE commits, UNDO rolls back. One that is not open has been left before.
 type leaving struct {

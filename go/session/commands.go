@@ -29,8 +29,11 @@ func (o *control) start(s *Session, c *Call) {
 		if o.outsideBlocks(s, c, "rollback") {
 			o.rollback(s, c)
 		}
+	case abi.OpSetLocal:
+		o.setLocal(s, c, name)
 	case abi.OpSavepoint:
 		if s.transactionOpen(c) {
+			s.applySettings()
 			s.setSavepoint(c, name)
 		}
 	case abi.OpRelease:
@@ -62,7 +65,9 @@ func (o *control) release(s *Session, c *Call, name string) {
 		s.transact(c, phaseVerdict, release)
 		return
 	}
-	if !s.prelude.unsend(savepointWord + name) {
+	if s.prelude.unsend(savepointWord + name) {
+		s.revertSettings()
+	} else {
 		s.prelude.add(release)
 	}
 	s.releaseSavepoint(name)
@@ -111,6 +116,9 @@ func (o *control) commit(s *Session, c *Call) {
 	case s.tx.lost:
 		s.settled(evRolledBack, false)
 		c.fail(abortedFault(s.first))
+	case !s.tx.active() && s.isAtomic():
+		s.settled(evCommitted, false)
+		c.done(0)
 	case !s.tx.active():
 		c.fail(noTransaction("commit()"))
 	case s.tx.owed:
@@ -131,6 +139,9 @@ func (o *control) rollback(s *Session, c *Call) {
 	switch {
 	case s.tx.lost || s.tx.owed:
 		s.prelude.clear()
+		s.settled(evRolledBack, false)
+		c.done(0)
+	case !s.tx.active() && s.isAtomic():
 		s.settled(evRolledBack, false)
 		c.done(0)
 	case !s.tx.active():

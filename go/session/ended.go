@@ -35,12 +35,14 @@ func (s *Session) ended(was byte, got *answer) {
 		s.settled(evRolledBack, got.fault != nil || !isRollback(s.op.sql))
 	case got.status != 'T' || got.fault != nil || own:
 	case got.last == "COMMIT":
+		s.applied = false
 		s.settleHooks(true)
 		s.voidBlocks(false)
 	case got.last == "ROLLBACK":
 		if name, ok := rollbackTo(s.op.sql); ok {
 			s.backTo(name, false)
 		} else {
+			s.applied = false
 			s.settleHooks(false)
 			s.voidBlocks(!isRollback(s.op.sql))
 		}
@@ -85,6 +87,7 @@ func (s *Session) backTo(name string, released bool) {
 	}
 	s.op.hooks = hooks{known: true, keep: keep}
 	s.first = nil
+	s.revertSettings()
 }
 
 func (s *Session) releaseSavepoint(name string) {

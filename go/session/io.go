@@ -43,6 +43,8 @@ func (s *Session) resumeIO(c *Call) {
 		s.op.ending.ended(s, c)
 	case phaseEncoding:
 		s.encodingRestored(c)
+	case phaseScope:
+		s.scopeOpened(c)
 	case phaseTurn:
 		s.guardSet(c)
 	case phaseCheck:

@@ -44,6 +44,10 @@ func (s *Session) needsTurn() bool {
 // turn goes on with an operation that has the connection.
 func (s *Session) turn(c *Call) {
 	switch {
+	case s.op.then != nil && s.setsGuard() && s.opensByItself():
+		s.own()
+		s.transact(c, phaseScope, s.scope.begin)
+		return
 	case s.op.then != nil && s.setsGuard():
 		s.setGuard(c)
 		return
@@ -157,7 +161,9 @@ func (s *Session) setGuard(c *Call) {
 		then = connection.UndoToGuard
 	}
 	for _, cmd := range s.prelude.pending {
-		sql = append(sql, cmd.sql)
+		if len(cmd.values) == 0 { // else it is pending anew
+			sql = append(sql, cmd.sql)
+		}
 	}
 	s.prelude.clear()
 	c.Head = wire.AppendQuery(s.closePortals(c.Head), strings.Join(sql, ";"))
@@ -193,6 +199,48 @@ func (s *Session) guardSet(c *Call) {
 	}
 	s.op.then.begin(s, c)
 }
+
+// scopeOpened goes on behind the BEGIN of an atomic scope.
+func (s *Session) scopeOpened(c *Call) {
+	got := &s.op.got
+	s.ready(got)
+	if got.fault != nil {
+		s.told = true
+		c.fail(got.fault)
+		return
+	}
+	s.op.got, s.op.prefix = answer{}, 0
+	s.turn(c)
+}
+
+// settleSettings has the settings that other sessions have left on the connection set back, and the scope's set,
+// ahead of the statement: what is local to a transaction outlasts a level.
+func (s *Session) settleSettings() {
+	n := s.conn.Nest()
+	s.prelude.clear()
+	var stale []string
+	for _, name := range n.Set {
+		if !hasSetting(s.scope.settings, name) {
+			stale = append(stale, name)
+		}
+	}
+	if len(stale) > 0 {
+		s.prelude.pending = append(s.prelude.pending, command{sql: setBackLocalSQL, values: []string{"{" + strings.Join(stale, ",") + "}"}})
+	}
+	n.Set = n.Set[:0]
+	if s.scope.set.sql == "" || s.tx.aborted() {
+		return
+	}
+	s.prelude.pending = append(s.prelude.pending, s.scope.set)
+	for _, set := range s.scope.settings {
+		n.Set = append(n.Set, set.name)
+	}
+}
+
+// setBackLocalSQL sets settings to what they were when the connection was made, the role first.
+const setBackLocalSQL = `SELECT 1 FROM (SELECT n FROM pg_catalog.unnest($1::pg_catalog.text[]) n ` +
+	`ORDER BY pg_catalog.textne(n, 'role'), n OFFSET 0) s WHERE pg_catalog.set_config(n, coalesce(` +
+	`(SELECT p.reset_val FROM pg_catalog.pg_settings p WHERE p.name OPERATOR(pg_catalog.=) n), ''), true) IS NULL`
 
 // uninterruptible returns whether what runs is not to be cancelled on the server: if a savepoint cannot be
 // set, there is none to go back to. It takes no time.

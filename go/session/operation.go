@@ -47,7 +47,7 @@ func (s *Session) kindOf(c *Call) kind {
 	case abi.OpBegin, abi.OpEnter:
 		s.opening = opening{block: c.Block}
 		return &s.opening
-	case abi.OpCommit, abi.OpRollback, abi.OpSavepoint, abi.OpRelease, abi.OpRollbackTo:
+	case abi.OpCommit, abi.OpRollback, abi.OpSavepoint, abi.OpRelease, abi.OpRollbackTo, abi.OpSetLocal:
 		s.leaving = leaving{control: control{byRequest: c.has(abi.InRequest)}}
 		return &s.leaving.control
 	case abi.OpFinalize:
@@ -110,7 +110,8 @@ type outcome struct {
 func (s *Session) beginIO(p phase) {
 	s.op.phase, s.op.commits = p, false
 	s.op.running, s.op.listener = nil, nil
-	s.op.got = answer{}
+	s.op.got = answer{locals: s.prelude.locals}
+	s.prelude.locals = locals{}
 }
 
 // sendQuery has C send a simple Query behind what c.Head holds.
@@ -224,7 +225,7 @@ func (s *Session) fit(c *Call) bool {
 		c.fail(s.lostFault())
 		return false
 	}
-	return true
+	return s.permitted(c)
 }
 
 // resume continues the operation with what has happened.

@@ -33,6 +33,7 @@ const (
 	phaseCalm                 // execute_many is to be rolled back, once no request to cancel can hit that
 	phaseCancel               // over, but a request to cancel is still under way
 	phaseTrail                // over, but the server is in the middle of a message of its own accord
+	phaseScope                // nested: the transaction of an atomic scope is being begun
 	phaseTurn                 // nested: the savepoint around a statement is being set
 	phaseCheck                // nested: over, but deferred constraints are being checked
 )

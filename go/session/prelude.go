@@ -3,6 +3,7 @@ package session
 import (
 	"slices"
 
+	"hypern/go/connection"
 	"hypern/go/wire"
 )
 
@@ -12,12 +13,21 @@ import (
 type prelude struct {
 	pending []command
 	sent    []command // ahead of the last statement
+	locals  locals    // what of that changes what statements are parsed under
+}
+
+// locals is which of the commands ahead of a statement, counted from 1, sets settings for the transaction.
+type locals struct {
+	statement *connection.Statement
+	at        int // 0: none
 }
 
 // command is one of the core's own. It returns no row: C takes rows for the statement's.
 type command struct {
-	sql    string
-	values []string // of its parameters
+	sql       string
+	values    []string              // of its parameters
+	isEncoded bool                  // C encodes or decodes by what it sets
+	local     *connection.Statement // stands for it where it changes what statements are parsed under; else nil
 }
 
 // begin makes a BEGIN the first of what is pending.
@@ -30,6 +40,21 @@ func (p *prelude) clear() { p.pending = p.pending[:0] }
 
 // repeat makes what was sent last pending once more, behind what is pending.
 func (p *prelude) repeat() { p.pending = append(p.pending, p.sent...) }
+
+// local stands for pending settings that change what statements are parsed under; nil: there are none.
+func (p *prelude) local() *connection.Statement {
+	for i := len(p.pending) - 1; i >= 0; i-- {
+		if local := p.pending[i].local; local != nil {
+			return local
+		}
+	}
+	return nil
+}
+
+// encodes returns whether C encodes or decodes by pending settings.
+func (p *prelude) encodes() bool {
+	return slices.ContainsFunc(p.pending, func(c command) bool { return c.isEncoded })
+}
 
 // unsend drops a command that is pending, with all that follows it. It returns false if that has been sent.
 func (p *prelude) unsend(sql string) bool {
@@ -58,10 +83,17 @@ func (s *Session) sendPrelude(dst []byte, kept bool) []byte {
 	dst = s.closePortals(dst)
 	p := &s.prelude
 	s.op.prefix = len(p.pending)
+	p.locals = locals{}
 	for i := range p.pending {
 		cmd, named := &p.pending[i], false
-		if kept && cmd.sql == "BEGIN" {
+		if cmd.local != nil {
+			p.locals = locals{cmd.local, i + 1}
+		}
+		switch {
+		case kept && cmd.sql == "BEGIN":
 			dst, named = s.conn.AppendBegin(dst)
+		case kept && s.tx.server == 'I' && len(cmd.values) > 0:
+			dst, named = s.conn.AppendKept(dst, cmd.sql, cmd.values)
 		}
 		if !named {
 			dst = appendCommand(dst, cmd.sql, cmd.values...)
@@ -79,6 +111,7 @@ func (s *Session) retrace() {
 	s.prelude.repeat()
 	s.first = nil
 	s.tx = s.tx.transition(evBegin, 0)
+	s.conn.Statements().Ahead(s.prelude.local(), true)
 }
 
 // closePortals appends the closes of streams that have ended.

@@ -61,6 +61,7 @@ func (p *preparation) start(s *Session, c *Call) {
 
 func (p *preparation) begin(s *Session, c *Call) {
 	p.statement, p.fresh = nil, false
+	s.enterScope()
 	p.find(s, c)
 }
 
@@ -91,6 +92,9 @@ func (p *preparation) resume(s *Session, c *Call) {
 func (p *preparation) find(s *Session, c *Call) {
 	p.inside = s.within()
 	st := p.known(s, s.conn)
+	if s.prelude.encodes() { // C needs to know the settings first
+		st, p.guess = nil, 0
+	}
 	if st == nil || p.reparse {
 		p.describe(s, c)
 		return
@@ -309,6 +313,8 @@ func (p *preparation) failed(s *Session, c *Call) {
 		s.voidUnbegun()
 	}
 	p.hintCommit(s)
+	s.explainPrelude(got.fault)
+	s.explainAtomic(got.fault)
 	got.fault.SQL = s.op.sql
 	s.finish(c, got.fault)
 }

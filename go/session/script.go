@@ -87,6 +87,7 @@ func refusedScript(text, message string, line, position int) *wire.Fault {
 // any other gets a transaction all the same, or settings that it changes would be another client's.
 func (sc *script) begin(s *Session, c *Call) {
 	s.remember(sc.text)
+	s.enterScope()
 	open := s.tx.active()
 	single := len(sc.parts) == 1 && (!s.conn.Shared() || takesNoTransaction(sc.text[sc.parts[0].Start:]))
 	s.op.own = !sc.stepwise && !open && !single && !s.nests() // whose guard makes it atomic

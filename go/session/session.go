@@ -27,6 +27,7 @@ type Session struct {
 	failed     bool        // the request has failed, which rolls back as well
 	told       bool        // the caller has been given the error that ended the transaction
 	inDoubt    bool        // the lost transaction's COMMIT was under way
+	applied    bool        // the open transaction has the scope's settings, or will have with the next statement
 	used       bool        // something was sent on conn, so that it needs a reset
 	unused     bool        // the I/O under way is the first on conn
 	first      *wire.Fault // the error that aborted the open transaction
@@ -152,6 +153,9 @@ func (s *Session) release() {
 
 // parted: the connection is about to be somebody else's, or is already.
 func (s *Session) parted() {
+	if s.scope != plain {
+		s.conn.Statements().Ahead(nil, false)
+	}
 	s.conn = nil
 	s.stream, s.portals = nil, nil
 	s.tx = s.tx.transition(evReleased, 0)

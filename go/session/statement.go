@@ -18,6 +18,10 @@ func (o *single) readyToSend(s *Session, c *Call, conn *connection.Conn) bool {
 	if o.reparse || s.op.cancelled || c.BodyLen > abi.TextMax {
 		return false
 	}
+	if s.scope != plain {
+		conn.Statements().Ahead(s.localAhead(), false)
+		defer conn.Statements().Ahead(nil, false)
+	}
 	st := o.known(s, conn)
 	return st != nil && st.Plan == o.guess && st.Shape != nil && st.Shape.Current() &&
 		len(conn.MissingGuards(st.Shape)) == 0

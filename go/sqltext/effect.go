@@ -43,7 +43,7 @@ func Examine(text string, reported Reported) Effect {
 		e.Settings = examineSet(s)
 		return e
 	case first.Is("reset"):
-		if name := setting(s, s.Next()); !isIndifferent(name) {
+		if name := setting(s, s.Next()); !IsIndifferent(name) {
 			e.Settings = Set
 		}
 		return e
@@ -101,7 +101,7 @@ func examineSet(s *Scanner) Settings {
 	switch {
 	case t.Is("transaction"), t.Is("constraints"):
 		return Unchanged
-	case isIndifferent(setting(s, t)):
+	case IsIndifferent(setting(s, t)):
 		return Unchanged
 	}
 	return kind
@@ -136,12 +136,12 @@ func setsIndifferent(s *Scanner, open Token, reported Reported) bool {
 	if setting == "client_encoding" {
 		return false // what is sent behind it would be stored wrong
 	}
-	return isIndifferent(setting) || reported != nil && reported(setting)
+	return IsIndifferent(setting) || reported != nil && reported(setting)
 }
 
-// isIndifferent tells whether no statement is parsed otherwise under another value of the setting. A
+// IsIndifferent tells whether no statement is parsed otherwise under another value of the setting. A
 // user's own settings, whose names have a dot, are read when a statement runs.
-func isIndifferent(setting string) bool {
+func IsIndifferent(setting string) bool {
 	if strings.Contains(setting, ".") {
 		return true
 	}

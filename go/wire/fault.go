@@ -25,6 +25,7 @@ const (
 // SQLSTATEs that the core itself reports or looks at.
 const (
 	StateNoActiveTransaction  = "25P01"
+	StateActiveTransaction    = "25001"
 	StateAborted              = "25P02"
 	StateQueryCanceled        = "57014"
 	StateAdminShutdown        = "57P01"

@@ -19,6 +19,7 @@ pytestmark = pytest.mark.usefixtures("kind")
 
 _DEADLINE = 0.4
 _GRACE = 0.5
+_COMMIT = r"COMMIT .* deadline_secs=0\.4 s"
 
 
 @pytest.fixture
@@ -42,42 +43,46 @@ def _assert_in_time(began: float) -> None:
 
 
 def test_a_statement_ends_in_time(proxy: StallingProxy) -> None:
-    with pytest.raises(errors.ConnectionLost, match=r"deadline_secs=0\.4 s"):
-        with scope(deadline_secs=_DEADLINE):
-            began = time.monotonic()
-            db(alias="far").execute("SELECT 1")
-            proxy.stall()
-            try:
-                db(alias="far").execute("SELECT 2")
-            finally:
-                _assert_in_time(began)
+    began = time.monotonic()
+    with scope(deadline_secs=_DEADLINE):
+        db(alias="far").execute("SELECT 1")
+        proxy.stall()
+        with pytest.raises(errors.ConnectionLost, match=r"deadline_secs=0\.4 s"):
+            db(alias="far").execute("SELECT 2")
+    _assert_in_time(began)
 
 
 def test_a_commit_ends_in_time_and_its_outcome_is_unknown(proxy: StallingProxy) -> None:
-    with pytest.raises(errors.ConnectionLost, match=r"COMMIT .* deadline_secs=0\.4 s") as raised:
-        with scope(deadline_secs=_DEADLINE):
-            began = time.monotonic()
-            with db(alias="far").transaction():
-                db(alias="far").execute("SELECT 1")
-                proxy.stall()
+    began = time.monotonic()
+    with scope(deadline_secs=_DEADLINE):
+        block = db(alias="far").transaction()
+        block.__enter__()
+        db(alias="far").execute("SELECT 1")
+        proxy.stall()
+        with pytest.raises(errors.ConnectionLost, match=_COMMIT) as raised:
+            block.__exit__(None, None, None)
     assert raised.value.safe_to_retry is False
     _assert_in_time(began)
 
 
 def test_a_scope_ends_in_time(proxy: StallingProxy) -> None:
     began = time.monotonic()
-    with pytest.raises(errors.ConnectionLost, match=r"COMMIT .* deadline_secs=0\.4 s"):
-        with scope(deadline_secs=_DEADLINE):
-            db(alias="far").begin()
-            db(alias="far").execute("SELECT 1")
-            proxy.stall()
+    left = scope(deadline_secs=_DEADLINE)
+    left.__enter__()
+    db(alias="far").begin()
+    db(alias="far").execute("SELECT 1")
+    proxy.stall()
+    with pytest.raises(errors.ConnectionLost, match=_COMMIT):
+        left.__exit__(None, None, None)
     _assert_in_time(began)
 
 
 def test_a_connect_ends_in_time(proxy: StallingProxy) -> None:
     proxy.is_deaf = True
     began = time.monotonic()
-    with pytest.raises(errors.PoolTimeout, match=r"deadline_secs=0\.4 s"):
-        with scope(deadline_secs=_DEADLINE):
-            db(alias="far").execute("SELECT 1")
+    with (
+        scope(deadline_secs=_DEADLINE),
+        pytest.raises(errors.PoolTimeout, match=r"deadline_secs=0\.4 s"),
+    ):
+        db(alias="far").execute("SELECT 1")
     _assert_in_time(began)

@@ -5,18 +5,17 @@ application, validated in one place.
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypedDict
 
 from hypern.errors import ConfigurationError
 from hypern.session.begin import begin_sql
+from hypern.session.settings import check_settings, check_text, wrong_type
 
 if TYPE_CHECKING:
     from typing_extensions import NotRequired
 
-_SETTING: Final = re.compile(r"\w+(\.\w+)*")
 _MAX_SECONDS: Final = 2_147_483  # a server's time limits are int32 milliseconds
 _LONGEST_LABEL: Final = 200
 
@@ -66,13 +65,13 @@ class ScopeOptions:
         if self.settings is not None:
             object.__setattr__(self, "settings", check_settings(self.settings))
         if self.role is not None:
-            _text("role", self.role)
+            check_text("role", self.role)
         if self.read_only is not None and not isinstance(self.read_only, bool):
-            raise _wrong("read_only", "True, False or None", self.read_only)
+            raise wrong_type("read_only", "True, False or None", self.read_only)
         if self.deadline_secs is not None:
             _check_deadline(self.deadline_secs)
         if self.label is not None:
-            _text("label", self.label)
+            check_text("label", self.label)
             object.__setattr__(self, "label", self.label[:_LONGEST_LABEL])
         if self.atomic is False and self.in_transaction:
             name = next(n for n in ("settings", "role", "read_only") if getattr(self, n))
@@ -145,7 +144,9 @@ def check_atomic(value: object) -> None:
     if value is None or isinstance(value, bool):
         return
     if not isinstance(value, Mapping):
-        raise _wrong("atomic", "True, False or a dict of isolation, read_only, deferrable", value)
+        raise wrong_type(
+            "atomic", "True, False or a dict of isolation, read_only, deferrable", value
+        )
     unknown = set(value) - {"isolation", "read_only", "deferrable"}
     if unknown:
         raise ConfigurationError(
@@ -158,51 +159,13 @@ def check_atomic(value: object) -> None:
         raise ConfigurationError(f"atomic: {error}") from None
 
 
-def check_settings(value: object) -> dict[str, str]:
-    """The settings as a dict of their own. Raises ConfigurationError, without a value in it."""
-    if not isinstance(value, Mapping):
-        raise _wrong("settings", "a mapping of names to str", value)
-    checked: dict[str, str] = {}
-    for name, text in value.items():
-        if not isinstance(name, str) or not _SETTING.fullmatch(name):
-            raise ConfigurationError(
-                f"settings: {name!r} is no name of a setting; a name consists of letters, digits "
-                'and underscores, with dots between its parts, such as "app.user_id"'
-            )
-        if name.lower() in ("role", "session_authorization"):
-            raise ConfigurationError(f"settings: {name} is not a setting here; pass role=")
-        checked[name] = _text(f'settings["{name}"]', text)
-    return checked
-
-
 def _check_deadline(value: object) -> None:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise _wrong("deadline_secs", "a number of seconds", value)
+        raise wrong_type("deadline_secs", "a number of seconds", value)
     if not 0 < value <= _MAX_SECONDS or math.isnan(value):
         raise ConfigurationError(
             f"deadline_secs must be above 0, and {_MAX_SECONDS} at most, not {value}"
         )
-
-
-def _text(name: str, value: object) -> str:
-    """A str that the server takes. The error never contains it."""
-    if not isinstance(value, str):
-        raise _wrong(name, "a str", value)
-    if "\0" in value:
-        raise ConfigurationError(f"{name} contains a NUL character, which PostgreSQL does not take")
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        raise ConfigurationError(
-            f"{name} cannot be sent as UTF-8: it contains a lone surrogate"
-        ) from None
-    if not value and name in ("role", "label"):
-        raise ConfigurationError(f"{name} must not be empty")
-    return value
-
-
-def _wrong(name: str, expected: str, value: object) -> ConfigurationError:
-    return ConfigurationError(f"{name} must be {expected}, not {type(value).__name__}")
 
 
 NO_OPTIONS: Final = ScopeOptions()

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, overload
 from hypern import _native
 from hypern.session.attempts import attempts
 from hypern.session.batch import AsyncBatch
-from hypern.session.begin import begin_sql
+from hypern.session.begin import OWN_BEGIN, begin_sql
 from hypern.session.names import public_names
+from hypern.session.settings import local_settings
 from hypern.session.stream import AsyncStream, Portal
 
 if TYPE_CHECKING:
@@ -55,6 +56,10 @@ class AsyncDbSession(_native.AsyncSession):
     ) -> AsyncTransaction:
         """An `async with` block; otherwise as `DbSession.transaction`."""
         return AsyncTransaction(self, begin_sql(isolation, read_only, deferrable))
+
+    def set_local(self, **settings: str) -> Coroutine[Any, Any, Self]:
+        """Set settings for the open transaction; otherwise as `DbSession.set_local`."""
+        return self._set_local(local_settings(settings))
 
     @overload
     def stream(
@@ -117,7 +122,7 @@ class AsyncDbSession(_native.AsyncSession):
         """
         for attempt in attempts(retries, is_in_transaction=self.is_in_transaction):
             with attempt:
-                async with self.transaction():
+                async with AsyncTransaction(self, OWN_BEGIN):
                     self.on_commit(attempt.committed)
                     return await fn(self)
             await asyncio.sleep(attempt.pause())

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from hypern._literals import Isolation
+# For a block that is not to be a savepoint in an atomic scope.
+OWN_BEGIN = "own BEGIN"
 
 _ISOLATION_LEVELS = ("read uncommitted", "read committed", "repeatable read", "serializable")
 

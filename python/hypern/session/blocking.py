@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, overload
 from hypern import _native
 from hypern.session.attempts import attempts
 from hypern.session.batch import Batch
-from hypern.session.begin import begin_sql
+from hypern.session.begin import OWN_BEGIN, begin_sql
 from hypern.session.names import public_names
+from hypern.session.settings import local_settings
 from hypern.session.stream import Portal, Stream
 
 if TYPE_CHECKING:
@@ -68,6 +69,16 @@ class DbSession(_native.Session):
         commit() and rollback() raise InterfaceError inside it.
         """
         return Transaction(self, begin_sql(isolation, read_only, deferrable))
+
+    def set_local(self, **settings: str) -> DbSession:
+        """Set settings of the server for the open transaction, ahead of its next statement.
+
+        In an atomic scope, or one with settings, they hold for its later transactions, too. A name
+        with a dot is passed as in `set_local(**{"app.user_id": "42"})`. Returns the session. Raises
+        InterfaceError outside a transaction of a scope that is not atomic, ConfigurationError for a
+        name or value that cannot work.
+        """
+        return self._set_local(local_settings(settings))
 
     @overload
     def stream(
@@ -149,7 +160,7 @@ class DbSession(_native.Session):
         open transaction, which could not be repeated as a whole.
         """
         for attempt in attempts(retries, is_in_transaction=self.is_in_transaction):
-            with attempt, self.transaction():
+            with attempt, Transaction(self, OWN_BEGIN):
                 self.on_commit(attempt.committed)
                 return fn(self)
             time.sleep(attempt.pause())

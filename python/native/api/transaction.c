@@ -44,6 +44,12 @@ static PyObject *begin(PyObject *self, PyObject *sql)
     return command(self, HN_OP_BEGIN, "begin", sql, true);
 }
 
+/* settings: JSON, see hypern.session.settings. */
+static PyObject *set_local(PyObject *self, PyObject *settings)
+{
+    return command(self, HN_OP_SET_LOCAL, "set_local", settings, true);
+}
+
 static PyObject *savepoint(PyObject *self, PyObject *name)
 {
     return command(self, HN_OP_SAVEPOINT, "_savepoint", name, false);
@@ -192,6 +198,7 @@ PyMethodDef hn_transaction_methods[] = {
     {"rollback", rollback, METH_NOARGS, rollback_doc},
     {"release", give_back, METH_NOARGS, release_doc},
     {"_begin", begin, METH_O, NULL},
+    {"_set_local", set_local, METH_O, NULL},
     {"_savepoint", savepoint, METH_O, NULL},
     {"_release", release, METH_O, NULL},
     {"_rollback_to", rollback_to, METH_O, NULL},
