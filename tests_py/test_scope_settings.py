@@ -86,7 +86,7 @@ KINDS: list[Callable[[DbSession], Any]] = [_value, _rows, _many, _script, _steps
 
 
 @pytest.fixture
-def seen() -> None:
+def seen(kind: str, configured: str) -> None:
     with scope():
         db().execute("DROP TABLE IF EXISTS seen")
         db().execute("CREATE TABLE seen (n int, v text)")
@@ -102,25 +102,20 @@ def test_every_kind_of_statement_has_them(run: Callable[[DbSession], Any]) -> No
             db().execute("TRUNCATE seen")
 
 
-ENDS: dict[str, Callable[[DbSession], object]] = {
-    "commit()": lambda s: s.commit(),
-    "rollback()": lambda s: s.rollback(),
-    "COMMIT": lambda s: s.execute("COMMIT"),
-    "ROLLBACK": lambda s: s.execute("ROLLBACK"),
-    "COMMIT AND CHAIN": lambda s: s.execute("COMMIT AND CHAIN"),
-    "ROLLBACK AND CHAIN": lambda s: s.execute("ROLLBACK AND CHAIN"),
-    "a raw BEGIN": lambda s: (s.commit(), s.execute("BEGIN")),
-    "a raw BEGIN with options": lambda s: (s.commit(), s.execute("START TRANSACTION READ WRITE")),
-    "begin()": lambda s: (s.commit(), s.begin()),
-    "begin() with options": lambda s: (s.commit(), s.begin(isolation="serializable")),
-    "a script": lambda s: s.execute_script("COMMIT AND CHAIN", atomic=False),
-    "an error": lambda s: (_fail(s), s.rollback()),
-    "a savepoint": lambda s: (s.execute("SAVEPOINT a"), _fail(s), s.execute("ROLLBACK TO a")),
-    "a block that raises": lambda s: _fail_in_block(s),
-    "a first block that raises": lambda s: (s.commit(), _fail_in_block(s)),
-    "a chain and a block": lambda s: (s.execute("COMMIT AND CHAIN"), _fail_in_block(s)),
-    "a prepared transaction": lambda s: None,
-}
+def _each(*calls: Callable[[DbSession], object]) -> Callable[[DbSession], None]:
+    def call_all(session: DbSession) -> None:
+        for call in calls:
+            call(session)
+
+    return call_all
+
+
+def _commit(session: DbSession) -> None:
+    session.commit()
+
+
+def _sql(text: str) -> Callable[[DbSession], object]:
+    return lambda session: session.execute(text)
 
 
 def _fail(session: DbSession) -> None:
@@ -135,6 +130,27 @@ def _fail_in_block(session: DbSession) -> None:
     with contextlib.suppress(BugError), session.transaction():
         session.query_value(SHOW)
         raise BugError
+
+
+ENDS: dict[str, Callable[[DbSession], object]] = {
+    "commit()": _commit,
+    "rollback()": lambda s: s.rollback(),
+    "COMMIT": _sql("COMMIT"),
+    "ROLLBACK": _sql("ROLLBACK"),
+    "COMMIT AND CHAIN": _sql("COMMIT AND CHAIN"),
+    "ROLLBACK AND CHAIN": _sql("ROLLBACK AND CHAIN"),
+    "a raw BEGIN": _each(_commit, _sql("BEGIN")),
+    "a raw BEGIN with options": _each(_commit, _sql("START TRANSACTION READ WRITE")),
+    "begin()": _each(_commit, lambda s: s.begin()),
+    "begin() with options": _each(_commit, lambda s: s.begin(isolation="serializable")),
+    "a script": lambda s: s.execute_script("COMMIT AND CHAIN", atomic=False),
+    "an error": _each(_fail, lambda s: s.rollback()),
+    "a savepoint": _each(_sql("SAVEPOINT a"), _fail, _sql("ROLLBACK TO a")),
+    "a block that raises": _fail_in_block,
+    "a first block that raises": _each(_commit, _fail_in_block),
+    "a chain and a block": _each(_sql("COMMIT AND CHAIN"), _fail_in_block),
+    "nothing": lambda s: None,
+}
 
 
 @pytest.mark.usefixtures("seen")
@@ -157,8 +173,10 @@ def test_a_setting_that_the_server_refuses_names_its_place_and_no_value_of_ours(
             db().rollback()
 
 
+@pytest.mark.usefixtures("seen")
 def test_a_role_that_does_not_exist_is_refused() -> None:
-    for run in (_value, _rows, lambda s: s.execute_script("SELECT 1"), _many):
+    runs = (_value, _rows, lambda s: s.execute_script("SELECT 1"), _many)
+    for run in runs:
         with scope(role="nobody_of_that_name"):
             with pytest.raises(InvalidParameterValue, match=r"role .* \(in settings= or role="):
                 run(db())
@@ -166,7 +184,7 @@ def test_a_role_that_does_not_exist_is_refused() -> None:
 
 
 @pytest.fixture
-def roles() -> Iterator[None]:
+def roles(kind: str, configured: str) -> Iterator[None]:
     with scope():
         db().execute_script(
             "DROP TABLE IF EXISTS secrets; CREATE TABLE secrets (n int);"

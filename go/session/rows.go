@@ -178,6 +178,9 @@ func (o *many) ran(s *Session, c *Call) {
 		}
 		fault.SQL = s.op.sql
 	}
+	if fault != nil {
+		s.explainPrelude(fault)
+	}
 	if fault != nil && o.alteredMeanwhile(s, c) {
 		fault = s.alteredFault()
 	}

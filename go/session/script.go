@@ -20,6 +20,7 @@ type script struct {
 	keeps    bool      // the settings are to be as before at its end
 	custom   []string  // those among them that only the script names
 	before   []setting // what they were
+	entered  bool      // what the scope demands has been sent ahead of the next statement
 	at       int       // the first statement of the Query under way
 	done     int       // how many of the statements have completed
 	ended    hooks     // what the first COMMIT or ROLLBACK of a stepwise script has decided
@@ -137,10 +138,13 @@ func (sc *script) begun(s *Session, c *Call) {
 			s.first = got.fault // BEGIN itself failed
 			s.voidUnbegun()
 		}
+		s.explainPrelude(got.fault)
 		sc.end(s, c, got.fault)
 		return
 	}
-	sc.before = readSettings(got.data)
+	if sc.at == 0 {
+		sc.before = readSettings(got.data)
+	}
 	sc.run(s, c)
 }
 
@@ -156,9 +160,32 @@ func (sc *script) run(s *Session, c *Call) {
 	if sc.stepwise {
 		text = sc.text[sc.parts[sc.at].Start:sc.parts[sc.at].End]
 	}
-	s.op.sql, s.op.prefix = text, 0
+	s.op.sql = text
+	if sc.at > 0 && !sc.entered && sc.enters(s, c) {
+		return
+	}
+	sc.entered = false
+	s.op.prefix = 0
 	s.sendQuery(c, phaseScript, text)
 	s.op.listener, c.IOFlags = scriptListener{s.conn, sc}, abi.IORows
+}
+
+// enters has what the scope demands precede a further statement, whose transaction the one before has ended. It
+// returns false where nothing has to.
+func (sc *script) enters(s *Session, c *Call) bool {
+	if s.nests() {
+		return false
+	}
+	s.enterScope()
+	if len(s.prelude.pending) == 0 {
+		return false
+	}
+	sc.entered = true
+	c.Head = wire.AppendSync(s.sendPrelude(c.Head, false))
+	s.beginIO(phaseScriptBegin)
+	s.op.got.ours = s.op.prefix
+	c.io(abi.IORaw, 1)
+	return true
 }
 
 // scriptListener follows a script's commands, each by its own statement.
@@ -266,6 +293,9 @@ func (sc *script) setBack(s *Session, c *Call) {
 	// Outside a transaction each by itself, the role first: one that is refused does not undo the others.
 	apart := s.conn.Tx() == 'I'
 	for _, old := range changed(sc.before, readSettings(got.data)) {
+		if hasSetting(s.scope.settings, old.name) {
+			continue // it ends with the transaction, as it may have
+		}
 		if apart && len(c.Head) > 0 {
 			c.Head = wire.AppendSync(c.Head)
 			syncs++
