@@ -186,8 +186,9 @@ def test_what_coroutines_do_is_undone_too(pytest_run: Run, configured: str) -> N
     assert notes(configured) == []
 
 
-def test_a_session_behaves_as_on_a_connection_of_its_own(pytest_run: Run) -> None:
-    cases = (Path(__file__).parent / "nested_session_cases.py").read_text()
+@pytest.mark.parametrize("name", ["nested_session_cases", "nested_scope_cases"])
+def test_a_session_behaves_as_on_a_connection_of_its_own(pytest_run: Run, name: str) -> None:
+    cases = (Path(__file__).parent / f"{name}.py").read_text()
     pytest_run(cases, passed=cases.count("\ndef test_"), preamble="")
 
 

@@ -240,7 +240,7 @@ func (s *Session) settleSettings() {
 // setBackLocalSQL sets settings to what they were when the connection was made, the role first.
 const setBackLocalSQL = `SELECT 1 FROM (SELECT n FROM pg_catalog.unnest($1::pg_catalog.text[]) n ` +
 	`ORDER BY pg_catalog.textne(n, 'role'), n OFFSET 0) s WHERE pg_catalog.set_config(n, coalesce(` +
-	`(SELECT p.reset_val FROM pg_catalog.pg_settings p WHERE p.name OPERATOR(pg_catalog.=) n), ''), true) IS NULL`
+	`(SELECT p.reset_val FROM pg_catalog.pg_settings p WHERE p.name OPERATOR(pg_catalog.=) n), CASE WHEN pg_catalog.texteq(n, 'role') THEN 'none' ELSE '' END), true) IS NULL`
 
 // uninterruptible returns whether what runs is not to be cancelled on the server: if a savepoint cannot be
 // set, there is none to go back to. It takes no time.

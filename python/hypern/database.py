@@ -260,8 +260,8 @@ def db(ctx_or_request_id: object = CURRENT, alias: str = "default") -> DbSession
     """The session of a request on a database; the same one for the same id and alias.
 
     Each statement commits by itself unless a transaction is open: `transaction()`, `begin()`, or
-    the first statement in a scope that is atomic (`scope(atomic=True)`, a middleware's `atomic=True`
-    or `Database.configure(..., atomic=True)`). That one ends with the request.
+    the first statement in an atomic scope (`atomic=True` for `scope`, the middleware or
+    `Database.configure`). That one ends with the request.
 
     ctx_or_request_id: a request id (str), an object with a str `request_id`, a framework's request
     that DatabaseMiddleware has seen, or nothing for the request that the middleware or `scope()`

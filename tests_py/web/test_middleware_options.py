@@ -5,6 +5,7 @@ label, which is the route's template by default.
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Any
 
 import pytest
@@ -15,10 +16,11 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Mount, Route
 from web import asgi_client, django_site, wsgi_client
+from web.ledger import committed
 
 from hypern import Hypern
 from hypern.database import db
-from hypern.errors import ConfigurationError
+from hypern.errors import ConfigurationError, QueryCanceled
 from hypern.middleware import asgi, django, fastapi, flask, wsgi
 
 pytestmark = pytest.mark.usefixtures("configured")
@@ -178,3 +180,151 @@ def test_the_application_of_hypern_gives_its_request_and_its_route() -> None:
             return res.json(db(ctx).label)
 
         assert get(app, "/users/7", {"X-Tenant": "t7"}).body == expected
+
+
+# Atomic requests: a handler that raises after two inserts leaves none; one that succeeds, both.
+
+
+def _write(n: int) -> None:
+    for value in (n, n + 1):
+        db().execute("INSERT INTO ledger VALUES ($1)", [value])
+
+
+@pytest.mark.usefixtures("ledger")
+def test_an_atomic_request_in_starlette_and_fastapi() -> None:
+    for n, app in enumerate((FastAPI(), Starlette())):
+
+        def fail(request: Request) -> Response:
+            _write(7)
+            raise LookupError("a bug")
+
+        def succeed(request: Request, first: int = 10 * n) -> Response:
+            _write(first)
+            return PlainTextResponse("done")
+
+        app.add_route("/fail", fail)
+        app.add_route("/succeed", succeed)
+        app.add_middleware(asgi.DatabaseMiddleware, atomic=True)
+        with pytest.raises(LookupError):
+            get(app, "/fail")
+        assert committed() == list(range(10 * (n - 1), 10 * (n - 1) + 2)) * n
+        assert get(app, "/succeed").status == 200
+    assert committed() == [0, 1, 10, 11]
+
+
+@pytest.mark.usefixtures("ledger")
+def test_an_atomic_request_in_flask_and_any_wsgi() -> None:
+    app = Flask(__name__)
+    flask.init_app(app, atomic=True)
+
+    @app.get("/fail")
+    def fail() -> str:
+        _write(7)
+        raise LookupError("a bug")
+
+    @app.get("/succeed")
+    def succeed() -> str:
+        _write(0)
+        return "done"
+
+    assert app.test_client().get("/fail").status_code == 500
+    assert committed() == []
+    assert app.test_client().get("/succeed").status_code == 200
+    assert committed() == [0, 1]
+
+    def plain(environ: Any, start_response: Any) -> list[bytes]:
+        _write(7)
+        raise LookupError("a bug")
+
+    with pytest.raises(LookupError):
+        wsgi_client.call(wsgi.DatabaseMiddleware(plain, atomic=True))
+    assert committed() == [0, 1]
+
+
+@pytest.mark.usefixtures("ledger")
+def test_an_atomic_request_in_django() -> None:
+    from django.http import HttpResponse
+    from django.test import RequestFactory, override_settings
+
+    def fail(request: Any) -> Any:
+        _write(7)
+        raise LookupError("a bug")
+
+    def succeed(request: Any) -> Any:
+        _write(0)
+        return HttpResponse("done")
+
+    assert django_site.urlpatterns
+    with override_settings(HYPERN={"atomic": True}):
+        with pytest.raises(LookupError):
+            django.DatabaseMiddleware(fail)(RequestFactory().get("/"))
+        assert committed() == []
+        django.DatabaseMiddleware(succeed)(RequestFactory().get("/"))
+    assert committed() == [0, 1]
+
+
+@pytest.mark.usefixtures("ledger")
+def test_an_atomic_request_in_the_application_of_hypern() -> None:
+    app = Hypern(atomic=True)
+
+    @app.get("/fail")
+    def fail(req: Any, res: Any, ctx: Any) -> Any:
+        _write(7)
+        raise LookupError("a bug")
+
+    @app.get("/succeed")
+    def succeed(req: Any, res: Any, ctx: Any) -> Any:
+        _write(0)
+        return res.json("done")
+
+    assert get(app, "/fail").status == 500
+    assert committed() == []
+    assert get(app, "/succeed").status == 200
+    assert committed() == [0, 1]
+
+
+def test_read_only_may_be_a_set_of_methods() -> None:
+    def handler(request: Request) -> Response:
+        return PlainTextResponse(db().query_value("SHOW transaction_read_only"))
+
+    app = Starlette(routes=[Route("/", handler, methods=["GET", "POST"])])
+    app.add_middleware(asgi.DatabaseMiddleware, read_only={"get", "HEAD"})
+    assert get(app).body == b"on"
+    post = {**asgi_client.http_scope("/"), "method": "POST"}
+    assert asyncio.run(asgi_client.call(app, post)).body == b"off"
+
+
+def test_a_deadline_may_come_from_a_header() -> None:
+    def handler(request: Request) -> Response:
+        with pytest.raises(QueryCanceled, match=r"deadline_secs=0\.2 s"):
+            db().execute("SELECT pg_sleep(60)")
+        return PlainTextResponse("in time")
+
+    def seconds(request: Any) -> float | None:
+        given = request.headers.get("x-request-timeout")
+        return None if given is None else float(given)
+
+    app = Starlette(routes=[Route("/", handler)])
+    app.add_middleware(asgi.DatabaseMiddleware, deadline_secs=seconds)
+    assert get(app, "/", {"X-Request-Timeout": "0.2"}).body == b"in time"
+
+
+def test_what_runs_after_the_response_has_the_settings_and_no_deadline() -> None:
+    app = FastAPI()
+    seen: list[Any] = []
+    app.add_middleware(
+        fastapi.DatabaseMiddleware,
+        settings=lambda request: {"app.tenant": tenant(request)},
+        deadline_secs=0.2,
+    )
+
+    def later() -> None:
+        time.sleep(0.3)
+        seen.append(db().query_value("SELECT current_setting('app.tenant')"))
+
+    @app.get("/")
+    def handler(background: BackgroundTasks) -> None:
+        background.add_task(later)
+
+    assert get(app, "/", {"X-Tenant": "t7"}).status == 200
+    assert seen == ["t7"]
