@@ -277,6 +277,9 @@ func (c *Conn) Encoding() string {
 	return c.Parameter("client_encoding")
 }
 
+// CompletedLocal follows the settings that Statements.Expect has announced.
+func (c *Conn) CompletedLocal() { c.Completed("SET", c.statements.expected) }
+
 // Completed follows a command that the server has completed: the word of its tag and, for one of the
 // caller's, its statement.
 func (c *Conn) Completed(word string, st *Statement) { c.statements.completed(word, st) }

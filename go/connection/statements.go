@@ -63,7 +63,9 @@ func (st *Statement) Columns() []byte {
 type Statements struct {
 	resetCommands resetCommands
 	kept          map[string]string // names of commands of the core's own, by their text (AppendKept)
-	look          []byte // finds prepared statements that SQL has made; nil before it is prepared
+	look          []byte            // finds prepared statements that SQL has made; nil before it is prepared
+
+	expected *Statement // see Expect
 
 	env    Environment
 	maxAge time.Duration // how long a statement is reused after it was parsed; 0: no limit
@@ -270,6 +272,9 @@ func (s *Statements) Ahead(local *Statement, undone bool) {
 	}
 	s.moveTo(s.env.ahead(local, undone))
 }
+
+// Expect notes what stands for the settings that are sent ahead of the next statement, until they are completed.
+func (s *Statements) Expect(local *Statement) { s.expected = local }
 
 // Events of the environment, each followed by a move to the statements of its place.
 

@@ -29,11 +29,11 @@ type answer struct {
 	empty     bool   // the statement had no text
 	suspended bool   // PortalSuspended: a stream has more rows
 	status    byte   // of the last ReadyForQuery, 0 if there was none
+	localAt   uint16 // which of the first commands, from 1, sets what statements are parsed under; 0: none
 	copying   byte   // 'G', 'H' or 'W': the server wants or sends copy data
 	prepared  bool   // PREPARE by SQL
 	unseen    bool   // DO or CALL, whose tags do not tell what they have run
 	discarded bool   // all prepared statements are gone
-	locals    locals // settings of the scope among the first commands
 	mapped    bool   // nested: not the server's own words
 	params    []byte // body of ParameterDescription
 	columns   []byte // body of RowDescription; nil after NoData
@@ -45,6 +45,7 @@ type answer struct {
 type listener interface {
 	TakeParameter(body []byte)
 	Completed(word string, st *connection.Statement)
+	CompletedLocal()
 }
 
 // read takes in the control frames of a step: of the caller's statement st, or nil. Views of ctl are
@@ -63,8 +64,8 @@ func (a *answer) read(ctl []byte, raw bool, st *connection.Statement, conn liste
 			}
 			tag := wire.ParseTag(f.Body)
 			a.commands++
-			if a.commands == a.locals.at {
-				conn.Completed("SET", a.locals.statement)
+			if a.localAt != 0 && a.commands == int(a.localAt) {
+				conn.CompletedLocal()
 				continue
 			}
 			if a.commands <= a.ours || a.many && a.commands > a.ours+1 && tag.Word == "SELECT" && a.last != "SELECT" {

@@ -27,6 +27,8 @@ type heard struct {
 
 func (h *heard) TakeParameter(body []byte) { h.bytes += len(body) }
 
+func (h *heard) CompletedLocal() { h.words = append(h.words, "SET") }
+
 func (h *heard) Completed(word string, _ *connection.Statement) { h.words = append(h.words, word) }
 
 func TestAnswersAreRead(t *testing.T) {

@@ -27,9 +27,6 @@ type void struct {
 // scope, is a savepoint.
 type opening struct {
 	block uint64 // ENTER: which
-	place string // where that is
-	sql   string // BEGIN
-	owns  bool   // it has a transaction of its own, even in an atomic scope
 }
 
 // ownBegin precedes the BEGIN of a block that is not to be a savepoint.
@@ -41,12 +38,6 @@ func (o *opening) start(s *Session, c *Call) {
 		return
 	}
 	s.own()
-	o.sql = s.op.sql
-	if enters { // the block's place and its BEGIN, a line each
-		end := strings.LastIndexByte(o.sql, '\n')
-		o.place, o.sql = o.sql[:max(end, 0)], o.sql[end+1:]
-		o.sql, o.owns = strings.CutPrefix(o.sql, ownBegin)
-	}
 	switch {
 	case !enters && s.tx.active():
 		c.fail(interfaceFault("begin() inside a transaction; transaction() nests with a savepoint"))
@@ -54,7 +45,7 @@ func (o *opening) start(s *Session, c *Call) {
 		c.fail(s.lostFault())
 	case enters && s.tx.active():
 		o.enterSavepoint(s, c)
-	case enters && o.joins(s) && o.sql != "BEGIN":
+	case o.joins(s) && s.entry().begin != "BEGIN":
 		c.fail(interfaceFault("transaction() in an atomic scope is a savepoint and takes no options; " +
 			"pass them to the scope, as in atomic={\"isolation\": \"serializable\"}"))
 	case !s.permitted(c):
@@ -64,10 +55,26 @@ func (o *opening) start(s *Session, c *Call) {
 }
 
 // joins returns whether the block is a savepoint in a transaction that begins by itself.
-func (o *opening) joins(s *Session) bool { return s.op.op == abi.OpEnter && s.isAtomic() && !o.owns }
+func (o *opening) joins(s *Session) bool {
+	return s.op.op == abi.OpEnter && s.isAtomic() && !s.entry().owns
+}
+
+// entry is what the text of ENTER says: the block's place and its BEGIN, a line each.
+type entry struct {
+	place, begin string
+	owns         bool // it has a transaction of its own, even in an atomic scope
+}
+
+func (s *Session) entry() entry {
+	end := strings.LastIndexByte(s.op.sql, '\n')
+	e := entry{place: s.op.sql[:max(end, 0)]}
+	e.begin, e.owns = strings.CutPrefix(s.op.sql[end+1:], ownBegin)
+	return e
+}
 
 func (o *opening) enterSavepoint(s *Session, c *Call) {
-	if o.sql != "BEGIN" {
+	e := s.entry()
+	if e.begin != "BEGIN" {
 		c.fail(interfaceFault("a nested transaction() is a savepoint and takes no options"))
 		return
 	}
@@ -75,7 +82,7 @@ func (o *opening) enterSavepoint(s *Session, c *Call) {
 		return
 	}
 	s.applySettings() // ahead of the savepoint, whose rollback leaves them
-	b := block{o.block, o.place, fmt.Sprintf("hypern_%d", o.block)}
+	b := block{o.block, e.place, fmt.Sprintf("hypern_%d", o.block)}
 	s.blocks = append(s.blocks, b)
 	s.setSavepoint(c, b.savepoint)
 }
@@ -98,16 +105,19 @@ func (o *opening) begin(s *Session, c *Call) {
 		o.enterSavepoint(s, c)
 		return
 	}
+	begin := s.op.sql
 	if s.op.op == abi.OpEnter {
-		s.blocks = append(s.blocks, block{number: o.block, place: o.place})
+		e := s.entry()
+		begin = e.begin
+		s.blocks = append(s.blocks, block{number: o.block, place: e.place})
 	}
 	if s.nests() {
 		s.first, s.told, s.inDoubt = nil, false, false
 		s.savepoints = s.savepoints[:0]
-		s.transact(c, phaseVerdict, o.sql)
+		s.transact(c, phaseVerdict, begin)
 		return
 	}
-	s.openTransaction(o.sql)
+	s.openTransaction(begin)
 	c.done(0)
 }
 

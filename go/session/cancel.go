@@ -12,8 +12,8 @@ import (
 type interruption struct {
 	cause      cause
 	cancelled  bool           // Cancel was called; nothing more is to be started
-	timeout    float64        // the caller's timeout= in seconds; below 0: none
 	byDeadline bool           // timeout is what is left of the scope's deadline
+	timeout    float64        // the caller's timeout= in seconds; below 0: none
 	event      *process.Event // set when the request to cancel is over; nil: none was made
 	clock      *time.Timer    // cancels the statement; nil where the server keeps the time
 }

@@ -110,8 +110,8 @@ type outcome struct {
 func (s *Session) beginIO(p phase) {
 	s.op.phase, s.op.commits = p, false
 	s.op.running, s.op.listener = nil, nil
-	s.op.got = answer{locals: s.prelude.locals}
-	s.prelude.locals = locals{}
+	s.op.got = answer{localAt: s.localAt}
+	s.localAt = 0
 }
 
 // sendQuery has C send a simple Query behind what c.Head holds.

@@ -13,13 +13,6 @@ import (
 type prelude struct {
 	pending []command
 	sent    []command // ahead of the last statement
-	locals  locals    // what of that changes what statements are parsed under
-}
-
-// locals is which of the commands ahead of a statement, counted from 1, sets settings for the transaction.
-type locals struct {
-	statement *connection.Statement
-	at        int // 0: none
 }
 
 // command is one of the core's own. It returns no row: C takes rows for the statement's.
@@ -83,11 +76,11 @@ func (s *Session) sendPrelude(dst []byte, kept bool) []byte {
 	dst = s.closePortals(dst)
 	p := &s.prelude
 	s.op.prefix = len(p.pending)
-	p.locals = locals{}
 	for i := range p.pending {
 		cmd, named := &p.pending[i], false
 		if cmd.local != nil {
-			p.locals = locals{cmd.local, i + 1}
+			s.conn.Statements().Expect(cmd.local)
+			s.localAt = uint16(i + 1)
 		}
 		switch {
 		case kept && cmd.sql == "BEGIN":

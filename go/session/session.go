@@ -16,17 +16,18 @@ type Session struct {
 	key      key
 	pool     *pool.Pool
 	scope    *options // of its scope; replaced by setLocal, under mu
-	nested   bool     // the pool is
 	place    int      // in registry.sessions, -1: closed; guarded by the registry's mu
 
 	mu         sync.Mutex // guards all below; held for one step, never across a wait
 	conn       *connection.Conn
 	tx         tx
+	nested     bool // the pool is; never changes
 	autoCommit bool
 	marked     bool        // set_error() was called
 	failed     bool        // the request has failed, which rolls back as well
 	told       bool        // the caller has been given the error that ended the transaction
 	inDoubt    bool        // the lost transaction's COMMIT was under way
+	localAt    uint16      // which of what was sent ahead, from 1, sets what statements are parsed under
 	applied    bool        // the open transaction has the scope's settings, or will have with the next statement
 	used       bool        // something was sent on conn, so that it needs a reset
 	unused     bool        // the I/O under way is the first on conn

@@ -270,11 +270,10 @@ def db(ctx_or_request_id: object = CURRENT, alias: str = "default") -> DbSession
     request, SessionClosed for a scope that has ended.
     """
     request_id, owner = identify(ctx_or_request_id)
-    kept = None if owner is None else owner.kept()
-    if kept is None:
+    if owner is None or owner._kept is None:
         session = registry.open_session(alias, request_id)
     else:
-        session = registry.open_session(alias, request_id, kept)
+        session = registry.open_session(alias, request_id, owner.kept())
     if owner is not None and owner.ended:
         # Another thread has ended it since identify(), so nobody else will finalize this session.
         report(request_id, now(finalizing(blocking, request_id, alias, failed=True)))

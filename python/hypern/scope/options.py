@@ -7,6 +7,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypedDict
 
 from hypern.errors import ConfigurationError
@@ -95,30 +96,34 @@ class ScopeOptions:
             return None
         if self.atomic is False:
             return ""
+        if not self.read_only and not isinstance(self.atomic, Mapping):
+            return "BEGIN"
         given: dict[str, Any] = dict(self.atomic) if isinstance(self.atomic, Mapping) else {}
         if self.read_only:
             given["read_only"] = True
         return begin_sql(given.get("isolation"), given.get("read_only"), given.get("deferrable"))
 
-    def to_core(self) -> bytes:
+    @cached_property
+    def core(self) -> bytes:
         """For the core (bytes, UTF-8): fields that end with a NUL, which none of them contains."""
         begin = self.begin
-        pairs = list((self.settings or {}).items())
-        if self.role is not None:
-            pairs.append(("role", self.role))  # the last, since it may not set the others
         texts = [
             "default" if begin is None else begin,
             "" if self.deadline_secs is None else f"{self.deadline_secs:g}",
             self.label or "",
-            *(text for pair in pairs for text in pair),
         ]
-        return "".join(f"{text}\0" for text in texts).encode()
+        for pair in (self.settings or {}).items():
+            texts += pair
+        if self.role is not None:
+            texts += ("role", self.role)  # the last, since it may not set the others
+        texts.append("")
+        return "\0".join(texts).encode()
 
 
 class Kept(NamedTuple):
     """The options of one open scope, as the extension opens sessions with them.
 
-    core: `ScopeOptions.to_core()`. deadline: a moment of time.monotonic(), in seconds; 0 for none.
+    core: `ScopeOptions.core`. deadline: a moment of time.monotonic(), in seconds; 0 for none.
     """
 
     core: bytes
@@ -131,12 +136,10 @@ def keep(options: ScopeOptions, opened: float) -> Kept | None:
     """The options of a scope that was opened at a moment of time.monotonic(); None if there are
     none.
     """
-    if options == NO_OPTIONS:
+    if options is not ATOMIC and options == NO_OPTIONS:
         return None
     seconds = options.deadline_secs or 0.0
-    return Kept(
-        options.to_core(), opened + seconds if seconds else 0.0, float(seconds), options.label
-    )
+    return Kept(options.core, opened + seconds if seconds else 0.0, float(seconds), options.label)
 
 
 def check_atomic(value: object) -> None:
@@ -169,4 +172,5 @@ def _check_deadline(value: object) -> None:
 
 
 NO_OPTIONS: Final = ScopeOptions()
+ATOMIC: Final = ScopeOptions(atomic=True)
 NAMES: Final = frozenset(field.name for field in fields(ScopeOptions))

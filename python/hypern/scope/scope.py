@@ -18,7 +18,7 @@ from weakref import ref
 
 from hypern import _native
 from hypern.errors import Error, InterfaceError, SessionClosed
-from hypern.scope.options import NO_OPTIONS, ScopeOptions, keep
+from hypern.scope.options import ATOMIC, ScopeOptions, keep
 from hypern.session.finalizing import abandon, finalizing
 from hypern.session.steps import awaited, blocking, later, now
 
@@ -73,6 +73,17 @@ def scope(
     Raises TypeError if request_id is not a str, ValueError if it is empty, ConfigurationError for
     options that cannot work.
     """
+    if (
+        settings is None
+        and role is None
+        and read_only is None
+        and deadline_secs is None
+        and label is None
+    ):  # not validated, which takes longer than to open a scope
+        if atomic is None:
+            return Scope(request_id)
+        if atomic is True:
+            return Scope(request_id, ATOMIC)
     return Scope(request_id, ScopeOptions(atomic, settings, role, read_only, deadline_secs, label))
 
 
@@ -87,7 +98,6 @@ class Scope(_native.ScopeBase):
     __slots__ = (
         "__weakref__",
         "_kept",
-        "_options",
         "_outer",
         "_thread",
         "ended",
@@ -95,7 +105,7 @@ class Scope(_native.ScopeBase):
         "request_id",
     )
 
-    def __init__(self, request_id: str | None = None, options: ScopeOptions = NO_OPTIONS) -> None:
+    def __init__(self, request_id: str | None = None, options: ScopeOptions | None = None) -> None:
         if request_id is None:
             request_id = GENERATED + os.urandom(12).hex()
         elif not isinstance(request_id, str):
@@ -107,8 +117,8 @@ class Scope(_native.ScopeBase):
         self.is_entered = False
         self._outer: Scope | None = None
         self._thread = 0  # the thread that opened it
-        self._options = options
-        self._kept: Kept | None = None  # the options, once it is open
+        # The options; once it is open, what to open its sessions with.
+        self._kept: ScopeOptions | Kept | None = options
 
     def __repr__(self) -> str:
         word = "ended" if self.ended else "open" if self.is_entered else "new"
@@ -118,9 +128,10 @@ class Scope(_native.ScopeBase):
         """Open the scope, so that sessions can be opened in it."""
         self.is_entered = self.is_open = True
         self._thread = get_ident()
-        if self._options is not NO_OPTIONS:
-            self._kept = keep(self._options, time.monotonic())
-        if self._kept is not None or self.request_id.startswith(GENERATED):
+        if self.request_id.startswith(GENERATED):
+            _open[self.request_id] = ref(self)
+        if isinstance(self._kept, ScopeOptions):
+            self._kept = keep(self._kept, time.monotonic())
             _open[self.request_id] = ref(self)
 
     def close(self) -> None:
@@ -129,8 +140,11 @@ class Scope(_native.ScopeBase):
         _open.pop(self.request_id, None)
 
     def kept(self) -> Kept | None:
-        """What to open the scope's sessions with; None without options."""
-        return self._kept
+        """What to open the scope's sessions with; None without options. It need not be called where
+        `_kept` is None.
+        """
+        kept = self._kept
+        return None if isinstance(kept, ScopeOptions) else kept
 
     def leaving(self, view: View, error: BaseException | None) -> Steps[None]:
         """Finalize the sessions at the end of a block, which `error` has left, if any."""

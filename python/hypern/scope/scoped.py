@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from hypern.scope.options import ScopeOptions
@@ -51,7 +52,7 @@ def _wrap(function: Any, options: ScopeOptions) -> Any:
         )
     if options.label is None:
         name = getattr(function, "__qualname__", type(function).__qualname__)
-        options = ScopeOptions(**{**vars(options), "label": name})
+        options = replace(options, label=name)
 
     if inspect.iscoroutinefunction(function):
 

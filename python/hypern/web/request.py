@@ -15,14 +15,13 @@ from typing import TYPE_CHECKING, Any, Final
 from hypern import _native
 from hypern.errors import TransactionAborted
 from hypern.scope.identify import SCOPE_KEY
-from hypern.scope.options import NO_OPTIONS
+from hypern.scope.options import Kept
 from hypern.scope.scope import Scope, current_scope
 from hypern.session.finalizing import finalizing, leaving_dependencies
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from hypern.scope.options import Kept
     from hypern.session.blocking import DbSession
     from hypern.session.steps import Steps, View
     from hypern.web.options import Options, Verdict
@@ -30,6 +29,9 @@ if TYPE_CHECKING:
 _log = logging.getLogger("hypern")
 
 _LONGEST_ID: Final = 128
+
+# In the place of options that are not known before the request opens a session.
+_NOT_ASKED: Final = Kept(b"", 0.0, 0.0, None)
 
 
 class RequestScope(Scope):
@@ -48,8 +50,10 @@ class RequestScope(Scope):
         self.client_id = _printable(client_id)
         self._background: Scope | None = None
         self._asked = asked  # until the options are known
-        self._opened = time.monotonic()
+        self._opened = 0.0 if asked is None else time.monotonic()
         self.open()
+        if asked is not None:
+            self._kept = _NOT_ASKED
 
     def kept(self) -> Kept | None:
         """The options, which depend on what is known of the request when it opens a session."""
@@ -58,7 +62,7 @@ class RequestScope(Scope):
             middleware, carrier = asked
             self._kept = middleware.keep(carrier, self._opened)
             self._asked = None
-        return self._kept
+        return super().kept()
 
     def close(self) -> None:
         """As the base class. What carries the scope is not referenced any more."""
@@ -160,6 +164,10 @@ class RequestScope(Scope):
             )
 
 
+def _without_deadline(kept: Kept | None) -> Kept | None:
+    return None if kept is None else kept._replace(deadline=0.0)
+
+
 class _Current:
     """The context manager of `RequestScope.current()`: a class, since it is entered per request."""
 
@@ -192,20 +200,19 @@ class _Background(Scope):
         self.ended = False
         self.is_entered = False
         self._outer = None
-        self._options = NO_OPTIONS
-        kept = request._kept
-        self._kept = kept._replace(deadline=0.0) if kept is not None else None
         self._asked = request._asked
+        self._kept = request._kept
+        if self._asked is None:
+            self._kept = _without_deadline(request.kept())
         request._asked = None
 
     def kept(self) -> Kept | None:
         asked = self._asked
         if asked is not None:
             middleware, carrier = asked
-            kept = middleware.keep(carrier, 0.0)
-            self._kept = kept._replace(deadline=0.0) if kept is not None else None
+            self._kept = _without_deadline(middleware.keep(carrier, 0.0))
             self._asked = None
-        return self._kept
+        return super().kept()
 
 
 def carries_scope(carrier: Mapping[str, object]) -> bool:
