@@ -33,6 +33,33 @@ var atomic = &options{begin: "BEGIN"}
 
 const roleSetting = "role"
 
+// optionsCache has the options that scopes have had lately: many requests have the same ones. Guarded by the registry's
+// mu.
+type optionsCache map[optionsKey]*options
+
+type optionsKey struct {
+	given  string
+	atomic bool // the alias's default
+}
+
+const optionsMax = 512
+
+// get is what hypern_open is given, a view, as options.
+func (c *optionsCache) get(given string, config *pool.Config) *options {
+	if given == "" {
+		return parseOptions("", config)
+	}
+	if o := (*c)[optionsKey{given, config.Atomic}]; o != nil {
+		return o
+	}
+	if *c == nil || len(*c) >= optionsMax {
+		*c = make(optionsCache)
+	}
+	o := parseOptions(given, config)
+	(*c)[optionsKey{strings.Clone(given), config.Atomic}] = o
+	return o
+}
+
 // parseOptions reads what hypern_open is given; a view.
 func parseOptions(given string, config *pool.Config) *options {
 	byAlias := plain

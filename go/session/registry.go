@@ -19,6 +19,7 @@ type Registry struct {
 	mu       sync.Mutex // guards all below; a Session's mu is never taken under it
 	pools    map[string]*pool.Pool
 	sessions []*Session // in no order; each knows its place
+	options  optionsCache
 }
 
 // NewRegistry makes an empty registry.
@@ -69,7 +70,7 @@ func (r *Registry) Open(request, alias, options string) (*Session, *wire.Fault) 
 	if p == nil {
 		return nil, &wire.Fault{Kind: wire.KindConfiguration, Message: fmt.Sprintf("no database is configured for alias %q", alias)}
 	}
-	s := &Session{registry: r, pool: p, scope: parseOptions(options, p.Config()), autoCommit: true, place: len(r.sessions)}
+	s := &Session{registry: r, pool: p, scope: r.options.get(options, p.Config()), autoCommit: true, place: len(r.sessions)}
 	name := p.Config().Alias
 	if s.nested = p.Config().Nested != 0; s.nested { // such a pool has several aliases
 		name = strings.Clone(alias)

@@ -31,7 +31,7 @@ _T_co = TypeVar("_T_co", covariant=True)
 _SQL: TypeAlias = str | Template
 
 # What a scope's options come to: see hypern.scope.options.Kept.
-Kept: TypeAlias = tuple[bytes, float, float, str | None]
+_Kept: TypeAlias = tuple[bytes, float, float, str | None]
 _Params: TypeAlias = Sequence[Any] | Mapping[str, Any]
 
 @final
@@ -54,7 +54,7 @@ class Pool:
     observer: Observer | None
     # An instance of the pool's session_type, which a stub cannot tell without making Pool generic.
     # kept: for a session that is not open yet.
-    def open(self, request_id: str, kept: Kept | None = None, /) -> Any: ...
+    def open(self, request_id: str, kept: _Kept | None = None, /) -> Any: ...
     def status(self) -> bytes | None: ...
     def close(self, timeout: float) -> None: ...
     def disconnect(self, timeout: float) -> None: ...

@@ -12,7 +12,7 @@ import math
 import os
 import time
 import warnings
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from hypern import _native
 from hypern._status import PoolStatus
@@ -32,6 +32,10 @@ if TYPE_CHECKING:
 _CLOSE_SECS = 5.0  # the longest time that closing one pool may take
 _READY_SECS = 0.01  # between two looks at the connections that are being made
 _EXIT_SECS = 2.0  # the longest time that all pools together may delay the interpreter's exit
+
+
+# What a scope's options come to: see hypern.scope.options.Kept.
+OpenedWith: TypeAlias = "tuple[bytes, float, float, str | None]"
 
 
 class _Configured(NamedTuple):
@@ -85,7 +89,7 @@ def is_configured(alias: str) -> bool:
     return alias in _configured
 
 
-def open_session(alias: str, request_id: str, kept: _native.Kept | None = None) -> DbSession:
+def open_session(alias: str, request_id: str, kept: OpenedWith | None = None) -> DbSession:
     """The session of a request on an alias. The first call in a process loads the core.
 
     kept: the options of the request's scope, for a session that is not open yet.

@@ -106,7 +106,9 @@ def db_session(request: pytest.FixtureRequest) -> Iterator[DbSession]:
     is_real = request.node.get_closest_marker(MARKER) is not None
     pools = CopyPools(settings) if is_real else NestedPools(settings)
 
-    def open_session(alias: str, request_id: str, kept: _native.Kept | None = None) -> DbSession:
+    def open_session(
+        alias: str, request_id: str, kept: registry.OpenedWith | None = None
+    ) -> DbSession:
         if alias != "default" and not registry.is_configured(alias):
             registry.status(alias)  # raises
         return pools.session(alias, request_id, kept)

@@ -54,7 +54,9 @@ class TestPools:
         """What an alias's pool calls after each statement."""
         return registry.observer_of(alias, settings)
 
-    def session(self, alias: str, request_id: str, kept: _native.Kept | None = None) -> DbSession:
+    def session(
+        self, alias: str, request_id: str, kept: registry.OpenedWith | None = None
+    ) -> DbSession:
         """The session of a request on an alias; the same one until it is finalized."""
         pool = self._pools.get(alias)
         if pool is None:
