@@ -54,13 +54,16 @@ def test_a_statement_ends_in_time(proxy: StallingProxy) -> None:
 
 def test_a_commit_ends_in_time_and_its_outcome_is_unknown(proxy: StallingProxy) -> None:
     began = time.monotonic()
-    with scope(deadline_secs=_DEADLINE):
-        block = db(alias="far").transaction()
-        block.__enter__()
-        db(alias="far").execute("SELECT 1")
-        proxy.stall()
-        with pytest.raises(errors.ConnectionLost, match=_COMMIT) as raised:
-            block.__exit__(None, None, None)
+    left = scope(deadline_secs=_DEADLINE)
+    left.__enter__()
+    block = db(alias="far").transaction()
+    block.__enter__()
+    db(alias="far").execute("SELECT 1")
+    proxy.stall()
+    with pytest.raises(errors.ConnectionLost, match=_COMMIT) as raised:
+        block.__exit__(None, None, None)
+    with pytest.raises(errors.TransactionAborted, match="is not known"):  # it went on
+        left.__exit__(None, None, None)
     assert raised.value.safe_to_retry is False
     _assert_in_time(began)
 
