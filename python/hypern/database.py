@@ -348,6 +348,7 @@ def _find_missing(alias: str) -> PoolConfig | None:
 
 registry.find_missing = _find_missing
 
+
 def __dir__() -> list[str]:
     return [*__all__, "__doc__", "__name__"]
 

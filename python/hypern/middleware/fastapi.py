@@ -21,6 +21,7 @@ from typing import Annotated, Any
 from fastapi import Depends
 from fastapi.requests import HTTPConnection
 
+from hypern._literals import Isolation
 from hypern.database import AsyncDbSession, DbSession, adb, db
 from hypern.database import AsyncTransaction as AsyncBlock
 from hypern.middleware.asgi import DatabaseMiddleware
@@ -63,7 +64,7 @@ def async_session(
 
 def transaction(
     alias: str = "default",
-    isolation: str | None = None,
+    isolation: Isolation | None = None,
     read_only: bool | None = None,
     deferrable: bool | None = None,
 ) -> Callable[[HTTPConnection], AsyncIterator[DbSession]]:
@@ -86,7 +87,7 @@ def transaction(
 
 def async_transaction(
     alias: str = "default",
-    isolation: str | None = None,
+    isolation: Isolation | None = None,
     read_only: bool | None = None,
     deferrable: bool | None = None,
 ) -> Callable[[HTTPConnection], AsyncIterator[AsyncDbSession]]:
