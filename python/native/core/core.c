@@ -14,7 +14,8 @@
 
 #ifdef __linux__
 #include <elf.h>
-#include <sys/mman.h>
+#include <linux/memfd.h>
+#include <sys/syscall.h>
 #endif
 
 #include "core/fork.h"
@@ -151,8 +152,8 @@ static bool is_file_whole(const char *path, char *why, size_t size)
 /* An open descriptor of a file without a name that can hold a copy, or -1 with errno. */
 static int nameless_file(bool in_memory)
 {
-    if (in_memory)
-        return memfd_create("hypern_core", MFD_CLOEXEC);
+    if (in_memory) /* memfd_create() needs glibc 2.27, and the wheels support 2.17 */
+        return (int)syscall(SYS_memfd_create, "hypern_core", MFD_CLOEXEC);
     const char *dir = getenv("TMPDIR");
     char name[4096];
     int n = snprintf(name, sizeof name, "%s/hypern-XXXXXX", dir != NULL && *dir ? dir : "/tmp");
