@@ -550,3 +550,15 @@ def test_a_released_connection_is_reset_and_an_event_says_where_it_led(bounced: 
     ports = {event.port for event in seen}
     assert len(ports) == 1
     assert f"{ports.pop()}" in bounced.url
+
+
+def test_the_status_tells_the_mode(bouncer: Bouncer, database: str) -> None:
+    shared = "session" if bouncer.mode == "session" else "shared"
+    for url, verdict in ((bouncer.url, shared), (database, "none")):
+        Database.close()
+        Database.configure(url, max_size=2, acquire_timeout_secs=20)
+        assert Database.status().pooler is None  # nothing has connected yet
+        with scope():
+            db().query_value("SELECT 1")
+        assert Database.status().pooler == verdict
+    Database.close()

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -24,6 +25,24 @@ type pooler struct {
 	asked   bool
 	session bool // a client keeps its server until it disconnects
 	refuses bool // statement_timeout as a startup parameter
+
+	verdict atomic.Pointer[string] // what the latest connection found; apart from mu, which a probe holds
+}
+
+// What may stand between a pool and its servers.
+var (
+	noPooler          = "none"
+	sessionPooler     = "session"
+	transactionPooler = "transaction" // or statement
+	unknownPooler     = "unknown"     // the role may not read the number of its server process
+)
+
+// Pooler tells what the latest connection found between itself and the server; "" if there was none yet.
+func (d *Dialer) Pooler() string {
+	if verdict := d.pooler.verdict.Load(); verdict != nil {
+		return *verdict
+	}
+	return ""
 }
 
 // errUnknownPID is returned for a server process whose number the role may not read.
@@ -131,10 +150,12 @@ func (c *Conn) adapt(ctx context.Context, config *pgconn.Config) error {
 	c.cache, c.resetMode = settings.StatementCache, settings.Reset
 	// At startup a pooler hands over a key of its own, not that of the process that serves the connection.
 	pid, err := c.identify(ctx)
+	verdict := &noPooler
 	switch {
 	case errors.Is(err, errUnknownPID):
 		// There may be a pooler or not: what follows is right for both. A reset that reaches another
 		// server than the one it is meant for does no harm there.
+		verdict = &unknownPooler
 		c.timeout = millis(settings.StatementMS)
 		if c.cache == CacheAuto {
 			c.cache = CacheDescribe
@@ -144,8 +165,10 @@ func (c *Conn) adapt(ctx context.Context, config *pgconn.Config) error {
 	case pid != fmt.Sprint(c.pg.PID()):
 		c.timeout = millis(settings.StatementMS) // the pooler may have dropped the startup parameter
 		c.mark()
+		verdict = &sessionPooler
 		if !c.dialer.pooler.keepsSession(ctx, c.pg, config) {
 			c.shared = true
+			verdict = &transactionPooler
 			if c.cache == CacheAuto {
 				c.cache = CacheDescribe
 			}
@@ -154,6 +177,7 @@ func (c *Conn) adapt(ctx context.Context, config *pgconn.Config) error {
 			}
 		}
 	}
+	c.dialer.pooler.verdict.Store(verdict)
 	if c.cache == CacheAuto {
 		c.cache = CacheNamed
 	}

@@ -15,6 +15,7 @@ type Status struct {
 	Waiting   int          `json:"waiting"`
 	LastError string       `json:"last_error,omitempty"`
 	Refused   []string     `json:"refused,omitempty"` // steps of the reset, each with the server's reason
+	Pooler    string       `json:"pooler,omitempty"`  // see connection.Dialer.Pooler
 	Holders   []HolderInfo `json:"holders"`
 	Counters
 }
@@ -39,7 +40,7 @@ func (p *Pool) Status() Status {
 		}
 	}
 	p.mu.Unlock()
-	st.Refused = p.dialer.Refused()
+	st.Refused, st.Pooler = p.dialer.Refused(), p.dialer.Pooler()
 	st.Holders = make([]HolderInfo, 0, len(list))
 	for _, h := range list {
 		info := h.holder.Describe()

@@ -29,7 +29,11 @@ class PoolStatus:
     size: open connections. available: free connections, including those whose reset is under way.
     in_use: connections that `holders` hold; one that was abandoned at a deadline and is being
     closed is neither available nor in use. waiting: callers that wait for a connection. last_error:
-    the text of the latest failure to connect, None after a successful connect.
+    the text of the latest failure to connect, None after a successful connect. pooler: what the
+    latest connection found between itself and the server: "none"; "session", a pooler such as
+    PgBouncer in session mode; "shared", one that gives a transaction or a statement any of its
+    connections; "unknown" if the role
+    may not read pg_backend_pid(); None before the first connection.
 
     The others only grow, from the pool's first use in this process on; a pool that was disconnected
     starts anew. acquired: connections handed out. waited, wait_secs, timeouts: callers that had to
@@ -46,6 +50,7 @@ class PoolStatus:
     waiting: int = 0
     holders: tuple[Holder, ...] = ()
     last_error: str | None = None
+    pooler: str | None = None
     acquired: int = 0
     waited: int = 0
     wait_secs: float = 0.0
@@ -79,6 +84,7 @@ class PoolStatus:
                 for holder in fields["holders"] or ()
             ),
             last_error=fields.get("last_error") or None,
+            pooler=fields.get("pooler"),
             **{name: fields[name] for name in _COUNTERS},
         )
 
