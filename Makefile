@@ -36,7 +36,7 @@ ASAN_TESTS := tests_py/codec tests_py/types tests_py/differential/test_random_va
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help demo build test test/go test/py test/race test/reliability test/servers test/types \
-    test/asan test/versions race asan soak bench lint lint/tools lint/go lint/py lint/c fmt verify clean
+    test/asan test/versions test/wheels wheels audit release race asan soak bench lint lint/tools lint/go lint/py lint/c fmt verify clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z\/]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -87,6 +87,13 @@ test/asan: asan ## run the extension's tests under AddressSanitizer and UBSan (g
 	    ASAN_OPTIONS=detect_leaks=0:use_sigaltstack=0 UBSAN_OPTIONS=print_stacktrace=1 \
 	    $(PY) -m tools.run_tests -p no:cacheprovider $(PYTEST_ARGS) $(ASAN_TESTS)
 
+wheels: $(VENV)/.wheels ## build the wheels for each CPython and processor into dist/, and check them
+	$(STRICT) nice $(PY) -m tools.wheels $(WHEELS_ARGS)
+
+test/wheels: $(VENV)/.wheels ## install each wheel of dist/ in clean systems and try it (root; PLACES_ARGS)
+	PYTHONPATH=tests_py nice $(PY) -m tools.wheels.places $(PLACES_ARGS)
+	nice $(PY) -m tools.wheels.twice
+
 test/versions: build ## run the Python tests on each CPython and PostgreSQL there is (an hour)
 	PYTHONPATH=tests_py $(PY) -m tools.versions $(VERSIONS_ARGS)
 
@@ -131,6 +138,7 @@ verify: build ## check that what is generated is up to date, and that the sdist 
 	$(PY) tools/gen_sqlstate.py --check
 	$(PY) tools/gen_saslprep.py --check
 	$(PY) -m tools.check_exports
+	$(PY) -m tools.third_party --check
 	$(PY) -m build --quiet --no-isolation --outdir build/dist
 
 clean: ## remove what was built, and .venv
@@ -150,6 +158,10 @@ $(VENV)/.requirements: requirements-dev.txt go.mod build_backend/toolchain.py
 # A new recipe installs the package anew, which builds it too; new sources are only built.
 $(VENV)/.built: $(VENV)/.requirements $(RECIPES) $(SOURCES)
 	$(if $(filter $(VENV)/.requirements $(RECIPES),$?),$(INSTALL),$(BUILD))
+	@touch $@
+
+$(VENV)/.wheels: $(VENV)/.built requirements-wheels.txt
+	$(PY) -m pip install --quiet --requirement requirements-wheels.txt
 	@touch $@
 
 $(VENV)/.golangci-lint-$(GOLANGCI_LINT_VERSION): $(VENV)/.requirements

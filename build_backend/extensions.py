@@ -21,6 +21,11 @@ from setuptools.modified import newer_group
 
 from build_backend import toolchain
 
+# hypern._libc has the same words for an import.
+MUSL = (
+    "hypern needs glibc, and this is another C library (musl, as in Alpine): the core is a Go "
+    "library, which musl cannot load; use a Debian image, such as python:3.13-slim"
+)
 HEADERS = Path("go/abi")
 SOURCES = Path("python/native")
 EXPORTS = Path("go/bridge/exports.map")
@@ -52,8 +57,8 @@ def native() -> Extension:
     )
 
 
-def c_flags() -> list[str]:
-    """Flags for the C sources, spelled once for the build and for lint.
+def c_flags(python_headers: str = PYTHON_HEADERS) -> list[str]:
+    """Flags for the C sources, spelled once for every build and for lint.
 
     The project's own builds set HYPERN_STRICT and take no warning; a user's compiler may know
     warnings that ours does not.
@@ -69,7 +74,7 @@ def c_flags() -> list[str]:
         "-Wconversion",
         *strict,
         # As system headers, since Python's own do not pass -Wconversion.
-        f"-isystem{PYTHON_HEADERS}",
+        f"-isystem{python_headers}",
         f"-I{HEADERS}",
         f"-I{SOURCES}",
         f'-DHN_FINGERPRINT="{fingerprint}"',
@@ -80,6 +85,7 @@ class BuildExt(build_ext):
     """build_ext that also knows how to build a GoExtension."""
 
     def build_extensions(self) -> None:
+        check_libc()
         self._check_c_compiler()
         super().build_extensions()
 
@@ -105,8 +111,7 @@ class BuildExt(build_ext):
         # go also writes a header beside its output, which has no place in the package.
         output = Path(self.build_temp) / target.name
         output.parent.mkdir(parents=True, exist_ok=True)
-        command = ["go", "build", "-buildmode=c-shared", "-trimpath", "-buildvcs=false"]
-        command += ["-ldflags", _linker_flags(), "-o", str(output), ext.package]
+        command = go_build(str(output), ext.package)
         print(*command, flush=True)
         environment = toolchain.environment()
         environment.setdefault("CC", self.compiler.compiler[0])
@@ -130,12 +135,25 @@ class BuildExt(build_ext):
             )
 
 
-def _linker_flags() -> str:
+def check_libc() -> None:
+    """Refuse to build what could not be loaded."""
+    if sys.platform == "linux" and "CS_GNU_LIBC_VERSION" not in os.confstr_names:
+        raise PlatformError(MUSL)
+
+
+def go_build(output: str, package: str, flags: str = "", external: str = "") -> list[str]:
+    """The command that builds the core, with more flags for Go's linker and for the external."""
+    command = ["go", "build", "-buildmode=c-shared", "-trimpath", "-buildvcs=false"]
+    return [*command, "-ldflags", _linker_flags(flags, external), "-o", output, package]
+
+
+def _linker_flags(flags: str, external: str) -> str:
     """Strip the library, and where the linker reads version scripts hide all but the exports."""
-    flags = "-s -w"
+    flags = f"-s -w {flags}"
     if sys.platform == "linux":
         # Quoted twice: go splits -ldflags, then -extldflags, and the path may have spaces.
-        flags += f""" "-extldflags='-Wl,--version-script={EXPORTS.resolve()}'" """
+        script = f"'-Wl,--version-script={EXPORTS.resolve()}'"
+        flags += f' "-extldflags={script} {external}"'
     return flags
 
 
