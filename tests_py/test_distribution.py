@@ -5,6 +5,7 @@ The package index has another project under the name of the package that is impo
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -12,6 +13,13 @@ from importlib.metadata import distribution, packages_distributions
 from pathlib import Path
 
 import pytest
+from setuptools.errors import PlatformError
+from support import RunPython
+
+import hypern
+from build_backend import extensions
+from hypern import _libc
+from tools.wheels import target
 
 ROOT = Path(__file__).resolve().parent.parent
 DISTRIBUTION = "hypern-database"
@@ -83,6 +91,79 @@ def test_the_distribution_is_not_named_as_the_package_is() -> None:
     assert DISTRIBUTION in packages_distributions()["hypern"]
     extras = distribution(DISTRIBUTION).metadata.get_all("Provides-Extra") or []
     assert {"app", "embedded", "test"} <= set(extras)
+
+
+def test_every_text_names_extras_that_exist() -> None:
+    extras = set(distribution(DISTRIBUTION).metadata.get_all("Provides-Extra") or [])
+    named = {
+        (extra.strip(), text.relative_to(ROOT).as_posix())
+        for text in texts()
+        for found in re.findall(r"hypern-database\[([\w, -]+)\]", text.read_text(encoding="utf-8"))
+        for extra in found.split(",")
+    }
+    assert {"app", "embedded"} <= {extra for extra, _ in named}
+    assert not {(extra, text) for extra, text in named if extra not in extras}
+
+
+def test_the_version_and_the_interpreters_are_the_same_everywhere() -> None:
+    project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    version = re.search(r'^version = "([^"]+)"$', project, re.MULTILINE)
+    assert version is not None
+    assert version[1] == hypern.__version__
+    classified = re.findall(r"Programming Language :: Python :: (3\.\d+)", project)
+    assert tuple(classified) == target.PYTHONS
+    assert f'requires-python = ">={target.PYTHONS[0]}"' in project
+    install = (ROOT / "docs" / "install.md").read_text(encoding="utf-8")
+    assert f"CPython {target.PYTHONS[0]} to {target.PYTHONS[-1]}" in " ".join(install.split())
+
+
+def test_another_distribution_with_the_same_package_is_warned_of_once(
+    run_python: RunPython, tmp_path: Path
+) -> None:
+    place = tmp_path / "site-packages"
+    (place / "hypern-1.1.4.dist-info").mkdir(parents=True)
+    (place / "hypern_database-0.1.0.dist-info").mkdir()
+    (place / "hypern-not-it").mkdir()
+    code = """
+        import importlib, sys, warnings
+
+        sys.path.extend(sys.argv[1:])
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            import hypern
+            import hypern.database
+        for warning in caught:
+            print(warning.category.__name__, warning.message)
+    """
+    lines = run_python(code, str(place)).stdout.splitlines()
+    assert len(lines) == 1, lines
+    for part in ("RuntimeWarning", DISTRIBUTION, "hypern 1.1.4", str(place), "pip uninstall"):
+        assert part in lines[0]
+    assert run_python(code, str(tmp_path / "missing-packages")).stdout == ""
+
+
+def test_an_import_on_another_c_library_names_an_image(run_python: RunPython) -> None:
+    code = """
+        import os, sys
+
+        sys.modules["hypern._native"] = None  # it does not load
+        if sys.argv[1:]:
+            del os.confstr_names["CS_GNU_LIBC_VERSION"]
+        try:
+            import hypern
+        except ImportError as error:
+            print(error)
+    """
+    assert "python:3.13-slim" in run_python(code, "musl").stdout
+    assert "_native" in run_python(code).stdout
+
+
+def test_a_build_on_another_c_library_names_an_image(monkeypatch: pytest.MonkeyPatch) -> None:
+    extensions.check_libc()
+    monkeypatch.setattr(os, "confstr_names", {})
+    with pytest.raises(PlatformError, match=r"python:3\.13-slim"):
+        extensions.check_libc()
+    assert extensions.MUSL == _libc.IMAGE
 
 
 def test_hypern_without_its_extra_names_what_to_install() -> None:

@@ -34,7 +34,10 @@ ROOMS = {
     "middleware": {"middleware"},
     "app": {"app"},
     "testing": {"testing", "embedded"},
+    # Whatever imports the package has these, and the package imports them first.
+    "installed": {"_beside", "_libc"},
     "package": {"__init__"},
+    "commands": {"doctor", "__main__"},
 }
 LEVELS = {name: level for level, names in enumerate(ROOMS.values()) for name in names}
 

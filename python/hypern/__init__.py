@@ -8,20 +8,29 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from hypern.database import (
-    AsyncDbSession,
-    Database,
-    DbSession,
-    PoolStatus,
-    Range,
-    adb,
-    afinalize_db,
-    db,
-    finalize_db,
-    register_type,
-    scope,
-    scoped,
-)
+from hypern import _beside
+
+try:
+    from hypern.database import (
+        AsyncDbSession,
+        Database,
+        DbSession,
+        PoolStatus,
+        Range,
+        adb,
+        afinalize_db,
+        db,
+        finalize_db,
+        register_type,
+        scope,
+        scoped,
+    )
+except ImportError as error:
+    from hypern import _libc
+
+    if _libc.glibc() is None:
+        raise ImportError(_libc.IMAGE) from error
+    raise
 
 if TYPE_CHECKING:
     from hypern.app import Hypern as Hypern
@@ -43,6 +52,8 @@ __all__ = [
     "scope",
     "scoped",
 ]
+
+_beside.warn()
 
 
 def __getattr__(name: str) -> Any:
