@@ -366,8 +366,11 @@ def test_an_open_stream_ends_before_a_script(session: DbSession) -> None:
 
 
 def test_a_script_goes_as_one_message(database: str) -> None:
-    with SQLRecorder(Path(parse(database)["host"]) / ".s.PGSQL.5432") as recorder:
-        Database.configure(url_with(database, host=recorder.host, sslmode="disable"))
+    server = parse(database)
+    upstream = Path(server["host"]) / f".s.PGSQL.{server.get('port', '5432')}"
+    with SQLRecorder(upstream) as recorder:
+        url = url_with(database, host=recorder.host, port="5432", sslmode="disable")
+        Database.configure(url)
         script = "CREATE TEMP TABLE t (a int); INSERT INTO t VALUES (1);;"
         db("r").execute_script(script)
         finalize_db("r")

