@@ -31,10 +31,10 @@ type pooler struct {
 
 // What may stand between a pool and its servers.
 var (
-	noPooler          = "none"
-	sessionPooler     = "session"
-	transactionPooler = "transaction" // or statement
-	unknownPooler     = "unknown"     // the role may not read the number of its server process
+	noPooler      = "none"
+	sessionPooler = "session"
+	sharedPooler  = "shared"  // transaction or statement mode
+	unknownPooler = "unknown" // the role may not read the number of its server process
 )
 
 // Pooler tells what the latest connection found between itself and the server; "" if there was none yet.
@@ -168,7 +168,7 @@ func (c *Conn) adapt(ctx context.Context, config *pgconn.Config) error {
 		verdict = &sessionPooler
 		if !c.dialer.pooler.keepsSession(ctx, c.pg, config) {
 			c.shared = true
-			verdict = &transactionPooler
+			verdict = &sharedPooler
 			if c.cache == CacheAuto {
 				c.cache = CacheDescribe
 			}

@@ -31,8 +31,7 @@ class PoolStatus:
     closed is neither available nor in use. waiting: callers that wait for a connection. last_error:
     the text of the latest failure to connect, None after a successful connect. pooler: what the
     latest connection found between itself and the server: "none"; "session", a pooler such as
-    PgBouncer in session mode; "shared", one that gives a transaction or a statement any of its
-    connections; "unknown" if the role
+    PgBouncer in session mode; "shared", one in transaction or statement mode; "unknown" if the role
     may not read pg_backend_pid(); None before the first connection.
 
     The others only grow, from the pool's first use in this process on; a pool that was disconnected

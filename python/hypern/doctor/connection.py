@@ -103,7 +103,7 @@ def _pooler(pooler: str, plan: Plan) -> Finding:
         return Finding(OK, "pooler", "none: the server answers directly")
     if pooler == "session":
         return Finding(OK, "pooler", "in session mode: everything works as without one")
-    if pooler == "transaction":
+    if pooler == "shared":
         text = "it shares its connections (transaction or statement mode)"
         if plan.reset != "full":
             return Finding(OK, "pooler", f'{text}, and reset="{plan.reset}"')

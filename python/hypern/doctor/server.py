@@ -48,7 +48,7 @@ def server(session: DbSession, pooler: str, plan: Plan) -> Iterator[Finding]:
 def _room(facts: dict[str, Any], pooler: str, plan: Plan) -> Finding:
     """Whether the server has room for all connections that the application may open."""
     wanted = f"{plan.connections} wanted (max_size={plan.max_size} x workers={plan.workers})"
-    if pooler in ("session", "transaction"):
+    if pooler in ("session", "shared"):
         text = f"{wanted}; the pooler limits them (max_client_conn, default_pool_size)"
         return Finding(INFO, "connections", text)
     limits = {
