@@ -128,6 +128,7 @@ const (
 const (
 	SQLNamed = C.HN_SQL_NAMED
 	SQLMarks = C.HN_SQL_MARKS
+	SQLParts = C.HN_SQL_PARTS
 )
 
 // Flags of hn_call.io_flags.

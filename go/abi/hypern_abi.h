@@ -161,7 +161,8 @@ enum { HN_IO_AGAIN = -1, HN_IO_FAILED = -2 };
 /* hypern_sql: what to read from a text */
 enum {
     HN_SQL_NAMED = 0, /* its :name parameters: [the text with $n in their place, [names]] */
-    HN_SQL_MARKS = 1  /* where its $n and quoted identifiers are, in bytes: [start, end, start, ...] */
+    HN_SQL_MARKS = 1, /* where its $n and quoted identifiers are, in bytes: [start, end, start, ...] */
+    HN_SQL_PARTS = 2  /* its statements, in bytes: [[start, end, "" or the transaction command], ...] */
 };
 
 /* hypern_pool */

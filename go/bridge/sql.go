@@ -36,6 +36,17 @@ func hypern_sql(what C.int32_t, text *C.char, length C.int64_t, out *C.hn_buf) C
 				marks = append(marks, m.Start, m.End)
 			}
 			result = storeJSON(out, marks)
+		case abi.SQLParts:
+			_, parts, problem := sqltext.Split(sql)
+			if problem != nil {
+				return &wire.Fault{Kind: wire.KindProgramming, Message: problem.Message, SQL: sql, Line: problem.Line,
+					Position: problem.Position, SafeToRetry: true}
+			}
+			found := make([][]any, 0, len(parts))
+			for _, p := range parts {
+				found = append(found, []any{p.Start, p.End, p.Control})
+			}
+			result = storeJSON(out, found)
 		default:
 			return &wire.Fault{Kind: wire.KindInterface, Message: fmt.Sprintf("unknown reading %d of an SQL text", what)}
 		}
