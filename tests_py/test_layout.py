@@ -29,6 +29,7 @@ ROOMS = {
     "session": {"session", "_awaiting"},
     "pool": {"pool"},
     "scope": {"scope", "_standstill"},
+    "dbapi": {"dbapi"},
     "web": {"web"},
     "interface": {"database", "_hypern"},
     "middleware": {"middleware"},

@@ -1,0 +1,115 @@
+"""`Connection`: a connection of a pool, blocking."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import warnings
+from typing import TYPE_CHECKING
+
+from hypern._pep249 import Error
+from hypern.dbapi.base import BaseConnection
+from hypern.dbapi.cursor import Cursor
+from hypern.dbapi.info import ConnectionInfo
+from hypern.dbapi.server_cursor import ServerCursor
+from hypern.session.steps import blocking, now
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+    from hypern.dbapi.cursor import Params
+    from hypern.dbapi.xid import Xid
+
+
+class Connection(BaseConnection):
+    """Made by `connect()`. `close()` gives the connection back to its pool, reset.
+
+    As a context manager it commits at the end of the block, or rolls back if that raised, and
+    closes itself. Threads may share it: their statements run one after the other, in one
+    transaction.
+    """
+
+    @property
+    def info(self) -> ConnectionInfo:
+        """Where the connection leads, and what its server reports."""
+        return ConnectionInfo(self)
+
+    def cursor(
+        self, name: str | None = None, *, scrollable: bool | None = None, withhold: bool = False
+    ) -> Cursor:
+        """A cursor; with a name one of the server's, whose rows are received as they are fetched.
+
+        scrollable: SCROLL, or NO SCROLL if False. withhold: it outlives its transaction.
+        """
+        self._usable()
+        if name is None:
+            return Cursor(self)
+        return ServerCursor(self, name, scrollable=scrollable, withhold=withhold)
+
+    def execute(
+        self, query: str, params: Params | None = None, *, timeout: float | None = None
+    ) -> Cursor:
+        """Run a statement on a new cursor, which is returned."""
+        return self.cursor().execute(query, params, timeout=timeout)
+
+    def commit(self) -> None:
+        """Commit the open transaction; without one nothing happens.
+
+        Raises TransactionAborted if an error had aborted it: then it has been rolled back.
+        """
+        now(self._noting(self._committing()))
+
+    def rollback(self) -> None:
+        """Roll the open transaction back; without one nothing happens."""
+        now(self._noting(self._rolling_back()))
+
+    def close(self) -> None:
+        """Roll back what is open, and give the connection back. A second call does nothing."""
+        now(self._ending(blocking))
+
+    def tpc_begin(self, xid: Xid | str) -> None:
+        """Begin a two-phase transaction."""
+        now(self._noting(self._tpc_beginning(xid)))
+
+    def tpc_prepare(self) -> None:
+        """The first phase: the server keeps the transaction until it is committed or not."""
+        now(self._noting(self._tpc_preparing()))
+
+    def tpc_commit(self, xid: Xid | str | None = None) -> None:
+        """Commit this connection's two-phase transaction, or a prepared one by its id."""
+        now(self._noting(self._tpc_ending(True, xid)))
+
+    def tpc_rollback(self, xid: Xid | str | None = None) -> None:
+        """Roll back this connection's two-phase transaction, or a prepared one by its id."""
+        now(self._noting(self._tpc_ending(False, xid)))
+
+    def tpc_recover(self) -> list[Xid]:
+        """The prepared transactions of this database."""
+        found: list[Xid] = now(self._noting(self._tpc_recovering()))
+        return found
+
+    def __enter__(self) -> Self:
+        self._usable()
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        try:
+            if error is None and not self.closed:
+                self.commit()
+        finally:
+            self.close()
+
+    def __del__(self) -> None:
+        if getattr(self, "_is_closed", True) or sys.is_finalizing():
+            return  # at the exit, the session is reported
+        warnings.warn(
+            f"{type(self).__name__} was not closed; use `with` or close()", ResourceWarning, 2
+        )
+        with contextlib.suppress(Error):
+            self.close()
+
+    def __repr__(self) -> str:
+        word = "closed" if self._is_closed else "lost" if self._is_lost else "open"
+        return (
+            f'<{type(self).__module__}.{type(self).__name__} of pool "{self._pool.alias}", {word}>'
+        )
