@@ -99,8 +99,8 @@ def connect(
     autocommit: each statement commits by itself; otherwise BEGIN goes with the first one, and
     `commit()` or `rollback()` ends the transaction. paramstyle: "pyformat" is `%s` and `%(name)s`,
     "numeric_dollar" is `$1`. settings: with a url, the keywords of `Database.configure`, such as
-    max_size. Raises ConfigurationError for settings that cannot work, the DatabaseError of a connect
-    that fails, PoolTimeout if all connections are in use.
+    max_size. Raises ConfigurationError for settings that cannot work, the server's error or
+    ConnectionLost if it cannot connect, PoolTimeout if all connections are in use.
     """
     connection = opened(Connection, url, alias, autocommit, paramstyle, settings)
     try:

@@ -43,6 +43,10 @@ class AsyncConnection(BaseConnection):
         """Run a statement on a new cursor, which is returned."""
         return await self.cursor().execute(query, params, timeout=timeout)
 
+    async def ping(self) -> None:
+        """Ask the server for an answer, which opens no transaction. Raises if there is none."""
+        await later(self._noting(self._pinging()))
+
     async def commit(self) -> None:
         """Commit the open transaction, as `Connection.commit`."""
         await later(self._noting(self._committing()))

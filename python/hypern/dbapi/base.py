@@ -172,19 +172,23 @@ class BaseConnection:
         else:
             self.transactions += 1
 
+    def _entering(self) -> Steps[None]:
+        """What precedes each statement: BEGIN, where none is open and autocommit is off."""
+        if not self._autocommit and not self._session.is_in_transaction:
+            yield from self._beginning()
+
     def _statement(
         self, text: str, values: Sequence[Any] | None, timeout: float | None
     ) -> Steps[Any]:
         """Run one statement, in a transaction unless autocommit is on; its Result."""
         session = self._usable()
-        if not self._autocommit and not session.is_in_transaction:
-            yield from self._beginning()
+        yield from self._entering()
         return (yield session.result(text, values, timeout=timeout))
 
     def _running(self, sql: str, params: object, timeout: float | None) -> Steps[list[Any]]:
         """Run a statement, or several without parameters; their results."""
         text, values = self._converted(sql, params)
-        if values is None and ";" in text:
+        if values is None and (";" in text or not text.strip()):
             parts = _parts(text)
             if len(parts) != 1:
                 return (yield from self._script(parts, timeout))
@@ -192,8 +196,6 @@ class BaseConnection:
 
     def _script(self, parts: list[tuple[str, str]], timeout: float | None) -> Steps[list[Any]]:
         """Several statements: with autocommit all or none, as in a Query message."""
-        if not parts:
-            raise ProgrammingError("the statement is empty")
         session = self._usable()
         results: list[Any] = []
         alone = self._autocommit and not session.is_in_transaction
@@ -215,8 +217,7 @@ class BaseConnection:
         """Run a statement for each of the rows, all or none of them."""
         session = self._usable()
         text, rows = self._converted_rows(sql, rows)
-        if not self._autocommit and not session.is_in_transaction:
-            yield from self._beginning()
+        yield from self._entering()
         count: int = yield session.execute_many(text, rows, timeout=timeout)
         return count
 
@@ -239,6 +240,9 @@ class BaseConnection:
                 yield session.rollback()
             raise
         return results
+
+    def _pinging(self) -> Steps[None]:
+        yield self._usable().execute("SELECT 1")
 
     def _committing(self) -> Steps[None]:
         session = self._usable()

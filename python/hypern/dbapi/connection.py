@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import warnings
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hypern._pep249 import Error
 from hypern.dbapi.base import BaseConnection
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from hypern.dbapi.cursor import Params
     from hypern.dbapi.xid import Xid
+    from hypern.session.steps import Steps, View
 
 
 class Connection(BaseConnection):
@@ -29,10 +30,16 @@ class Connection(BaseConnection):
     transaction.
     """
 
+    # What runs the steps, on which kind of session.
+    _drive = staticmethod(now)
+    _view: View = staticmethod(blocking)
+    _cursor = Cursor
+    _server_cursor = ServerCursor
+
     @property
     def info(self) -> ConnectionInfo:
         """Where the connection leads, and what its server reports."""
-        return ConnectionInfo(self)
+        return ConnectionInfo(self, self._run)
 
     def cursor(
         self, name: str | None = None, *, scrollable: bool | None = None, withhold: bool = False
@@ -43,8 +50,8 @@ class Connection(BaseConnection):
         """
         self._usable()
         if name is None:
-            return Cursor(self)
-        return ServerCursor(self, name, scrollable=scrollable, withhold=withhold)
+            return self._cursor(self)
+        return self._server_cursor(self, name, scrollable=scrollable, withhold=withhold)
 
     def execute(
         self, query: str, params: Params | None = None, *, timeout: float | None = None
@@ -52,41 +59,48 @@ class Connection(BaseConnection):
         """Run a statement on a new cursor, which is returned."""
         return self.cursor().execute(query, params, timeout=timeout)
 
+    def ping(self) -> None:
+        """Ask the server for an answer, which opens no transaction. Raises if there is none."""
+        self._run(self._pinging())
+
     def commit(self) -> None:
         """Commit the open transaction; without one nothing happens.
 
         Raises TransactionAborted if an error had aborted it: then it has been rolled back.
         """
-        now(self._noting(self._committing()))
+        self._run(self._committing())
 
     def rollback(self) -> None:
         """Roll the open transaction back; without one nothing happens."""
-        now(self._noting(self._rolling_back()))
+        self._run(self._rolling_back())
 
     def close(self) -> None:
         """Roll back what is open, and give the connection back. A second call does nothing."""
-        now(self._ending(blocking))
+        self._drive(self._ending(self._view))
 
     def tpc_begin(self, xid: Xid | str) -> None:
         """Begin a two-phase transaction."""
-        now(self._noting(self._tpc_beginning(xid)))
+        self._run(self._tpc_beginning(xid))
 
     def tpc_prepare(self) -> None:
         """The first phase: the server keeps the transaction until it is committed or not."""
-        now(self._noting(self._tpc_preparing()))
+        self._run(self._tpc_preparing())
 
     def tpc_commit(self, xid: Xid | str | None = None) -> None:
         """Commit this connection's two-phase transaction, or a prepared one by its id."""
-        now(self._noting(self._tpc_ending(True, xid)))
+        self._run(self._tpc_ending(True, xid))
 
     def tpc_rollback(self, xid: Xid | str | None = None) -> None:
         """Roll back this connection's two-phase transaction, or a prepared one by its id."""
-        now(self._noting(self._tpc_ending(False, xid)))
+        self._run(self._tpc_ending(False, xid))
 
     def tpc_recover(self) -> list[Xid]:
         """The prepared transactions of this database."""
-        found: list[Xid] = now(self._noting(self._tpc_recovering()))
+        found: list[Xid] = self._run(self._tpc_recovering())
         return found
+
+    def _run(self, steps: Steps[Any]) -> Any:
+        return self._drive(self._noting(steps))
 
     def __enter__(self) -> Self:
         self._usable()

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from hypern.dbapi.results import BaseCursor, Row
-from hypern.session.steps import now
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -76,7 +75,7 @@ class Cursor(BaseCursor):
         self._forget()
 
     def _run(self, steps: Steps[Any]) -> Any:
-        return now(self._connection._noting(steps))
+        return self.connection._run(steps)
 
     def __iter__(self) -> Iterator[Row]:
         self._held()

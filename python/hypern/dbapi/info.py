@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from hypern.session.steps import later, now
+from hypern.session.steps import later
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from hypern.dbapi.base import BaseConnection
     from hypern.session.steps import Steps
 
@@ -50,7 +52,7 @@ class BaseInfo:
     @property
     def dsn(self) -> str:
         """The same in the form key=value."""
-        return " ".join(f"{k}={_quoted(v)}" for k, v in sorted(self.get_parameters().items()))
+        return conninfo(self.get_parameters())
 
     def _keyword(self, name: str) -> str:
         return self._connection._pool.settings.conninfo[name]
@@ -70,6 +72,10 @@ _SETTING = "SELECT current_setting($1, true)"
 class ConnectionInfo(BaseInfo):
     """Made by `Connection`. The properties below ask the server."""
 
+    def __init__(self, connection: BaseConnection, run: Callable[[Steps[Any]], Any]) -> None:
+        super().__init__(connection)
+        self._run = run
+
     @property
     def server_version(self) -> int:
         """The server's version as a number: 180001 is 18.1."""
@@ -86,7 +92,7 @@ class ConnectionInfo(BaseInfo):
         return value
 
     def _ask(self, sql: str, params: list[str] | None = None) -> Any:
-        return now(self._connection._noting(self._asking(sql, params)))
+        return self._run(self._asking(sql, params))
 
 
 class AsyncConnectionInfo(BaseInfo):
@@ -107,6 +113,11 @@ class AsyncConnectionInfo(BaseInfo):
 
     async def _ask(self, sql: str, params: list[str] | None = None) -> Any:
         return await later(self._connection._noting(self._asking(sql, params)))
+
+
+def conninfo(keywords: Mapping[str, str]) -> str:
+    """A connection string in the form key=value."""
+    return " ".join(f"{name}={_quoted(value)}" for name, value in sorted(keywords.items()))
 
 
 def _quoted(value: str) -> str:

@@ -86,7 +86,7 @@ def pool_for(url: str | None, alias: str | None, settings: dict[str, Any]) -> Sh
                 f"{', '.join(sorted(settings))}: settings go with a url; an alias has its own"
             )
         alias = "default" if alias is None else alias
-        return _of_alias(alias)
+        return alias_pool(alias)
     if alias is not None:
         raise ConfigurationError("give connect() a url or an alias, not both")
     try:
@@ -105,5 +105,6 @@ def pool_for(url: str | None, alias: str | None, settings: dict[str, Any]) -> Sh
 _aliases: dict[str, SharedPool] = {}
 
 
-def _of_alias(alias: str) -> SharedPool:
+def alias_pool(alias: str) -> SharedPool:
+    """The pool of an alias that the application has configured."""
     return _aliases.get(alias) or _aliases.setdefault(alias, SharedPool(alias, None))

@@ -1,0 +1,187 @@
+"""Connections on the request's session: who begins a transaction ends it.
+
+A connection that finds no transaction open begins one of its own, whose end is real. One that finds
+a transaction open joins it by a savepoint: its commit releases that, its rollback goes back to it,
+and its close leaves what it has done to whoever has begun.
+"""
+
+from __future__ import annotations
+
+import itertools
+import weakref
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from hypern import dbapi
+from hypern.errors import (
+    InFailedSqlTransaction,
+    InterfaceError,
+    NotSupportedError,
+    SessionClosed,
+)
+from hypern.sqlalchemy.adapted import GreenConnection
+
+if TYPE_CHECKING:
+    from hypern.dbapi.base import BaseConnection
+    from hypern.session.blocking import DbSession
+    from hypern.session.steps import Steps, View
+
+    _Base = BaseConnection
+else:
+    _Base = object
+
+_names = itertools.count(1)
+
+# The connections that have joined a session's transaction, or begun it, the innermost last.
+_stacks: dict[tuple[str, str], list[OnRequest]] = {}
+
+
+class _Fate:
+    """What becomes of the transaction that a connection has joined: the session calls it at the
+    commit, and drops it at a rollback.
+    """
+
+    def __init__(self) -> None:
+        self.is_committed = False
+
+    def __call__(self) -> None:
+        self.is_committed = True
+
+
+class OnRequest(_Base):
+    """The steps of a connection that shares its session with the request."""
+
+    _raw: DbSession
+    _place = ""  # "": nothing is open here; "own": BEGIN is this connection's; else its savepoint
+    _ended = ""  # "committed" or "rolled back", with what was around it
+    _fate: _Fate | None = None
+    _known: weakref.ref[_Fate] | None = None
+    is_leaving = False  # close() is under way, which SQLAlchemy does by a rollback
+
+    @property
+    def _stack(self) -> list[OnRequest]:
+        return _stacks.setdefault((self._raw.alias, self._raw.request_id), [])
+
+    def _entering(self) -> Steps[None]:
+        session = self._session
+        self._look()
+        if self._ended:
+            raise InterfaceError(
+                f"the transaction that this connection had joined was {self._ended}; "
+                "roll back, and begin anew"
+            )
+        if self._place or self._autocommit:
+            return
+        if not session.is_in_transaction:
+            yield from self._beginning()
+            self._place = "own"
+        else:
+            name = f"hypern_orm_{next(_names)}"
+            yield session._savepoint(name)
+            fate = _Fate()
+            self._raw.on_commit(fate)
+            self._known = weakref.ref(fate)
+            self._place = name
+        self._stack.append(self)
+
+    def _look(self) -> None:
+        """Notice that others have ended the transaction meanwhile."""
+        if self._place == "own" and not self._session.is_in_transaction:
+            self._leave()
+        elif self._place not in ("", "own") and self._known is not None:
+            fate = self._known()
+            if fate is None or fate.is_committed:
+                self._leave()
+                self._ended = "rolled back" if fate is None else "committed"
+
+    def _leave(self, ended: str = "") -> None:
+        """The connection has nothing open any more. ended: nor have those that joined inside it."""
+        stack = self._stack
+        if self in stack:
+            inner = stack[stack.index(self) + 1 :]
+            if ended:
+                for connection in inner:
+                    connection._place, connection._ended = "", ended
+                del stack[stack.index(self) :]
+            else:
+                stack.remove(self)
+        if not stack:
+            _stacks.pop((self._raw.alias, self._raw.request_id), None)
+        self._place, self._known = "", None
+
+    def _committing(self) -> Steps[None]:
+        self._usable()
+        self._look()
+        place, ended, self._ended = self._place, self._ended, ""
+        if ended == "rolled back":
+            raise InterfaceError(
+                "nothing was committed: the transaction that this connection had joined was "
+                "rolled back"
+            )
+        if place == "own":
+            try:
+                yield self._session.commit()
+            finally:
+                if not self._session.is_in_transaction:
+                    self._leave("committed")
+        elif place:
+            yield self._session._release(place)
+            self._leave("committed")
+
+    def _rolling_back(self) -> Steps[None]:
+        self._usable()
+        self._look()
+        place, ended, self._ended = self._place, self._ended, ""
+        if ended == "committed" and not self.is_leaving:
+            raise InterfaceError(
+                "nothing was rolled back: the transaction that this connection had joined was "
+                "committed"
+            )
+        if place == "own":
+            yield self._session.rollback()
+            self._leave("rolled back")
+        elif place and self.is_leaving:
+            yield from self._leaving_alone(self._session)
+        elif place:
+            yield self._session._rollback_to(place)  # which releases it, too
+            self._leave("rolled back")
+
+    def _leaving_alone(self, session: Any) -> Steps[None]:
+        """Release the savepoint: what is in it belongs to whoever has begun."""
+        place = self._place
+        self._leave("committed")
+        with suppress(InFailedSqlTransaction):  # an aborted one is its owner's to see
+            yield session._release(place)
+
+    def _ending(self, view: View) -> Steps[None]:
+        """Let go of the session, which is the request's."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        session = view(self._raw)
+        try:
+            self._look()
+            if self._place == "own":
+                yield session.rollback()
+                self._leave("rolled back")
+            elif self._place:
+                yield from self._leaving_alone(session)
+        except SessionClosed:
+            self._leave()  # with its session, the transaction has ended
+
+    def _connecting(self) -> Steps[None]:
+        yield from ()  # the session connects when it has to
+
+    def _tpc_beginning(self, xid: object) -> Steps[None]:
+        yield from ()
+        raise NotSupportedError(
+            "a request's transaction has one phase; use an engine with a URL for two"
+        )
+
+
+class RequestConnection(OnRequest, dbapi.Connection):
+    """A connection on the request's session, blocking."""
+
+
+class GreenRequestConnection(OnRequest, GreenConnection):
+    """A connection on the request's session, in an async engine's greenlets."""
