@@ -30,6 +30,7 @@ ROOMS = {
     "pool": {"pool"},
     "scope": {"scope", "_standstill"},
     "dbapi": {"dbapi"},
+    "sqlalchemy": {"sqlalchemy"},
     "web": {"web"},
     "interface": {"database", "_hypern"},
     "middleware": {"middleware"},

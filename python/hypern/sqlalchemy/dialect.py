@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import importlib
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from sqlalchemy import util
 from sqlalchemy.dialects.postgresql.base import PGDialect, PGExecutionContext
 
 from hypern import dbapi
 from hypern.dbapi import aio
-from hypern.dbapi.info import conninfo
 from hypern.dbapi.pools import pool_for, request_id
 from hypern.errors import ConnectionLost, PoolClosed
 from hypern.session.awaited import AsyncDbSession
@@ -114,8 +114,8 @@ class HypernDialect(PGDialect):
             settings["max_size"] = self._max_size
         if self._json_deserializer is not None:
             settings["json_loads"] = self._json_loads
-        text = conninfo({name: str(value) for name, value in keywords.items()})
-        return [text or "postgresql://"], settings
+        query = "&".join(f"{name}={quote(str(value), safe='')}" for name, value in keywords.items())
+        return [f"postgresql:///?{query}" if query else "postgresql://"], settings
 
     def connect(self, *cargs: Any, **cparams: Any) -> Any:
         url, alias = cargs[0] if cargs else cparams.pop("url", None), cparams.pop("alias", None)

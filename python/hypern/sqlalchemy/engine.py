@@ -56,6 +56,9 @@ class RequestEngine(Engine):
 class _RequestOptionEngine(OptionEngineMixin, RequestEngine):
     """The same with execution options."""
 
+    def update_execution_options(self, **opt: Any) -> None:
+        Engine.update_execution_options(self, **opt)
+
 
 RequestEngine._option_cls = _RequestOptionEngine  # type: ignore[assignment]
 

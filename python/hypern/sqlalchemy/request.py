@@ -22,6 +22,8 @@ from hypern.errors import (
 from hypern.sqlalchemy.adapted import GreenConnection
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from hypern.dbapi.base import BaseConnection
     from hypern.session.blocking import DbSession
     from hypern.session.steps import Steps, View
@@ -37,15 +39,29 @@ _stacks: dict[tuple[str, str], list[OnRequest]] = {}
 
 
 class _Fate:
-    """What becomes of the transaction that a connection has joined: the session calls it at the
-    commit, and drops it at a rollback.
+    """What becomes of the transaction that a connection has joined. The session calls what `watch`
+    has made at the commit, and drops it then, or at a rollback.
     """
 
     def __init__(self) -> None:
-        self.is_committed = False
+        self._is_committed = False
+        self._watch: weakref.ref[Callable[[], None]] | None = None
 
-    def __call__(self) -> None:
-        self.is_committed = True
+    def watch(self) -> Callable[[], None]:
+        """What the session has to call. Nothing else may refer to it."""
+
+        def committed() -> None:
+            self._is_committed = True
+
+        self._watch = weakref.ref(committed)
+        return committed
+
+    @property
+    def ended(self) -> str:
+        """How the transaction has ended; "" if it is open."""
+        if self._is_committed:
+            return "committed"
+        return "rolled back" if self._watch is not None and self._watch() is None else ""
 
 
 class OnRequest(_Base):
@@ -55,7 +71,6 @@ class OnRequest(_Base):
     _place = ""  # "": nothing is open here; "own": BEGIN is this connection's; else its savepoint
     _ended = ""  # "committed" or "rolled back", with what was around it
     _fate: _Fate | None = None
-    _known: weakref.ref[_Fate] | None = None
     is_leaving = False  # close() is under way, which SQLAlchemy does by a rollback
 
     @property
@@ -78,21 +93,17 @@ class OnRequest(_Base):
         else:
             name = f"hypern_orm_{next(_names)}"
             yield session._savepoint(name)
-            fate = _Fate()
-            self._raw.on_commit(fate)
-            self._known = weakref.ref(fate)
-            self._place = name
+            self._place, self._fate = name, _Fate()
+            self._raw.on_commit(self._fate.watch())
         self._stack.append(self)
 
     def _look(self) -> None:
         """Notice that others have ended the transaction meanwhile."""
         if self._place == "own" and not self._session.is_in_transaction:
             self._leave()
-        elif self._place not in ("", "own") and self._known is not None:
-            fate = self._known()
-            if fate is None or fate.is_committed:
-                self._leave()
-                self._ended = "rolled back" if fate is None else "committed"
+        elif self._fate is not None and (ended := self._fate.ended):
+            self._leave()
+            self._ended = ended
 
     def _leave(self, ended: str = "") -> None:
         """The connection has nothing open any more. ended: nor have those that joined inside it."""
@@ -101,13 +112,13 @@ class OnRequest(_Base):
             inner = stack[stack.index(self) + 1 :]
             if ended:
                 for connection in inner:
-                    connection._place, connection._ended = "", ended
+                    connection._place, connection._fate, connection._ended = "", None, ended
                 del stack[stack.index(self) :]
             else:
                 stack.remove(self)
         if not stack:
             _stacks.pop((self._raw.alias, self._raw.request_id), None)
-        self._place, self._known = "", None
+        self._place, self._fate = "", None
 
     def _committing(self) -> Steps[None]:
         self._usable()
