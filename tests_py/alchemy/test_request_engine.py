@@ -311,8 +311,11 @@ def test_options_of_an_engine(kind: Kind, request_engine: Engine, numbers: str) 
         with engine.execution_options(isolation_level="SERIALIZABLE").connect() as connection:
             assert connection.scalar(text("SHOW transaction_isolation")) == "serializable"
         db().begin()
-        with pytest.raises(exc.ProgrammingError, match="inside a transaction"):
-            engine.connect().execution_options(isolation_level="SERIALIZABLE")
+        with (
+            engine.connect() as connection,
+            pytest.raises(errors.ProgrammingError, match="inside a transaction"),
+        ):
+            connection.execution_options(isolation_level="SERIALIZABLE")
         db().rollback()
         with (
             engine.connect() as connection,
