@@ -35,8 +35,9 @@ ASAN_TESTS := tests_py/codec tests_py/types tests_py/differential/test_random_va
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo build test test/go test/py test/race test/reliability test/servers test/types \
-    test/asan test/versions test/wheels wheels audit release race asan soak bench lint lint/tools lint/go lint/py lint/c fmt verify clean
+.PHONY: help demo build test test/go test/peers test/py test/race test/reliability test/servers \
+    test/types test/asan test/versions test/wheels wheels audit release race asan soak bench lint \
+    lint/tools lint/go lint/py lint/c fmt verify clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z\/]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -63,6 +64,9 @@ test/reliability: build ## try every fault, fork and leftover; keeps docs/reliab
 
 test/servers: build ## load and kill each web server; keeps docs/web-servers.md (10 minutes)
 	HYPERN_RELIABILITY=full $(PY) -m pytest tests_py/web/test_servers.py
+
+test/peers: build ## run the suites of SQLAlchemy and others on hypern; keeps docs/peers.md (20 minutes)
+	$(PY) -m tools.peers
 
 test/types: build ## compare every type with other drivers, fuzz the decoders; keeps docs/types.md
 	HYPERN_TYPES=full HYPERN_FUZZ_SECONDS=$${HYPERN_FUZZ_SECONDS:-60} $(PY) -m pytest \

@@ -188,7 +188,7 @@ class BaseConnection:
     def _running(self, sql: str, params: object, timeout: float | None) -> Steps[list[Any]]:
         """Run a statement, or several without parameters; their results."""
         text, values = self._converted(sql, params)
-        if values is None and (";" in text or not text.strip()):
+        if not values and (";" in text or not text.strip()):
             parts = _parts(text)
             if len(parts) != 1:
                 return (yield from self._script(parts, timeout))

@@ -10,7 +10,6 @@ from sqlalchemy import util
 from sqlalchemy.dialects.postgresql.base import PGDialect, PGExecutionContext
 
 from hypern import dbapi
-from hypern.dbapi import aio
 from hypern.dbapi.pools import pool_for, request_id
 from hypern.errors import ConnectionLost, PoolClosed
 from hypern.session.awaited import AsyncDbSession
@@ -20,6 +19,9 @@ from hypern.sqlalchemy.types import COLSPECS
 
 if TYPE_CHECKING:
     from hypern.dbapi.pools import SharedPool
+    from hypern.session.blocking import DbSession
+
+    Pools = dict[Any, SharedPool]
 
 _LEVELS = ("READ COMMITTED", "READ UNCOMMITTED", "REPEATABLE READ", "SERIALIZABLE")
 
@@ -34,16 +36,59 @@ class _Module:
     def __getattr__(self, name: str) -> Any:
         return getattr(dbapi, name)
 
-    def connect(self, *args: Any, **kwargs: Any) -> Any:
-        return dbapi.connect(*args, paramstyle=self.paramstyle, **kwargs)
+    def connect(
+        self,
+        url: str | None = None,
+        *,
+        alias: str | None = None,
+        autocommit: bool = False,
+        pools: Pools | None = None,
+        **settings: Any,
+    ) -> Any:
+        """A connection. pools: what the engine's settings have been resolved to before."""
+        pool, session = _session_of({} if pools is None else pools, url, alias, settings)
+        return _connected(self._make(session, pool, autocommit))
+
+    def _make(self, session: DbSession, pool: SharedPool, autocommit: bool) -> dbapi.Connection:
+        return dbapi.Connection(session, pool, autocommit=autocommit, paramstyle=self.paramstyle)
 
 
 class _AsyncModule(_Module):
     """The same for an async engine, whose `async_creator` may make the connection."""
 
     def connect(self, *args: Any, **kwargs: Any) -> Any:
-        creator = kwargs.pop("async_creator_fn", aio.connect)
+        creator = kwargs.pop("async_creator_fn", None)
+        if creator is None:
+            return super().connect(*args, **kwargs)
         return green(await_(creator(*args, **kwargs)), self.paramstyle)
+
+    def _make(self, session: DbSession, pool: SharedPool, autocommit: bool) -> dbapi.Connection:
+        view = AsyncDbSession(session)
+        return GreenConnection(view, pool, autocommit=autocommit, paramstyle=self.paramstyle)
+
+
+def _session_of(
+    pools: Pools, url: str | None, alias: str | None, settings: dict[str, Any]
+) -> tuple[SharedPool, DbSession]:
+    key = (url, alias, *sorted(settings.items()))
+    while True:  # until the pool is one that nobody gives up meanwhile
+        pool = pools.get(key)
+        if pool is None:
+            pool = pools[key] = pool_for(url, alias, settings)
+        session = pool.open(request_id())
+        if session is not None:
+            return pool, session
+        pools.pop(key, None)
+
+
+def _connected(connection: Any) -> Any:
+    """The connection, connected, or closed again."""
+    try:
+        connection._run(connection._connecting())
+    except BaseException:
+        connection.close()
+        raise
+    return connection
 
 
 class HypernExecutionContext(PGExecutionContext):
@@ -77,7 +122,7 @@ class HypernDialect(PGDialect):
         """
         super().__init__(**kwargs)  # type: ignore[no-untyped-call]
         self._max_size = max_size
-        self._shared: dict[Any, SharedPool] = {}
+        self._shared: Pools = {}
 
     @classmethod
     def import_dbapi(cls) -> Any:
@@ -118,28 +163,7 @@ class HypernDialect(PGDialect):
         return [f"postgresql:///?{query}" if query else "postgresql://"], settings
 
     def connect(self, *cargs: Any, **cparams: Any) -> Any:
-        url, alias = cargs[0] if cargs else cparams.pop("url", None), cparams.pop("alias", None)
-        autocommit = cparams.pop("autocommit", False)
-        pool, session = self._session_of(url, alias, cparams)
-        return self._connected(session, pool, autocommit)
-
-    def _session_of(self, url: str | None, alias: str | None, settings: dict[str, Any]) -> Any:
-        key = (url, alias, *sorted(settings.items()))
-        while True:
-            pool = self._shared.get(key)
-            if pool is None:
-                pool = self._shared[key] = pool_for(url, alias, dict(settings))
-            session = pool.open(request_id())
-            if session is not None:
-                return pool, session
-            self._shared.pop(key, None)
-
-    def _connected(self, session: Any, pool: SharedPool, autocommit: bool) -> Any:
-        return _connecting(
-            dbapi.Connection(
-                session, pool, autocommit=autocommit, paramstyle=self.default_paramstyle
-            )
-        )
+        return self.loaded_dbapi.connect(*cargs, pools=self._shared, **cparams)
 
     def retire_pools(self) -> None:
         """Close the pools of this engine once their last connection is closed."""
@@ -223,16 +247,6 @@ def _end_twophase(connection: Any, method: str, xid: Any, recover: bool) -> None
         getattr(raw, method)()
 
 
-def _connecting(connection: Any) -> Any:
-    """The connection, connected, or closed again."""
-    try:
-        connection._run(connection._connecting())
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
 class HypernAsyncDialect(HypernDialect):
     """`create_async_engine("postgresql+hypern://...")`."""
 
@@ -243,16 +257,6 @@ class HypernAsyncDialect(HypernDialect):
     @classmethod
     def import_dbapi(cls) -> Any:
         return _AsyncModule()
-
-    def _connected(self, session: Any, pool: SharedPool, autocommit: bool) -> Any:
-        return _connecting(
-            GreenConnection(
-                AsyncDbSession(session),
-                pool,
-                autocommit=autocommit,
-                paramstyle=self.default_paramstyle,
-            )
-        )
 
     def do_terminate(self, dbapi_connection: Any) -> None:
         dbapi_connection.terminate()
