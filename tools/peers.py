@@ -153,7 +153,7 @@ def _run_all(url: str) -> Iterator[Outcome]:
 def _pytest(suite: str, where: Path, arguments: list[str], url: str, *path: Path) -> Outcome:
     """Run pytest in a directory of theirs, with no plugin of ours."""
     command = [sys.executable, "-m", "pytest", "-q", "-rf", "--disable-warnings", "--tb=line"]
-    command += ["-p", "no:hypern.testing.plugin", "-p", "no:cacheprovider", "-p", "no:timeout"]
+    command += ["-p", "no:hypern.testing.plugin", "-p", "no:cacheprovider"]
     places = os.pathsep.join(map(str, (*path, OURS)))
     done = subprocess.run(
         [*command, "-W", "ignore", *arguments],
@@ -189,8 +189,8 @@ def _write_page(outcomes: list[Outcome]) -> None:
     lines = [
         "# Suites that others wrote",
         "",
-        f"`make test/peers` wrote this page on {date.today().isoformat()}. It runs these suites on "
-        "hypern, with the statement cache on, and fails where one fails that is not explained below.",
+        f"`make test/peers` wrote this page on {date.today().isoformat()}. It runs these suites "
+        "on hypern, with the statement cache on, and fails where one fails without a reason below.",
         "",
         "| suite | passed | failed | skipped |",
         "|---|---|---|---|",
