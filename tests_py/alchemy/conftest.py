@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from engines import Kind, admin
+from alchemy.engines import Kind, admin
 
 from hypern.database import Database
 

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from engines import Kind, admin
+from alchemy.engines import Kind, admin
 from sqlalchemy import (
     JSON,
     Column,

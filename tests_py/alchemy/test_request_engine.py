@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-from engines import Kind
+from alchemy.engines import Kind
 from sqlalchemy import Engine, exc, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from faces import Awaited, Connect
+from dbapi.faces import Awaited, Connect
 
 from hypern import dbapi
 from hypern.database import Database

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from faces import Connect
+from dbapi.faces import Connect
 from support import url_with, wait_until
 
 from hypern import dbapi, errors

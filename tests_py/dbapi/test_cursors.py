@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from faces import Connect
+from dbapi.faces import Connect
 
 from hypern import dbapi, errors
 from hypern.dbapi import Column
@@ -139,6 +139,7 @@ def test_a_closed_cursor_refuses(connection: dbapi.Connection) -> None:
     with connection.cursor() as other:
         other.execute("SELECT 1")
     assert other.closed
+    assert other.rowcount == 1
 
 
 def test_several_statements(numbers: dbapi.Connection) -> None:

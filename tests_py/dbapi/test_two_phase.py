@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
-from faces import Connect
+from dbapi.faces import Connect
 
 from hypern import dbapi, embedded, errors
 from hypern.dbapi import Xid

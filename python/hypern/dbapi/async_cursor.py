@@ -67,7 +67,7 @@ class AsyncCursor(BaseCursor):
     async def close(self) -> None:
         """Close the cursor. A second call does nothing."""
         self._is_closed = True
-        self._forget()
+        self._drop()
 
     async def _run(self, steps: Steps[Any]) -> Any:
         return await later(self._connection._noting(steps))

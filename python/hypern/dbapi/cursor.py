@@ -72,7 +72,7 @@ class Cursor(BaseCursor):
     def close(self) -> None:
         """Close the cursor. A second call does nothing."""
         self._is_closed = True
-        self._forget()
+        self._drop()
 
     def _run(self, steps: Steps[Any]) -> Any:
         return self.connection._run(steps)

@@ -34,6 +34,10 @@ class BaseCursor:
         self._rowcount = -1
         self._tag = ""
 
+    def _drop(self) -> None:
+        """Let go of the rows; what is known of the statement stays."""
+        self._results, self._rows = iter(()), None
+
     @property
     def closed(self) -> bool:
         """Whether the cursor, or its connection, is closed."""

@@ -6,7 +6,9 @@ import decimal
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import sqlalchemy
 from sqlalchemy import exc, types
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import (
     ARRAY,
     BIT,
@@ -46,7 +48,11 @@ def _with_cast(base: type[_T]) -> type[_T]:
     return type(f"Hypern{base.__name__}", (base,), {"render_bind_cast": True})
 
 
-class _Numeric(types.NumericCommon[Any]):
+class _Numeric:
+    """What numeric and floats have in common."""
+
+    asdecimal: bool
+    _effective_decimal_return_scale: int
     render_bind_cast = True
 
     def bind_processor(self, dialect: Any) -> Any:
@@ -113,9 +119,8 @@ class HypernBit(BIT):
         return lambda value: None if value is None else str(value)
 
     def result_processor(self, dialect: Any, coltype: Any) -> Any:
-        from sqlalchemy.dialects.postgresql import BitString
-
-        return lambda value: None if value is None else BitString(value)
+        bits = getattr(postgresql, "BitString", str)  # SQLAlchemy 2.0 has str
+        return lambda value: None if value is None else bits(value)
 
 
 class HypernJSONIntIndex(types.JSON.JSONIntIndexType):
@@ -130,6 +135,20 @@ class HypernJSONStrIndex(types.JSON.JSONStrIndexType):
 
     __visit_name__ = "json_str_index"
     render_bind_cast = True
+
+
+class HypernJSON(types.JSON):
+    """json is parsed already; SQLAlchemy 2.1 knows that from the dialect."""
+
+    def result_processor(self, dialect: Any, coltype: Any) -> Any:
+        return None
+
+
+class HypernJSONB(postgresql.JSONB):
+    """As HypernJSON."""
+
+    def result_processor(self, dialect: Any, coltype: Any) -> Any:
+        return None
 
 
 class HypernJSONPath(JSONPathType):
@@ -258,3 +277,5 @@ COLSPECS: dict[Any, Any] = {
         )
     },
 }
+if sqlalchemy.__version__.startswith("2.0."):
+    COLSPECS |= {types.JSON: HypernJSON, postgresql.JSONB: HypernJSONB}
