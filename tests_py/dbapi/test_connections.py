@@ -131,7 +131,7 @@ def test_options_of_the_transactions_to_come(connection: dbapi.Connection) -> No
     assert connection.execute("SHOW transaction_isolation").fetchone() == ("read committed",)
     connection.rollback()
     with pytest.raises(ValueError, match="isolation"):
-        connection.isolation_level = "snapshot"
+        connection.isolation_level = "snapshot"  # type: ignore[assignment]
 
 
 def test_a_closed_connection_refuses(connection: dbapi.Connection) -> None:

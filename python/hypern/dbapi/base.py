@@ -8,6 +8,7 @@ import json
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from hypern import _native, errors
+from hypern._literals import Isolation
 from hypern._pep249 import DatabaseError, InterfaceError, OperationalError, ProgrammingError
 from hypern.dbapi.pyformat import converted, values_of
 from hypern.dbapi.quoting import quote_literal
@@ -57,7 +58,7 @@ class BaseConnection:
         self._pool = pool
         self._autocommit = autocommit
         self._paramstyle = paramstyle
-        self._isolation: str | None = None
+        self._isolation: Isolation | None = None
         self._read_only: bool | None = None
         self._deferrable: bool | None = None
         self._begin_sql = "BEGIN"
@@ -89,12 +90,12 @@ class BaseConnection:
         self._autocommit = bool(value)
 
     @property
-    def isolation_level(self) -> str | None:
+    def isolation_level(self) -> Isolation | None:
         """The isolation of transactions to come, such as "serializable"; None is the server's."""
         return self._isolation
 
     @isolation_level.setter
-    def isolation_level(self, value: str | None) -> None:
+    def isolation_level(self, value: Isolation | None) -> None:
         self._configure(value, self._read_only, self._deferrable)
 
     @property
@@ -125,7 +126,7 @@ class BaseConnection:
         return make_xid(format_id, gtrid, bqual)
 
     def _configure(
-        self, isolation: str | None, read_only: bool | None, deferrable: bool | None
+        self, isolation: Isolation | None, read_only: bool | None, deferrable: bool | None
     ) -> None:
         self._check_idle("the options of a transaction")
         self._begin_sql = begin_sql(isolation, read_only, deferrable)
