@@ -30,8 +30,9 @@ _PARTS = 2  # HN_SQL_PARTS of go/abi/hypern_abi.h
 _IDLE, _ACTIVE, _PREPARED = range(3)  # a two-phase transaction
 
 _RECOVER = (
-    "SELECT gid, prepared, owner::text, database::text FROM pg_catalog.pg_prepared_xacts"
-    " WHERE database = current_database()"
+    "SELECT gid, prepared, owner::pg_catalog.text, database::pg_catalog.text"
+    " FROM pg_catalog.pg_prepared_xacts"
+    " WHERE database OPERATOR(pg_catalog.=) pg_catalog.current_database()"
 )
 
 _scripts: Cache[str, list[tuple[str, str]]] = Cache()
