@@ -352,6 +352,8 @@ def test_no_text_in_the_sources_escapes_the_check(texts: set[str]) -> None:
             continue  # a command's tag, or one in which no name is looked up
         if re.fullmatch(r"(?:PREPARE TRANSACTION|(?:COMMIT|ROLLBACK) PREPARED) x", literal):
             continue  # x stands for the quoted id of a transaction
+        if literal == "SELECT * FROM x(x)":
+            continue  # callproc(), whose function the caller names
         if _squeezed(literal).strip("; ") in sent:
             seen += 1
             continue

@@ -64,9 +64,9 @@ class BaseInfo:
 
 
 _SECRET = frozenset({"password", "sslpassword", "passfile"})
-_VERSION = "SELECT current_setting('server_version_num')::int"
-_PID = "SELECT pg_backend_pid()"
-_SETTING = "SELECT current_setting($1, true)"
+_VERSION = "SELECT pg_catalog.current_setting('server_version_num')::pg_catalog.int4"
+_PID = "SELECT pg_catalog.pg_backend_pid()"
+_SETTING = "SELECT pg_catalog.current_setting($1, true)"
 
 
 class ConnectionInfo(BaseInfo):

@@ -104,7 +104,7 @@ class BaseServerCursor(BaseCursor):
         statement = self._connection._statement
         try:
             if self._withhold:
-                query = "SELECT 1 FROM pg_catalog.pg_cursors WHERE name = $1"
+                query = "SELECT 1 FROM pg_catalog.pg_cursors WHERE name OPERATOR(pg_catalog.=) $1"
                 if not (yield from statement(query, [self.name], None)).rows:
                     return
             yield from statement(f"CLOSE {self._quoted}", None, None)

@@ -14,22 +14,26 @@ if TYPE_CHECKING:
 
 _OLDEST = 14
 _FACTS = """
-SELECT s('server_version_num')::pg_catalog.int4 AS number, s('server_version') AS version,
-  s('max_connections')::pg_catalog.int4 AS most,
-  s('superuser_reserved_connections')::pg_catalog.int4
-    OPERATOR(pg_catalog.+) COALESCE(s('reserved_connections', true), '0')::pg_catalog.int4
+SELECT pg_catalog.current_setting('server_version_num')::pg_catalog.int4 AS number,
+  pg_catalog.current_setting('server_version') AS version,
+  pg_catalog.current_setting('max_connections')::pg_catalog.int4 AS most,
+  pg_catalog.current_setting('superuser_reserved_connections')::pg_catalog.int4
+    OPERATOR(pg_catalog.+)
+    COALESCE(pg_catalog.current_setting('reserved_connections', true), '0')::pg_catalog.int4
     AS reserved,
   (SELECT pg_catalog.sum(d.numbackends)::pg_catalog.int4 FROM pg_catalog.pg_stat_database AS d)
     AS used,
   r.rolsuper AS superuser, r.rolconnlimit AS of_role, d.datconnlimit AS of_database,
   pg_catalog.pg_is_in_recovery() AS standby,
-  s('default_transaction_read_only') AS read_only, s('server_encoding') AS encoding,
-  s('fsync') AS fsync, s('synchronous_commit') AS synchronous_commit,
-  s('statement_timeout') AS statement_timeout
+  pg_catalog.current_setting('default_transaction_read_only') AS read_only,
+  pg_catalog.current_setting('server_encoding') AS encoding,
+  pg_catalog.current_setting('fsync') AS fsync,
+  pg_catalog.current_setting('synchronous_commit') AS synchronous_commit,
+  pg_catalog.current_setting('statement_timeout') AS statement_timeout
 FROM pg_catalog.pg_roles AS r, pg_catalog.pg_database AS d
 WHERE r.rolname OPERATOR(pg_catalog.=) CURRENT_USER
   AND d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database()
-""".replace(" s(", " pg_catalog.current_setting(").replace("(s(", "(pg_catalog.current_setting(")
+"""
 
 
 def server(session: DbSession, pooler: str, plan: Plan) -> Iterator[Finding]:
