@@ -65,3 +65,13 @@ def test_a_crash_is_not_tried_again(tmp_path: Path) -> None:
     done = run(tmp_path, body, "--numprocesses=2")
     assert done.returncode == 1, done.stdout
     assert "once more" not in done.stdout
+
+
+def test_workers_that_collect_different_tests_fail_the_run(tmp_path: Path) -> None:
+    body = (
+        "@pytest.mark.parametrize('n', [object()], ids=[str(os.getpid())])\ndef test_it(n): pass\n"
+    )
+    done = run(tmp_path, body, "--numprocesses=2")
+    assert done.returncode == 1
+    assert "Different tests were collected" in done.stdout
+    assert "once more" not in done.stdout

@@ -36,7 +36,8 @@ def main(arguments: list[str]) -> int:
     failures = Failures()
     status = pytest.main(arguments, plugins=[failures])
     again = list(failures.tests)
-    if status != pytest.ExitCode.TESTS_FAILED or failures.crashed or len(again) > AT_MOST:
+    is_tests = status == pytest.ExitCode.TESTS_FAILED and again and not failures.crashed
+    if not is_tests or len(again) > AT_MOST:
         return int(status)
     print(f"== {len(again)} failed beside other tests; once more, alone:", *again, sep="\n")
     sys.stdout.flush()
