@@ -73,6 +73,44 @@ def test_each_method_has_its_result_after_the_block(session: DbSession) -> None:
     assert session.state == "connected"
 
 
+def test_a_result_has_columns_rows_count_and_tag(session: DbSession) -> None:
+    for n in range(3):
+        with session.batch() as b:
+            inserted = b.result(INSERT + " RETURNING id, id", [n, "x"])
+            nothing = b.result("SELECT id, name FROM items WHERE false")
+            updated = b.result(sql("UPDATE items SET name = {}", "y"))
+            made = b.result("CREATE TEMP TABLE mine (a int) ON COMMIT DROP")
+            late = b.result("SELECT * FROM mine")  # it cannot be parsed ahead of the others
+            tail = b.query_value("SELECT 1")
+        assert inserted.rows == [(n, n)]
+        assert [column.name for column in inserted.columns] == ["id", "id"]
+        assert (inserted.count, inserted.tag) == (1, "INSERT 0 1")
+        assert nothing.rows == []
+        assert [(c.name, c.type_name) for c in nothing.columns] == [
+            ("id", "int4"),
+            ("name", "text"),
+        ]
+        assert (nothing.count, nothing.tag) == (0, "SELECT 0")
+        assert (updated.columns, updated.rows) == ((), [])
+        assert (updated.count, updated.tag) == (n + 1, f"UPDATE {n + 1}")
+        assert (made.columns, made.rows, made.tag) == ((), [], "CREATE TABLE")
+        assert ([c.name for c in late.columns], late.rows, late.tag) == (["a"], [], "SELECT 0")
+        assert tail.value == 1
+
+
+def test_a_result_whose_rows_cannot_be_read_raises_where_it_is_touched(
+    session: DbSession, items: DbSession
+) -> None:
+    with session.batch() as b:
+        b.execute(INSERT, [1, "x"])
+        broken = b.result("SELECT 'infinity'::date AS d")
+        fine = b.query_value("SELECT 1")
+    for name in ("columns", "rows", "tag"):
+        with pytest.raises(errors.DataError, match='"d"'):
+            getattr(broken, name)
+    assert (fine.value, broken.count, committed(items)) == (1, 1, 1)
+
+
 @dataclass
 class Item:
     id: int
@@ -369,10 +407,13 @@ def test_composites_and_their_guards(session: DbSession, items: DbSession) -> No
                 one = b.query_value("SELECT $1::pair", [{"a": 1, "b": "x"}])
                 two = b.query_value(COUNT)
                 three = b.query_one("SELECT ($1::pair).b AS b", [(2, "y")])
+                four = b.result("SELECT $1::pair AS p", [(3, "z")])
                 b.execute("DELETE FROM items")
             assert one.value == {"a": 1, "b": "x"}
             assert two.value == 1
             assert three.row == {"b": "y"}
+            assert (four.columns[0].name, four.count, four.tag) == ("p", 1, "SELECT 1")
+            assert four.rows == [({"a": 3, "b": "z"},)]
             if inside:
                 assert committed(items) == 0
                 session.commit()
@@ -606,6 +647,12 @@ def test_behind_a_pooler(database: str, items: DbSession, kind: str, mode: str) 
                     rows = b.query("SELECT id FROM items ORDER BY id")
                     both = b.query("SELECT $1::int AS a, $2 AS b", [n, "x"])
                     value = b.query_value("SELECT $1", [n])
+                    result = b.result("SELECT $1::int AS n", [n])
+                assert (result.columns[0].name, result.rows, result.tag) == (
+                    "n",
+                    [(n,)],
+                    "SELECT 1",
+                )
                 assert rows.rows == [{"id": i} for i in range(n + 1)]
                 assert both.rows == [{"a": n, "b": "x"}]
                 assert value.value == n

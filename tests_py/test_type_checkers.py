@@ -21,11 +21,16 @@ async def handler(session: AsyncDbSession) -> None:
     session.query_values("SELECT 1")
     session.execute("SELECT 1")
     session.execute_many("SELECT $1", [[1]])
+    session.query_many("SELECT $1", [[1]])
+    session.result("SELECT 1")
+    session.describe("SELECT 1")
     session.execute_script("SELECT 1")
     session.begin()
     session.commit()
     session.rollback()
+    session.release()
     session.run(other)
+    session.stream("SELECT 1").aclose()
 
 
 async def other(session: AsyncDbSession) -> int:

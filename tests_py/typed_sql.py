@@ -8,7 +8,7 @@ from typing import Any
 
 from typing_extensions import assert_type
 
-from hypern.database import AsyncDbSession, DbSession
+from hypern.database import AsyncDbSession, Column, DbSession
 from hypern.errors import Error, TooManyRows
 from hypern.session.batch import AsyncBatch, Batch
 from hypern.sql import Query, Template, identifier, join, sql
@@ -80,6 +80,7 @@ def batches(session: DbSession, t: Template) -> None:
         one = b.query_one("SELECT $1", [1], into=User, strict=True)
         maybe = b.query_one_or_none(t)
         value, values = b.query_value(t), b.query_values(t)
+        table = b.result(t)
         done = b.execute("SELECT 1")
         b.query(b"SELECT 1")  # type: ignore[call-overload] # pyright: ignore[reportArgumentType]
     assert_type(rows.rows, list[Row])
@@ -89,6 +90,9 @@ def batches(session: DbSession, t: Template) -> None:
     assert_type(value.value, Any)
     assert_type(values.values, list[Any])
     assert_type(done.count, int)
+    assert_type(table.columns, tuple[Column, ...])
+    assert_type(table.rows, list[tuple[Any, ...]])
+    assert_type(table.tag, str)
 
 
 async def awaited_batches(session: AsyncDbSession, rows: AsyncIterator[Row]) -> None:

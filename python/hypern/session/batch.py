@@ -11,6 +11,7 @@ from hypern.session.batch_results import (
     BatchResult,
     BatchRow,
     BatchRows,
+    BatchTable,
     BatchValue,
     BatchValues,
 )
@@ -142,6 +143,12 @@ class Statements:
     def query_values(self, sql: _SQL, params: _Params | None = None) -> BatchValues:
         """Add a statement; `.values` are the first column of its rows."""
         return self._add(BatchValues, "values", sql, params)
+
+    def result(self, sql: _SQL, params: _Params | None = None) -> BatchTable:
+        """Add a statement; `.columns`, `.rows` (tuples), `.count` and `.tag`, as those of
+        `DbSession.result`.
+        """
+        return self._add(BatchTable, "result", sql, params)
 
     def execute(self, sql: _SQL, params: _Params | None = None) -> BatchCount:
         """Add a statement; `.count` is the number of rows affected."""

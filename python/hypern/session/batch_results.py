@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from hypern._result import Result
 from hypern.errors import InterfaceError
 from hypern.session.names import public_names
 
 if TYPE_CHECKING:
     from typing import Protocol, TypeAlias
+
+    from hypern._result import Column
 
     class _Batch(Protocol):
         def _missing(self) -> str: ...
@@ -93,6 +96,33 @@ class BatchValue(BatchResult[Any]):
         block has ended, or if the batch has failed.
         """
         return self._value()
+
+
+class BatchTable(BatchResult[Result]):
+    """The result of `result` in a batch: all that `hypern.database.Result` has."""
+
+    __slots__ = ()
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """The columns, known without rows, too; empty for a statement that returns none.
+        InterfaceError before the block has ended, or if the batch has failed.
+        """
+        return self._value().columns
+
+    @property
+    def rows(self) -> list[tuple[Any, ...]]:
+        """All rows, as tuples. InterfaceError before the block has ended, or if the batch has
+        failed.
+        """
+        return self._value().rows
+
+    @property
+    def tag(self) -> str:
+        """The server's command tag, such as "INSERT 0 3". InterfaceError before the block has
+        ended, or if the batch has failed.
+        """
+        return self._value().tag
 
 
 class BatchValues(BatchResult[list[Any]]):

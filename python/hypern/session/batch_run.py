@@ -20,6 +20,7 @@ _METHODS: Final = {
     "row or none": "query_one_or_none",
     "values": "query_values",
     "value": "query_value",
+    "result": "result",
 }
 
 
@@ -107,6 +108,8 @@ def _count(word: str, value: Any) -> int:
         return len(value)
     if word == "count":
         return int(value)
+    if word == "result":
+        return int(value.count)
     return 0 if value is None else 1
 
 

@@ -14,7 +14,7 @@ static int mode_of(PyObject *word, hn_mode *mode)
         {"rows", HN_MODE_ROWS},     {"count", HN_MODE_COUNT},
         {"row", HN_MODE_ONE},       {"row or none", HN_MODE_ONE_OR_NONE},
         {"only row", HN_MODE_ONLY}, {"value", HN_MODE_VALUE},
-        {"values", HN_MODE_VALUES},
+        {"values", HN_MODE_VALUES}, {"result", HN_MODE_RESULT},
     };
     for (size_t i = 0; i < sizeof modes / sizeof modes[0]; i++) {
         if (PyUnicode_CompareWithASCIIString(word, modes[i].word) == 0) {
@@ -36,7 +36,11 @@ static int make_item(hn_item *item, PyObject *given)
     item->params = params == Py_None ? NULL : Py_NewRef(params);
     item->shape = (hn_row_shape)shape;
     item->into = row_class == Py_None ? NULL : Py_NewRef(row_class);
-    return mode_of(word, &item->mode);
+    if (mode_of(word, &item->mode) < 0)
+        return -1;
+    if (item->mode == HN_MODE_RESULT)
+        item->shape = HN_ROW_TUPLE;
+    return 0;
 }
 
 int hn_items_make(hn_engine *e)
@@ -119,6 +123,22 @@ void hn_items_blame(const hn_engine *e)
     hn_exception_raise(exception);
 }
 
+/* A Result; NULL with an exception. */
+static PyObject *all_of(hn_item *item)
+{
+    if (item->description == NULL) {
+        PyErr_SetString(PyExc_SystemError, "a result without a description");
+        return NULL;
+    }
+    PyObject *rows = item->result != NULL ? Py_NewRef(item->result) : PyList_New(0);
+    PyObject *result =
+        rows == NULL ? NULL
+                     : hn_description_result(item->description, rows, item->count,
+                                             (const char *)item->tag.data, item->tag.len);
+    Py_XDECREF(rows);
+    return result;
+}
+
 /* The value of an item; NULL with an exception where it has none. */
 static PyObject *value_of(hn_item *item)
 {
@@ -134,6 +154,8 @@ static PyObject *value_of(hn_item *item)
         return Py_XNewRef(item->result);
     case HN_MODE_ONE_OR_NONE:
         return Py_NewRef(item->result != NULL ? item->result : Py_None);
+    case HN_MODE_RESULT:
+        return all_of(item);
     default:
         return Py_NewRef(Py_None);
     }
@@ -188,6 +210,7 @@ static void free_item(hn_item *item)
     if (item->description != NULL)
         hn_description_unref(item->description);
     hn_buf_free(&item->body);
+    hn_buf_free(&item->tag);
 }
 
 void hn_items_free(hn_engine *e)

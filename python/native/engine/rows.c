@@ -1,6 +1,8 @@
 /* The rows of a result, from the receive buffer to what the caller requested. */
 #include "engine/rows.h"
 
+#include <string.h>
+
 #include "buf.h"
 #include "engine/items.h"
 #include "engine/step.h"
@@ -156,15 +158,22 @@ static int64_t count_of_tag(const uint8_t *tag, size_t len)
     return count;
 }
 
-static void end_command(hn_engine *e, const uint8_t *tag, size_t len)
+/* 0, or -1 with an exception. */
+static int end_command(hn_engine *e, const uint8_t *tag, size_t len)
 {
     bool is_batch = e->request.op == HN_OP_BATCH;
     hn_item *item = is_batch ? hn_items_reading(e) : NULL;
     if (item != NULL)
         item->count = count_of_tag(tag, len);
+    if (item != NULL && e->request.mode == HN_MODE_RESULT) {
+        item->tag.len = 0;
+        if (hn_buf_bytes(&item->tag, tag, strnlen((const char *)tag, len)) < 0)
+            return -1;
+    }
     hn_reading_next(&e->reading);
     if (is_batch)
         hn_rows_begin_item(e);
+    return 0;
 }
 
 /* The columns of a statement that is parsed anew. Where they are not those that its rows would be
@@ -194,8 +203,8 @@ static int take_marked_rows(hn_engine *e)
             return -1;
         if (frame[0] == 'T')
             look_at_columns(e, frame + 5, len - 4);
-        if (frame[0] == 'C' || frame[0] == 'I')
-            end_command(e, frame + 5, len - 4);
+        if ((frame[0] == 'C' || frame[0] == 'I') && end_command(e, frame + 5, len - 4) < 0)
+            return -1;
         at += 1 + len;
     }
     return 0;

@@ -66,6 +66,7 @@ typedef struct hn_item {
     PyObject *raised; /* why its rows could not become a result; or NULL */
     bool is_full;     /* no more of its rows are wanted */
     int64_t count;    /* of its command tag */
+    hn_buf tag;       /* with HN_MODE_RESULT: the command tag */
 } hn_item;
 
 typedef struct hn_batch {
