@@ -131,10 +131,10 @@ static PyObject *all_of(hn_item *item)
         return NULL;
     }
     PyObject *rows = item->result != NULL ? Py_NewRef(item->result) : PyList_New(0);
-    PyObject *result =
-        rows == NULL ? NULL
-                     : hn_description_result(item->description, rows, item->count,
-                                             (const char *)item->tag.data, item->tag.len);
+    PyObject *result = rows == NULL
+                           ? NULL
+                           : hn_description_result(item->description, rows, item->count,
+                                                   (const char *)item->tag.data, item->tag.len);
     Py_XDECREF(rows);
     return result;
 }
