@@ -29,6 +29,8 @@ def identify(ctx_or_request_id: object) -> tuple[str, Scope | None]:
     """
     owner: Scope | None
     if isinstance(ctx_or_request_id, str):
+        if type(ctx_or_request_id) is not str:  # a subclass may compare and hash as it likes
+            ctx_or_request_id = str.__str__(ctx_or_request_id)
         if not ctx_or_request_id.startswith(GENERATED):
             if not ctx_or_request_id:
                 raise ValueError("a request id must not be empty")
