@@ -35,20 +35,21 @@ OTHER_PROJECT = re.compile(
     """,
     re.VERBOSE,
 )
-TEXTS = ("*.md", "*.py", "*.pyi", "*.toml", "*.txt", "*.cfg", "*.c", "*.h", "*.go", "*.yml")
+SUFFIXES = (".md", ".py", ".pyi", ".toml", ".txt", ".cfg", ".c", ".h", ".go", ".yml")
 SKIPPED = {".venv", ".git", "build", "dist", "node_modules"}
 # The other project is one of the drivers measured, in an environment of its own.
 MEASURED = {"bench/requirements/original.txt", "bench/drivers/original_driver.py"}
 
 
 def texts() -> list[Path]:
-    found = [path for pattern in TEXTS for path in ROOT.rglob(pattern)] + [ROOT / "Makefile"]
+    found = [ROOT / "Makefile"]
+    for directory, inner, names in os.walk(ROOT):
+        inner[:] = set(inner) - SKIPPED  # not even walked: build may hold a whole system
+        found += [Path(directory, name) for name in names if name.endswith(SUFFIXES)]
     return [
         path
         for path in found
-        if path != Path(__file__).resolve()
-        and path.relative_to(ROOT).as_posix() not in MEASURED
-        and not SKIPPED.intersection(path.relative_to(ROOT).parts)
+        if path != Path(__file__).resolve() and path.relative_to(ROOT).as_posix() not in MEASURED
     ]
 
 

@@ -57,7 +57,7 @@ TYPED = [
     (b"", b""),
     (b"\0'\\\xff", b"\0'\\\xff"),
     (bytearray(b"ab"), b"ab"),
-    (memoryview(b"ab"), b"ab"),
+    pytest.param(memoryview(b"ab"), b"ab", id="memoryview"),
     (date(1, 2, 3), date(1, 2, 3)),
     (time(1, 2, 3, 4), time(1, 2, 3, 4)),
     (time(1, 2, tzinfo=UTC), time(1, 2, tzinfo=UTC)),

@@ -83,8 +83,10 @@ def plan_of(into: Any) -> Plan:
 
 
 def _refuse(into: Any, cls: Any) -> None:
-    if not callable(cls) or typing.get_origin(into) in (typing.Union, types.UnionType):
-        what = repr(into) if callable(into) else f"an object of class {type(into).__name__}"
+    is_union = typing.get_origin(into) in (typing.Union, types.UnionType)
+    if not callable(cls) or is_union:
+        is_named = callable(into) or is_union  # one of CPython 3.14 is not callable
+        what = repr(into) if is_named else f"an object of class {type(into).__name__}"
         raise RowClassError(
             "into must be dict, tuple, a class with fields, or a callable that takes the columns "
             f"as keyword arguments, not {what}"
