@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from hypern.database import Database, adb, db, scope
+from hypern.sql import sql
 
 URL = os.environ.get("DATABASE_URL", "postgresql://localhost/hypern_example")
 
@@ -70,7 +71,7 @@ def account(number: int) -> Account:
 
 # Every transfer locks in the same order, so two transfers cannot deadlock.
 _LOCK = "SELECT id FROM accounts WHERE id = ANY($1) ORDER BY id FOR UPDATE"
-_ADD = "UPDATE accounts SET balance = balance + $1 WHERE id = $2"
+_ADD = "UPDATE accounts SET balance = balance + :change WHERE id = :number"
 
 
 def transfer(source: int, target: int, amount: Decimal) -> None:
@@ -79,7 +80,7 @@ def transfer(source: int, target: int, amount: Decimal) -> None:
     session.begin()
     session.query(_LOCK, [[source, target]])
     for number, change in ((source, -amount), (target, amount)):
-        if not session.execute(_ADD, [change, number]):
+        if not session.execute(_ADD, {"change": change, "number": number}):
             # If the target does not exist, the debit of the source is rolled back, too.
             raise NoAccountError(f"no account {number}")
 
@@ -90,16 +91,16 @@ async def atransfer(source: int, target: int, amount: Decimal) -> None:
     await session.begin()
     await session.query(_LOCK, [[source, target]])
     for number, change in ((source, -amount), (target, amount)):
-        if not await session.execute(_ADD, [change, number]):
+        if not await session.execute(_ADD, {"change": change, "number": number}):
             raise NoAccountError(f"no account {number}")
 
 
 def lines() -> Iterator[str]:
     """All accounts, one per line, read while they are sent."""
     last = 0
-    while rows := db().query(
-        "SELECT id, balance FROM accounts WHERE id > $1 ORDER BY id LIMIT 100", [last]
-    ):
+    # On CPython 3.14 this is t"... WHERE id > {last} ...".
+    text = "SELECT id, name, balance FROM accounts WHERE id > {last} ORDER BY id LIMIT 100"
+    while rows := db().query(sql(text, last=last), into=Account):
         for row in rows:
-            yield f"{row['id']} {row['balance']}\n"
-        last = rows[-1]["id"]
+            yield f"{row.id} {row.balance}\n"
+        last = rows[-1].id
