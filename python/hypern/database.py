@@ -273,7 +273,7 @@ def db(ctx_or_request_id: object = CURRENT, alias: str = "default") -> DbSession
     if owner is None or owner._kept is None:
         session = registry.open_session(alias, request_id)
     else:
-        session = registry.open_session(alias, request_id, owner.kept())
+        session = registry.open_session(alias, request_id, owner.kept(alias))
     if owner is not None and owner.ended:
         # Another thread has ended it since identify(), so nobody else will finalize this session.
         report(request_id, now(finalizing(blocking, request_id, alias, failed=True)))

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import Depends
 from fastapi.requests import HTTPConnection
@@ -24,7 +24,16 @@ from fastapi.requests import HTTPConnection
 from hypern._literals import Isolation
 from hypern.database import AsyncDbSession, DbSession, adb, db
 from hypern.database import AsyncTransaction as AsyncBlock
+from hypern.errors import InterfaceError
 from hypern.middleware.asgi import DatabaseMiddleware
+from hypern.scope.asked import RequestOptions
+from hypern.scope.identify import identify
+from hypern.web.request import RequestScope
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from hypern.scope.asked import Asked
 
 __all__ = [
     "AsyncSession",
@@ -39,27 +48,48 @@ __all__ = [
 ]
 
 
-def session(alias: str = "default") -> Callable[[HTTPConnection], Coroutine[Any, Any, DbSession]]:
-    """The dependency for an alias: `Annotated[DbSession, Depends(session("analytics"))]`."""
+def session(
+    alias: str = "default", **options: Unpack[Asked]
+) -> Callable[[HTTPConnection], Coroutine[Any, Any, DbSession]]:
+    """The dependency for an alias: `Annotated[DbSession, Depends(session("analytics"))]`.
+
+    options: those of `scope()`, as DatabaseMiddleware takes them, on top of the middleware's: for
+    the request's session on this alias, also where `db()` means it. They are given before anything
+    opens that session, or the request fails (InterfaceError). Raises ConfigurationError for options
+    that cannot work.
+    """
+    RequestOptions(options)  # raises now what cannot work in any request
 
     # A coroutine, so that FastAPI calls it on the event loop: opening a session never blocks, and a
     # thread would cost more than the query. With `db` itself as the dependency, FastAPI would take
     # its arguments from the client.
     async def depend(request: HTTPConnection) -> DbSession:
+        if options:
+            _narrow(request, alias, options)
         return db(request, alias)
 
     return depend
 
 
 def async_session(
-    alias: str = "default",
+    alias: str = "default", **options: Unpack[Asked]
 ) -> Callable[[HTTPConnection], Coroutine[Any, Any, AsyncDbSession]]:
     """As `session`, for handlers that are coroutines."""
+    RequestOptions(options)
 
     async def depend(request: HTTPConnection) -> AsyncDbSession:
+        if options:
+            _narrow(request, alias, options)
         return adb(request, alias)
 
     return depend
+
+
+def _narrow(request: HTTPConnection, alias: str, options: Asked) -> None:
+    _, owner = identify(request)
+    if not isinstance(owner, RequestScope):
+        raise InterfaceError("session() with options needs DatabaseMiddleware around the request")
+    owner.narrow(alias, options, request.scope)
 
 
 def transaction(

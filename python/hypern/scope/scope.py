@@ -139,9 +139,9 @@ class Scope(_native.ScopeBase):
         self.ended = True
         _open.pop(self.request_id, None)
 
-    def kept(self) -> Kept | None:
-        """What to open the scope's sessions with; None without options. It need not be called where
-        `_kept` is None.
+    def kept(self, alias: str) -> Kept | None:
+        """What to open the scope's session on an alias with; None without options. It need not be
+        called where `_kept` is None.
         """
         kept = self._kept
         return None if isinstance(kept, ScopeOptions) else kept

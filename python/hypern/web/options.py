@@ -77,9 +77,13 @@ class Options:
         """The template of the request's route; None if it is not known."""
         return None
 
-    def keep(self, carrier: Any, opened: float) -> Kept | None:
-        """The options of a request's scope. Raises what a callable among them raises."""
-        return self.scope_options.keep(
+    def keep(
+        self, carrier: Any, opened: float, options: RequestOptions | None = None
+    ) -> Kept | None:
+        """The options of a request's scope, the middleware's own by default. Raises what a callable
+        among them raises.
+        """
+        return (self.scope_options if options is None else options).keep(
             lambda: self.request_of(carrier),
             self.method_of(carrier),
             self.route_of(carrier),

@@ -13,9 +13,9 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 from hypern import _native
-from hypern.errors import TransactionAborted
+from hypern.errors import InterfaceError, TransactionAborted
 from hypern.scope.identify import SCOPE_KEY
-from hypern.scope.options import Kept
+from hypern.scope.options import Kept, ScopeOptions
 from hypern.scope.scope import Scope, current_scope
 from hypern.session.finalizing import finalizing, leaving_dependencies
 
@@ -40,7 +40,7 @@ class RequestScope(Scope):
     Its courses of action (`starting`, `ending` and so on) are run by `now` or `later`.
     """
 
-    __slots__ = ("_asked", "_background", "_opened", "client_id")
+    __slots__ = ("_asked", "_background", "_by_alias", "_middleware", "_opened", "client_id")
 
     def __init__(
         self, client_id: str | None = None, asked: tuple[Options, Any] | None = None
@@ -50,26 +50,53 @@ class RequestScope(Scope):
         self.client_id = _printable(client_id)
         self._background: Scope | None = None
         self._asked = asked  # until the options are known
+        self._middleware = None if asked is None else asked[0]
+        self._by_alias: dict[str, Kept] = {}  # those that `narrow` has given
         self._opened = 0.0 if asked is None else time.monotonic()
         self.open()
         if asked is not None:
             self._kept = _NOT_ASKED
 
-    def kept(self) -> Kept | None:
+    def kept(self, alias: str) -> Kept | None:
         """The options, which depend on what is known of the request when it opens a session."""
+        return self._by_alias.get(alias) or self._of_all()
+
+    def _of_all(self) -> Kept | None:
         asked = self._asked
         if asked is not None:
             middleware, carrier = asked
             self._kept = middleware.keep(carrier, self._opened)
             self._asked = None
-        return super().kept()
+        kept = self._kept
+        return None if kept is _NOT_ASKED or isinstance(kept, ScopeOptions) else kept
+
+    def narrow(self, alias: str, options: Mapping[str, Any], carrier: Any) -> None:
+        """Give the request's session on an alias options of its own, on top of the middleware's.
+
+        Raises InterfaceError if that session is open without them, ConfigurationError for options
+        that cannot work, and what a callable among them raises.
+        """
+        middleware = self._middleware
+        if middleware is None:
+            raise InterfaceError(f"{self!r} takes no options: no middleware has opened it")
+        asked = middleware.scope_options | options
+        kept = middleware.keep(carrier, self._opened, asked) or _NOT_ASKED
+        known = self._by_alias.get(alias)
+        if known is None and not _native.sessions(self.request_id, alias):
+            self._by_alias[alias] = kept
+            self._kept = self._kept or _NOT_ASKED  # has kept() called
+        elif kept != (known or self._of_all()):
+            raise InterfaceError(
+                f'the session of this request on "{alias}" is open with other options; declare the '
+                "dependency session() with options ahead of what opens it, and only once"
+            )
 
     def close(self) -> None:
         """As the base class. What carries the scope is not referenced any more."""
         super().close()
         asked = self._asked
         if asked is not None and not asked[0].scope_options.asks:
-            self.kept()  # for what runs after the response
+            self._of_all()  # for what runs after the response
 
     def __repr__(self) -> str:
         name = super().__repr__()
@@ -192,7 +219,7 @@ class _Background(Scope):
     has the request's options, without the deadline.
     """
 
-    __slots__ = ("_asked",)
+    __slots__ = ("_asked", "_by_alias")
 
     def __init__(self, request: RequestScope) -> None:
         # Not the base class's, which would generate an id for each request.
@@ -202,17 +229,21 @@ class _Background(Scope):
         self._outer = None
         self._asked = request._asked
         self._kept = request._kept
-        if self._asked is None:
-            self._kept = _without_deadline(request.kept())
+        self._by_alias = request._by_alias
+        if self._asked is None and self._kept is not _NOT_ASKED:
+            self._kept = _without_deadline(request._of_all())
         request._asked = None
 
-    def kept(self) -> Kept | None:
+    def kept(self, alias: str) -> Kept | None:
+        given = self._by_alias.get(alias)
+        if given is not None:
+            return _without_deadline(given)
         asked = self._asked
         if asked is not None:
             middleware, carrier = asked
             self._kept = _without_deadline(middleware.keep(carrier, 0.0))
             self._asked = None
-        return super().kept()
+        return None if self._kept is _NOT_ASKED else super().kept(alias)
 
 
 def carries_scope(carrier: Mapping[str, object]) -> bool:
