@@ -21,7 +21,7 @@ func TestCloseEndsIdleConnectionsAndRefusesLaterCallers(t *testing.T) {
 	d.Close(mainAlias)
 	db.AwaitBackends(0)
 	requireKind(t, s.Try("SELECT 1"), wire.KindPoolClosed)
-	_, fault := d.Registry.Open("new", mainAlias, "")
+	_, fault := d.Registry.Open("new", mainAlias, "", false, "")
 	require.NotNil(t, fault)
 	s.Finalize()
 	d.Close(mainAlias) // an unknown alias is fine

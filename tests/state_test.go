@@ -139,7 +139,7 @@ func TestTheRegistryKnowsWhoIsLeftInWhateverOrderSessionsEnd(t *testing.T) {
 func TestAnUnknownAliasIsAnError(t *testing.T) {
 	t.Parallel()
 	_, d := begin(t, nil)
-	_, fault := d.Registry.Open("r", "nowhere", "")
+	_, fault := d.Registry.Open("r", "nowhere", "", false, "")
 	require.NotNil(t, fault)
 	require.Equal(t, wire.KindConfiguration, fault.Kind)
 	require.Contains(t, fault.Message, `"nowhere"`)

@@ -66,11 +66,13 @@ def run(work: Coroutine[Any, Any, _T]) -> _T:
     return _loops.loop.run_until_complete(work)
 
 
-def db(request_id: object = CURRENT, alias: str = "default") -> DbSession:
+def db(
+    request_id: object = CURRENT, alias: str = "default", *, read_only: bool | None = None
+) -> DbSession:
     """The request's session, of the kind under test."""
     if _loops is None:
-        return database.db(request_id, alias)
-    return _face(database.adb(request_id, alias))
+        return database.db(request_id, alias, read_only=read_only)
+    return _face(database.adb(request_id, alias, read_only=read_only))
 
 
 def finalize_db(request_id: object = CURRENT, alias: str | None = None) -> None:

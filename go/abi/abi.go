@@ -168,6 +168,7 @@ const (
 	FlagShared        = C.HN_FLAG_SHARED
 	FlagIncomplete    = C.HN_FLAG_INCOMPLETE
 	FlagBlock         = C.HN_FLAG_BLOCK
+	FlagNoReplica     = C.HN_FLAG_NO_REPLICA
 )
 
 // HooksAll as hn_call.hooks_kept: every function goes on waiting.

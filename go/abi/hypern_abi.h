@@ -143,7 +143,8 @@ enum {
     HN_FLAG_ERROR = 1024,
     HN_FLAG_SHARED = 2048, /* the connection leads to a pooler that shares its servers */
     HN_FLAG_INCOMPLETE = 4096, /* the server refuses a step of the reset: `refused` of STATUS names it */
-    HN_FLAG_BLOCK = 8192 /* after HN_SET_FIND_BLOCK */
+    HN_FLAG_BLOCK = 8192, /* after HN_SET_FIND_BLOCK */
+    HN_FLAG_NO_REPLICA = 16384 /* DONE, FAIL: no replica could be reached, for the first time in an outage */
 };
 
 enum { HN_AGAIN = 'r', HN_GUARDED = 'g' };
@@ -204,6 +205,12 @@ typedef struct hn_boot {
     uint32_t generation; /* in: 0 in the first process, + 1 in each forked child that loads again */
 } hn_boot;
 
+/* A place in a server's write-ahead log. */
+typedef struct hn_position {
+    uint64_t lsn, system; /* 0: none; not known */
+    uint32_t timeline;    /* 0: not known */
+} hn_position;
+
 /* One statement of a batch, as hn_call has a single one. */
 typedef struct hn_call_item {
     const char *sql;
@@ -263,6 +270,8 @@ typedef struct hn_call {
                          * (HN_HOOKS_ALL); the others are called, or dropped */
     bool hooks_due; /* the others are called */
     double wait_secs; /* DONE, FAIL, with OBSERVED: how long it has waited in the pool's queue */
+    hn_position written; /* DONE, FAIL: the end of the log behind what the session has committed, where
+                          * its alias has a replica */
     uint32_t want;
     uint32_t io_flags;
     uint64_t socket; /* IO, WAIT: which socket or event fd is, so that one is not taken for another
@@ -343,9 +352,12 @@ typedef struct hn_call {
     /* a new session of a request and alias: a handle > 0, which hypern_release gives back, or -1   \
      * with the error in out. C knows which are open, and opens none twice. options: those of its   \
      * scope, as texts that each end with a NUL: BEGIN with its options ("default": the alias's, "": \
-     * none), deadline_secs, the label, then names and values of settings, the role last. */        \
+     * none), deadline_secs, the label, then names and values of settings, the role last. reads: it \
+     * only reads, on a replica if there is one, which must have replayed wanted ("0/3000148", or     \
+     * with ":timeline:system"), "" for nothing. */                                                 \
     X(int64_t, hypern_open, (const char *request, int64_t request_len, const char *alias,          \
                              int64_t alias_len, const char *options, int64_t options_len,          \
+                             int32_t reads, const char *wanted, int64_t wanted_len,                \
                              hn_buf *out))                                                         \
     X(int32_t, hypern_step, (int64_t handle, hn_call * call))                                      \
     /* returns at once; 0, or -1 when there is nothing to cancel */                                \

@@ -68,10 +68,11 @@ func hypern_configure(settings *C.char, length C.int64_t, out *C.hn_buf) C.int32
 
 //export hypern_open
 func hypern_open(request *C.char, requestLen C.int64_t, alias *C.char, aliasLen C.int64_t,
-	options *C.char, optionsLen C.int64_t, out *C.hn_buf) C.int64_t {
+	options *C.char, optionsLen C.int64_t, reads C.int32_t, wanted *C.char, wantedLen C.int64_t, out *C.hn_buf) C.int64_t {
 	handle := C.int64_t(-1)
 	_ = report(out, guard(func() *wire.Fault { // the handle says it
-		s, fault := registry.Open(view(request, requestLen), view(alias, aliasLen), view(options, optionsLen))
+		s, fault := registry.Open(view(request, requestLen), view(alias, aliasLen), view(options, optionsLen),
+			reads != 0, view(wanted, wantedLen))
 		if fault == nil {
 			handle = C.int64_t(register(s))
 		}
@@ -155,6 +156,8 @@ func step(s *session.Session, call *C.hn_call) {
 		call.hooks_kept = C.int64_t(c.HooksKept)
 		call.hooks_due = C.bool(c.HooksDue)
 		call.wait_secs = C.double(c.Waited.Seconds())
+		call.written.lsn, call.written.system = C.uint64_t(c.Written.LSN), C.uint64_t(c.Written.System)
+		call.written.timeline = C.uint32_t(c.Written.Timeline)
 	}
 	store(&call.head, c.Head)
 	store(&call.tail, c.Tail)

@@ -56,6 +56,9 @@ type Conn struct {
 
 	nest Nest // of a nested pool
 
+	system   uint64   // the number of the primary's system, once it was asked for
+	replayed Position // of a standby: how far it had come when it was last asked
+
 	broken  bool
 	running bool                       // Abandon was called
 	killed  atomic.Pointer[wire.Fault] // why someone else shut it down

@@ -125,6 +125,9 @@ func number(nc net.Conn) (int, error) {
 func (d *Dialer) Dial(ctx context.Context, password string) (*Conn, error) {
 	pc := d.pgconn.Copy()
 	pc.DialFunc = d.open
+	if d.settings.ConnInfo["load_balance_hosts"] == "random" {
+		shuffleHosts(pc)
+	}
 	names := nameHosts(pc)
 	if password != "" {
 		pc.Password = password

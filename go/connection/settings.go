@@ -58,7 +58,8 @@ func (s *Settings) pgconn() (*pgconn.Config, error) {
 		settings[k] = ""
 	}
 	maps.Copy(settings, s.ConnInfo)
-	delete(settings, "connect_timeout") // connect_timeout_ms rules
+	delete(settings, "connect_timeout")    // connect_timeout_ms rules
+	delete(settings, "load_balance_hosts") // shuffleHosts follows it
 	if name := os.Getenv("PGSERVICE"); name != "" {
 		// pgconn always reads the service that its environment names; it gets one that
 		// sets nothing, since Python has read the real one.

@@ -95,7 +95,7 @@ func (d *Driver) TryOpen(request, alias string) (*Session, *wire.Fault) {
 	core := d.opened[key]
 	if core == nil || core.State()&0xff == uint32(abi.StateClosed) {
 		var fault *wire.Fault
-		if core, fault = d.Registry.Open(request, alias, ""); fault != nil {
+		if core, fault = d.Registry.Open(request, alias, "", false, ""); fault != nil {
 			return nil, fault
 		}
 		d.opened[key] = core

@@ -23,6 +23,11 @@ type Config struct {
 	CommitMS         int64  `json:"commit_timeout_ms"`
 	Atomic           bool   `json:"atomic"`            // a session's first statement begins a transaction
 	RequiresSettings bool   `json:"requires_settings"` // of its scope, for each statement
+	// Replica is where sessions that only read get their connections, a pool of its own that the alias's pool
+	// stands in for; nil: there is none.
+	Replica       *Config `json:"replica"`
+	ReplicaWaitMS int64   `json:"replica_wait_ms"` // how long a replica may take to reach a position
+	SQLComments   bool    `json:"sql_comments"`    // the label of a session's scope follows its statements
 	// Nested is the process in which all pools that have it are one, whose sessions take turns on one
 	// connection, in a transaction that is never committed. 0: the pool is an ordinary one.
 	Nested int `json:"nested"`

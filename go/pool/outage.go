@@ -37,6 +37,7 @@ type outage struct {
 	retryAt process.Moment
 	fault   *wire.Fault
 	timer   *time.Timer
+	noticed bool // somebody has been sent elsewhere
 }
 
 // end forgets the outage; known: a connection was made at some time.

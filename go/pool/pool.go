@@ -17,6 +17,10 @@ import (
 type Pool struct {
 	config *Config
 	dialer *connection.Dialer
+	// replica is the pool for sessions that only read, nil if there is none; isReplica: this is one, and its sessions
+	// go elsewhere while its servers are away.
+	replica   *Pool
+	isReplica bool
 
 	mu      sync.Mutex // guards all below and the slots; no I/O and no Holder is called under it
 	all     map[*connection.Conn]*slot
@@ -48,8 +52,17 @@ func New(config *Config) (*Pool, *wire.Fault) {
 	}
 	p := &Pool{config: config, dialer: dialer, all: make(map[*connection.Conn]*slot)}
 	p.ctx, p.stop = context.WithCancel(context.Background())
+	if config.Replica != nil && config.Nested == 0 {
+		if p.replica, fault = New(config.Replica); fault != nil {
+			return nil, fault
+		}
+		p.replica.isReplica = true
+	}
 	return p, nil
 }
+
+// Replica is the pool for sessions that only read, or nil.
+func (p *Pool) Replica() *Pool { return p.replica }
 
 // Config is the pool's settings.
 func (p *Pool) Config() *Config { return p.config }
@@ -163,7 +176,7 @@ func (p *Pool) serve() {
 			p.startDial()
 		}
 	}
-	if p.dialing == 0 && p.holdsBack() {
+	if p.holdsBack() && (p.dialing == 0 || p.isReplica) {
 		p.failWaiters()
 	}
 	p.tend()
@@ -182,22 +195,25 @@ func (p *Pool) holdsBack() bool {
 // failWaiters ends all waits for a server that never was there, or has been away too long. Called
 // with mu held.
 func (p *Pool) failWaiters() {
-	if p.outage.bears(process.Now(), len(p.all)) {
+	if !p.isReplica && p.outage.bears(process.Now(), len(p.all)) {
 		return
 	}
 	for len(p.queue) > 0 {
 		fault := *p.outage.fault
 		p.popWaiter().finish(&fault)
 	}
-	if !p.outage.known {
+	if !p.outage.known && !p.isReplica {
 		p.outage.end(false) // the next caller has a dial of its own
 	}
 }
 
-// retry dials again for waiters.
+// retry dials again for waiters. A replica has none while it is away.
 func (p *Pool) retry() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.isReplica && p.outage.since != 0 && p.dialing == 0 && p.mayDial() {
+		p.startDial()
+	}
 	p.serve()
 }
 
@@ -225,7 +241,7 @@ func (p *Pool) startDial() {
 			if !p.closed {
 				p.counts.connectErrors++
 			}
-			if !p.closed && refusal(err) {
+			if !p.closed && (p.isReplica || refusal(err)) {
 				p.outage.refused(fault, process.Now(), p.retry)
 			} else if len(p.queue) > 0 {
 				p.popWaiter().finish(fault)
@@ -296,6 +312,7 @@ func (p *Pool) Close(done func()) {
 			})
 		}
 		_ = group.Wait() // the functions return no error
+		p.closeReplica()
 		p.winding.Wait()
 		p.dialer.EndCancels()
 	})

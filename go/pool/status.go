@@ -17,6 +17,7 @@ type Status struct {
 	Refused   []string     `json:"refused,omitempty"` // steps of the reset, each with the server's reason
 	Pooler    string       `json:"pooler,omitempty"`  // see connection.Dialer.Pooler
 	Holders   []HolderInfo `json:"holders"`
+	Replica   *Status      `json:"replica,omitempty"`
 	Counters
 }
 
@@ -46,6 +47,10 @@ func (p *Pool) Status() Status {
 		info := h.holder.Describe()
 		info.AgeSecs = h.age.Seconds()
 		st.Holders = append(st.Holders, info)
+	}
+	if p.replica != nil {
+		replica := p.replica.Status()
+		st.Replica = &replica
 	}
 	return st
 }

@@ -81,6 +81,9 @@ func (p *Pool) retire(every time.Duration) {
 
 // Drain ends the time of every connection there is: idle ones are closed, those in use as they come back.
 func (p *Pool) Drain() {
+	if p.replica != nil {
+		p.replica.Drain()
+	}
 	now := process.Now()
 	p.mu.Lock()
 	idle := p.idle

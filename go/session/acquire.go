@@ -50,6 +50,9 @@ func (s *Session) acquire(c *Call) {
 		}
 		conn, waiter, fault := s.pool.Acquire(s)
 		switch {
+		case fault != nil && s.standsIn(fault):
+			s.toPrimary(fault)
+			continue
 		case fault != nil:
 			c.fail(fault)
 			return
@@ -97,6 +100,8 @@ func (s *Session) resumeAcquire(c *Call) {
 			s.release()
 		}
 		s.acquire(c)
+	case phaseReplay:
+		s.replayed(c)
 	}
 }
 
@@ -119,7 +124,14 @@ func (s *Session) resumeQueue(c *Call) {
 		if c.has(abi.InLate) {
 			limit = s.timeoutText()
 		}
-		c.fail(w.TimeoutFault(limit))
+		fault = w.TimeoutFault(limit)
+		if limit == "" && s.standsIn(fault) {
+			s.op.phase = phaseNone
+			s.toPrimary(fault)
+			s.acquire(c)
+			return
+		}
+		c.fail(fault)
 		return
 	case !over:
 		s.queue(c, w)
@@ -128,6 +140,11 @@ func (s *Session) resumeQueue(c *Call) {
 	s.op.waiter = nil
 	s.op.waited += w.Waited()
 	s.op.phase = phaseNone
+	if fault != nil && s.standsIn(fault) {
+		s.toPrimary(fault)
+		s.acquire(c)
+		return
+	}
 	if fault != nil {
 		c.fail(fault)
 		return
@@ -145,9 +162,12 @@ func (s *Session) acquireLeft() int64 {
 	}
 	if s.op.until == 0 {
 		s.op.until = process.Now().Add(time.Duration(limit) * time.Millisecond)
-		return limit
 	}
-	return max(0, s.op.until.Sub(process.Now()).Milliseconds())
+	left := s.op.until.Sub(process.Now()).Milliseconds()
+	if s.primary != nil {
+		left -= limit / 2 // the rest is for the primary
+	}
+	return max(0, left)
 }
 
 // mayFollow reports whether what comes next may be sent before a reset is answered.
@@ -168,12 +188,21 @@ func (s *Session) mustReset(c *Call, conn *connection.Conn) bool {
 // step is over: the caller must wait. A connection that has ended is dropped, and the caller acquires another.
 func (s *Session) settle(c *Call, conn *connection.Conn) bool {
 	done := conn.Warm() || conn.Settle()
-	if s.mustReset(c, conn) && conn.Usable() {
+	lags := s.lags(conn)
+	if (s.mustReset(c, conn) || lags && conn.Unreset()) && conn.Usable() {
 		conn.ResetNow()
 		done = conn.Settle()
 	}
 	switch {
+	case done && conn.Usable() && s.primary != nil && conn.Promoted():
+		s.drop(conn)
+		return true
 	case done && conn.Usable():
+		if lags {
+			s.take(conn)
+			s.askReplayed(c, 0)
+			return false
+		}
 		if s.pool.Config().TestOnAcquire && !conn.Fresh() {
 			s.take(conn)
 			s.own()
@@ -185,7 +214,7 @@ func (s *Session) settle(c *Call, conn *connection.Conn) bool {
 	case done:
 		s.drop(conn)
 		return true
-	case s.mayFollow() && conn.CanFollow():
+	case s.mayFollow() && conn.CanFollow() && !lags:
 		// The transaction's first statement is sent and answered behind the reset. Should the reset have
 		// failed, the statement is rolled back and runs once more; outside a transaction it would be too late.
 		s.take(conn)

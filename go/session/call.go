@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"hypern/go/abi"
+	"hypern/go/connection"
 	"hypern/go/wire"
 )
 
@@ -49,6 +50,8 @@ type Call struct {
 
 	HooksKept int64 // how many functions go on waiting, the first ones; abi.HooksAll: all
 	HooksDue  bool  // the others are to be called; else they are dropped
+
+	Written connection.Position // DONE, FAIL: the end of the log behind the session's commits; LSN 0: none
 
 	Waited time.Duration // DONE, FAIL, where it is observed: how long it has waited in the pool's queue
 }

@@ -165,7 +165,9 @@ func (s *Session) sendCommands(c *Call, commands ...string) {
 	s.op.sql = commands[0]
 	if len(commands) == 1 {
 		s.sendQuery(c, phaseVerdict, commands[0])
-		s.op.commits = commands[0] == verbCommit
+		if s.op.commits = commands[0] == verbCommit; s.op.commits {
+			s.commitTail(c)
+		}
 		return
 	}
 	for _, sql := range commands { // a savepoint's name is not the core's own

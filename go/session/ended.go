@@ -35,7 +35,7 @@ func (s *Session) ended(was byte, got *answer) {
 		s.settled(evRolledBack, got.fault != nil || !isRollback(s.op.sql))
 	case got.status != 'T' || got.fault != nil || own:
 	case got.last == "COMMIT":
-		s.applied = false
+		s.applied, s.unasked = false, true
 		s.settleHooks(true)
 		s.voidBlocks(false)
 	case got.last == "ROLLBACK":

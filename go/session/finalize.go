@@ -53,12 +53,13 @@ func (o *finalizing) start(s *Session, c *Call) {
 	}
 	c.Head = wire.AppendQuery(c.Head, "COMMIT")
 	s.op.sql = "COMMIT"
+	s.beginIO(phaseVerdict)
+	s.op.commits = true
+	s.commitTail(c)
 	o.unreset = clean && s.pool.Defers(s.conn)
 	if clean && !o.unreset {
 		c.Head = s.conn.AppendReset(c.Head, false, true)
 	}
-	s.beginIO(phaseVerdict)
-	s.op.commits = true
 	c.io(0, 1)
 }
 
@@ -128,6 +129,7 @@ func (s *Session) ResetDeferred() {
 // leave releases the connection, if it still has one, and closes the session.
 func (o *finalizing) leave(s *Session, c *Call) {
 	open := s.tx.active()
+	s.losesTrack(false)
 	s.release()
 	s.close()
 	if !s.op.hooks.known { // a COMMIT has decided by its answer

@@ -13,7 +13,10 @@ const notReset = "what the request before had set could not be reset"
 
 // resumeIO takes in what an I/O brought and continues the phase it belongs to.
 func (s *Session) resumeIO(c *Call) {
-	if why := s.receive(c, s.op.phase.raw()); why != "" {
+	if why := s.receive(c, s.op.phase.raw()); s.op.phase == phaseAsk {
+		s.askedWritten(c, why)
+		return
+	} else if why != "" {
 		if s.op.phase == phaseFarewell {
 			s.conn.Break() // a rollback and a reset are done by the server when the connection ends
 			s.op.kind.resume(s, c)
@@ -35,6 +38,13 @@ func (s *Session) resumeIO(c *Call) {
 		c.io(s.rowsFlag(), 1) // a RowDescription ended the I/O early: go on receiving
 		return
 	}
+	if s.followed(c) {
+		s.goOn(c)
+	}
+}
+
+// goOn continues the phase whose answer is complete.
+func (s *Session) goOn(c *Call) {
 	if s.op.mapped != nil && s.followsMapped(c) {
 		return
 	}
@@ -177,7 +187,7 @@ func (s *Session) notBegun(c *Call) bool {
 // mayHaveRun tells whether the server may have run the statement, or some of it.
 func (s *Session) mayHaveRun(c *Call) bool {
 	switch {
-	case s.op.phase == phaseProbe, s.op.phase.describes():
+	case s.op.phase == phaseProbe, s.op.phase == phaseReplay, s.op.phase.describes():
 		return s.op.op == abi.OpFetch
 	case s.op.phase == phaseStreamEnd, s.op.phase == phaseCalm, s.op.phase == phaseScriptSettings, s.op.phase == phaseScriptEnd:
 		return true

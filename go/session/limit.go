@@ -112,6 +112,12 @@ const undoLimit = 5 * time.Second
 // where the caller can give none. No request to cancel follows it: a COMMIT that waits for a standby would
 // succeed by that without the standby.
 func (s *Session) ioLimit() int32 {
+	switch s.op.phase {
+	case phaseAsk:
+		return writtenWaitMS
+	case phaseReplay:
+		return int32(s.primary.Config().ReplicaWaitMS) + writtenWaitMS
+	}
 	if s.op.timeout >= 0 && !s.endsTransaction() {
 		return 0
 	}

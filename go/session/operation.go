@@ -91,6 +91,7 @@ type operation struct {
 	acquisition
 	interruption
 	exchange
+	trail
 }
 
 // exchange is the I/O under way.
@@ -108,7 +109,7 @@ type outcome struct {
 }
 
 func (s *Session) beginIO(p phase) {
-	s.op.phase, s.op.commits = p, false
+	s.op.phase, s.op.commits, s.op.trailed = p, false, false
 	s.op.running, s.op.listener = nil, nil
 	s.op.got = answer{localAt: s.localAt}
 	s.localAt = 0
@@ -158,7 +159,7 @@ func (s *Session) Step(c *Call) {
 		s.start(c)
 	}
 	over := c.Want == abi.WantDone || c.Want == abi.WantFail
-	if over && (s.restoresEncoding(c) || s.checksDeferred(c)) {
+	if over && (s.restoresEncoding(c) || s.checksDeferred(c) || s.asksWritten(c)) {
 		over = false
 	}
 	if c.Want == abi.WantIO || c.Want == abi.WantRows || c.Want == abi.WantBatch {
@@ -166,8 +167,13 @@ func (s *Session) Step(c *Call) {
 	}
 	if over {
 		s.end(c)
+		s.reportWritten(c)
 	}
 	c.State = s.packed()
+	if s.tells && (c.Want == abi.WantDone || c.Want == abi.WantFail) {
+		s.tells = false
+		c.State |= abi.FlagNoReplica
+	}
 }
 
 // describeIO completes a step that has C send and receive.
@@ -176,6 +182,7 @@ func (s *Session) describeIO(c *Call) {
 	c.LimitMS = s.ioLimit()
 	s.unused = !s.used
 	s.used = true
+	s.sendsCallers()
 	if c.ZS > 0 {
 		c.ZS += s.conn.AnswersAhead()
 	}
@@ -233,8 +240,10 @@ func (s *Session) resume(c *Call) {
 	switch s.op.phase {
 	case phaseNone:
 		c.fail(interfaceFault("no operation to continue"))
-	case phasePassword, phaseQueue, phaseSettle, phaseProbe:
+	case phasePassword, phaseQueue, phaseSettle, phaseProbe, phaseReplay:
 		s.resumeAcquire(c)
+	case phasePosition:
+		s.resumeFollowed(c)
 	case phaseEncode, phaseCalm:
 		s.op.kind.resume(s, c)
 	case phaseCancel, phaseTrail:
@@ -276,7 +285,7 @@ func (s *Session) end(c *Call) {
 		s.release()
 	}
 	s.op = operation{}
-	if s.conn != nil && s.conn.Killed() != nil && !s.tx.active() && s.stream == nil {
+	if s.conn != nil && (s.conn.Killed() != nil || s.tracks() && !s.conn.Sound()) && !s.tx.active() && s.stream == nil {
 		s.release() // the answer was faster than who ended the connection; the next statement has another
 	}
 }

@@ -10,6 +10,9 @@ const (
 	phaseQueue                // waiting for a connection
 	phaseSettle               // reading the answers that the connection's last holder has not waited for
 	phaseProbe                // testing the connection
+	phaseReplay               // asking a replica how far it has come
+	phasePosition             // reading the end of the log that was asked for behind what is under way
+	phaseAsk                  // over, but the end of the log is being asked for
 	phaseDescribe             // the server is parsing and describing
 	phaseEncode               // C is encoding for the description
 	phaseTypes                // the server is describing types
@@ -50,7 +53,8 @@ func (p phase) describes() bool {
 // raw returns whether the rows of the answer are the core's.
 func (p phase) raw() bool {
 	switch p {
-	case phaseTypes, phaseReshape, phaseDescribe, phaseScriptBegin, phaseScriptSettings:
+	case phaseTypes, phaseReshape, phaseDescribe, phaseScriptBegin, phaseScriptSettings,
+		phaseReplay, phaseAsk:
 		return true
 	}
 	return false

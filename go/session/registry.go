@@ -61,16 +61,21 @@ func (r *Registry) Pool(alias string) *pool.Pool {
 	return r.pools[alias]
 }
 
-// Open makes a session of a request and alias. options: those of its scope, as hypern_open has them. The strings may
-// be views.
-func (r *Registry) Open(request, alias, options string) (*Session, *wire.Fault) {
+// Open makes a session of a request and alias. options: those of its scope, as hypern_open has them. reads: it only
+// reads, on a replica if there is one, which must have replayed wanted. The strings may be views.
+func (r *Registry) Open(request, alias, options string, reads bool, wanted string) (*Session, *wire.Fault) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	p := r.pools[alias]
 	if p == nil {
 		return nil, &wire.Fault{Kind: wire.KindConfiguration, Message: fmt.Sprintf("no database is configured for alias %q", alias)}
 	}
-	s := &Session{registry: r, pool: p, scope: r.options.get(options, p.Config()), autoCommit: true, place: len(r.sessions)}
+	s := &Session{registry: r, root: p, pool: p, scope: r.options.get(options, p.Config()), autoCommit: true, place: len(r.sessions)}
+	if reads {
+		if fault := s.routeReads(wanted); fault != nil {
+			return nil, fault
+		}
+	}
 	name := p.Config().Alias
 	if s.nested = p.Config().Nested != 0; s.nested { // such a pool has several aliases
 		name = strings.Clone(alias)
@@ -102,7 +107,7 @@ func (r *Registry) Close(alias string, done func()) bool {
 	delete(r.pools, alias)
 	var orphans []*Session
 	for _, s := range r.sessions {
-		if s.pool == p {
+		if s.root == p {
 			orphans = append(orphans, s)
 		}
 	}

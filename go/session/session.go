@@ -14,9 +14,10 @@ import (
 type Session struct {
 	registry *Registry
 	key      key
-	pool     *pool.Pool
-	scope    *options // of its scope; replaced by setLocal, under mu
-	place    int      // in registry.sessions, -1: closed; guarded by the registry's mu
+	root     *pool.Pool // the alias's; never changes
+	pool     *pool.Pool // root, or its replica's; see routing
+	scope    *options   // of its scope; replaced by setLocal, under mu
+	place    int        // in registry.sessions, -1: closed; guarded by the registry's mu
 
 	mu         sync.Mutex // guards all below; held for one step, never across a wait
 	conn       *connection.Conn
@@ -43,6 +44,8 @@ type Session struct {
 	hooks      int64       // functions that waited for a commit when the operation began
 	portals    []string    // ended, to be closed on the server with the next write
 	nest       nest        // of a nested pool
+	routing
+	track
 
 	op operation
 	// Memory of the kinds that are run most: s.op.kind is one of them, or allocated.
@@ -177,6 +180,7 @@ func (s *Session) lose(why string, ran bool) *wire.Fault {
 		s.first = fault
 	}
 	s.told = false
+	s.losesTrack(ran)
 	s.tx, s.nest = s.tx.transition(evLost, 0), nest{}
 	s.prelude.clear()
 	switch s.ending() {

@@ -89,6 +89,9 @@ func (p *preparation) run(s *Session, c *Call, guarded bool, cur cursor) {
 	c.Tail = wire.AppendExecuteChunk(beginFormat(c.Tail, f, portal, inside), portal, cur.chunk)
 	c.Tail = wire.AppendSync(endFormat(c.Tail, f, portal, inside))
 	s.beginIO(phaseExecute)
+	if cur.portal == "" && s.followsStatement() {
+		c.Tail = s.follow(c.Tail)
+	}
 	s.op.running = st
 	s.op.got.ours = ours
 	s.op.got.sets(f, ours, formatCommands)

@@ -31,7 +31,7 @@ _T_co = TypeVar("_T_co", covariant=True)
 _SQL: TypeAlias = str | Template
 
 # What a scope's options come to: see hypern.scope.options.Kept.
-_Kept: TypeAlias = tuple[bytes, float, float, str | None]
+_Kept: TypeAlias = tuple[bytes, float, float, str | None, bool, str | None, object]
 _Params: TypeAlias = Sequence[Any] | Mapping[str, Any]
 
 @final
@@ -76,6 +76,8 @@ class Session:
     @property
     def alias(self) -> str:
         """The alias of the session's database."""
+    @property
+    def _commit_lsn(self) -> str | None: ...
     @property
     def label(self) -> str | None:
         """What the session's scope does (`scope(label=...)`), None if it has no label."""

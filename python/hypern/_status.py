@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,8 @@ class PoolStatus:
     connect_errors: connections made, how long that took, and failed attempts. closed_idle,
     closed_lifetime, closed_broken: connections closed by idle_timeout_secs, by max_lifetime_secs or
     drain(), and because they had ended or were unfit to be used again.
+
+    replica: the state of the replica's pool, where the alias has one; it counts by itself.
     """
 
     size: int
@@ -60,11 +63,16 @@ class PoolStatus:
     closed_idle: int = 0
     closed_lifetime: int = 0
     closed_broken: int = 0
+    replica: PoolStatus | None = None
 
     @classmethod
     def from_core(cls, data: bytes) -> PoolStatus:
         """The status from the core's JSON (bytes, UTF-8)."""
-        fields = json.loads(data)
+        return cls._from_fields(json.loads(data))
+
+    @classmethod
+    def _from_fields(cls, fields: dict[str, Any]) -> PoolStatus:
+        replica = fields.get("replica")
         return cls(
             size=fields["size"],
             available=fields["available"],
@@ -84,6 +92,7 @@ class PoolStatus:
             ),
             last_error=fields.get("last_error") or None,
             pooler=fields.get("pooler"),
+            replica=None if replica is None else cls._from_fields(replica),
             **{name: fields[name] for name in _COUNTERS},
         )
 

@@ -21,6 +21,7 @@ from hypern.errors import SessionClosed
 from hypern.pool import registry
 from hypern.pool.off_loop import off_loop
 from hypern.scope.identify import CURRENT, identify
+from hypern.scope.options import variant
 from hypern.scope.scope import Scope, closed, scope
 from hypern.scope.scoped import scoped
 from hypern.session.awaited import AsyncDbSession, AsyncTransaction
@@ -96,6 +97,9 @@ class Database:
         statement_max_age_secs: float | None = 60.0,
         atomic: bool = False,
         settings: Literal["required"] | None = None,
+        replica: str | None = None,
+        replica_wait_secs: float = 0.1,
+        sql_comments: bool = False,
     ) -> None:
         """Configure a database under an alias. The first session connects, not this call.
 
@@ -139,6 +143,12 @@ class Database:
         atomic: bool, whether a request's first statement begins a transaction, which ends with the
             request; the default of `scope(atomic=...)` on this alias
         settings: "required" refuses a statement whose scope has no settings= (InterfaceError)
+        replica: str, where sessions that only read connect to, as `url`; its hosts must be standbys
+            unless it sets target_session_attrs. Its pool has the same limits. See docs/replicas.md
+        replica_wait_secs: seconds for a replica to reach the position of `scope(not_before=...)`,
+            after which the primary is read
+        sql_comments: bool, whether the label of a statement's scope follows it as a comment, for
+            pg_stat_activity and the server's log
 
         Raises ConfigurationError for settings that cannot work, or that differ from the alias's
         present ones. Its text never contains a password.
@@ -168,6 +178,9 @@ class Database:
                 statement_max_age_secs=statement_max_age_secs,
                 atomic=atomic,
                 settings=settings,
+                replica=replica,
+                replica_wait_secs=replica_wait_secs,
+                sql_comments=sql_comments,
             ),
         )
 
@@ -256,7 +269,9 @@ class Database:
         return hook
 
 
-def db(ctx_or_request_id: object = CURRENT, alias: str = "default") -> DbSession:
+def db(
+    ctx_or_request_id: object = CURRENT, alias: str = "default", *, read_only: bool | None = None
+) -> DbSession:
     """The session of a request on a database; the same one for the same id and alias.
 
     Each statement commits by itself unless a transaction is open: `transaction()`, `begin()`, or
@@ -265,15 +280,25 @@ def db(ctx_or_request_id: object = CURRENT, alias: str = "default") -> DbSession
 
     ctx_or_request_id: a request id (str), an object with a str `request_id`, a framework's request
     that DatabaseMiddleware has seen, or nothing for the request that the middleware or `scope()`
-    has opened. Raises ConfigurationError for an unknown alias, TypeError for any other object
+    has opened. read_only: True, a session whose transactions are READ ONLY, on a replica if the
+    alias has one; False, one on the primary that may write; None, as the scope says. A request can
+    have one of each. Raises ConfigurationError for an unknown alias, TypeError for any other object
     (including None), ValueError for an empty id, InterfaceError for no argument outside every
     request, SessionClosed for a scope that has ended.
     """
     request_id, owner = identify(ctx_or_request_id)
-    if owner is None or owner._kept is None:
+    if read_only is not None:
+        if not isinstance(read_only, bool):
+            raise TypeError(f"read_only must be a bool, not {type(read_only).__name__}")
+        kept = None if owner is None else owner.kept(alias)
+        session = registry.open_session(alias, request_id, variant(kept, alias, read_only))
+    elif owner is None or owner._kept is None:
         session = registry.open_session(alias, request_id)
     else:
-        session = registry.open_session(alias, request_id, owner.kept(alias))
+        kept = owner.kept(alias)
+        if kept is not None and kept.not_before is not None:
+            kept = kept.of(alias, None)
+        session = registry.open_session(alias, request_id, kept)
     if owner is not None and owner.ended:
         # Another thread has ended it since identify(), so nobody else will finalize this session.
         report(request_id, now(finalizing(blocking, request_id, alias, failed=True)))
@@ -293,18 +318,22 @@ def finalize_db(ctx_or_request_id: object = CURRENT, alias: str | None = None) -
     InterfaceError.
     """
     try:
-        request_id, _ = identify(ctx_or_request_id)
+        request_id, owner = identify(ctx_or_request_id)
     except SessionClosed:
         return  # its scope has finalized it
+    if owner is not None and registry.has_replicas:
+        owner.keep_written(alias)
     report(request_id, now(finalizing(blocking, request_id, alias)))
 
 
-def adb(ctx_or_request_id: object = CURRENT, alias: str = "default") -> AsyncDbSession:
+def adb(
+    ctx_or_request_id: object = CURRENT, alias: str = "default", *, read_only: bool | None = None
+) -> AsyncDbSession:
     """The session of a request on a database, for coroutines; underneath it is the session of `db`.
 
     adb() never blocks and must not be awaited. Arguments and errors are those of `db`.
     """
-    return AsyncDbSession(db(ctx_or_request_id, alias))
+    return AsyncDbSession(db(ctx_or_request_id, alias, read_only=read_only))
 
 
 async def afinalize_db(ctx_or_request_id: object = CURRENT, alias: str | None = None) -> None:
@@ -312,9 +341,11 @@ async def afinalize_db(ctx_or_request_id: object = CURRENT, alias: str | None = 
     meanwhile; a failure is then logged (logger "hypern").
     """
     try:
-        request_id, _ = identify(ctx_or_request_id)
+        request_id, owner = identify(ctx_or_request_id)
     except SessionClosed:
         return  # its scope has finalized it
+    if owner is not None and registry.has_replicas:
+        owner.keep_written(alias)
     report(request_id, await later(finalizing(awaited, request_id, alias)))
 
 

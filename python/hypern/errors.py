@@ -236,6 +236,19 @@ def reset_incomplete(alias: str, status: bytes | None) -> None:
     )
 
 
+def replica_missed(alias: str, status: bytes | None) -> None:
+    """Log, once per outage, that no replica could be reached, so that the primary serves its reads.
+
+    status: the pool's, as the core describes it; None if it has been closed meanwhile.
+    """
+    replica: dict[str, Any] = json.loads(status or b"{}").get("replica") or {}
+    _log.warning(
+        'no replica of alias "%s" can be reached, and the primary serves its reads meanwhile: %s',
+        alias,
+        replica.get("last_error", "no connection was made in time"),
+    )
+
+
 @functools.lru_cache(maxsize=1024)
 def rows_dropped(sql: str) -> None:
     """Log, once for a statement's text, that execute_many has dropped the rows that it returns."""

@@ -31,6 +31,7 @@ PASSED_ON: dict[str, frozenset[str] | None] = {
     "target_session_attrs": frozenset(
         {"any", "read-write", "read-only", "primary", "standby", "prefer-standby"}
     ),
+    "load_balance_hosts": frozenset({"disable", "random"}),
 }
 
 # Keywords that are resolved here, into other keywords or into settings of the pool.
@@ -51,7 +52,6 @@ USED_HERE = frozenset(
 # refused: ignoring it would mean connecting in a way that the user has forbidden.
 ONLY_WITH: dict[str, frozenset[str]] = {
     "gssencmode": frozenset({"disable", "prefer"}),
-    "load_balance_hosts": frozenset({"disable"}),
     "requirepeer": frozenset(),
     "sslcrl": frozenset(),
     "sslcrldir": frozenset(),

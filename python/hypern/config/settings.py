@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from hypern.config.conninfo import resolve
+from hypern.config.parse import parse
 from hypern.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -49,6 +50,9 @@ class PoolConfig:
     statement_max_age_secs: float | None = field(default=60.0, kw_only=True)
     atomic: bool = field(default=False, kw_only=True)
     settings: str | None = field(default=None, kw_only=True)
+    replica: str | None = field(default=None, kw_only=True, repr=False)  # may contain a password
+    replica_wait_secs: float = field(default=0.1, kw_only=True)
+    sql_comments: bool = field(default=False, kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -80,6 +84,10 @@ class Settings:
     slow_query_secs: float | None
     atomic: bool = False
     requires_settings: bool = False
+    sql_comments: bool = False
+    # The pool of the sessions that only read, with the same limits as this one.
+    replica: Settings | None = None
+    replica_wait_ms: int = 0
     # The process in which all pools with this setting share one connection, inside one transaction
     # that is never committed (hypern.testing); 0: an ordinary pool.
     nested: int = 0
@@ -91,29 +99,33 @@ class Settings:
 
     def to_core(self) -> bytes:
         """The settings for the core, as JSON (bytes, UTF-8)."""
-        return json.dumps(
-            {
-                "alias": self.alias,
-                "conninfo": self.conninfo,
-                "callable_password": self.password is not None,
-                "max_size": self.max_size,
-                "min_idle": self.min_idle,
-                "connect_timeout_ms": self.connect_timeout_ms or 0,
-                "acquire_timeout_ms": self.acquire_timeout_ms or 0,
-                "idle_timeout_ms": self.idle_timeout_ms or 0,
-                "max_lifetime_ms": self.max_lifetime_ms or 0,
-                "test_before_acquire": self.test_before_acquire,
-                "keepalive_secs": self.keepalive_secs or 0,
-                "statement_timeout_ms": self.statement_timeout_ms or 0,
-                "commit_timeout_ms": self.commit_timeout_ms or 0,
-                "statement_cache": self.statement_cache,
-                "statement_max_age_ms": self.statement_max_age_ms or 0,
-                "reset": self.reset,
-                "atomic": self.atomic,
-                "requires_settings": self.requires_settings,
-                "nested": self.nested,
-            }
-        ).encode()
+        return json.dumps(self._fields()).encode()
+
+    def _fields(self) -> dict[str, Any]:
+        return {
+            "alias": self.alias,
+            "conninfo": self.conninfo,
+            "callable_password": self.password is not None,
+            "max_size": self.max_size,
+            "min_idle": self.min_idle,
+            "connect_timeout_ms": self.connect_timeout_ms or 0,
+            "acquire_timeout_ms": self.acquire_timeout_ms or 0,
+            "idle_timeout_ms": self.idle_timeout_ms or 0,
+            "max_lifetime_ms": self.max_lifetime_ms or 0,
+            "test_before_acquire": self.test_before_acquire,
+            "keepalive_secs": self.keepalive_secs or 0,
+            "statement_timeout_ms": self.statement_timeout_ms or 0,
+            "commit_timeout_ms": self.commit_timeout_ms or 0,
+            "statement_cache": self.statement_cache,
+            "statement_max_age_ms": self.statement_max_age_ms or 0,
+            "reset": self.reset,
+            "atomic": self.atomic,
+            "requires_settings": self.requires_settings,
+            "nested": self.nested,
+            "sql_comments": self.sql_comments,
+            "replica": None if self.replica is None else self.replica._fields(),
+            "replica_wait_ms": self.replica_wait_ms,
+        }
 
 
 def make_settings(alias: str, given: PoolConfig) -> Settings:
@@ -178,7 +190,28 @@ def make_settings(alias: str, given: PoolConfig) -> Settings:
         atomic=_flag("atomic", given.atomic),
         requires_settings=given.settings is not None
         and _choice("settings", given.settings, ("required",)) == "required",
+        sql_comments=_flag("sql_comments", given.sql_comments),
+        replica=_replica_settings(alias, given),
+        replica_wait_ms=math.ceil(
+            (_seconds("replica_wait_secs", given.replica_wait_secs, least=0) or 0) * 1000
+        ),
     )
+
+
+def _replica_settings(alias: str, given: PoolConfig) -> Settings | None:
+    """The settings of an alias's replica: its own servers, and the alias's limits."""
+    if given.replica is None:
+        return None
+    url = _text("replica", given.replica)
+    if not url:
+        raise ConfigurationError("replica is empty; None is no replica")
+    try:
+        settings = make_settings(f"{alias} (replica)", replace(given, url=url, replica=None))
+        # That of the environment is meant for the primary.
+        attributes = parse(url).get("target_session_attrs", "standby")
+    except ConfigurationError as error:
+        raise ConfigurationError(f"replica: {error}") from None
+    return replace(settings, conninfo={**settings.conninfo, "target_session_attrs": attributes})
 
 
 def _text(name: str, value: object) -> str:

@@ -1,1 +1,5 @@
-"""`DatabaseMiddleware` for ASGI, WSGI and Django, under the paths that applications import."""
+"""`DatabaseMiddleware` for each framework, and an option that all of them take."""
+
+from hypern.web.read_your_writes import ReadYourWrites
+
+__all__ = ["ReadYourWrites"]

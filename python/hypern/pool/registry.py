@@ -12,6 +12,7 @@ import math
 import os
 import time
 import warnings
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from hypern import _native
@@ -35,7 +36,7 @@ _EXIT_SECS = 2.0  # the longest time that all pools together may delay the inter
 
 
 # What a scope's options come to: see hypern.scope.options.Kept.
-OpenedWith: TypeAlias = "tuple[bytes, float, float, str | None]"
+OpenedWith: TypeAlias = "tuple[bytes, float, float, str | None, bool, str | None, object]"
 
 
 class _Configured(NamedTuple):
@@ -46,6 +47,9 @@ class _Configured(NamedTuple):
 _configured: dict[str, _Configured] = {}
 _at_exit_registered = False
 
+# Whether any alias has had a replica, so that scopes have to know what they commit.
+has_replicas = False
+
 # By alias and name of the type: the callables of `register_type`.
 _converters: dict[str, dict[str, tuple[_Loads | None, _Dumps | None]]] = {}
 
@@ -55,7 +59,9 @@ find_missing: Callable[[str], PoolConfig | None] = lambda alias: None  # noqa: E
 
 def configure(alias: str, given: PoolConfig) -> None:
     """Configure an alias. The same settings again change nothing, other settings raise."""
+    global has_replicas
     settings = make_settings(alias, given)
+    has_replicas = has_replicas or settings.replica is not None
     existing = _configured.get(alias)
     if existing is None:
         pool = _native.Pool(
@@ -106,7 +112,8 @@ def status(alias: str) -> PoolStatus:
     entry = _entry(alias)
     data = entry.pool.status()
     if data is None:
-        return PoolStatus(size=0, available=0, max_size=entry.settings.max_size)
+        unused = PoolStatus(size=0, available=0, max_size=entry.settings.max_size)
+        return unused if entry.settings.replica is None else replace(unused, replica=unused)
     return PoolStatus.from_core(data)
 
 

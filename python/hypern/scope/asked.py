@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Set
-from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, TypedDict, TypeVar
 
 from hypern.errors import ConfigurationError
 from hypern.scope.options import NAMES, Kept, ScopeOptions, keep
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 
 _ROUTES_MAX = 1024
+
+# An option that only a middleware has.
+CARRIER: Final = "read_your_writes"
 
 _Asked: TypeAlias = _T | Callable[[Any], _T]
 
@@ -32,14 +35,32 @@ class Asked(TypedDict, total=False):
     read_only: _Asked[bool | None] | Set[str]
     deadline_secs: _Asked[float | None]
     label: _Asked[str | None]
+    not_before: _Asked[str | Mapping[str, str] | None]
+    read_your_writes: Carrier | None
+
+
+class Carrier(Protocol):
+    """What carries the positions that a client has written to: hypern.middleware.ReadYourWrites."""
+
+    @property
+    def request_header(self) -> str: ...
+    def read(self, value: str | None, /) -> dict[str, str]: ...
+    def response_header(self, positions: Mapping[str, str], /) -> tuple[str, str]: ...
 
 
 class RequestOptions:
     """What a middleware was given, validated as far as it can be without a request."""
 
-    __slots__ = ("_asked", "_fixed", "_kept", "_methods", "_values")
+    __slots__ = ("_asked", "_fixed", "_kept", "_methods", "_values", "carrier")
 
     def __init__(self, given: Mapping[str, Any]) -> None:
+        given = dict(given)
+        self.carrier: Carrier | None = given.pop(CARRIER, None)
+        if self.carrier is not None and not hasattr(self.carrier, "response_header"):
+            raise ConfigurationError(
+                f"{CARRIER} must be a hypern.middleware.ReadYourWrites, "
+                f"not {type(self.carrier).__name__}"
+            )
         unknown = set(given) - NAMES
         if unknown:
             raise ConfigurationError(
@@ -63,7 +84,7 @@ class RequestOptions:
 
     def __or__(self, given: Mapping[str, Any]) -> Self:
         """The same with other options on top."""
-        mine: dict[str, Any] = {**self._values, **self._asked}
+        mine: dict[str, Any] = {**self._values, **self._asked, CARRIER: self.carrier}
         if self._methods is not None:
             mine["read_only"] = self._methods
         return type(self)({**mine, **given})

@@ -6,11 +6,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypedDict
 
 from hypern.errors import ConfigurationError
+from hypern.scope.position import check_positions
 from hypern.session.begin import begin_sql
 from hypern.session.settings import check_settings, check_text, wrong_type
 
@@ -38,6 +39,7 @@ class Given(TypedDict, total=False):
     read_only: bool | None
     deadline_secs: float | None
     label: str | None
+    not_before: str | Mapping[str, str] | None
 
 
 @dataclass(frozen=True)
@@ -49,9 +51,11 @@ class ScopeOptions:
         statement commits by itself; None is the alias's `Database.configure(..., atomic=...)`
     settings: values of the server's settings (str by name), set for each transaction
     role: the role (str) of each transaction
-    read_only: True: every transaction is READ ONLY
+    read_only: True: every transaction is READ ONLY, on a replica if the alias has one
     deadline_secs: seconds from the scope's opening in which its statements and commits must end
     label: what the scope does (str), for logs and hooks
+    not_before: what `Scope.commit_lsn` returned, or a mapping of it by alias: a replica must have
+        it; else the primary serves
     """
 
     atomic: bool | Begin | None = None
@@ -60,6 +64,7 @@ class ScopeOptions:
     read_only: bool | None = None
     deadline_secs: float | None = None
     label: str | None = None
+    not_before: str | Mapping[str, str] | None = None
 
     def __post_init__(self) -> None:
         check_atomic(self.atomic)
@@ -74,6 +79,8 @@ class ScopeOptions:
         if self.label is not None:
             check_text("label", self.label)
             object.__setattr__(self, "label", self.label[:_LONGEST_LABEL])
+        if self.not_before is not None:
+            object.__setattr__(self, "not_before", check_positions(self.not_before))
         if self.atomic is False and self.in_transaction:
             name = next(n for n in ("settings", "role", "read_only") if getattr(self, n))
             raise ConfigurationError(
@@ -124,12 +131,34 @@ class Kept(NamedTuple):
     """The options of one open scope, as the extension opens sessions with them.
 
     core: `ScopeOptions.core`. deadline: a moment of time.monotonic(), in seconds; 0 for none.
+    reads: its sessions only read. not_before: a position of the log that a replica must have.
+    options: what the others come from.
     """
 
     core: bytes
     deadline: float
     deadline_secs: float
     label: str | None
+    reads: bool
+    not_before: Any  # str or None; a mapping by alias until `of()`
+    options: ScopeOptions
+
+    def of(self, alias: str, read_only: bool | None) -> Kept:
+        """The same for a session on an alias. read_only: whether it only reads; None: as here."""
+        kept = self
+        if read_only is not None and read_only is not kept.reads:
+            given = kept.options
+            atomic = given.atomic
+            if read_only and atomic is False:
+                atomic = None
+            elif read_only and isinstance(atomic, Mapping):
+                atomic = {**atomic}
+                atomic.pop("read_only", None)
+            options = replace(given, atomic=atomic, read_only=read_only or None)
+            kept = kept._replace(core=options.core, reads=read_only, options=options)
+        if isinstance(kept.not_before, Mapping):
+            kept = kept._replace(not_before=kept.not_before.get(alias))
+        return kept
 
 
 def keep(options: ScopeOptions, opened: float) -> Kept | None:
@@ -139,7 +168,22 @@ def keep(options: ScopeOptions, opened: float) -> Kept | None:
     if options is not ATOMIC and options == NO_OPTIONS:
         return None
     seconds = options.deadline_secs or 0.0
-    return Kept(options.core, opened + seconds if seconds else 0.0, float(seconds), options.label)
+    return Kept(
+        options.core,
+        opened + seconds if seconds else 0.0,
+        float(seconds),
+        options.label,
+        bool(options.read_only),
+        options.not_before,
+        options,
+    )
+
+
+def variant(kept: Kept | None, alias: str, read_only: bool) -> Kept | None:
+    """The options of a scope for a session on an alias that only reads, or does not."""
+    if kept is None:
+        return READ_ONLY if read_only else None
+    return kept.of(alias, read_only)
 
 
 def check_atomic(value: object) -> None:
@@ -172,5 +216,7 @@ def _check_deadline(value: object) -> None:
 
 
 NO_OPTIONS: Final = ScopeOptions()
+PLAIN: Final = Kept(NO_OPTIONS.core, 0.0, 0.0, None, False, None, NO_OPTIONS)
 ATOMIC: Final = ScopeOptions(atomic=True)
+READ_ONLY: Final = keep(ScopeOptions(read_only=True), 0.0)
 NAMES: Final = frozenset(field.name for field in fields(ScopeOptions))

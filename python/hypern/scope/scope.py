@@ -18,6 +18,7 @@ from weakref import ref
 
 from hypern import _native
 from hypern.errors import Error, InterfaceError, SessionClosed
+from hypern.pool import registry
 from hypern.scope.options import ATOMIC, ScopeOptions, keep
 from hypern.session.finalizing import abandon, finalizing
 from hypern.session.steps import awaited, blocking, later, now
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine, Mapping
 
     from hypern.scope.options import Begin, Kept
+    from hypern.session.blocking import DbSession
     from hypern.session.finalizing import Endings
     from hypern.session.steps import Steps, View
 
@@ -49,6 +51,7 @@ def scope(
     read_only: bool | None = None,
     deadline_secs: float | None = None,
     label: str | None = None,
+    not_before: str | Mapping[str, str] | None = None,
 ) -> Scope:
     """A scope for `with` or `async with`: jobs, scripts, tasks of a queue, any framework.
 
@@ -66,9 +69,12 @@ def scope(
         next statement begins another. None is the alias's `Database.configure(..., atomic=...)`
     settings: the server's settings (str by name) in each of these transactions; implies atomic
     role: the role (str) of each of these transactions; implies atomic
-    read_only: True: each of these transactions is READ ONLY; implies atomic
+    read_only: True: each of these transactions is READ ONLY, on a replica if the alias has one;
+        implies atomic
     deadline_secs: seconds from the scope's opening in which everything but a rollback must end
     label: what the scope does (str), shown where its sessions are: holders, logs and hooks
+    not_before: what another scope's `commit_lsn()` returned, or a mapping of it by alias: a replica
+        that does not have it within replica_wait_secs is not read, but the primary
 
     Raises TypeError if request_id is not a str, ValueError if it is empty, ConfigurationError for
     options that cannot work.
@@ -79,12 +85,14 @@ def scope(
         and read_only is None
         and deadline_secs is None
         and label is None
+        and not_before is None
     ):  # not validated, which takes longer than to open a scope
         if atomic is None:
             return Scope(request_id)
         if atomic is True:
             return Scope(request_id, ATOMIC)
-    return Scope(request_id, ScopeOptions(atomic, settings, role, read_only, deadline_secs, label))
+    options = ScopeOptions(atomic, settings, role, read_only, deadline_secs, label, not_before)
+    return Scope(request_id, options)
 
 
 class Scope(_native.ScopeBase):
@@ -100,6 +108,7 @@ class Scope(_native.ScopeBase):
         "_kept",
         "_outer",
         "_thread",
+        "_written",
         "ended",
         "is_entered",
         "request_id",
@@ -117,6 +126,7 @@ class Scope(_native.ScopeBase):
         self.is_entered = False
         self._outer: Scope | None = None
         self._thread = 0  # the thread that opened it
+        self._written: tuple[DbSession, ...] = ()  # closed ones, for commit_lsn
         # The options; once it is open, what to open its sessions with.
         self._kept: ScopeOptions | Kept | None = options
 
@@ -133,11 +143,36 @@ class Scope(_native.ScopeBase):
         if isinstance(self._kept, ScopeOptions):
             self._kept = keep(self._kept, time.monotonic())
             _open[self.request_id] = ref(self)
+        elif registry.has_replicas:
+            _open[self.request_id] = ref(self)
 
     def close(self) -> None:
         """Close the scope: no session can be opened in it any more."""
+        if not self.ended and registry.has_replicas:
+            self.keep_written()
         self.ended = True
         _open.pop(self.request_id, None)
+
+    def keep_written(self, alias: str | None = None) -> None:
+        """Keep what the scope's open sessions have committed, since they are about to end."""
+        sessions = _native.sessions(self.request_id, alias)
+        self._written += tuple(session for session in sessions if session not in self._written)
+
+    def commit_lsn(self, alias: str = "default") -> str | None:
+        """The position of the server's log behind the last commit of the scope on an alias.
+
+        For `scope(read_only=True, not_before=...)`, in this process or another. It is known for
+        aliases with a replica only, and also when the scope has ended; None if the scope has
+        committed nothing. It begins with the LSN; the timeline and the number of the server's
+        system follow, each after a colon. FFFFFFFF/FFFFFFFF stands for a commit whose position is
+        not known: it is read on the primary.
+        """
+        return self.commit_lsns().get(alias)
+
+    def commit_lsns(self) -> dict[str, str]:
+        """The same of each alias on which the scope has committed something."""
+        sessions: list[DbSession] = [*self._written, *_native.sessions(self.request_id, None)]
+        return {s.alias: s._commit_lsn for s in sessions if s._commit_lsn is not None}
 
     def kept(self, alias: str) -> Kept | None:
         """What to open the scope's session on an alias with; None without options. It need not be

@@ -26,6 +26,7 @@ def scoped(
     read_only: bool | None = None,
     deadline_secs: float | None = None,
     label: str | None = None,
+    not_before: str | Mapping[str, str] | None = None,
 ) -> Callable[[_F], _F]:
     """A decorator for jobs, plain or async: each call runs in a scope of its own.
 
@@ -33,7 +34,7 @@ def scoped(
     are those of `scope`; label is the function's qualified name by default. The scope ends when the
     function returns or raises, so a generator function is refused (TypeError).
     """
-    options = ScopeOptions(atomic, settings, role, read_only, deadline_secs, label)
+    options = ScopeOptions(atomic, settings, role, read_only, deadline_secs, label, not_before)
 
     def decorate(function: _F) -> _F:
         wrapped: _F = _wrap(function, options)

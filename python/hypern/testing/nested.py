@@ -77,6 +77,7 @@ class NestedPools(TestPools):
             idle_timeout_ms=None,
             max_lifetime_ms=None,
             test_before_acquire=False,
+            replica=None,  # it would not see what the test has not committed
             nested=os.getpid(),
         )
 

@@ -48,7 +48,12 @@ class TestPools:
         """The settings of an alias's pool. own: what the alias is configured with."""
         if self._settings is None:
             return own
-        return replace(own, conninfo=self._settings.conninfo, password=self._settings.password)
+        return replace(
+            own,
+            conninfo=self._settings.conninfo,
+            password=self._settings.password,
+            replica=None,
+        )
 
     def observer_for(self, alias: str, settings: Settings) -> Observer | None:
         """What an alias's pool calls after each statement."""

@@ -57,6 +57,14 @@ class DatabaseMiddleware(Wrapper[ASGIApp]):
         path = getattr(carrier.get("route"), "path", None)
         return path if isinstance(path, str) else None
 
+    def header_of(self, carrier: ASGIScope, name: str) -> str | None:
+        """A header of the request; several of one name are joined as cookies are."""
+        wanted = name.lower().encode()
+        found = [
+            value.decode("latin-1") for header, value in carrier["headers"] if header == wanted
+        ]
+        return "; ".join(found) if found else None
+
     async def __call__(self, scope: ASGIScope, receive: Receive, send: Send) -> None:
         """Serve one request, websocket or lifespan."""
         if scope["type"] == "lifespan":
@@ -127,6 +135,10 @@ class _Response:
             self._is_at_end = False
             self._failure = error
             raise
+        header = self._request.reply(self._options)
+        if header is not None:
+            name, value = (text.encode("latin-1") for text in header)
+            message["headers"] = [*message.get("headers", ()), (name.lower(), value)]
 
     async def end(self) -> None:
         """The application has returned."""

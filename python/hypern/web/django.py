@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 
-from hypern.scope.asked import RequestOptions
+from hypern.scope.asked import CARRIER, RequestOptions
 from hypern.scope.identify import SCOPE_KEY
 from hypern.scope.options import NAMES
 from hypern.session.steps import awaited, blocking, later, now
@@ -44,7 +44,8 @@ def _of_settings() -> dict[str, Any]:
 
 def _of_class(middleware: type) -> dict[str, Any]:
     """The options that are attributes of a subclass, where a function takes the request."""
-    return {name: getattr(middleware, name) for name in NAMES if hasattr(middleware, name)}
+    names = (*NAMES, CARRIER)
+    return {name: getattr(middleware, name) for name in names if hasattr(middleware, name)}
 
 
 class DatabaseMiddleware(Options):
@@ -86,6 +87,11 @@ class DatabaseMiddleware(Options):
         match = carrier.resolver_match
         return None if match is None else f"/{match.route}"
 
+    def header_of(self, carrier: HttpRequest, name: str) -> str | None:
+        """A header of the request."""
+        value: str | None = carrier.headers.get(name)
+        return value
+
     def process_exception(self, request: HttpRequest, exception: Exception) -> None:
         """Note that the view raised; Django has caught that, and makes a response of it."""
         request.META[_RAISED] = True
@@ -103,6 +109,11 @@ class DatabaseMiddleware(Options):
             except BaseException as error:
                 yield from scope.abandoning(view, error)
                 raise
+        header = scope.reply(self)
+        if header is not None and header[0] != "Set-Cookie":
+            response.headers[header[0]] = header[1]
+        elif header is not None:
+            response.cookies.load(header[1])
         if is_at_end:
             # Django closes the body's own iterator in any case.
             body = AsyncScopedBody if response.is_async else ScopedBody

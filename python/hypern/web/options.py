@@ -6,6 +6,7 @@ from collections.abc import Container
 from typing import TYPE_CHECKING, Any, Final, Generic, Literal, NamedTuple, TypeVar
 
 from hypern.scope.asked import NOTHING_ASKED, RequestOptions
+from hypern.scope.options import PLAIN
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -49,6 +50,8 @@ class Options:
     The others are those of `scope()`, each a value, or a callable that is called with the
         framework's request when the request opens its first session; label is the route's template
         by default, and read_only may be a set of methods, such as {"GET", "HEAD"}
+    read_your_writes: a hypern.middleware.ReadYourWrites, which has replicas read only once they
+        have what the client has written before
     """
 
     rollback_on: Container[int] = FAILURES
@@ -73,6 +76,10 @@ class Options:
         """The request's method, in upper case."""
         raise NotImplementedError
 
+    def header_of(self, carrier: Any, name: str) -> str | None:
+        """A header of the request; None if it has none of that name."""
+        raise NotImplementedError
+
     def route_of(self, carrier: Any) -> str | None:
         """The template of the request's route; None if it is not known."""
         return None
@@ -83,12 +90,17 @@ class Options:
         """The options of a request's scope, the middleware's own by default. Raises what a callable
         among them raises.
         """
-        return (self.scope_options if options is None else options).keep(
+        given = self.scope_options if options is None else options
+        kept = given.keep(
             lambda: self.request_of(carrier),
             self.method_of(carrier),
             self.route_of(carrier),
             opened,
         )
+        if given.carrier is None or (kept is not None and kept.not_before is not None):
+            return kept
+        positions = given.carrier.read(self.header_of(carrier, given.carrier.request_header))
+        return (kept or PLAIN)._replace(not_before=positions) if positions else kept
 
     def verdict(self, status: int) -> Verdict:
         """What a response's status means."""

@@ -10,18 +10,17 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from hypern import _native
 from hypern.errors import InterfaceError, TransactionAborted
 from hypern.scope.identify import SCOPE_KEY
-from hypern.scope.options import Kept, ScopeOptions
+from hypern.scope.options import NO_OPTIONS, Kept, ScopeOptions
 from hypern.scope.scope import Scope, current_scope
 from hypern.session.finalizing import finalizing, leaving_dependencies
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from hypern.session.blocking import DbSession
     from hypern.session.steps import Steps, View
     from hypern.web.options import Options, Verdict
@@ -31,7 +30,7 @@ _log = logging.getLogger("hypern")
 _LONGEST_ID: Final = 128
 
 # In the place of options that are not known before the request opens a session.
-_NOT_ASKED: Final = Kept(b"", 0.0, 0.0, None)
+_NOT_ASKED: Final = Kept(b"", 0.0, 0.0, None, False, None, NO_OPTIONS)
 
 
 class RequestScope(Scope):
@@ -117,6 +116,20 @@ class RequestScope(Scope):
         if options.finalize == "auto":
             return self.settling(view, verdict)
         return _nothing()
+
+    def reply(self, options: Options) -> tuple[str, str] | None:
+        """The header by which the client's next requests find what this one has committed."""
+        carrier = options.scope_options.carrier
+        if carrier is None:
+            return None
+        written = self.commit_lsns()
+        if not written:
+            return None
+        kept = self._kept
+        before = kept.not_before if isinstance(kept, Kept) else None
+        return carrier.response_header(
+            {**before, **written} if isinstance(before, Mapping) else written
+        )
 
     def settling(self, view: View, verdict: Verdict) -> Steps[None]:
         """Commit what is open, or roll it back if the request failed; the sessions stay open. An
@@ -227,6 +240,7 @@ class _Background(Scope):
         self.ended = False
         self.is_entered = False
         self._outer = None
+        self._written = ()
         self._asked = request._asked
         self._kept = request._kept
         self._by_alias = request._by_alias

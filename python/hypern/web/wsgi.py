@@ -40,6 +40,11 @@ class DatabaseMiddleware(Wrapper[WSGIApp]):
         method: str = carrier.get("REQUEST_METHOD", "GET")
         return method
 
+    def header_of(self, carrier: dict[str, Any], name: str) -> str | None:
+        """A header of the request."""
+        value: str | None = carrier.get(f"HTTP_{name.upper().replace('-', '_')}")
+        return value
+
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         """Serve one request."""
         if carries_scope(environ):
@@ -121,6 +126,9 @@ class _Response:
             )
         )
         self._is_sent = True
+        header = self._request.reply(self._options)
+        if header is not None:
+            headers = [*headers, header]
         if exc_info is None:
             return self._start(status, headers)
         return self._start(status, headers, exc_info)

@@ -26,21 +26,40 @@ static hn_view *new_view(PyTypeObject *type, hn_database *database, PyObject *re
     return self;
 }
 
-/* Takes over what the options of the session's scope come to. options: for the core, borrowed. 0,
- * or -1 with an exception. */
-static int take_options(hn_view *self, PyObject *kept, PyObject **options)
+/* What hypern.scope.options.Kept has for the core; borrowed. */
+typedef struct hn_given {
+    PyObject *options; /* bytes, or NULL */
+    PyObject *wanted;  /* str, or NULL */
+} hn_given;
+
+/* Whether options are those of a session that only reads. */
+static bool reads_only(PyObject *kept)
 {
-    PyObject *label;
+    return PyTuple_Check(kept) && PyTuple_GET_SIZE(kept) > 4 &&
+           PyTuple_GET_ITEM(kept, 4) == Py_True;
+}
+
+/* Takes over what the options of the session's scope come to. 0, or -1 with an exception. */
+static int take_options(hn_view *self, PyObject *kept, hn_given *given)
+{
+    PyObject *label, *reads, *unused;
     double deadline, seconds;
-    *options = NULL;
+    given->options = given->wanted = NULL;
     if (kept == Py_None)
         return 0;
     if (!PyTuple_Check(kept)) {
         PyErr_Format(PyExc_TypeError, "options are a tuple, not %s", Py_TYPE(kept)->tp_name);
         return -1;
     }
-    if (!PyArg_ParseTuple(kept, "SddO", options, &deadline, &seconds, &label))
+    if (!PyArg_ParseTuple(kept, "SddOOOO", &given->options, &deadline, &seconds, &label, &reads,
+                          &given->wanted, &unused))
         return -1;
+    if (given->wanted == Py_None)
+        given->wanted = NULL;
+    else if (!PyUnicode_Check(given->wanted)) {
+        PyErr_SetString(PyExc_TypeError, "not_before is a str");
+        return -1;
+    }
     self->target.deadline = (hn_time)(deadline * 1e9);
     self->target.deadline_secs = seconds;
     self->label = label == Py_None ? NULL : Py_NewRef(label);
@@ -48,13 +67,14 @@ static int take_options(hn_view *self, PyObject *kept, PyObject **options)
 }
 
 /* From the look-up to the entry no Python code runs, so that no other session comes in between. */
-static PyObject *open_view(hn_view *self, PyObject *options)
+static PyObject *open_view(hn_view *self, const hn_given *given)
 {
     hn_target *target = &self->target;
-    PyObject *open = hn_index_find(self->request_id, target->database->alias);
+    PyObject *open = hn_index_find(self->request_id, target->database->alias, self->reads);
     if (open != NULL || PyErr_Occurred())
         return open; /* the view's allocation has run Python code, which has opened it */
-    target->handle = hn_database_open(target->database, self->request_id, options);
+    target->handle = hn_database_open(target->database, self->request_id, given->options,
+                                      self->reads, given->wanted);
     target->generation = hn_core_generation();
     if (target->handle < 0 || hn_index_add(self) < 0)
         return NULL;
@@ -64,14 +84,16 @@ static PyObject *open_view(hn_view *self, PyObject *options)
 PyObject *hn_session_open(PyTypeObject *type, hn_database *database, PyObject *request_id,
                           PyObject *kept)
 {
-    PyObject *open = hn_index_find(request_id, database->alias);
+    bool reads = reads_only(kept);
+    PyObject *open = hn_index_find(request_id, database->alias, reads);
     if (open != NULL || PyErr_Occurred())
         return open;
     hn_view *self = new_view(type, database, request_id);
     if (self == NULL)
         return NULL;
-    PyObject *options;
-    open = take_options(self, kept, &options) < 0 ? NULL : open_view(self, options);
+    self->reads = reads;
+    hn_given given;
+    open = take_options(self, kept, &given) < 0 ? NULL : open_view(self, &given);
     Py_DECREF((PyObject *)self);
     return open;
 }
@@ -127,6 +149,24 @@ static PyObject *get_alias(PyObject *self, void *unused)
 {
     (void)unused;
     return Py_NewRef(((hn_view *)self)->target.database->alias);
+}
+
+/* The end of the log behind what the session has committed, as "lsn:timeline:system"; None if it
+ * has committed nothing, or its alias has no replica. */
+static PyObject *get_commit_lsn(PyObject *self, void *unused)
+{
+    (void)unused;
+    const hn_position *at = &((hn_view *)self)->target.written;
+    if (at->lsn == 0)
+        Py_RETURN_NONE;
+    unsigned high = (unsigned)(at->lsn >> 32), low = (unsigned)(at->lsn & UINT32_MAX);
+    char text[80];
+    if (at->timeline == 0)
+        (void)snprintf(text, sizeof text, "%X/%X", high, low);
+    else
+        (void)snprintf(text, sizeof text, "%X/%X:%u:%llu", high, low, (unsigned)at->timeline,
+                       (unsigned long long)at->system);
+    return PyUnicode_FromString(text);
 }
 
 /* The one argument of a method, by position or by name; borrowed. */
@@ -237,6 +277,7 @@ static PyMemberDef members[] = {
 
 static PyGetSetDef getters[] = {
     {"alias", get_alias, NULL, "The alias of the session's database.", NULL},
+    {"_commit_lsn", get_commit_lsn, NULL, NULL, NULL},
     {"state", get_state, NULL, "idle, connected, in_transaction, committed, rolled_back or closed.",
      NULL},
     {"is_in_transaction", get_flag, NULL, "Whether a transaction is open, an aborted one included.",

@@ -165,6 +165,14 @@ void hn_settle_log(const hn_engine *engine)
         database->logged_shared = true;
         write_line(database->alias, "pooler_found", NULL);
     }
+    if ((state & HN_FLAG_NO_REPLICA) != 0) {
+        PyObject *status = hn_database_status(database);
+        if (status == NULL)
+            PyErr_WriteUnraisable(database->alias);
+        else
+            write_line(database->alias, "replica_missed", status);
+        Py_XDECREF(status);
+    }
     if ((state & HN_FLAG_INCOMPLETE) != 0 && !database->logged_incomplete) {
         database->logged_incomplete = true;
         PyObject *status = hn_database_status(database);

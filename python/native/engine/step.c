@@ -24,7 +24,10 @@ void hn_engine_step(hn_engine *e, hn_op op, uint32_t in_flags)
     call->out.len = 0;
     call->declared = e->declared.oids;
     call->ndeclared = (int64_t)e->declared.n;
+    call->written.lsn = 0;
     hn_go.hypern_step(e->target->handle, call);
+    if (call->written.lsn != 0)
+        e->target->written = call->written;
     call->sql = NULL;
     call->sql_len = 0;
     call->ctl = call->extra = NULL;

@@ -44,9 +44,13 @@ static int configure(hn_database *self)
     return 0;
 }
 
-int64_t hn_database_open(hn_database *self, PyObject *request_id, PyObject *options)
+int64_t hn_database_open(hn_database *self, PyObject *request_id, PyObject *options, bool reads,
+                         PyObject *wanted)
 {
-    int64_t request_len, alias_len;
+    int64_t request_len, alias_len, position_len = 0;
+    const char *position = wanted == NULL ? NULL : text_of(wanted, &position_len);
+    if (wanted != NULL && position == NULL)
+        return -1;
     const char *request = text_of(request_id, &request_len);
     const char *alias = text_of(self->alias, &alias_len);
     if (request == NULL || alias == NULL || configure(self) < 0)
@@ -55,7 +59,8 @@ int64_t hn_database_open(hn_database *self, PyObject *request_id, PyObject *opti
     const char *given = options == NULL ? NULL : PyBytes_AS_STRING(options);
     int64_t given_len = options == NULL ? 0 : PyBytes_GET_SIZE(options);
     int64_t handle =
-        hn_go.hypern_open(request, request_len, alias, alias_len, given, given_len, &out);
+        hn_go.hypern_open(request, request_len, alias, alias_len, given, given_len, reads, position,
+                          position_len, &out);
     if (handle < 0)
         hn_raise_core(out.data, out.len);
     hn_buf_free(&out);

@@ -26,8 +26,10 @@ typedef struct hn_database {
 bool hn_database_is_configured(const hn_database *database);
 
 /* Opens a new session in the core, which is loaded and configured if need be. options: those of its
- * scope (bytes), or NULL. Its handle, or -1 with an exception. Runs no other Python code. */
-int64_t hn_database_open(hn_database *database, PyObject *request_id, PyObject *options);
+ * scope (bytes), or NULL. reads: it only reads, on a replica that has replayed `wanted` (str, or
+ * NULL). Its handle, or -1 with an exception. Runs no other Python code. */
+int64_t hn_database_open(hn_database *database, PyObject *request_id, PyObject *options, bool reads,
+                         PyObject *wanted);
 
 /* The status of the pool as JSON in bytes, or None where the core has no such pool. A new
  * reference. */

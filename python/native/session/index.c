@@ -45,10 +45,10 @@ static bool is_of(const hn_view *session, PyObject *alias)
            PyUnicode_Compare(session->target.database->alias, alias) == 0;
 }
 
-PyObject *hn_index_find(PyObject *request_id, PyObject *alias)
+PyObject *hn_index_find(PyObject *request_id, PyObject *alias, bool reads)
 {
     hn_view *session = first_of(request_id);
-    while (session != NULL && !is_of(session, alias))
+    while (session != NULL && (session->reads != reads || !is_of(session, alias)))
         session = session->next;
     return Py_XNewRef((PyObject *)session);
 }

@@ -12,9 +12,9 @@
 
 int hn_index_ready(void);
 
-/* The session of a request on an alias, a new reference; NULL without an exception if there is
- * none. */
-PyObject *hn_index_find(PyObject *request_id, PyObject *alias);
+/* The session of a request on an alias that only reads, or the one that does not, a new reference;
+ * NULL without an exception if there is none. */
+PyObject *hn_index_find(PyObject *request_id, PyObject *alias, bool reads);
 
 /* All of a request's, in the order in which they were opened; alias: that one only, or NULL. */
 PyObject *hn_index_list(PyObject *request_id, PyObject *alias);

@@ -15,6 +15,7 @@ typedef struct hn_target {
     PyObject *on_commit;   /* list of callables, or NULL */
     hn_time deadline;      /* the scope's; 0 if there is none */
     double deadline_secs;  /* as the scope was given it */
+    hn_position written;   /* the end of the log behind what it has committed; lsn 0: none */
     struct hn_stream {     /* what the chunks of the open stream are decoded by */
         uint64_t number;   /* 0 if none is open, as far as is known here */
         PyObject *sql;

@@ -1,0 +1,96 @@
+package session
+
+import (
+	"hypern/go/abi"
+	"hypern/go/connection"
+	"hypern/go/pool"
+	"hypern/go/wire"
+)
+
+// routing is where a session gets its connections. One that only reads gets them from a replica's pool, and from the
+// primary's once no replica serves it. Guarded by the session's mu, but for reads, which never changes.
+type routing struct {
+	reads   bool                // the session only reads
+	primary *pool.Pool          // stands in for the session's pool, which is a replica's; nil: it is not
+	wanted  connection.Position // what a replica must have replayed; LSN 0: nothing
+	tells   bool                // the log is to have a line about an outage of the replicas
+}
+
+// route sends a new session to a replica if there is one. wanted is a view.
+func (s *Session) routeReads(wanted string) *wire.Fault {
+	s.reads = true
+	replica := s.pool.Replica()
+	if replica == nil {
+		return nil
+	}
+	if wanted != "" {
+		position, ok := connection.ParsePosition(wanted)
+		if !ok {
+			return interfaceFault("not_before is no position of a server's log")
+		}
+		if position == connection.Unreachable {
+			return nil
+		}
+		s.wanted = position
+	}
+	s.pool, s.primary = replica, s.pool
+	return nil
+}
+
+// standsIn reports whether the primary serves instead of a replica that could not be reached.
+func (s *Session) standsIn(fault *wire.Fault) bool {
+	return s.primary != nil && fault.Kind != wire.KindPoolClosed && fault.SQLState != wire.StateQueryCanceled
+}
+
+// toPrimary has the session go on with the primary, to its end. why: no replica could be reached; nil: one could.
+func (s *Session) toPrimary(why *wire.Fault) {
+	if why != nil && s.pool.Missed(why) {
+		s.tells = true
+	}
+	s.pool, s.primary = s.primary, nil
+}
+
+// lags reports whether a replica's connection has to be asked how far its server has come.
+func (s *Session) lags(conn *connection.Conn) bool {
+	return s.primary != nil && s.wanted.LSN != 0 && !conn.HasReplayed(s.wanted)
+}
+
+// askReplayed asks the replica at hand how far it has come; waitMS: it first waits so long for the position.
+func (s *Session) askReplayed(c *Call, waitMS int64) {
+	s.own()
+	s.op.waits = waitMS > 0
+	c.Head = wire.AppendQuery(c.Head[:0], connection.AskReplayed(s.wanted, waitMS))
+	s.beginIO(phaseReplay)
+	c.io(abi.IORaw, 1)
+}
+
+// replayed goes on with the replica, once it has told how far it has come, or with the primary.
+func (s *Session) replayed(c *Call) {
+	why, got := s.receive(c, true), &s.op.got
+	s.op.phase = phaseNone
+	switch {
+	case why != "":
+		s.conn.Break()
+		s.release()
+		s.toPrimary(&wire.Fault{Kind: wire.KindOperational, Message: "a replica did not tell how far it has come: " + why})
+	case got.fault != nil:
+		s.release()
+		s.toPrimary(nil)
+	default:
+		var row []string
+		if n := len(got.data); n > 0 {
+			row = got.data[n-1]
+		}
+		wait := s.primary.Config().ReplicaWaitMS
+		switch outcome := s.conn.Replayed(row, s.wanted); {
+		case outcome == connection.Reached:
+		case outcome == connection.Behind && !s.op.waits && wait > 0 && !s.op.cancelled:
+			s.askReplayed(c, wait)
+			return
+		default:
+			s.release()
+			s.toPrimary(nil)
+		}
+	}
+	s.acquire(c)
+}
