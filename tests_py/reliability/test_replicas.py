@@ -8,7 +8,6 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import either
@@ -16,6 +15,7 @@ import pytest
 from reliability.fault_proxy import BLACK_HOLE, CUT, Fault, FaultProxy
 from reliability.messages import TO_CLIENT
 from reliability.own_server import PASSWORD, OwnServer
+from reliability.pair import PROMPT, Pair, running_pair
 from reliability.tally import Tally
 from support import wait_until
 
@@ -25,42 +25,15 @@ from hypern.database import Database, DbSession, PoolStatus
 pytestmark = pytest.mark.usefixtures("kind")
 
 _THREADS = 4
-_DELAY_MS = 20  # for which the standby holds each commit back
 _NEVER_SECS = 60.0  # a wait that no test is to sit out
 _WHERE = "SELECT pg_is_in_recovery()"
-
-# The standby gets each commit at once, and applies it late.
-_PRIMARY = "synchronous_commit = on\nwal_writer_delay = 10ms\n"
-
-
-@dataclass
-class Pair:
-    """A primary with a table `t`, and a standby that follows it."""
-
-    primary: OwnServer
-    standby: OwnServer
-
-    def configure(self, **settings: Any) -> None:
-        """Configure both as the default alias."""
-        Database.close()
-        given = {"replica": self.standby.url(), "password": PASSWORD, "max_size": 16, **settings}
-        Database.configure(self.primary.url(), **given)
 
 
 @pytest.fixture(scope="module")
 def running() -> Iterator[Pair]:
     """Both for all tests here; one that stops a server starts it again."""
-    with contextlib.ExitStack() as stack:
-        primary = OwnServer(_PRIMARY)
-        stack.callback(primary.remove)
-        primary.psql("CREATE TABLE t (id int PRIMARY KEY, n int NOT NULL)")
-        primary.psql("INSERT INTO t SELECT i, 0 FROM generate_series(0, 15) AS i")
-        standby = OwnServer(standby_of=primary)
-        stack.callback(standby.remove)
-        standby.start()
-        standby.psql(f"ALTER SYSTEM SET recovery_min_apply_delay = '{_DELAY_MS}ms'")
-        standby.psql("SELECT pg_reload_conf()")
-        yield Pair(primary, standby)
+    with running_pair() as pair:
+        yield pair
 
 
 @pytest.fixture
@@ -423,7 +396,7 @@ def test_a_standby_that_dies_and_comes_back_under_load(
 
 def test_the_replicas_follow_a_new_primary(tally: Tally) -> None:
     with contextlib.ExitStack() as stack:
-        primary = OwnServer(_PRIMARY)
+        primary = OwnServer(PROMPT)
         stack.callback(primary.remove)
         primary.psql("CREATE TABLE t (id int PRIMARY KEY, n int NOT NULL)")
         primary.psql("INSERT INTO t VALUES (0, 0)")
