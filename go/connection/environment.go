@@ -39,11 +39,12 @@ type Environment struct {
 	names map[string]uint32 // numbers by what they stand for
 }
 
-// place identifies settings; the zero place is what the connection begins with and each reset
+// place identifies settings, and the comment that is part of each text; the zero place is what the connection begins with and each reset
 // returns to.
 type place struct {
 	history  uint32 // of SET commands
 	reported uint32 // what the server reports
+	comment  uint32 // of the texts, see Statements.Comment; 0: none
 }
 
 // namesMax and nameBytesMax bound the memory for what settings are called. Beyond them settings are

@@ -67,9 +67,11 @@ type Statements struct {
 
 	expected *Statement // see Expect
 
-	env    Environment
-	maxAge time.Duration // how long a statement is reused after it was parsed; 0: no limit
-	none   bool          // none is reused
+	env     Environment
+	comment string        // follows each text that is parsed
+	noted   uint32        // its number; 0: there is none
+	maxAge  time.Duration // how long a statement is reused after it was parsed; 0: no limit
+	none    bool          // none is reused
 	// bySQL has the statements of the present place: room's value for it.
 	bySQL  map[string]*Statement
 	at     place
@@ -312,6 +314,7 @@ func (s *Statements) reset(refused uint32) {
 func (s *Statements) move() { s.moveTo(s.env.place) }
 
 func (s *Statements) moveTo(at place) {
+	at.comment = s.noted
 	if s.at == at {
 		return
 	}

@@ -187,6 +187,7 @@ func (s *Session) mustReset(c *Call, conn *connection.Conn) bool {
 // settle reads the answers that are still to come on a newly acquired connection. It returns false when the
 // step is over: the caller must wait. A connection that has ended is dropped, and the caller acquires another.
 func (s *Session) settle(c *Call, conn *connection.Conn) bool {
+	s.labels(conn)
 	done := conn.Warm() || conn.Settle()
 	lags := s.lags(conn)
 	if (s.mustReset(c, conn) || lags && conn.Unreset()) && conn.Usable() {

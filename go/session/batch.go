@@ -274,7 +274,7 @@ func (b *batch) append(s *Session, c *Call, begins bool) {
 		it := &b.items[i]
 		st := it.statement
 		if st.Name == "" {
-			c.Head = wire.AppendParse(c.Head, "", st.SQL, st.OIDs)
+			c.Head = wire.AppendParse(c.Head, "", s.conn.Statements().Commented(st.SQL), st.OIDs)
 		}
 		c.Head = wire.AppendBindHead(c.Head, "", st.Name, it.bodyLen)
 		c.Out = abi.AppendCut(c.Out, i, len(c.Head))

@@ -32,7 +32,7 @@ func (b *batch) prepare(s *Session, c *Call) {
 	for _, it := range b.asked {
 		s.op.sql, s.op.owned = it.sql, true
 		st := it.parse(s)
-		c.Head = wire.AppendParse(c.Head, st.Name, it.sql, st.Declared)
+		c.Head = wire.AppendParse(c.Head, st.Name, s.conn.Statements().Commented(it.sql), st.Declared)
 		c.Head = wire.AppendDescribe(c.Head, 'S', st.Name)
 	}
 	if nested {

@@ -17,6 +17,7 @@ type options struct {
 	begin    string // the BEGIN ahead of the first statement; "": each statement commits by itself
 	deadline string // deadline_secs, for texts; "": none
 	label    string
+	comment  string    // the label as a comment of SQL; "": there is none
 	settings []setting // of each transaction, the role last
 	extended bool      // set_local has added some
 
@@ -70,7 +71,7 @@ func parseOptions(given string, config *pool.Config) *options {
 		return byAlias
 	}
 	texts := strings.Split(strings.Clone(strings.TrimSuffix(given, "\x00")), "\x00")
-	o := &options{begin: texts[0], deadline: texts[1], label: texts[2]}
+	o := &options{begin: texts[0], deadline: texts[1], label: texts[2], comment: labelComment(texts[2])}
 	if o.begin == "default" {
 		o.begin = byAlias.begin
 	}

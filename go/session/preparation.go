@@ -184,7 +184,7 @@ func (p *preparation) describe(s *Session, c *Call) {
 	s.remember(sql)
 	st := p.parse(s)
 	c.Head = s.sendPrelude(c.Head, false)
-	c.Head = wire.AppendParse(c.Head, st.Name, sql, st.Declared)
+	c.Head = wire.AppendParse(c.Head, st.Name, s.conn.Statements().Commented(sql), st.Declared)
 	c.Head = wire.AppendDescribe(c.Head, 'S', st.Name)
 	p.appendNames(s, c, s.conn.Statements().Since(st))
 	s.sendSync(c, phaseDescribe, p.rawFlag())

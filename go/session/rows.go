@@ -119,7 +119,7 @@ func (o *many) send(s *Session, c *Call, guarded bool) {
 	}
 	c.Tail = wire.AppendSync(c.Tail)
 	if st.Name == "" {
-		c.Out = wire.AppendParse(c.Out, "", st.SQL, st.OIDs)
+		c.Out = wire.AppendParse(c.Out, "", s.conn.Statements().Commented(st.SQL), st.OIDs)
 		if o.returning && len(st.Columns()) > 0 {
 			c.Out = wire.AppendDescribe(c.Out, 'S', "")
 			c.Described = 1

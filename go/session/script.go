@@ -166,7 +166,7 @@ func (sc *script) run(s *Session, c *Call) {
 	}
 	sc.entered = false
 	s.op.prefix = 0
-	s.sendQuery(c, phaseScript, text)
+	s.sendQuery(c, phaseScript, s.conn.Statements().Commented(text))
 	s.op.listener, c.IOFlags = scriptListener{s.conn, sc}, abi.IORows
 }
 

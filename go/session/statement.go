@@ -69,7 +69,7 @@ func (p *preparation) run(s *Session, c *Call, guarded bool, cur cursor) {
 	if st.Name == "" {
 		// Behind a pooler the server that described is not the one that runs it; and a volatile
 		// literal has the value of the moment it is parsed.
-		c.Head = wire.AppendParse(c.Head, "", st.SQL, st.OIDs)
+		c.Head = wire.AppendParse(c.Head, "", s.conn.Statements().Commented(st.SQL), st.OIDs)
 	}
 	c.Head = wire.AppendBindHead(c.Head, portal, st.Name, c.BodyLen)
 	ours := s.op.prefix // commands ahead of the statement's own
