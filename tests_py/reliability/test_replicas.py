@@ -25,6 +25,7 @@ from hypern.database import Database, DbSession, PoolStatus
 pytestmark = pytest.mark.usefixtures("kind")
 
 _THREADS = 4
+_ROWS = 16  # of the table `t`, each with a thread of its own
 _NEVER_SECS = 60.0  # a wait that no test is to sit out
 _WHERE = "SELECT pg_is_in_recovery()"
 
@@ -203,8 +204,9 @@ def _number(position: str) -> int:
     return (int(high, 16) << 32) + int(low, 16)
 
 
+@pytest.mark.timeout(500)
 def test_what_was_written_is_read(pair: Pair, full: bool, tally: Tally) -> None:
-    times = 10_000 if full else 200
+    times = 10_000 if full else 320
     pair.configure(replica_wait_secs=10)
     missed: list[tuple[int, int]] = []
     on_replica = 0
@@ -212,7 +214,7 @@ def test_what_was_written_is_read(pair: Pair, full: bool, tally: Tally) -> None:
 
     def work(row: int) -> None:
         nonlocal on_replica
-        for n in range(times // _THREADS):
+        for n in range(times // _ROWS):
             lsn = _write(n, row)
             with either.scope(read_only=True, not_before=lsn):
                 found = either.db().query_one(
@@ -223,7 +225,7 @@ def test_what_was_written_is_read(pair: Pair, full: bool, tally: Tally) -> None:
                 if found["n"] != n:
                     missed.append((n, found["n"]))
 
-    threads = [threading.Thread(target=work, args=[row]) for row in range(_THREADS)]
+    threads = [threading.Thread(target=work, args=[row]) for row in range(_ROWS)]
     for thread in threads:
         thread.start()
     for thread in threads:
