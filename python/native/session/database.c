@@ -58,9 +58,8 @@ int64_t hn_database_open(hn_database *self, PyObject *request_id, PyObject *opti
     hn_buf out = {NULL, 0, 0};
     const char *given = options == NULL ? NULL : PyBytes_AS_STRING(options);
     int64_t given_len = options == NULL ? 0 : PyBytes_GET_SIZE(options);
-    int64_t handle =
-        hn_go.hypern_open(request, request_len, alias, alias_len, given, given_len, reads, position,
-                          position_len, &out);
+    int64_t handle = hn_go.hypern_open(request, request_len, alias, alias_len, given, given_len,
+                                       reads, position, position_len, &out);
     if (handle < 0)
         hn_raise_core(out.data, out.len);
     hn_buf_free(&out);

@@ -14,8 +14,8 @@ typedef struct hn_view {
     PyObject_HEAD
     hn_target target; /* its owner is this object */
     PyObject *request_id;
-    PyObject *label;      /* the scope's, str; or NULL */
-    bool reads;           /* it only reads: a request may have one that does and one that does not */
+    PyObject *label; /* the scope's, str; or NULL */
+    bool reads;      /* it only reads: a request may have one that does and one that does not */
     struct hn_view *next; /* the index's: another of the request's sessions, a reference; or NULL */
     hn_lock lock;         /* held for one operation */
     unsigned finalizing;  /* awaited FINALIZEs that have begun and are not over */
