@@ -562,3 +562,36 @@ def test_the_status_tells_the_mode(bouncer: Bouncer, database: str) -> None:
             db().query_value("SELECT 1")
         assert Database.status().pooler == verdict
     Database.close()
+
+
+def test_what_was_written_has_a_position_and_is_read(bounced: Bouncer) -> None:
+    Database.close()
+    replica = f"{bounced.url}&target_session_attrs=any"
+    Database.configure(bounced.url, replica=replica, max_size=1, acquire_timeout_secs=20)
+    before = None
+    for n in range(3):
+        with scope() as written:
+            db().execute("CREATE TABLE IF NOT EXISTS positions (n int)")
+            db().execute("INSERT INTO positions VALUES ($1)", [n])
+            if bounced.mode != "statement":
+                with db().transaction() as session:
+                    session.execute("UPDATE positions SET n = n + 1")
+        position = written.commit_lsn()
+        assert position is not None
+        assert not position.startswith("FFFFFFFF")
+        assert position != before
+        before = position
+        if bounced.mode != "statement":  # which has no transactions
+            with scope(read_only=True, not_before=position):
+                assert db().query_value("SELECT count(*) FROM positions") == n + 1
+    with scope():
+        db().execute("DROP TABLE positions")
+
+
+def test_a_label_follows_its_statements(bounced: Bouncer) -> None:
+    Database.close()
+    Database.configure(bounced.url, sql_comments=True, max_size=1)
+    sql = "SELECT query FROM pg_stat_activity WHERE pid = pg_backend_pid()"
+    for label in ("one", "two", "one"):
+        with scope(label=label):
+            assert db().query_value(sql) == f"{sql} /*label='{label}'*/"

@@ -113,8 +113,11 @@ def _creator(alias: str, engine_of: Callable[[], Engine]) -> dict[str, Any]:
         dialect: Any = engine_of().dialect
         if current_scope.get() is None:
             return dialect.connect(alias=alias)
-        request_id, _ = identify(CURRENT)
-        session = registry.open_session(alias, request_id)
+        request_id, owner = identify(CURRENT)
+        kept = None if owner is None else owner.kept()
+        session = registry.open_session(
+            alias, request_id, None if kept is None else kept.of(alias, None)
+        )
         pool = alias_pool(alias)
         style = dialect.paramstyle
         made: RequestConnection | GreenRequestConnection
