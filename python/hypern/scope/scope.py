@@ -121,7 +121,7 @@ class Scope(_native.ScopeBase):
             raise TypeError(f"request_id must be a str, not {type(request_id).__name__}")
         elif not request_id or request_id.startswith(GENERATED):
             raise ValueError(f'request_id must not be empty, nor start with "{GENERATED}"')
-        self.request_id = _exact(request_id)
+        self.request_id = str.__str__(request_id)  # a subclass may hash and compare as it likes
         self.ended = False
         self.is_entered = False
         self._outer: Scope | None = None
@@ -247,14 +247,9 @@ class Scope(_native.ScopeBase):
         self.is_open = False
 
 
-def _exact(request_id: str) -> str:
-    # A subclass of str may hash and compare as it likes.
-    return request_id if type(request_id) is str else str.__str__(request_id)
-
-
 def open_scope(request_id: str) -> Scope | None:
     """The open scope of a generated request id, or one with options; None if there is none."""
-    known = _open.get(_exact(request_id))
+    known = _open.get(request_id)
     return None if known is None else known()
 
 
