@@ -98,6 +98,23 @@ test/wheels: $(VENV)/.wheels ## install each wheel of dist/ in clean systems and
 	PYTHONPATH=tests_py nice $(PY) -m tools.wheels.places $(PLACES_ARGS)
 	nice $(PY) -m tools.wheels.twice
 
+audit: $(VENV)/.wheels ## look for known vulnerabilities in Go modules and in what the extras install
+	$(PY) -m tools.audit
+
+release: $(VENV)/.wheels ## check that dist/ is a release (RELEASE_TAG=v0.2.0), add the sdist and checksums
+	$(PY) -m tools.release --tag "$(RELEASE_TAG)"
+
+release/system: ## install what building and trying wheels needs of Debian or Ubuntu (root)
+	apt-get update -qq
+	DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends debian-archive-keyring \
+	    debootstrap gcc libc6-dev make postgresql python3-dev python3-venv qemu-user-static
+
+docs: $(VENV)/.docs ## build the documentation site into build/site, and take no warning
+	$(PY) -m mkdocs build --strict --quiet
+
+docs/serve: $(VENV)/.docs ## serve the documentation on http://127.0.0.1:8000, built again at each change
+	$(PY) -m mkdocs serve
+
 test/versions: build ## run the Python tests on each CPython and PostgreSQL there is (an hour)
 	PYTHONPATH=tests_py $(PY) -m tools.versions $(VERSIONS_ARGS)
 
@@ -166,6 +183,10 @@ $(VENV)/.built: $(VENV)/.requirements $(RECIPES) $(SOURCES)
 
 $(VENV)/.wheels: $(VENV)/.built requirements-wheels.txt
 	$(PY) -m pip install --quiet --requirement requirements-wheels.txt
+	@touch $@
+
+$(VENV)/.docs: $(VENV)/.built requirements-docs.txt
+	$(PY) -m pip install --quiet --requirement requirements-docs.txt
 	@touch $@
 
 $(VENV)/.golangci-lint-$(GOLANGCI_LINT_VERSION): $(VENV)/.requirements

@@ -1,128 +1,98 @@
-"""`session.release()`: the connection goes back in the middle of the request."""
+"""How a release is made: the workflow, the checks before it, and the texts that go with it."""
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
-from either import db, finalize_db
-from support import wait_until
+import yaml
 
-from hypern import errors
-from hypern.database import Database, DbSession
+from tools import audit, release
+from tools.wheels.__main__ import version
 
-pytestmark = pytest.mark.usefixtures("kind")
-
-
-def in_use() -> int:
-    return Database.status().in_use
+ROOT = Path(__file__).resolve().parent.parent
+WORKFLOW = ROOT / ".github" / "workflows" / "release.yml"
+CHANGELOG = "# Changelog\n\n## [0.3.0] - 2027-01-02\n\n## [0.2.0] - 2026-11-29\n"
+PACKAGE = '__version__ = "0.3.0"\n'
 
 
-def test_the_connection_goes_back_and_the_next_statement_takes_one(session: DbSession) -> None:
-    assert session.query_value("SELECT 1") == 1
-    assert in_use() == 1
-    assert session.release() is session
-    assert (in_use(), session.state) == (0, "idle")
-    assert session.query_value("SELECT 2") == 2
-    assert (in_use(), session.state) == (1, "connected")
-    for _ in range(3):
-        session.release()
-    assert in_use() == 0
+def targets() -> set[str]:
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    return set(re.findall(r"^([a-z/]+):", makefile, re.MULTILINE))
 
 
-def test_others_can_have_it_meanwhile(configured: str) -> None:
-    Database.configure(configured, alias="one", max_size=1, acquire_timeout_secs=2)
-    try:
-        first, second = db("first", "one"), db("second", "one")
-        for n in range(20):
-            for session in (first, second):
-                assert session.query_value("SELECT $1::int", [n]) == n
-                session.release()
-    finally:
-        finalize_db("first")
-        finalize_db("second")
-        Database.close("one")
+def test_the_workflow_runs_targets_of_the_makefile_and_nothing_else() -> None:
+    jobs = yaml.safe_load(WORKFLOW.read_text("utf-8"))["jobs"]
+    commands = [step["run"] for job in jobs.values() for step in job["steps"] if "run" in step]
+    assert len(commands) >= 5
+    called = []
+    for command in commands:
+        pattern = r'(?:sudo (?:--preserve-env=PATH )?)?make ([a-z/]+)(?: [A-Z_]+="?[\w$]+"?)?'
+        found = re.fullmatch(pattern, command)
+        assert found, command
+        called.append(found[1])
+    assert set(called) <= targets()
+    # What is published is built, tried and checked before, in this order.
+    assert called[-3:] == ["wheels", "test/wheels", "release"]
+    assert "audit" in called
 
 
-def test_it_is_reset_as_at_the_end_of_a_request(configured: str) -> None:
-    Database.configure(configured, alias="one", max_size=1)
-    try:
-        session = db("r", "one")
-        session.execute("SET work_mem = '5MB'")
-        session.execute("CREATE TEMPORARY TABLE mine (n int)")
-        session.query("SELECT pg_advisory_lock(7)")
-        session.release()
-        assert session.query_value("SHOW work_mem") != "5MB"
-        assert session.query_value("SELECT to_regclass('mine') IS NULL")
-        assert session.query_value("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'") == 0
-    finally:
-        finalize_db("r")
-        Database.close("one")
+def test_only_the_publication_may_identify_itself_and_it_holds_no_token() -> None:
+    text = WORKFLOW.read_text("utf-8")
+    flow = yaml.safe_load(text)
+    assert flow["permissions"] == {}
+    allowed = {name for name, job in flow["jobs"].items() if "id-token" in job["permissions"]}
+    assert allowed == {"publish"}
+    assert flow["jobs"]["publish"]["needs"] == "build"
+    assert not re.search(r"secrets\.|password|token:(?! write)", text)
+    used = [step.get("uses", "") for step in flow["jobs"]["publish"]["steps"]]
+    assert any(action.startswith("pypa/gh-action-pypi-publish@") for action in used)
+    assert any(action.startswith("actions/attest-build-provenance@") for action in used)
 
 
-@pytest.mark.parametrize("used", [False, True])
-def test_inside_a_transaction_it_is_refused(session: DbSession, used: bool) -> None:
-    session.begin()
-    if used:
-        session.query("SELECT 1")
-    with pytest.raises(errors.InterfaceError, match=r"call commit\(\) or rollback\(\) first"):
-        session.release()
-    assert session.is_in_transaction
-    assert session.query_value("SELECT 1") == 1
-    session.commit().release()
-    assert (in_use(), session.state) == (0, "committed")
+def test_a_release_has_one_version_everywhere() -> None:
+    assert list(release.problems("0.3.0", "v0.3.0", CHANGELOG, PACKAGE)) == []
+    assert list(release.problems("0.3.0", None, CHANGELOG, PACKAGE)) == []
 
 
-def test_inside_a_block_it_is_refused(session: DbSession) -> None:
-    with session.transaction():
-        with pytest.raises(
-            errors.InterfaceError, match=r"block entered at .*leave the block first"
-        ):
-            session.release()
-        session.query("SELECT 1")
-    session.release()
-    assert in_use() == 0
+@pytest.mark.parametrize(
+    ("number", "tag", "changelog", "expected"),
+    [
+        ("0.3.0", "v0.2.0", CHANGELOG, "the tag is v0.2.0, not v0.3.0"),
+        ("0.4.0", None, CHANGELOG, "the top section of CHANGELOG.md is 0.3.0, not 0.4.0"),
+        ("0.4.0", None, CHANGELOG, "hypern.__version__ is not 0.4.0"),
+        ("0.3.0", None, "## [Unreleased]\n", "is Unreleased, not 0.3.0"),
+        ("0.3.0", None, "## [0.3.0]\n", "the section 0.3.0 of CHANGELOG.md has no date"),
+        ("0.3.0", None, "nothing", "is None, not 0.3.0"),
+    ],
+)
+def test_what_is_no_release_is_refused(
+    number: str, tag: str | None, changelog: str, expected: str
+) -> None:
+    found = "\n".join(release.problems(number, tag, changelog, PACKAGE))
+    assert expected in found
 
 
-def test_an_aborted_transaction_is_a_transaction(session: DbSession) -> None:
-    session.begin()
-    with pytest.raises(errors.DivisionByZero):
-        session.query("SELECT 1/0")
-    with pytest.raises(errors.InterfaceError, match="release"):
-        session.release()
-    session.rollback().release()
-    assert in_use() == 0
+def test_this_tree_could_be_released() -> None:
+    changelog = (ROOT / "CHANGELOG.md").read_text("utf-8")
+    package = (ROOT / "python" / "hypern" / "__init__.py").read_text("utf-8")
+    assert list(release.problems(version(), None, changelog, package)) == []
 
 
-def test_a_transaction_that_was_lost_is_reported(session: DbSession) -> None:
-    session.begin()
-    with pytest.raises(errors.OperationalError):
-        session.query("SELECT pg_terminate_backend(pg_backend_pid())")
-    with pytest.raises(errors.ConnectionLost, match="call rollback"):
-        session.release()
-    session.rollback().release()
-    assert session.query_value("SELECT 1") == 1
+def test_the_audit_covers_what_each_extra_installs() -> None:
+    lines = ["starlette>=0.40; extra == 'app'", "hypern-database[embedded]; extra == 'test'"]
+    assert audit.requirements([*lines, "pytest>=8 ; extra == 'test'"]) == [
+        "pytest>=8",
+        "starlette>=0.40",
+    ]
 
 
-def test_an_open_stream_ends(session: DbSession) -> None:
-    rows = iter(session.stream("SELECT generate_series(1, 100) AS n", chunk_rows=10))
-    assert next(rows) == {"n": 1}
-    session.release()
-    assert in_use() == 0
-    for _ in range(9):
-        next(rows)  # of the chunk that had come
-    with pytest.raises(errors.InterfaceError, match="the stream has ended"):
-        next(rows)
-
-
-def test_after_the_end_it_is_refused(configured: str) -> None:
-    session = db("r")
-    finalize_db("r")
-    with pytest.raises(errors.SessionClosed):
-        session.release()
-
-
-def test_a_connection_that_has_ended_is_not_kept(session: DbSession) -> None:
-    with pytest.raises(errors.OperationalError):
-        session.query("SELECT pg_terminate_backend(pg_backend_pid())")
-    session.release()
-    wait_until(lambda: Database.status().size == 0)
-    assert session.query_value("SELECT 1") == 1
+def test_the_supported_versions_are_those_that_wheels_are_built_for() -> None:
+    text = (ROOT / "docs" / "support.md").read_text("utf-8")
+    assert "3.10 to 3.15" in text
+    assert ">=0.2,<0.3" in text
+    assert version().startswith("0.2.")
+    security = (ROOT / "SECURITY.md").read_text("utf-8")
+    assert "docs/support.md" in security
+    assert f"hypern_database-{version()}-" in security

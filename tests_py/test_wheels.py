@@ -27,8 +27,8 @@ TARGET = Target("3.12", ARCHES[1])
 
 
 def test_a_wheel_is_named_as_pip_reads_it() -> None:
-    name, version, _, tags = parse_wheel_filename(TARGET.file_name("0.1.0"))
-    assert (name, str(version)) == ("hypern-database", "0.1.0")
+    name, version, _, tags = parse_wheel_filename(TARGET.file_name("0.2.0"))
+    assert (name, str(version)) == ("hypern-database", "0.2.0")
     assert {str(tag) for tag in tags} == {
         "cp312-cp312-manylinux_2_17_aarch64",
         "cp312-cp312-manylinux2014_aarch64",
@@ -51,11 +51,11 @@ def test_the_extension_needs_no_function_of_a_newer_c_library() -> None:
 @pytest.fixture
 def parts(tmp_path: Path) -> tuple[Path, Path]:
     """A Python part that is small, and a dist-info."""
-    lib, info = tmp_path / "lib", tmp_path / "hypern_database-0.1.0.dist-info"
+    lib, info = tmp_path / "lib", tmp_path / "hypern_database-0.2.0.dist-info"
     (lib / "hypern").mkdir(parents=True)
     (info / "licenses").mkdir(parents=True)
     (lib / "hypern" / "__init__.py").write_text("")
-    (info / "METADATA").write_text("Metadata-Version: 2.4\nName: hypern-database\nVersion: 0.1.0\n")
+    (info / "METADATA").write_text("Metadata-Version: 2.4\nName: hypern-database\nVersion: 0.2.0\n")
     (info / "licenses" / "LICENSE").write_text("text, with a comma")
     return lib, info
 
@@ -100,14 +100,14 @@ def test_the_record_lists_every_file_with_its_digest(
 
 
 def test_the_bill_of_materials_lists_what_the_core_links() -> None:
-    document = json.loads(bom.write("0.1.0", TARGET, CORE, "3.12.1"))
+    document = json.loads(bom.write("0.2.0", TARGET, CORE, "3.12.1"))
     assert (document["bomFormat"], document["specVersion"]) == ("CycloneDX", "1.6")
     parts = {part["name"]: part for part in document["components"]}
     assert {"std", "github.com/jackc/pgx/v5", "golang.org/x/text"} <= set(parts)
     assert parts["github.com/jackc/pgx/v5"]["licenses"] == [{"license": {"id": "MIT"}}]
     for part in parts.values():
         assert part["purl"] == f"pkg:golang/{part['name']}@{part['version']}"
-    assert bom.write("0.1.0", TARGET, CORE, "3.12.1") == bom.write("0.1.0", TARGET, CORE, "3.12.1")
+    assert bom.write("0.2.0", TARGET, CORE, "3.12.1") == bom.write("0.2.0", TARGET, CORE, "3.12.1")
 
 
 def test_the_licence_of_each_linked_module_is_kept() -> None:
@@ -131,7 +131,7 @@ def test_a_wheel_with_the_wrong_contents_is_refused(
     stray.write_text("")
     wrong = tmp_path / "libhypern_core.so"
     wrong.write_bytes((PACKAGE / "libhypern_core.so").read_bytes() + f"{ROOT}/x".encode())
-    document = bom.write("0.1.0", TARGET, CORE, "3.12.1")
+    document = bom.write("0.2.0", TARGET, CORE, "3.12.1")
     archive.write(tmp_path / "a.whl", TARGET, [wrong], parts, document)
     found = "\n".join(check.problems(tmp_path / "a.whl", TARGET))
     for problem in (

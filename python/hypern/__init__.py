@@ -35,7 +35,7 @@ except ImportError as error:
 if TYPE_CHECKING:
     from hypern.app import Hypern as Hypern
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "AsyncDbSession",
