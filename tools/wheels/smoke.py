@@ -52,7 +52,8 @@ def the_quick_start_of_the_readme() -> None:
     Database.close()
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
-        exec(compile(code, "README.md", "exec"), {})
+        # As a script of its own, without the imports from __future__ of this one.
+        exec(compile(code, "README.md", "exec", dont_inherit=True), {"__name__": "__main__"})
     assert printed.getvalue().split()[-2:] == ["users_email_key", "23505"], printed.getvalue()
     with scope():  # what the transaction had done is rolled back
         assert db().query_value("SELECT balance FROM accounts WHERE id = 1") == 100
