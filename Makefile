@@ -109,10 +109,10 @@ release/system: ## install what building and trying wheels needs of Debian or Ub
 	DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends debian-archive-keyring \
 	    debootstrap gcc libc6-dev make postgresql python3-dev python3-venv qemu-user-static
 
-docs: $(VENV)/.docs ## build the documentation site into build/site, and take no warning
+docs: build ## build the documentation site into build/site, and take no warning
 	$(PY) -m mkdocs build --strict --quiet
 
-docs/serve: $(VENV)/.docs ## serve the documentation on http://127.0.0.1:8000, built again at each change
+docs/serve: build ## serve the documentation on http://127.0.0.1:8000, built again at each change
 	$(PY) -m mkdocs serve
 
 test/versions: build ## run the Python tests on each CPython and PostgreSQL there is (an hour)
@@ -183,10 +183,6 @@ $(VENV)/.built: $(VENV)/.requirements $(RECIPES) $(SOURCES)
 
 $(VENV)/.wheels: $(VENV)/.built requirements-wheels.txt
 	$(PY) -m pip install --quiet --requirement requirements-wheels.txt
-	@touch $@
-
-$(VENV)/.docs: $(VENV)/.built requirements-docs.txt
-	$(PY) -m pip install --quiet --requirement requirements-docs.txt
 	@touch $@
 
 $(VENV)/.golangci-lint-$(GOLANGCI_LINT_VERSION): $(VENV)/.requirements
