@@ -19,7 +19,6 @@ class OverloadsOfStubs(griffe.Extension):
             return
         for cls in pkg["_native"].classes.values():
             for name, forms in cls.overloads.items():
-                if name not in cls.members:
-                    first = forms[0]
-                    first.labels.discard("overload")
-                    cls.set_member(name, first)
+                if forms and name not in cls.members:
+                    forms[0].labels.discard("overload")
+                    cls.set_member(name, forms[0])
