@@ -18,6 +18,12 @@ from hypern import __version__, _pep249, _sqlstate, errors
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
+# Pages that come with a part of the package: in the navigation where they are there.
+PARTS = {
+    "Write SQL": {"COPY": "copy.md", "LISTEN and NOTIFY": "listen.md"},
+    "In an application": {"Replicas": "replicas.md", "Django's ORM on hypern": "django.md"},
+    "How we know": {"Tests of others": "peers.md"},
+}
 _LINK = re.compile(r"(?<=\]\()([^)\s#]+)(#[^)\s]*)?(?=\))")
 # `make test/peers` writes this page, which takes an hour.
 NOT_YET = "# Tests of others\n\n`make test/peers` has not been run on this version.\n"
@@ -25,9 +31,20 @@ _LANGUAGES = {".py": "python", ".yml": "yaml", ".toml": "toml"}
 
 
 def on_config(config: Any) -> Any:
-    """Show the version in the head of the site."""
+    """Show the version in the head of the site, and complete the navigation."""
     config.site_name = f"hypern {__version__}"
+    add_parts(config.nav)
     return config
+
+
+def add_parts(nav: list[Any]) -> None:
+    """Add the pages of `PARTS` that exist to their sections, which may be nested."""
+    for entry in nav:
+        for title, content in entry.items() if isinstance(entry, dict) else ():
+            if isinstance(content, list):
+                add_parts(content)
+                pages = PARTS.get(title, {})
+                content += [{name: page} for name, page in pages.items() if (DOCS / page).exists()]
 
 
 def on_files(files: Files, config: Any) -> Files:
