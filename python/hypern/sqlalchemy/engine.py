@@ -114,7 +114,7 @@ def _creator(alias: str, engine_of: Callable[[], Engine]) -> dict[str, Any]:
         if current_scope.get() is None:
             return dialect.connect(alias=alias)
         request_id, owner = identify(CURRENT)
-        kept = None if owner is None else owner.kept()
+        kept = None if owner is None else owner.kept(alias)
         session = registry.open_session(
             alias, request_id, None if kept is None else kept.of(alias, None)
         )
