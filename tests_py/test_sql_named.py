@@ -60,6 +60,8 @@ def test_missing_and_unused_names_are_named(session: DbSession) -> None:
         session.query("SELECT $1", {"a": 1})
     with pytest.raises(errors.ProgrammingError, match="a key of type int"):
         session.query("SELECT 1", {1: 2})  # type: ignore[dict-item]
+    with pytest.raises(errors.ProgrammingError, match=r"write :name in place of %\(name\)s"):
+        session.query("SELECT %(a)s", {"a": 1})
     assert session.query_value("SELECT 1", {}) == 1
 
 

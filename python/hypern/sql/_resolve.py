@@ -113,6 +113,8 @@ def _unused(text: str, names: tuple[str, ...], keys: list[Any]) -> str:
         key[:63] if isinstance(key, str) else f"a key of type {type(key).__name__}" for key in keys
     )
     message = f"params has values that the SQL text does not use: {shown}"
+    if any(isinstance(key, str) and f"%({key})" in text for key in keys):
+        return f"{message}; write :name in place of %(name)s"
     if any(isinstance(key, str) and f":{key}" in text for key in keys):
         return (
             f"{message}; in square brackets a parameter is written (:name), and none is inside "
