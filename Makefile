@@ -63,7 +63,8 @@ test/reliability: build ## try every fault, fork and leftover; keeps docs/reliab
 	$(MAKE) --no-print-directory test/asan
 
 test/servers: build ## load and kill each web server; keeps docs/web-servers.md (10 minutes)
-	HYPERN_RELIABILITY=full $(PY) -m pytest tests_py/web/test_servers.py
+	HYPERN_RELIABILITY=full $(PY) -m pytest tests_py/web/test_servers.py \
+		tests_py/web/test_atomic_servers.py
 
 test/peers: build ## run the suites of SQLAlchemy and others on hypern; keeps docs/peers.md (20 minutes)
 	$(PY) -m tools.peers

@@ -69,6 +69,15 @@ def test_a_callable_is_given_starlettes_request_when_a_session_is_opened() -> No
     assert seen[0].state.later
 
 
+def test_starlette_gives_its_route() -> None:
+    def handler(request: Request) -> Response:
+        return PlainTextResponse(str(db().label))
+
+    app = Starlette(routes=[Route("/users/{n:int}", handler)])
+    app.add_middleware(asgi.DatabaseMiddleware)
+    assert get(app, "/users/7").body == b"/users/{n:int}"
+
+
 def test_another_asgi_application_gives_its_scope() -> None:
     async def app(scope: Any, receive: Any, send: Any) -> None:
         await asgi_client.respond(send, 200, str(db().label).encode())
