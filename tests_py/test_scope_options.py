@@ -10,8 +10,8 @@ from typing import Any
 import either
 import pytest
 
-from hypern.database import Database, adb, db, scope, scoped
-from hypern.errors import ConfigurationError, InterfaceError, PoolTimeout
+from hypern.database import Database, Event, adb, db, scope, scoped
+from hypern.errors import ConfigurationError, DivisionByZero, InterfaceError, PoolTimeout
 
 pytestmark = pytest.mark.usefixtures("kind")
 
@@ -89,6 +89,35 @@ def test_the_holders_in_a_pool_timeout_have_their_label(database: str) -> None:
         with either.scope(), pytest.raises(PoolTimeout, match=r"label: orders\.create"):
             either.db(alias="one").execute("SELECT 1")
     either.close("one")
+
+
+def test_an_event_and_the_slow_log_have_the_label(
+    database: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    Database.configure(database, alias="slow", max_size=1, slow_query_secs=0)
+    seen: list[Event] = []
+    Database.on_event(seen.append)
+    try:
+        with either.scope(label="orders.create"):
+            either.db(alias="slow").execute("SELECT 1")
+            with pytest.raises(DivisionByZero):
+                either.db(alias="slow").query("SELECT 1 / 0")
+            either.db(alias="slow").execute_many("SELECT $1::int", [[1], [2]])
+            for _ in either.db(alias="slow").stream("SELECT 1"):
+                pass
+        with either.scope():
+            either.db(alias="slow").execute("SELECT 2")
+    finally:
+        Database.on_event(None)
+        either.close("slow")
+    labels = [(event.sql, event.label) for event in seen]
+    assert labels[-1] == ("SELECT 2", None)
+    assert {label for _, label in labels[:-1]} == {"orders.create"}
+    assert len(labels) >= 5
+    slow = [record.getMessage() for record in caplog.records if "slow query" in record.msg]
+    assert len(slow) == len(labels)
+    assert all('on "slow", orders.create: ' in text for text in slow[:-1])
+    assert "orders.create" not in slow[-1]
 
 
 @pytest.mark.usefixtures("configured")

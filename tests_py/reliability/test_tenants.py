@@ -114,6 +114,7 @@ def _serve(threads: int, requests: int, kill: bool) -> Counter[str]:
     return outcomes
 
 
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("kill", [False, True], ids=["in peace", "with killed backends"])
 @pytest.mark.parametrize("way", ["direct", "transaction", "session"])
 def test_no_request_sees_a_row_of_another_tenant(
