@@ -123,8 +123,8 @@ func AskReplayed(wanted Position, waitMS int64) string {
 	}
 	lsn := fmt.Sprintf("%X/%X", wanted.LSN>>32, wanted.LSN&math.MaxUint32)
 	return fmt.Sprintf("SELECT 1 FROM pg_catalog.generate_series(1, %d) WHERE CASE "+
-		"WHEN pg_catalog.pg_last_wal_replay_lsn() >= '%s'::pg_catalog.pg_lsn THEN true "+
-		"ELSE pg_catalog.pg_sleep(%d / 1000.0) IS NULL END LIMIT 1;", (waitMS+replayStepMS-1)/replayStepMS, lsn, replayStepMS) +
+		"WHEN pg_catalog.pg_last_wal_replay_lsn() OPERATOR(pg_catalog.>=) '%s'::pg_catalog.pg_lsn THEN true "+
+		"ELSE pg_catalog.pg_sleep(0.00%d) IS NULL END LIMIT 1;", (waitMS+replayStepMS-1)/replayStepMS, lsn, replayStepMS) +
 		replayedSQL
 }
 
