@@ -65,6 +65,9 @@ def test_the_signature_is_the_specifications() -> None:
         "statement_max_age_secs",
         "atomic",
         "settings",
+        "replica",
+        "replica_wait_secs",
+        "sql_comments",
     }
 
 
@@ -92,6 +95,9 @@ def test_defaults_reach_the_core() -> None:
         "atomic": False,
         "requires_settings": False,
         "nested": 0,
+        "sql_comments": False,
+        "replica": None,
+        "replica_wait_ms": 100,
     }
 
 

@@ -97,7 +97,7 @@ def test_parse_reads_both_forms_as_libpq_does(url: str, expected: dict[str, str]
         f"postgresql://u:{SECRET}@h/db?gssencmode=require",
         f"postgresql://u:{SECRET}@h/db?replication=database",
         f"postgresql://u:{SECRET}@h/db?requirepeer=postgres",
-        f"postgresql://u:{SECRET}@h/db?load_balance_hosts=random",
+        f"postgresql://u:{SECRET}@h/db?load_balance_hosts=sometimes",
         f"postgresql://u:{SECRET}@h/db?require_auth={SECRET}",
         f"postgresql://u:{SECRET}@h/db?hostaddr=127.0.0.1",
         f"user=u password={SECRET} {SECRET}",
