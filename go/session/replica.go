@@ -3,20 +3,10 @@ package session
 import (
 	"hypern/go/abi"
 	"hypern/go/connection"
-	"hypern/go/pool"
 	"hypern/go/wire"
 )
 
-// routing is where a session gets its connections. One that only reads gets them from a replica's pool, and from the
-// primary's once no replica serves it. Guarded by the session's mu, but for reads, which never changes.
-type routing struct {
-	reads   bool                // the session only reads
-	primary *pool.Pool          // stands in for the session's pool, which is a replica's; nil: it is not
-	wanted  connection.Position // what a replica must have replayed; LSN 0: nothing
-	tells   bool                // the log is to have a line about an outage of the replicas
-}
-
-// route sends a new session to a replica if there is one. wanted is a view.
+// routeReads sends a new session to a replica if there is one. wanted is a view.
 func (s *Session) routeReads(wanted string) *wire.Fault {
 	s.reads = true
 	replica := s.pool.Replica()

@@ -15,7 +15,7 @@ type Session struct {
 	registry *Registry
 	key      key
 	root     *pool.Pool // the alias's; never changes
-	pool     *pool.Pool // root, or its replica's; see routing
+	pool     *pool.Pool // root, or its replica's
 	scope    *options   // of its scope; replaced by setLocal, under mu
 	place    int        // in registry.sessions, -1: closed; guarded by the registry's mu
 
@@ -44,8 +44,16 @@ type Session struct {
 	hooks      int64       // functions that waited for a commit when the operation began
 	portals    []string    // ended, to be closed on the server with the next write
 	nest       nest        // of a nested pool
-	routing
-	track
+
+	// Where a session that only reads gets its connections: from a replica's pool, and from the primary's once no
+	// replica serves it.
+	reads   bool                // it only reads; never changes
+	primary *pool.Pool          // stands in for pool, which is a replica's; nil: it is not
+	wanted  connection.Position // what a replica must have replayed; LSN 0: nothing
+	tells   bool                // the log is to have a line about an outage of the replicas
+
+	written connection.Position // the end of the log behind what it has committed; LSN 0: nothing was
+	unasked bool                // something was committed that written does not cover
 
 	op operation
 	// Memory of the kinds that are run most: s.op.kind is one of them, or allocated.

@@ -9,12 +9,6 @@ import (
 // Sync of its own, and its answer is read once the commit's has been: neither its failure nor its silence changes what
 // the commit's caller gets.
 
-// track is what a session knows of the end of the log behind its commits. Guarded by the session's mu.
-type track struct {
-	written connection.Position // LSN 0: nothing was committed
-	unasked bool                // something was committed that written does not cover
-}
-
 // trail is what an operation does for that.
 type trail struct {
 	trailed bool  // the question was sent in the same write as what is under way
