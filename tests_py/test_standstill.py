@@ -176,6 +176,10 @@ assert asyncio.run(awaited()) == 8
 print("done")
 """
 
+# eventlet's own resolver imports dnspython with patched sockets, and that imports what it can of
+# httpx2 and trio, which needs real ones.
+_WITHOUT_GREENDNS = "import os; os.environ['EVENTLET_NO_GREENDNS'] = 'yes'; "
+
 _HUBS = {
     "gevent": {
         "patch": "from gevent import monkey; monkey.patch_all(); import gevent",
@@ -183,7 +187,8 @@ _HUBS = {
         "thread": "gevent.get_hub().threadpool.apply(works)",
     },
     "eventlet": {
-        "patch": "import warnings; warnings.simplefilter('ignore'); import eventlet; "
+        "patch": _WITHOUT_GREENDNS
+        + "import warnings; warnings.simplefilter('ignore'); import eventlet; "
         "eventlet.monkey_patch(); from eventlet import tpool",
         "greenlets": "g.wait() for g in [eventlet.spawn(refused) for _ in range(3)]",
         "thread": "tpool.execute(works)",
@@ -199,7 +204,8 @@ def test_under_a_hub_a_blocking_call_is_refused_with_what_works(
     assert run_python(script, database).stdout.endswith("done\n")
 
 
-_UNPATCHED = """
+_UNPATCHED = f"""
+{_WITHOUT_GREENDNS}
 import sys
 import gevent, eventlet.patcher
 from hypern.database import Database, db, scope

@@ -57,6 +57,7 @@ type Conn struct {
 	nest Nest // of a nested pool
 
 	system   uint64   // the number of the primary's system, once it was asked for
+	log      logShape // of the primary's log, learnt with it
 	replayed Position // of a standby: how far it had come when it was last asked
 
 	broken  bool

@@ -63,9 +63,35 @@ const (
 	writtenSQL = "SELECT l::pg_catalog.text, pg_catalog.left(pg_catalog.pg_walfile_name(l), 8) " +
 		"FROM pg_catalog.pg_current_wal_insert_lsn() AS l"
 	writtenFirstSQL = "SELECT l::pg_catalog.text, pg_catalog.left(pg_catalog.pg_walfile_name(l), 8), " +
-		"(SELECT system_identifier FROM pg_catalog.pg_control_system())::pg_catalog.text " +
+		"(SELECT system_identifier FROM pg_catalog.pg_control_system())::pg_catalog.text, " +
+		"pg_catalog.current_setting('wal_block_size'), " +
+		"pg_catalog.pg_size_bytes(pg_catalog.current_setting('wal_segment_size'))::pg_catalog.text " +
 		"FROM pg_catalog.pg_current_wal_insert_lsn() AS l"
 )
+
+// The heads of the log's pages (PostgreSQL's SizeOfXLogShortPHD and SizeOfXLogLongPHD).
+const (
+	pageHead    = 24
+	segmentHead = 40 // of the first page of a segment
+)
+
+// logShape is how a server's log is cut, in bytes; 0: not known.
+type logShape struct{ page, segment uint64 }
+
+// endOfRecord turns the place where the next record goes into the one where the last has ended. They differ where
+// the last one fills its page: what has been replayed then ends ahead of the next page's head, and stays there until
+// something else is written.
+func (l logShape) endOfRecord(next uint64) uint64 {
+	switch {
+	case l.page == 0 || l.segment == 0:
+		return next
+	case next%l.segment == segmentHead:
+		return next - segmentHead
+	case next%l.page == pageHead:
+		return next - pageHead
+	}
+	return next
+}
 
 // AppendAskWritten appends a query for the end of the server's log, in a unit of its own. By a prepared name where
 // the connection keeps one and named is true.
@@ -98,10 +124,12 @@ func (c *Conn) Written(row []string) (p Position, ok bool) {
 	if err != nil {
 		return Position{}, false
 	}
-	if len(row) == 3 {
+	if len(row) == 5 {
 		c.system, _ = strconv.ParseUint(row[2], 10, 64) // 0: not known
+		c.log.page, _ = strconv.ParseUint(row[3], 10, 64)
+		c.log.segment, _ = strconv.ParseUint(row[4], 10, 64)
 	}
-	return Position{LSN: p.LSN, Timeline: uint32(timeline), System: c.system}, true
+	return Position{LSN: c.log.endOfRecord(p.LSN), Timeline: uint32(timeline), System: c.system}, true
 }
 
 // replayedSQL tells how far a standby has come. A role that may not read pg_stat_wal_receiver learns of another

@@ -37,3 +37,36 @@ func TestAPositionIsReachedOnItsOwnTimelineAndSystemOnly(t *testing.T) {
 		require.Equal(t, c.want, at.reaches(c.wanted), c.wanted)
 	}
 }
+
+func TestAWrittenPositionIsTheEndOfTheLastRecord(t *testing.T) {
+	const system = "7349812345678901234"
+	for next, end := range map[string]string{
+		"0/2001F58":  "0/2001F58",
+		"0/2002018":  "0/2002000", // behind the head of an empty page
+		"0/2002028":  "0/2002028",
+		"0/3000028":  "0/3000000", // of an empty segment
+		"0/3000018":  "0/3000000",
+		"2/FF000028": "2/FF000000",
+	} {
+		c := &Conn{}
+		if p, ok := c.Written([]string{next, "00000001"}); !ok || p.LSN != lsn(t, next) {
+			t.Errorf("%s, of a log whose pages are not known: %X", next, p.LSN)
+		}
+		p, ok := c.Written([]string{next, "00000001", system, "8192", "16777216"})
+		if !ok || p.LSN != lsn(t, end) {
+			t.Errorf("%s: %X, not %s", next, p.LSN, end)
+		}
+		if p, _ = c.Written([]string{next, "00000001"}); p.LSN != lsn(t, end) {
+			t.Errorf("%s, once the log's pages are known: %X, not %s", next, p.LSN, end)
+		}
+	}
+}
+
+func lsn(t *testing.T, text string) uint64 {
+	t.Helper()
+	p, ok := ParsePosition(text)
+	if !ok {
+		t.Fatalf("%q is no position", text)
+	}
+	return p.LSN
+}
