@@ -116,7 +116,7 @@ func (s *Session) ioLimit() int32 {
 	case phaseAsk:
 		return writtenWaitMS
 	case phaseReplay:
-		return int32(s.primary.Config().ReplicaWaitMS) + writtenWaitMS
+		return replayLookMS + writtenWaitMS
 	}
 	if s.op.timeout >= 0 && !s.endsTransaction() {
 		return 0

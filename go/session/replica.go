@@ -1,6 +1,8 @@
 package session
 
 import (
+	"time"
+
 	"hypern/go/abi"
 	"hypern/go/connection"
 	"hypern/go/wire"
@@ -48,10 +50,21 @@ func (s *Session) lags(conn *connection.Conn) bool {
 // askReplayed asks the replica at hand how far it has come; waitMS: it first waits so long for the position.
 func (s *Session) askReplayed(c *Call, waitMS int64) {
 	s.own()
-	s.op.waits = waitMS > 0
 	c.Head = wire.AppendQuery(c.Head[:0], connection.AskReplayed(s.wanted, waitMS))
 	s.beginIO(phaseReplay)
 	c.io(abi.IORaw, 1)
+}
+
+// One query waits no longer than this. While it runs it has a snapshot, and the standby may have to wait for the end
+// of that snapshot (a recovery conflict) before it comes to the position.
+const replayLookMS = 10
+
+// replayWait returns how long the replica's server may wait for the position in one query; 0: the time is up.
+func (s *Session) replayWait() int64 {
+	if s.op.waitEnds.IsZero() {
+		s.op.waitEnds = time.Now().Add(time.Duration(s.primary.Config().ReplicaWaitMS) * time.Millisecond)
+	}
+	return max(0, min(time.Until(s.op.waitEnds).Milliseconds(), replayLookMS))
 }
 
 // replayed goes on with the replica, once it has told how far it has come, or with the primary.
@@ -71,11 +84,11 @@ func (s *Session) replayed(c *Call) {
 		if n := len(got.data); n > 0 {
 			row = got.data[n-1]
 		}
-		wait := s.primary.Config().ReplicaWaitMS
-		switch outcome := s.conn.Replayed(row, s.wanted); {
+		outcome, waitMS := s.conn.Replayed(row, s.wanted), s.replayWait()
+		switch {
 		case outcome == connection.Reached:
-		case outcome == connection.Behind && !s.op.waits && wait > 0 && !s.op.cancelled:
-			s.askReplayed(c, wait)
+		case outcome == connection.Behind && waitMS > 0 && !s.op.cancelled:
+			s.askReplayed(c, waitMS)
 			return
 		default:
 			s.release()

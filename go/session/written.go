@@ -1,6 +1,8 @@
 package session
 
 import (
+	"time"
+
 	"hypern/go/abi"
 	"hypern/go/connection"
 )
@@ -16,7 +18,8 @@ type trail struct {
 	ran     bool  // something of the caller's was sent
 	learned bool  // written covers it
 	asked   bool  // by a write of its own
-	waits   bool  // phaseReplay: the replica waits for the position
+	// phaseReplay: when the replica is waited for no longer, from its first answer on.
+	waitEnds time.Time
 }
 
 // writtenWaitMS bounds the wait for the answer. Its connection is dropped then.

@@ -207,7 +207,7 @@ def _number(position: str) -> int:
 @pytest.mark.timeout(500)
 def test_what_was_written_is_read(pair: Pair, full: bool, tally: Tally) -> None:
     times = 10_000 if full else 320
-    pair.configure(replica_wait_secs=0.2)
+    pair.configure(replica_wait_secs=10)
     missed: list[tuple[int, int]] = []
     on_replica = 0
     lock = threading.Lock()
@@ -231,7 +231,7 @@ def test_what_was_written_is_read(pair: Pair, full: bool, tally: Tally) -> None:
     for thread in threads:
         thread.join()
     assert not missed
-    assert on_replica > times * 0.5  # the primary serves where the standby is too late
+    assert on_replica > times * 0.9  # the primary serves where the standby is too late
     tally.add("a read behind a write, on a standby that is late", times, "all saw their write")
 
 
