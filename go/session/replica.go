@@ -5,6 +5,7 @@ import (
 
 	"hypern/go/abi"
 	"hypern/go/connection"
+	"hypern/go/process"
 	"hypern/go/wire"
 )
 
@@ -61,10 +62,12 @@ const replayLookMS = 10
 
 // replayWait returns how long the replica's server may wait for the position in one query; 0: the time is up.
 func (s *Session) replayWait() int64 {
-	if s.op.waitEnds.IsZero() {
-		s.op.waitEnds = time.Now().Add(time.Duration(s.primary.Config().ReplicaWaitMS) * time.Millisecond)
+	now := process.Now()
+	if s.op.waitEnds == 0 {
+		s.op.waitEnds = now.Add(time.Duration(s.primary.Config().ReplicaWaitMS) * time.Millisecond)
+		s.op.waitOver = now.Add(time.Duration(min(s.op.timeout, 1e9) * float64(time.Second)))
 	}
-	return max(0, min(time.Until(s.op.waitEnds).Milliseconds(), replayLookMS))
+	return max(0, min(s.op.waitEnds.Sub(now).Milliseconds(), replayLookMS))
 }
 
 // replayed goes on with the replica, once it has told how far it has come, or with the primary.
@@ -87,6 +90,11 @@ func (s *Session) replayed(c *Call) {
 		outcome, waitMS := s.conn.Replayed(row, s.wanted), s.replayWait()
 		switch {
 		case outcome == connection.Reached:
+		case s.op.timeout >= 0 && s.op.waitOver.Sub(process.Now()) <= 0:
+			s.release()
+			c.fail(&wire.Fault{SQLState: wire.StateQueryCanceled, SafeToRetry: true,
+				Message: s.timeoutText() + " passed while a replica was waited for"})
+			return
 		case outcome == connection.Behind && waitMS > 0 && !s.op.cancelled:
 			s.askReplayed(c, waitMS)
 			return

@@ -1,10 +1,9 @@
 package session
 
 import (
-	"time"
-
 	"hypern/go/abi"
 	"hypern/go/connection"
+	"hypern/go/process"
 )
 
 // Where an alias has a replica, the server is asked for the end of its log behind whatever commits. The question has a
@@ -19,7 +18,8 @@ type trail struct {
 	learned bool  // written covers it
 	asked   bool  // by a write of its own
 	// phaseReplay: when the replica is waited for no longer, from its first answer on.
-	waitEnds time.Time
+	waitEnds process.Moment
+	waitOver process.Moment // when the caller's timeout is, if there is one
 }
 
 // writtenWaitMS bounds the wait for the answer. Its connection is dropped then.
