@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import either
@@ -207,3 +208,19 @@ def test_configure_refuses_what_cannot_work(database: str) -> None:
 def test_a_scope_that_has_not_been_entered_has_no_sessions() -> None:
     with pytest.raises(InterfaceError, match="has not been entered"):
         either.db(scope(label="x"))
+
+
+@pytest.mark.usefixtures("configured")
+def test_scoped_takes_an_object_whose_call_is_a_coroutine() -> None:
+    class Job:
+        async def __call__(self, wanted: int) -> int:
+            value: int = await adb().query_value("SELECT $1::int", [wanted])
+            return value
+
+    class Rows:
+        def __call__(self) -> Iterator[int]:
+            yield 1
+
+    assert asyncio.run(scoped(atomic=True)(Job())(7)) == 7
+    with pytest.raises(TypeError, match="generator"):
+        scoped()(Rows())

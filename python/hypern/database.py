@@ -3,7 +3,7 @@
 Call `Database.configure` once per alias, then `db(ctx)` wherever a request is handled; the
 middleware, a `scope()` or `finalize_db(ctx)` finalizes its sessions. Each statement commits by
 itself unless a transaction is open: `session.transaction()`, `session.begin()`, or the first
-statement in an atomic scope.
+statement in an atomic scope. Most of the file is the docstrings of `Database`.
 """
 
 from __future__ import annotations

@@ -1,5 +1,7 @@
 """What blocking and awaited connections decide alike: each course of action is a generator of
 steps on the session (`hypern.session.steps`).
+
+It is one class, whose courses share the state of the transaction and of the two-phase transaction.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from hypern.session.finalizing import finalizing
 from hypern.sql._cache import Cache
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from hypern.dbapi.pools import SharedPool
     from hypern.session.steps import Steps, View
@@ -198,15 +200,23 @@ class BaseConnection:
 
     def _script(self, parts: list[tuple[str, str]], timeout: float | None) -> Steps[list[Any]]:
         """Several statements: with autocommit all or none, as in a Query message."""
+        wholly = not any(control for _, control in parts)
+        return (yield from self._each(((text, None) for text, _ in parts), wholly, timeout))
+
+    def _each(
+        self, statements: Iterable[tuple[str, Any]], wholly: bool, timeout: float | None
+    ) -> Steps[list[Any]]:
+        """Statements and their values, one after the other; their results. wholly: with autocommit
+        and no transaction open, all or none.
+        """
         session = self._usable()
-        results: list[Any] = []
-        alone = self._autocommit and not session.is_in_transaction
-        alone = alone and not any(control for _, control in parts)
+        alone = wholly and self._autocommit and not session.is_in_transaction
         if alone:
             yield from self._beginning("BEGIN")
+        results: list[Any] = []
         try:
-            for text, _ in parts:
-                results.append((yield from self._statement(text, None, timeout)))
+            for text, values in statements:
+                results.append((yield from self._statement(text, values, timeout)))
             if alone:
                 yield session.commit()
         except BaseException:
@@ -225,23 +235,9 @@ class BaseConnection:
 
     def _many_results(self, sql: str, rows: Any, timeout: float | None) -> Steps[list[Any]]:
         """The same one by one, with the result of each."""
-        session = self._usable()
+        self._usable()
         text, rows = self._converted_rows(sql, rows)
-        results: list[Any] = []
-        alone = self._autocommit and not session.is_in_transaction
-        if alone:
-            yield from self._beginning("BEGIN")
-        try:
-            for values in rows:
-                result = yield from self._statement(text, values, timeout)
-                results.append(result)
-            if alone:
-                yield session.commit()
-        except BaseException:
-            if alone and session.is_in_transaction:
-                yield session.rollback()
-            raise
-        return results
+        return (yield from self._each(((text, values) for values in rows), True, timeout))
 
     def _pinging(self) -> Steps[None]:
         yield self._usable().execute("SELECT 1")

@@ -43,19 +43,24 @@ def scoped(
     return decorate
 
 
+def _is(kind: Callable[[Any], bool], function: Any) -> bool:
+    """Whether a call runs a function of that kind: the object itself, or its class's `__call__`."""
+    return kind(function) or kind(getattr(type(function), "__call__", None))  # noqa: B004
+
+
 def _wrap(function: Any, options: ScopeOptions) -> Any:
     if not callable(function):
         raise TypeError(f"scoped() decorates a function, not {type(function).__name__}")
-    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+    name = getattr(function, "__qualname__", type(function).__qualname__)
+    if _is(inspect.isgeneratorfunction, function) or _is(inspect.isasyncgenfunction, function):
         raise TypeError(
-            f"scoped() cannot decorate {function.__qualname__}, a generator function, whose body "
+            f"scoped() cannot decorate {name}, a generator function, whose body "
             "runs after the call; use `with scope():` in it"
         )
     if options.label is None:
-        name = getattr(function, "__qualname__", type(function).__qualname__)
         options = replace(options, label=name)
 
-    if inspect.iscoroutinefunction(function):
+    if _is(inspect.iscoroutinefunction, function):
 
         @functools.wraps(function)
         async def call_async(*args: Any, **kwargs: Any) -> Any:
