@@ -20,7 +20,7 @@ PACKAGE = Path(hypern.__file__).parent
 ROOMS = {
     "extension": {"_native"},
     "errors": {"_pep249", "_sqlstate", "errors"},
-    "values": {"_event", "_literals", "_range", "_result", "_status"},
+    "values": {"_event", "_literals", "_notice", "_range", "_result", "_status"},
     "config": {"config"},
     "sql": {"sql"},
     # The extension imports these by name.

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from hypern._event import Event
 from hypern._literals import Infinity, Isolation, Reset, State, StatementCache
+from hypern._notice import Notice
 from hypern._range import Range
 from hypern._result import Column, Description, Parameter, Result
 from hypern._status import Holder, PoolStatus
 from hypern.config.settings import PoolConfig
 from hypern.errors import SessionClosed
-from hypern.pool import registry
+from hypern.pool import notices, registry
 from hypern.pool.off_loop import off_loop
 from hypern.scope.identify import CURRENT, identify
 from hypern.scope.options import variant
@@ -33,10 +34,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from hypern.config.settings import JsonDumps, JsonLoads
+    from hypern.pool.notices import NoticeHook
     from hypern.pool.observer import EventHook, StatementHook
 
     _Hook = TypeVar("_Hook", bound=StatementHook | None)
     _EventHook = TypeVar("_EventHook", bound=EventHook | None)
+    _NoticeHook = TypeVar("_NoticeHook", bound=NoticeHook | None)
 
 __all__ = [
     "AsyncDbSession",
@@ -49,6 +52,7 @@ __all__ = [
     "Holder",
     "Infinity",
     "Isolation",
+    "Notice",
     "Parameter",
     "PoolStatus",
     "Range",
@@ -266,6 +270,18 @@ class Database:
         hook: called as `hook(event)`. Otherwise as `on_statement`, beside which it can be used.
         """
         registry.add_event_hook(hook)
+        return hook
+
+    @staticmethod
+    def on_notice(hook: _NoticeHook) -> _NoticeHook:
+        """Add a function to call with a Notice for every message that the server sends with a
+        statement (NOTICE, WARNING and so on); None removes all that were added here.
+
+        hook: called as `hook(notice)` in the statement's thread, once the statement has ended. The
+        logger "hypern.notice" has each message, too. At most 1 MiB of messages is kept for an
+        operation. Otherwise as `on_statement`.
+        """
+        notices.add_hook(hook)
         return hook
 
 

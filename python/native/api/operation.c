@@ -305,6 +305,7 @@ static int clear(PyObject *op)
     Py_CLEAR(self->outcome.result);
     Py_CLEAR(self->outcome.exception);
     Py_CLEAR(self->outcome.hooks);
+    Py_CLEAR(self->outcome.notices);
     Py_CLEAR(self->outcome.report.where);
     Py_CLEAR(self->feeder);
     Py_CLEAR(self->settling);

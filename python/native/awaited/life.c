@@ -101,6 +101,7 @@ static void finish(hn_operation *self)
         if (self->outcome.began != 0)
             hn_settle_report(&self->outcome.report, engine, self->outcome.result != NULL);
         self->driver.engine = NULL;
+        self->outcome.notices = hn_settle_notices(engine);
         self->outcome.hooks = hn_settle_hooks(session, self->request.op, &engine->call);
         hn_engine_free(engine);
     }

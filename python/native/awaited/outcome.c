@@ -23,6 +23,9 @@ PyObject *hn_outcome_module(void)
 
 void hn_outcome_observe(hn_outcome *self, hn_view *session, const hn_request *request)
 {
+    PyObject *notices = self->notices;
+    self->notices = NULL;
+    hn_settle_deliver(session, request, notices);
     if (self->began != 0)
         hn_settle_observe(session, request, &self->report, self->result, self->exception);
 }

@@ -8,8 +8,9 @@
 #include "error.h"
 
 typedef struct outcome {
-    PyObject *result; /* NULL: an exception is set */
-    PyObject *hooks;  /* on_commit functions to be called; or NULL */
+    PyObject *result;  /* NULL: an exception is set */
+    PyObject *hooks;   /* on_commit functions to be called; or NULL */
+    PyObject *notices; /* or NULL */
 } outcome;
 
 static int lock(hn_view *self, const hn_request *request, hn_time deadline)
@@ -38,6 +39,7 @@ static outcome run_locked(hn_view *self, const hn_request *request, hn_time dead
     PyObject *exception = hn_exception_take();
     if (report != NULL)
         hn_settle_report(report, engine, o.result != NULL);
+    o.notices = hn_settle_notices(engine);
     o.hooks = hn_settle_hooks(self, request->op, &engine->call);
     hn_engine_free(engine);
     if (exception != NULL)
@@ -74,6 +76,7 @@ PyObject *hn_run(hn_view *self, const hn_request *given, hn_time deadline)
         return NULL;
     outcome o = run_locked(self, request, deadline, observed ? &report : NULL);
     hn_lock_give(&self->lock);
+    hn_settle_deliver(self, request, o.notices);
     if (observed) {
         PyObject *exception = hn_exception_take();
         report.seconds = (double)(hn_now() - began) / 1e9;
@@ -126,5 +129,6 @@ PyObject *hn_run_finalize(hn_view *self, hn_time until)
     (void)hn_engine_limit(&self->target, &request, &never); /* FINALIZE is not refused */
     outcome o = run_locked(self, &request, HN_NEVER, NULL);
     hn_lock_give(&self->lock);
+    hn_settle_deliver(self, &request, o.notices);
     return o.hooks == NULL ? o.result : settle(o.hooks, o.result);
 }

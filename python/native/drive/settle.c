@@ -124,6 +124,39 @@ void hn_settle_observe(hn_view *session, const hn_request *request, hn_report *r
     Py_CLEAR(report->where);
 }
 
+PyObject *hn_settle_notices(const hn_engine *engine)
+{
+    const hn_buf *notices = &engine->io.notices;
+    if (notices->len == 0)
+        return NULL;
+    PyObject *exception = hn_exception_take();
+    PyObject *bytes =
+        PyBytes_FromStringAndSize((const char *)notices->data, (Py_ssize_t)notices->len);
+    if (bytes == NULL)
+        PyErr_WriteUnraisable(engine->target->owner);
+    if (exception != NULL)
+        hn_exception_raise(exception);
+    return bytes;
+}
+
+void hn_settle_deliver(hn_view *session, const hn_request *request, PyObject *notices)
+{
+    if (notices == NULL)
+        return;
+    PyObject *exception = hn_exception_take();
+    PyObject *module = PyImport_ImportModule("hypern.pool.notices"), *none = NULL;
+    PyObject *sql = request->sql != NULL ? request->sql : Py_None;
+    if (module != NULL)
+        none = PyObject_CallMethod(module, "deliver", "OOO", (PyObject *)session, sql, notices);
+    if (none == NULL)
+        PyErr_WriteUnraisable((PyObject *)session);
+    Py_XDECREF(none);
+    Py_XDECREF(module);
+    Py_DECREF(notices);
+    if (exception != NULL)
+        hn_exception_raise(exception);
+}
+
 PyObject *hn_settle_hooks(hn_view *session, hn_op op, const hn_call *call)
 {
     if (op == HN_OP_FINALIZE && (call->state & 0xff) == HN_STATE_CLOSED)

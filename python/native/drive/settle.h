@@ -31,6 +31,14 @@ void hn_settle_report(hn_report *report, const hn_engine *engine, bool has_resul
 void hn_settle_observe(hn_view *session, const hn_request *request, hn_report *report,
                        PyObject *result, PyObject *exception);
 
+/* Before the engine is freed: the NoticeResponses that it has received, as bytes; NULL if there are
+ * none. An exception that is set stays. */
+PyObject *hn_settle_notices(const hn_engine *engine);
+
+/* Delivers them: to the logger "hypern.notice" and the functions of on_notice. The lock is not
+ * held. Steals notices, which may be NULL. An exception that is set stays. */
+void hn_settle_deliver(hn_view *session, const hn_request *request, PyObject *notices);
+
 /* The functions to call after an operation, as the core has decided: a list, or NULL for none.
  * Those that a rollback has undone are dropped. A session that FINALIZE has closed is no longer
  * found by its request. With the session's lock. */

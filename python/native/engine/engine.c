@@ -90,6 +90,7 @@ void hn_engine_free(hn_engine *e)
     hn_io_reset(&e->io);
     trim(&e->io.in);
     trim(&e->io.ctl);
+    trim(&e->io.notices);
     trim(&e->body);
     trim(&e->call.head);
     trim(&e->call.tail);

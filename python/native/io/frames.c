@@ -12,8 +12,7 @@
 
 static void collect(hn_io *io, const uint8_t *frame, size_t total)
 {
-    bool notice = frame[0] == 'N' || frame[0] == 'A';
-    if (notice && (io->notices += total) > UNSOLICITED_MAX)
+    if (frame[0] == 'A' && (io->unasked += total) > UNSOLICITED_MAX)
         return;
     if (frame[0] == 'S')
         io->settings += total; /* which cannot be spared */
@@ -27,6 +26,17 @@ static void collect(hn_io *io, const uint8_t *frame, size_t total)
     }
     memcpy(io->ctl.data + io->ctl.len, frame, total);
     io->ctl.len += total;
+}
+
+/* For the caller, who gets them with the outcome. What exceeds the limit is dropped: they are no
+ * part of the response. */
+static void collect_notice(hn_io *io, const uint8_t *frame, size_t total)
+{
+    hn_buf *notices = &io->notices;
+    if (notices->len + total > UNSOLICITED_MAX || hn_buf_grow(notices, total) < 0)
+        return;
+    memcpy(notices->data + notices->len, frame, total);
+    notices->len += total;
 }
 
 #define AGAIN_SIZE (HN_FRAME_HEAD + 4)
@@ -76,6 +86,9 @@ static void take_frame(hn_io *io, const uint8_t *frame, size_t total)
             io->held++;
         return;
     case 'd':
+        return;
+    case 'N':
+        collect_notice(io, frame, total);
         return;
     case '2':
         if (!io->brief)

@@ -27,7 +27,7 @@ void hn_io_begin(hn_io *io, int64_t handle, int fd, bool tls, int zs)
     io->flushed = true;
     io->send_error = 0;
     io->sent = 0;
-    io->ctl.len = io->notices = io->settings = 0;
+    io->ctl.len = io->unasked = io->settings = 0;
     io->rows = 0;
     io->brief = io->again = false;
     io->binds = io->completed = io->completed_min = 0;
@@ -57,6 +57,7 @@ void hn_io_free(hn_io *io)
 {
     hn_buf_free(&io->in);
     hn_buf_free(&io->ctl);
+    hn_buf_free(&io->notices);
 }
 
 /* Makes room for the next recv. The buffer grows with what has arrived, up to the end of the

@@ -35,7 +35,8 @@ typedef struct hn_io {
     size_t walk, scan;
     size_t held;
     hn_buf ctl;               /* whole frames for the core */
-    size_t notices, settings; /* bytes of such frames in the round */
+    hn_buf notices;           /* NoticeResponses of all rounds, whole, for the caller */
+    size_t unasked, settings; /* bytes of such frames in the round */
     int64_t rows, rows_max;   /* more rows than were requested break the round */
     int64_t frames_max;       /* as do more frames for the core */
 
