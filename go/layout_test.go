@@ -23,7 +23,8 @@ var allowed = map[string][]string{
 	"process":    {},
 	"connection": {"wire", "sqltext", "process"},
 	"pool":       {"wire", "process", "connection"},
-	"session":    {"abi", "wire", "sqltext", "process", "connection", "pool"},
+	"listen":     {"wire", "process", "connection", "pool"},
+	"session":    {"abi", "wire", "sqltext", "process", "connection", "pool", "listen"},
 	"bridge":     {"abi", "wire", "sqltext", "process", "session"},
 	"pgtest":     {"abi", "wire", "process", "connection", "pool", "session"},
 }

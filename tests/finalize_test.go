@@ -123,7 +123,7 @@ var left = map[string]struct{ leave, look, clean string }{
 	"a session authorization": {"SET SESSION AUTHORIZATION pg_monitor", "SELECT (session_user = 'pg_monitor')::text", "false"},
 	"a temporary table":       {"CREATE TEMPORARY TABLE scratch (n int)", "SELECT count(*) FROM pg_class WHERE relname = 'scratch'", "0"},
 	"an advisory lock":        {lockSQL, locksSQL, "0"}, // of this database: other tests lock in theirs
-	"a subscription":          {"LISTEN news", "SELECT count(*) FROM pg_listening_channels()", "0"},
+	"a subscription":          {"DO $$ BEGIN EXECUTE 'LISTEN news'; END $$", "SELECT count(*) FROM pg_listening_channels()", "0"},
 	"a cursor":                {"DECLARE c CURSOR WITH HOLD FOR SELECT 1", "SELECT count(*) FROM pg_cursors WHERE name = 'c'", "0"},
 	"a prepared statement":    {"PREPARE mine AS SELECT 1", "SELECT count(*) FROM pg_prepared_statements WHERE name = 'mine'", "0"},
 	"a sequence's cache":      {"SELECT nextval('s')", "SELECT count(*) FROM pg_locks WHERE locktype = 'relation' AND relation = 's'::regclass", "0"},

@@ -4,6 +4,7 @@ import (
 	"math/rand/v2"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -300,20 +301,54 @@ func TestAServerThatIsDownIsAnErrorForEachCallerAndNoneHangs(t *testing.T) {
 	require.Zero(t, d.Status("down").Size)
 }
 
-func TestAPasswordComesFromTheCallableOnlyWhereAConnectionMayBeMade(t *testing.T) {
+// serve settles the jobs of a driver's pools as Python's thread would, until the test ends.
+func serve(t *testing.T, d *pgtest.Driver, settle func(job pool.Job) (ok bool, text string)) {
+	done := make(chan struct{})
+	ended := make(chan struct{})
+	t.Cleanup(func() { close(done); <-ended })
+	go func() {
+		defer close(ended)
+		for {
+			select {
+			case <-done:
+				return
+			case <-time.After(time.Millisecond):
+			}
+			for _, job := range d.Registry.Attendant().Jobs() {
+				ok, text := settle(job)
+				d.Registry.Attendant().Settle(job.Ticket, ok, text)
+			}
+		}
+	}()
+}
+
+func TestEachDialAsksForThePassword(t *testing.T) {
 	t.Parallel()
 	db, d := begin(t, nil)
 	d.Configure("asked", db.ConnInfo(), func(c *pool.Config) { c.CallablePassword = true })
-	s := d.Open("r", "asked")
-	asked := 0
-	s.Password = func() string { asked++; return db.ConnInfo()["password"] }
-	requireUsable(t, s)
-	requireUsable(t, s)
-	s.Finalize()
-	next := d.Open("next", "asked")
-	next.Password = s.Password
-	requireUsable(t, next)
-	require.Equal(t, 1, asked)
+	var asked atomic.Int32
+	serve(t, d, func(job pool.Job) (bool, string) {
+		asked.Add(1)
+		return job.Alias == "asked", db.ConnInfo()["password"]
+	})
+	first, second := d.Open("first", "asked"), d.Open("second", "asked")
+	requireUsable(t, first)
+	requireUsable(t, first)
+	require.EqualValues(t, 1, asked.Load())
+	requireUsable(t, second)
+	require.EqualValues(t, 2, asked.Load())
+	second.Finalize()
+	requireUsable(t, d.Open("third", "asked"))
+	require.EqualValues(t, 2, asked.Load())
+}
+
+func TestAPasswordThatIsNotGivenInTimeFailsTheDial(t *testing.T) {
+	t.Parallel()
+	db, d := begin(t, nil)
+	d.Configure("asked", db.ConnInfo(), func(c *pool.Config) { c.CallablePassword, c.ConnectMS = true, 50 })
+	r := d.Open("r", "asked").Try("SELECT 1")
+	requireKind(t, r, wire.KindOperational)
+	require.Contains(t, r.Fault.Message, "has not returned within 50ms (connect_timeout_secs)")
 }
 
 func TestTestBeforeAcquireReplacesADeadConnectionSilently(t *testing.T) {

@@ -68,6 +68,8 @@ def test_the_signature_is_the_specifications() -> None:
         "replica",
         "replica_wait_secs",
         "sql_comments",
+        "pooler",
+        "listen_url",
     }
 
 
@@ -78,6 +80,8 @@ def test_defaults_reach_the_core() -> None:
     assert conninfo["password"] == "s3cret"
     assert settings == {
         "alias": "default",
+        "pooler": "auto",
+        "listen": None,
         "callable_password": False,
         "max_size": 16,
         "min_idle": 0,

@@ -97,9 +97,15 @@ def test_parse_reads_both_forms_as_libpq_does(url: str, expected: dict[str, str]
         f"postgresql://u:{SECRET}@h/db?gssencmode=require",
         f"postgresql://u:{SECRET}@h/db?replication=database",
         f"postgresql://u:{SECRET}@h/db?requirepeer=postgres",
-        f"postgresql://u:{SECRET}@h/db?load_balance_hosts=sometimes",
+        f"postgresql://u:{SECRET}@h/db?load_balance_hosts={SECRET}",
         f"postgresql://u:{SECRET}@h/db?require_auth={SECRET}",
-        f"postgresql://u:{SECRET}@h/db?hostaddr=127.0.0.1",
+        f"postgresql://u:{SECRET}@h/db?hostaddr={SECRET}",
+        f"postgresql://u:{SECRET}@h/db?hostaddr=127.0.0.1,127.0.0.2",
+        f"postgresql://u:{SECRET}@h/db?tcp_user_timeout={SECRET}",
+        f"postgresql://u:{SECRET}@h/db?keepalives={SECRET}",
+        f"postgresql://u:{SECRET}@h/db?ssl_max_protocol_version=TLSv1",
+        f"postgresql://u:{SECRET}@h/db?ssl_min_protocol_version=TLSv1.3"
+        "&ssl_max_protocol_version=TLSv1.2",
         f"user=u password={SECRET} {SECRET}",
         f"user=u password='{SECRET}",
         f"user=u password='{SECRET}'x",
@@ -164,9 +170,19 @@ def test_only_what_the_core_understands_is_passed_on(
         "timezone": "Europe/Berlin",
         "connect_timeout": "3",
         "keepalives_idle": "9",
+        "keepalives": "1",
+        "keepalives_count": "3",
+        "ssl_min_protocol_version": "TLSv1.2",
     }
-    assert "keepalives, keepalives_count, sslcompression" in caplog.text
+    assert "without effect: sslcompression" in caplog.text
 
 
 def test_hostaddr_alone_is_where_to_connect() -> None:
     assert resolve("hostaddr=127.0.0.1 user=u", {})["host"] == "127.0.0.1"
+
+
+def test_hostaddr_is_where_to_connect_and_host_is_the_name() -> None:
+    resolved = resolve("host=a,,/tmp,d hostaddr=127.0.0.1,::1,127.0.0.3, user=u port=1,2,3,4", {})
+    assert resolved["host"] == "a,::1,127.0.0.3,d"
+    assert resolved["hostaddr"] == "127.0.0.1,,,"
+    assert resolved["port"] == "1,2,3,4"

@@ -68,15 +68,14 @@ type Want uint32
 
 // The wants, as HN_WANTS describes them.
 const (
-	WantDone     Want = C.HN_WANT_DONE
-	WantFail     Want = C.HN_WANT_FAIL
-	WantWait     Want = C.HN_WANT_WAIT
-	WantIO       Want = C.HN_WANT_IO
-	WantEncode   Want = C.HN_WANT_ENCODE
-	WantRows     Want = C.HN_WANT_ROWS
-	WantTypes    Want = C.HN_WANT_TYPES
-	WantBatch    Want = C.HN_WANT_BATCH
-	WantPassword Want = C.HN_WANT_PASSWORD
+	WantDone   Want = C.HN_WANT_DONE
+	WantFail   Want = C.HN_WANT_FAIL
+	WantWait   Want = C.HN_WANT_WAIT
+	WantIO     Want = C.HN_WANT_IO
+	WantEncode Want = C.HN_WANT_ENCODE
+	WantRows   Want = C.HN_WANT_ROWS
+	WantTypes  Want = C.HN_WANT_TYPES
+	WantBatch  Want = C.HN_WANT_BATCH
 )
 
 // State is a session's state in the specification's six words.
@@ -183,6 +182,15 @@ const (
 	PoolPanic      = C.HN_POOL_PANIC
 	PoolDebug      = C.HN_POOL_DEBUG
 	PoolDrain      = C.HN_POOL_DRAIN
+	PoolJobsFD     = C.HN_POOL_JOBS_FD
+	PoolJobs       = C.HN_POOL_JOBS
+	PoolTexts      = C.HN_POOL_TEXTS
+	PoolSettle     = C.HN_POOL_SETTLE
+	PoolBaseline   = C.HN_POOL_BASELINE
+	PoolHooked     = C.HN_POOL_HOOKED
+	PoolHeardFD    = C.HN_POOL_HEARD_FD
+	PoolHeard      = C.HN_POOL_HEARD
+	PoolListen     = C.HN_POOL_LISTEN
 )
 
 // AppendCut appends an hn_cut: the body of an item belongs at this place in head.

@@ -55,8 +55,7 @@ typedef enum hn_op {
     X(ENCODE, "out holds a statement's description for plan: encode the body for it, CONTINUE")    \
     X(ROWS, "MANY only: head is the Bind prefix (portal and statement name); send every row")      \
     X(TYPES, "out holds the type rows asked for by HN_OP_TYPES; then CONTINUE or TYPES again")     \
-    X(BATCH, "BATCH only: send head with the bodies of items where out has cuts")                  \
-    X(PASSWORD, "call the password callable; CONTINUE with its answer in sql")
+    X(BATCH, "BATCH only: send head with the bodies of items where out has cuts")
 
 typedef enum hn_want {
 #define X(name, doc) HN_WANT_##name,
@@ -174,7 +173,16 @@ enum {
     X(LEFT, "out: JSON list of sessions never finalised, of every alias")                          \
     X(PANIC, "test hook: panic inside the core")                                                   \
     X(DEBUG, "out: JSON of the core's own counters (goroutines, handles, heap)")                         \
-    X(DRAIN, "replace the pool's connections: idle ones at once, those in use as they come back")
+    X(DRAIN, "replace the pool's connections: idle ones at once, those in use as they come back")  \
+    X(JOBS_FD, "answers a descriptor that is readable while there are JOBS, for Python to close")  \
+    X(JOBS, "out: JSON list of the jobs that dials wait for, see pool.Job; each is given once")    \
+    X(TEXTS, "alias is the request id of a job's session; out: JSON list of its statements")       \
+    X(SETTLE, "alias is a job's ticket, NUL, 1 or 0, NUL, the password or why it failed")          \
+    X(BASELINE, "alias is a job's ticket, NUL, the SQL that sets the new connection's baseline")   \
+    X(HOOKED, "alias is an alias, NUL, 1 or 0: whether on_connect functions are called")           \
+    X(HEARD_FD, "answers a descriptor that is readable while there is HEARD, for Python to close") \
+    X(HEARD, "out: JSON list of what the connections that listen report, see listen.Event")        \
+    X(LISTEN, "alias is an alias, NUL, a serial number, and NUL and a channel for each wanted")
 
 typedef enum hn_pool_op {
 #define X(name, doc) HN_POOL_##name,

@@ -249,6 +249,11 @@ func hypern_pool(op C.int32_t, alias *C.char, aliasLen C.int64_t, out *C.hn_buf)
 				p.Drain()
 			}
 			result = 0
+		case abi.PoolJobsFD, abi.PoolJobs, abi.PoolTexts, abi.PoolSettle, abi.PoolBaseline, abi.PoolHooked,
+			abi.PoolHeardFD, abi.PoolHeard, abi.PoolListen:
+			answer, fault := attend(op, name, out)
+			result = answer
+			return fault
 		case abi.PoolClose, abi.PoolDisconnect:
 			event, err := process.OpenEvent()
 			if err != nil {

@@ -30,8 +30,9 @@ type Conn struct {
 	fd         int
 	where      string // host, NUL, port, as the settings have the host
 	params     map[string]string
-	local      bool   // the server is reached by a unix socket
-	foreign    bool   // client_encoding is not UTF8
+	local      bool // the server is reached by a unix socket
+	foreign    bool // client_encoding is not UTF8
+	baseline   baseline
 	digits     bool   // it began with an extra_float_digits that prints floats exactly
 	inbuf      []byte // bytes received and not yet read as frames; empty while C does the I/O
 
@@ -185,7 +186,7 @@ func (c *Conn) Rezoned() bool { return c.altered("TimeZone") }
 
 func (c *Conn) altered(name string) bool {
 	now, changed := c.params[name]
-	return changed && now != c.pg.ParameterStatus(name)
+	return changed && now != c.initial(name)
 }
 
 // IsAgain reports whether err means that the socket would block.

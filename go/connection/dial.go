@@ -35,10 +35,25 @@ func (d *Dialer) open(ctx context.Context, network, address string) (net.Conn, e
 	process.BeginOpening()
 	entered := sync.OnceFunc(process.EndOpening)
 	defer entered()
+	probes := net.KeepAliveConfig{
+		Enable: true, Idle: keepalive, Interval: max(keepalive/keepaliveCount, time.Second), Count: keepaliveCount,
+	}
+	if seconds := d.settings.number("keepalives_interval"); seconds > 0 {
+		probes.Interval = time.Duration(seconds) * time.Second
+	}
+	if count := d.settings.number("keepalives_count"); count > 0 {
+		probes.Count = count
+	}
+	unanswered := keepalive + unacknowledgedTime
+	if _, given := d.settings.ConnInfo["keepalives"]; given && d.settings.number("keepalives") == 0 {
+		probes = net.KeepAliveConfig{Enable: false}
+	}
+	if _, given := d.settings.ConnInfo["tcp_user_timeout"]; given {
+		unanswered = time.Duration(max(0, d.settings.number("tcp_user_timeout"))) * time.Millisecond
+	}
 	dialer := net.Dialer{
-		KeepAliveConfig: net.KeepAliveConfig{
-			Enable: true, Idle: keepalive, Interval: max(keepalive/keepaliveCount, time.Second), Count: keepaliveCount,
-		},
+		KeepAlive:       -1,
+		KeepAliveConfig: probes,
 		Control: func(network, _ string, rc syscall.RawConn) error {
 			defer entered()
 			var err error
@@ -48,7 +63,7 @@ func (d *Dialer) open(ctx context.Context, network, address string) (net.Conn, e
 				}
 				if strings.HasPrefix(network, "tcp") {
 					err = unix.SetsockoptInt(int(n), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT,
-						int((keepalive + unacknowledgedTime).Milliseconds()))
+						int(unanswered.Milliseconds()))
 				}
 			})
 			return errors.Join(cerr, err)
@@ -125,9 +140,7 @@ func number(nc net.Conn) (int, error) {
 func (d *Dialer) Dial(ctx context.Context, password string) (*Conn, error) {
 	pc := d.pgconn.Copy()
 	pc.DialFunc = d.open
-	if d.settings.ConnInfo["load_balance_hosts"] == "random" {
-		shuffleHosts(pc)
-	}
+	d.settings.placeHosts(pc)
 	names := nameHosts(pc)
 	if password != "" {
 		pc.Password = password

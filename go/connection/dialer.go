@@ -50,6 +50,10 @@ func (d *Dialer) Fault(err error) *wire.Fault {
 			Hint: pe.Hint, SafeToRetry: true,
 		}
 	}
+	var own *wire.Fault
+	if errors.As(err, &own) {
+		return own
+	}
 	text := err.Error()
 	if errors.Is(err, context.DeadlineExceeded) || pgconn.Timeout(err) {
 		text = fmt.Sprintf("no connection within %v (connect_timeout_secs): %s", millis(d.settings.ConnectMS), text)

@@ -23,7 +23,7 @@ func (c *Conn) knowDigits(row []string) {
 func (c *Conn) PrintsISO(reset bool) bool {
 	style := c.Parameter("DateStyle")
 	if reset {
-		style = c.pg.ParameterStatus("DateStyle")
+		style = c.initial("DateStyle")
 	}
 	return strings.HasPrefix(style, "ISO")
 }

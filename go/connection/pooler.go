@@ -87,6 +87,28 @@ func (p *pooler) keepsSession(ctx context.Context, pg *pgconn.PgConn, config *pg
 	return p.session
 }
 
+// pooled reports whether a pooler is between pg and the server process pid.
+func (d *Dialer) pooled(pid string, pg *pgconn.PgConn) bool {
+	switch d.settings.Pooler {
+	case noPooler:
+		return false
+	case sessionPooler, sharedPooler:
+		return true
+	}
+	return pid != fmt.Sprint(pg.PID())
+}
+
+// keepsSession reports whether the pooler gives each client a server of its own.
+func (d *Dialer) keepsSession(ctx context.Context, pg *pgconn.PgConn, config *pgconn.Config) bool {
+	switch d.settings.Pooler {
+	case sessionPooler:
+		return true
+	case sharedPooler:
+		return false
+	}
+	return d.pooler.keepsSession(ctx, pg, config)
+}
+
 // probe takes turns with a second connection. In session mode each keeps a server of its own. Else a
 // server is free between two queries: the first one free serves both, or their servers change. The
 // turns are doubled, so that a pooler that deals its servers out in turn is found out too, and there
@@ -150,6 +172,9 @@ func (c *Conn) adapt(ctx context.Context, config *pgconn.Config) error {
 	c.cache, c.resetMode = settings.StatementCache, settings.Reset
 	// At startup a pooler hands over a key of its own, not that of the process that serves the connection.
 	pid, err := c.identify(ctx)
+	if errors.Is(err, errUnknownPID) && !c.dialer.settings.findsPooler() {
+		err = nil
+	}
 	verdict := &noPooler
 	switch {
 	case errors.Is(err, errUnknownPID):
@@ -162,11 +187,11 @@ func (c *Conn) adapt(ctx context.Context, config *pgconn.Config) error {
 		}
 	case err != nil:
 		return err
-	case pid != fmt.Sprint(c.pg.PID()):
+	case c.dialer.pooled(pid, c.pg):
 		c.timeout = millis(settings.StatementMS) // the pooler may have dropped the startup parameter
 		c.mark()
 		verdict = &sessionPooler
-		if !c.dialer.pooler.keepsSession(ctx, c.pg, config) {
+		if !c.dialer.keepsSession(ctx, c.pg, config) {
 			c.shared = true
 			verdict = &sharedPooler
 			if c.cache == CacheAuto {
@@ -182,7 +207,7 @@ func (c *Conn) adapt(ctx context.Context, config *pgconn.Config) error {
 		c.cache = CacheNamed
 	}
 	c.statements.none = c.cache == CacheOff
-	if err == nil && pid == fmt.Sprint(c.pg.PID()) && c.cache != CacheNamed {
+	if err == nil && !c.dialer.pooled(pid, c.pg) && c.cache != CacheNamed {
 		c.direct = true
 		c.mark()
 	}

@@ -160,7 +160,7 @@ func (c *Conn) Defer(now process.Moment) {
 // fail, the server skips the statement; should the statement fail, the reset has been committed.
 func (c *Conn) AppendResetAhead(dst []byte) []byte {
 	refused := c.dialer.refusals.steps.Load()
-	dst = c.statements.prepareReset(dst, refused)
+	dst = c.statements.prepareReset(dst, refused, c.baseline.sql)
 	commands := &c.statements.resetCommands
 	c.prelude.script = nil
 	c.note(onSendAhead, len(commands.texts))

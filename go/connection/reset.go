@@ -11,6 +11,8 @@ import (
 // A reset is DISCARD ALL in parts, except for the prepared statements, which belong to the core, and
 // the plans, which are worth keeping. https://www.postgresql.org/docs/current/sql-discard.html
 //
+// What the on_connect functions have set follows (baseline).
+//
 // By itself it is one simple Query (resetScript): that depends on no prepared name, and the server ends it
 // with ReadyForQuery whichever command fails. Ahead of a statement it is a series of prepared commands
 // (resetCommands). The role and the settings come first, so that the other commands run as the login role.
@@ -47,7 +49,7 @@ type resetScript struct {
 	looks    bool // the last command, in a unit of its own, returns a row for each PREPARE by SQL
 }
 
-func newScript(refused uint32, rollback, auth, forget, looks bool) *resetScript {
+func newScript(refused uint32, rollback, auth, forget, looks bool, baseline string) *resetScript {
 	s := &resetScript{forgets: forget, looks: looks}
 	add := func(when bool, sql string) {
 		if when {
@@ -60,6 +62,7 @@ func newScript(refused uint32, rollback, auth, forget, looks bool) *resetScript 
 		add(i == firstUnlimited, noLimitSQL)
 		add(refused&(1<<i) == 0, sql)
 	}
+	add(baseline != "", baseline)
 	add(forget, forgetSQL)
 	s.text = strings.Join(s.commands, ";")
 	add(looks, lookSQL)
@@ -67,8 +70,8 @@ func newScript(refused uint32, rollback, auth, forget, looks bool) *resetScript 
 }
 
 var (
-	usualReset    = newScript(0, false, false, false, false)
-	usualRollback = newScript(0, true, false, false, false)
+	usualReset    = newScript(0, false, false, false, false, "")
+	usualRollback = newScript(0, true, false, false, false, "")
 )
 
 // script is the reset that the connection needs.
@@ -79,7 +82,16 @@ func (c *Conn) script(rollback bool) *resetScript {
 	looks := c.unseen && !forget
 	switch {
 	case refused != 0 || auth || forget || looks:
-		return newScript(refused, rollback, auth, forget, looks)
+		return newScript(refused, rollback, auth, forget, looks, c.baseline.sql)
+	case c.baseline.sql != "":
+		kept := &c.baseline.script[0]
+		if rollback {
+			kept = &c.baseline.script[1]
+		}
+		if *kept == nil {
+			*kept = newScript(0, rollback, false, false, false, c.baseline.sql)
+		}
+		return *kept
 	case rollback:
 		return usualRollback
 	}
@@ -108,7 +120,7 @@ type resetCommands struct {
 }
 
 // prepareReset appends what prepares resetCommands without the steps that are refused, if that has to be done.
-func (s *Statements) prepareReset(dst []byte, refused uint32) []byte {
+func (s *Statements) prepareReset(dst []byte, refused uint32, baseline string) []byte {
 	commands := &s.resetCommands
 	if commands.run != nil && commands.without == refused {
 		return dst
@@ -126,6 +138,9 @@ func (s *Statements) prepareReset(dst []byte, refused uint32) []byte {
 		if refused&(1<<i) == 0 {
 			add(sql)
 		}
+	}
+	if baseline != "" {
+		add(baseline)
 	}
 	add("COMMIT")
 	return dst

@@ -1,10 +1,12 @@
 package connection
 
 import (
+	"crypto/tls"
 	"fmt"
 	"maps"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -36,7 +38,11 @@ type Settings struct {
 	StatementCache string            `json:"statement_cache"`
 	StatementAgeMS int64             `json:"statement_max_age_ms"`
 	Reset          string            `json:"reset"`
+	Pooler         string            `json:"pooler"` // auto, or what is taken for granted
 }
+
+// findsPooler reports whether it is to be found out what is between the pool and its server.
+func (s *Settings) findsPooler() bool { return s.Pooler == "" || s.Pooler == "auto" }
 
 // timeoutParameter is a startup parameter: RESET ALL keeps such a setting, and erases a SET.
 const timeoutParameter = "statement_timeout"
@@ -51,6 +57,37 @@ var everyKeyword = []string{
 	"channel_binding", "require_auth", "min_protocol_version", "max_protocol_version",
 }
 
+// ownKeywords are those that pgconn does not have.
+var ownKeywords = []string{
+	"hostaddr", "load_balance_hosts", "keepalives", "keepalives_interval", "keepalives_count", "tcp_user_timeout",
+	"ssl_min_protocol_version", "ssl_max_protocol_version",
+}
+
+// number is a keyword's whole number; 0 if it is absent or is none.
+func (s *Settings) number(keyword string) int {
+	n, _ := strconv.Atoi(s.ConnInfo[keyword]) // Python has checked it
+	return n
+}
+
+var tlsVersions = map[string]uint16{
+	"TLSv1": tls.VersionTLS10, "TLSv1.1": tls.VersionTLS11, "TLSv1.2": tls.VersionTLS12, "TLSv1.3": tls.VersionTLS13,
+}
+
+// limitTLS applies the limits of the version; it is never below 1.2.
+func (s *Settings) limitTLS(pc *pgconn.Config) {
+	limit := func(t *tls.Config) {
+		if t == nil {
+			return
+		}
+		t.MinVersion = max(tls.VersionTLS12, tlsVersions[s.ConnInfo["ssl_min_protocol_version"]])
+		t.MaxVersion = tlsVersions[s.ConnInfo["ssl_max_protocol_version"]]
+	}
+	limit(pc.TLSConfig)
+	for _, f := range pc.Fallbacks {
+		limit(f.TLSConfig)
+	}
+}
+
 // pgconn builds the dialer's configuration.
 func (s *Settings) pgconn() (*pgconn.Config, error) {
 	settings := map[string]string{"target_session_attrs": "any", "sslmode": "prefer"}
@@ -58,8 +95,10 @@ func (s *Settings) pgconn() (*pgconn.Config, error) {
 		settings[k] = ""
 	}
 	maps.Copy(settings, s.ConnInfo)
-	delete(settings, "connect_timeout")    // connect_timeout_ms rules
-	delete(settings, "load_balance_hosts") // shuffleHosts follows it
+	delete(settings, "connect_timeout") // connect_timeout_ms rules
+	for _, k := range ownKeywords {
+		delete(settings, k)
+	}
 	if name := os.Getenv("PGSERVICE"); name != "" {
 		// pgconn always reads the service that its environment names; it gets one that
 		// sets nothing, since Python has read the real one.
@@ -90,6 +129,7 @@ func (s *Settings) pgconn() (*pgconn.Config, error) {
 	if s.StatementMS > 0 {
 		pc.RuntimeParams[timeoutParameter] = fmt.Sprint(s.StatementMS)
 	}
+	s.limitTLS(pc)
 	pc.ConnectTimeout = millis(s.ConnectMS)
 	pc.MaxProtocolMessageBodyLen = 1 << 20 // no message before the first statement is longer
 	return pc, nil

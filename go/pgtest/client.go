@@ -40,8 +40,6 @@ type Session struct {
 	Core *session.Session
 	// Hook, when set, is asked at every point of every operation.
 	Hook func(Point) Action
-	// Password answers WANT_PASSWORD.
-	Password func() string
 	// Types are OIDs to ask the server for, once, at the next WANT_ENCODE; TypeRows is its answer.
 	Types    []uint32
 	TypeRows []byte
@@ -238,8 +236,6 @@ func (o *operation) serve() {
 			flags = abi.InTimeout
 		}
 		o.step(session.Call{Flags: flags})
-	case abi.WantPassword:
-		o.step(session.Call{SQL: s.Password()})
 	case abi.WantEncode:
 		o.encode()
 	case abi.WantTypes:

@@ -28,6 +28,8 @@ type Config struct {
 	Replica       *Config `json:"replica"`
 	ReplicaWaitMS int64   `json:"replica_wait_ms"` // how long a replica may take to reach a position
 	SQLComments   bool    `json:"sql_comments"`    // the label of a session's scope follows its statements
+	// Listen is how the connection that listens is made, where it is made otherwise; or nil.
+	Listen *connection.Settings `json:"listen"`
 	// Nested is the process in which all pools that have it are one, whose sessions take turns on one
 	// connection, in a transaction that is never committed. 0: the pool is an ordinary one.
 	Nested int `json:"nested"`

@@ -26,7 +26,8 @@ type deferral struct {
 func (p *Pool) Defers(conn *connection.Conn) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.defers(p.all[conn], process.Now())
+	c := p.all[conn]
+	return c != nil && p.defers(c, process.Now())
 }
 
 // defers: called with mu held, by c's holder.
@@ -45,7 +46,7 @@ func (p *Pool) PassOn(conn *connection.Conn) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	c := p.all[conn]
-	if !p.defers(c, now) {
+	if c == nil || !p.defers(c, now) {
 		return false
 	}
 	conn.Defer(now)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -21,6 +22,9 @@ type Pool struct {
 	// go elsewhere while its servers are away.
 	replica   *Pool
 	isReplica bool
+	attendant *Attendant
+	served    string      // the alias whose pool Python knows: a replica's is that of its primary
+	hooked    atomic.Bool // there are on_connect functions
 
 	mu      sync.Mutex // guards all below and the slots; no I/O and no Holder is called under it
 	all     map[*connection.Conn]*slot
@@ -31,7 +35,7 @@ type Pool struct {
 	// waits for them.
 	abandoned int
 	winding   sync.WaitGroup
-	password  string // the callable's latest result
+	newcomers map[string]*slot // which on_connect functions are being called with, by the session's request id
 	lastErr   string
 	outage    outage
 	deferral  deferral
@@ -45,18 +49,18 @@ type Pool struct {
 }
 
 // New checks the settings and makes a pool without connections.
-func New(config *Config) (*Pool, *wire.Fault) {
+func New(config *Config, attendant *Attendant) (*Pool, *wire.Fault) {
 	dialer, fault := connection.NewDialer(&config.Settings)
 	if fault != nil {
 		return nil, fault
 	}
-	p := &Pool{config: config, dialer: dialer, all: make(map[*connection.Conn]*slot)}
+	p := &Pool{config: config, dialer: dialer, attendant: attendant, served: config.Alias, all: make(map[*connection.Conn]*slot)}
 	p.ctx, p.stop = context.WithCancel(context.Background())
 	if config.Replica != nil && config.Nested == 0 {
-		if p.replica, fault = New(config.Replica); fault != nil {
+		if p.replica, fault = New(config.Replica, attendant); fault != nil {
 			return nil, fault
 		}
-		p.replica.isReplica = true
+		p.replica.isReplica, p.replica.served = true, config.Alias
 	}
 	return p, nil
 }
@@ -73,23 +77,6 @@ func (p *Pool) ClosedFault() *wire.Fault {
 		"the pool of alias %q was closed; Database.configure() opens it anew", p.config.Alias)}
 }
 
-// NeedsPassword reports whether an acquire now may dial with a password that a callable gives.
-func (p *Pool) NeedsPassword() bool {
-	if !p.config.CallablePassword {
-		return false
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return !p.closed && len(p.idle) == 0 && p.room()
-}
-
-// SetPassword keeps the callable's result for this and for background dials.
-func (p *Pool) SetPassword(password string) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.password = password
-}
-
 // room: called with mu held.
 func (p *Pool) room() bool { return len(p.all)+p.dialing < p.config.MaxSize }
 
@@ -100,6 +87,13 @@ func (p *Pool) Acquire(holder Holder) (*connection.Conn, *Waiter, *wire.Fault) {
 	if p.closed {
 		p.mu.Unlock()
 		return nil, nil, p.ClosedFault()
+	}
+	if len(p.newcomers) > 0 {
+		if c := p.newcomer(holder.Request()); c != nil {
+			c.hold(holder, process.Now())
+			p.mu.Unlock()
+			return c.conn, nil, nil
+		}
 	}
 	if fault := p.shared(); fault != nil {
 		p.mu.Unlock()
@@ -131,6 +125,11 @@ func (p *Pool) Release(conn *connection.Conn) {
 	now := process.Now()
 	p.mu.Lock()
 	c := p.all[conn]
+	if c == nil {
+		p.mu.Unlock()
+		p.releaseNewcomer(conn, now)
+		return
+	}
 	if p.keeps(c, now) && !conn.Unreset() {
 		p.rest(c, now)
 		p.serve()
@@ -228,9 +227,9 @@ func (p *Pool) popWaiter() *Waiter {
 // startDial: called with mu held.
 func (p *Pool) startDial() {
 	p.dialing++
-	began, password := process.Now(), p.password
+	began := process.Now()
 	process.Go(func() {
-		conn, err := p.dialer.Dial(p.ctx, password)
+		conn, err := p.connect()
 		p.mu.Lock()
 		p.dialing--
 		defer p.mu.Unlock()

@@ -20,8 +20,10 @@ type slot struct {
 	abandoned bool           // it is being closed in the background
 }
 
-// Holder is who has a connection. Its methods are called without any lock of the pool held.
+// Holder is who has a connection. The other methods are called without any lock of the pool held.
 type Holder interface {
+	// Request is the id of the holder's request. It is called under the pool's lock, and takes none.
+	Request() string
 	Describe() HolderInfo
 	// ResetDeferred resets the connection if its reset is still pending and nothing is under way on it.
 	ResetDeferred()

@@ -64,6 +64,15 @@ func (e *Event) Set() {
 	}
 }
 
+// Clear makes the descriptor unreadable until the next Set.
+func (e *Event) Clear() {
+	if e.fd >= 0 && e.set {
+		e.set = false
+		var count [8]byte
+		_, _ = RawCall(unix.SYS_READ, e.fd, count[:], 0) // it has a count, which this takes
+	}
+}
+
 // Duplicate returns another descriptor of the same event, which its caller closes. The event
 // comes from OpenEvent: a loop that watched it would find it readable as long as any process, a forked
 // child included, has the duplicate. It is not reused: its count is shared.

@@ -2,7 +2,6 @@ package session
 
 import (
 	"fmt"
-	"strings"
 	"time"
 
 	"hypern/go/abi"
@@ -42,12 +41,6 @@ func (s *Session) acquire(c *Call) {
 			c.fail(cancelledFault("while waiting for a connection"))
 			return
 		}
-		if s.op.phase != phasePassword && s.pool.NeedsPassword() {
-			s.own()
-			s.op.phase = phasePassword
-			c.Want = abi.WantPassword
-			return
-		}
 		conn, waiter, fault := s.pool.Acquire(s)
 		switch {
 		case fault != nil && s.standsIn(fault):
@@ -77,9 +70,6 @@ func (s *Session) acquire(c *Call) {
 // resumeAcquire goes on with acquire.
 func (s *Session) resumeAcquire(c *Call) {
 	switch s.op.phase {
-	case phasePassword:
-		s.pool.SetPassword(strings.Clone(c.SQL))
-		s.acquire(c)
 	case phaseQueue:
 		s.resumeQueue(c)
 	case phaseSettle:

@@ -11,7 +11,7 @@ import (
 func TestTheErrorOfACancelledStatementNamesWhatEndedIt(t *testing.T) {
 	p, fault := pool.New(&pool.Config{Alias: "a", Settings: connection.Settings{
 		ConnInfo: map[string]string{"host": "/nowhere"}, StatementMS: 1500,
-	}})
+	}}, &pool.Attendant{})
 	if fault != nil {
 		t.Fatal(fault)
 	}

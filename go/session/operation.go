@@ -240,7 +240,7 @@ func (s *Session) resume(c *Call) {
 	switch s.op.phase {
 	case phaseNone:
 		c.fail(interfaceFault("no operation to continue"))
-	case phasePassword, phaseQueue, phaseSettle, phaseProbe, phaseReplay:
+	case phaseQueue, phaseSettle, phaseProbe, phaseReplay:
 		s.resumeAcquire(c)
 	case phasePosition:
 		s.resumeFollowed(c)
@@ -329,7 +329,7 @@ func (s *Session) abandon(c *Call) {
 		Message: "the operation was given up by its caller"}
 	waits := s.op.phase == phaseQueue
 	switch s.op.phase {
-	case phaseNone, phasePassword:
+	case phaseNone:
 	case phaseEncode:
 		if s.op.partly { // a transaction of execute_many's own is open, or its savepoint
 			fault = s.lose("its operation was given up", true)

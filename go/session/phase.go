@@ -6,7 +6,6 @@ type phase uint8
 
 const (
 	phaseNone           phase = iota
-	phasePassword             // the callable is being called
 	phaseQueue                // waiting for a connection
 	phaseSettle               // reading the answers that the connection's last holder has not waited for
 	phaseProbe                // testing the connection

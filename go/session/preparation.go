@@ -181,6 +181,10 @@ func (p *preparation) describe(s *Session, c *Call) {
 		c.fail(&wire.Fault{Kind: wire.KindProgramming, SQL: sql, Message: "the SQL text contains a NUL character"})
 		return
 	}
+	if fault := refusedListen(sql); fault != nil {
+		c.fail(fault)
+		return
+	}
 	s.remember(sql)
 	st := p.parse(s)
 	c.Head = s.sendPrelude(c.Head, false)

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 
+	"hypern/go/listen"
 	"hypern/go/pool"
 	"hypern/go/wire"
 )
@@ -20,11 +21,14 @@ type Registry struct {
 	pools    map[string]*pool.Pool
 	sessions []*Session // in no order; each knows its place
 	options  optionsCache
+
+	attendant pool.Attendant
+	listeners *listen.Hub
 }
 
 // NewRegistry makes an empty registry.
 func NewRegistry() *Registry {
-	return &Registry{pools: make(map[string]*pool.Pool)}
+	return &Registry{pools: make(map[string]*pool.Pool), listeners: listen.NewHub()}
 }
 
 // Configure makes a pool from settings. An alias that is known keeps the pool it has.
@@ -33,7 +37,7 @@ func (r *Registry) Configure(settings []byte) *wire.Fault {
 	if fault != nil {
 		return fault
 	}
-	p, fault := pool.New(config)
+	p, fault := pool.New(config, &r.attendant)
 	if fault != nil {
 		return fault
 	}
@@ -52,6 +56,30 @@ func (r *Registry) Configure(settings []byte) *wire.Fault {
 		r.pools[config.Alias] = p
 	}
 	return nil
+}
+
+// Attendant passes what only Python can do for a dial to its thread.
+func (r *Registry) Attendant() *pool.Attendant { return &r.attendant }
+
+// Listeners is the hub of the connections that listen.
+func (r *Registry) Listeners() *listen.Hub { return r.listeners }
+
+// Texts are those of the statements that an on_connect function has run, by the request id of its session.
+func (r *Registry) Texts(request string) []string {
+	r.mu.Lock()
+	var found *Session
+	for _, s := range r.sessions {
+		if s.newcomer && s.key.request == request {
+			found = s
+		}
+	}
+	r.mu.Unlock()
+	if found == nil {
+		return []string{}
+	}
+	found.mu.Lock()
+	defer found.mu.Unlock()
+	return append([]string{}, found.texts...)
 }
 
 // Pool is the pool of an alias, or nil.
@@ -77,7 +105,10 @@ func (r *Registry) Open(request, alias, options string, reads bool, wanted strin
 		}
 	}
 	name := p.Config().Alias
-	if s.nested = p.Config().Nested != 0; s.nested { // such a pool has several aliases
+	if s.newcomer = pool.NewcomerID(request); s.newcomer {
+		s.pool = p.PoolOf(request)
+	}
+	if s.nested = p.Config().Nested != 0 && !s.newcomer; s.nested { // such a pool has several aliases
 		name = strings.Clone(alias)
 	}
 	s.key = key{strings.Clone(request), name}
@@ -119,7 +150,7 @@ func (r *Registry) Close(alias string, done func()) bool {
 		for _, s := range orphans {
 			s.orphan()
 		}
-		done()
+		r.listeners.End(p.Config().Alias, done)
 	})
 	return true
 }

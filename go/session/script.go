@@ -57,6 +57,11 @@ func (sc *script) read(s *Session, c *Call) bool {
 	s.op.sql, s.op.owned = text, true
 	sc.text, sc.parts = text, parts
 	for i, p := range parts {
+		if fault := refusedListen(text[p.Start:p.End]); fault != nil {
+			fault.Statement, fault.Line = i+1, sqltext.LineOf(text, p.Start)
+			c.fail(fault)
+			return false
+		}
 		if p.Control == "" || sc.stepwise && !s.nests() {
 			continue
 		}

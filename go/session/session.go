@@ -34,7 +34,9 @@ type Session struct {
 	unused     bool        // the I/O under way is the first on conn
 	first      *wire.Fault // the error that aborted the open transaction
 	lastSQL    string
-	where      string // where the connection leads to that it has, or had last: host, NUL, port
+	texts      []string // all of them, of a session that the on_connect functions are called with
+	newcomer   bool     // it is one
+	where      string   // where the connection leads to that it has, or had last: host, NUL, port
 	prelude    prelude
 	stream     *stream     // the open one, or nil
 	streams    uint64      // how many there have been
@@ -62,6 +64,9 @@ type Session struct {
 	leaving    leaving // or its control alone
 	finalizing finalizing
 }
+
+// Request is the id of the session's request.
+func (s *Session) Request() string { return s.key.request }
 
 // Describe tells who holds a connection, for messages and status.
 func (s *Session) Describe() pool.HolderInfo {
@@ -210,4 +215,7 @@ func (s *Session) remember(sql string) {
 		sql = strings.Clone(sql[:4<<10])
 	}
 	s.lastSQL = sql
+	if s.newcomer {
+		s.texts = append(s.texts, sql)
+	}
 }

@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"hypern/go/sqltext"
+	"hypern/go/wire"
 )
 
 // What the server's answer to a transaction command leaves open is read from the command's own text: its
@@ -162,4 +163,15 @@ func cut(name string) string {
 		n--
 	}
 	return name[:n]
+}
+
+// refusedListen is the fault of LISTEN, whose notifications a session could not deliver; nil for any other text.
+func refusedListen(sql string) *wire.Fault {
+	if _, first := scan(sql); !first.Is("listen") {
+		return nil
+	}
+	fault := interfaceFault("LISTEN on a session would never deliver anything, and ends with the request: " +
+		"use hypern.database.listen()")
+	fault.SQL, fault.SafeToRetry = strings.Clone(sql), true
+	return fault
 }

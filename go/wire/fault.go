@@ -64,6 +64,7 @@ type Fault struct {
 	Line        int    `json:"line,omitempty"`      // of a script, from 1
 	SafeToRetry bool   `json:"safe_to_retry,omitempty"`
 	Cause       *Fault `json:"cause,omitempty"`
+	Ticket      string `json:"ticket,omitempty"` // of the pool's Job whose function raised what Python is to raise
 }
 
 // Error is the fault's message and SQLSTATE.

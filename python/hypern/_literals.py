@@ -23,6 +23,7 @@ Isolation: TypeAlias = Literal[
 StatementCache: TypeAlias = Literal["auto", "named", "describe", "off"]
 Reset: TypeAlias = Literal["full", "transaction", "off"]
 Infinity: TypeAlias = Literal["error", "minmax"]
+Pooler: TypeAlias = Literal["auto", "none", "session", "shared"]
 
 # What `DbSession.state` may be.
 State: TypeAlias = Literal[

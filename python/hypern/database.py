@@ -8,18 +8,21 @@ statement in an atomic scope. Most of the file is the docstrings of `Database`.
 
 from __future__ import annotations
 
+import functools
 import sys
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from hypern._event import Event
-from hypern._literals import Infinity, Isolation, Reset, State, StatementCache
+from hypern._literals import Infinity, Isolation, Pooler, Reset, State, StatementCache
 from hypern._notice import Notice
 from hypern._range import Range
 from hypern._result import Column, Description, Parameter, Result
 from hypern._status import Holder, PoolStatus
 from hypern.config.settings import PoolConfig
 from hypern.errors import SessionClosed
-from hypern.pool import notices, registry
+from hypern.listening.events import Notification, Reconnected
+from hypern.listening.listener import AsyncListener, Listener, listen
+from hypern.pool import attendant, notices, registry
 from hypern.pool.off_loop import off_loop
 from hypern.scope.identify import CURRENT, identify
 from hypern.scope.options import variant
@@ -33,16 +36,19 @@ from hypern.session.steps import awaited, blocking, later, now
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from hypern.config.settings import JsonDumps, JsonLoads
+    from hypern.config.settings import JsonDumps, JsonLoads, Password
+    from hypern.pool.attendant import ConnectHook
     from hypern.pool.notices import NoticeHook
     from hypern.pool.observer import EventHook, StatementHook
 
     _Hook = TypeVar("_Hook", bound=StatementHook | None)
     _EventHook = TypeVar("_EventHook", bound=EventHook | None)
     _NoticeHook = TypeVar("_NoticeHook", bound=NoticeHook | None)
+    _ConnectHook = TypeVar("_ConnectHook", bound=ConnectHook)
 
 __all__ = [
     "AsyncDbSession",
+    "AsyncListener",
     "AsyncTransaction",
     "Column",
     "Database",
@@ -52,10 +58,14 @@ __all__ = [
     "Holder",
     "Infinity",
     "Isolation",
+    "Listener",
     "Notice",
+    "Notification",
     "Parameter",
     "PoolStatus",
+    "Pooler",
     "Range",
+    "Reconnected",
     "Reset",
     "Result",
     "Scope",
@@ -66,6 +76,7 @@ __all__ = [
     "afinalize_db",
     "db",
     "finalize_db",
+    "listen",
     "register_type",
     "scope",
     "scoped",
@@ -93,7 +104,7 @@ class Database:
         application_name: str | None = None,
         statement_cache: StatementCache = "auto",
         reset: Reset = "full",
-        password: str | Callable[[], str] | None = None,
+        password: str | Password | None = None,
         infinity: Infinity = "error",
         json_loads: JsonLoads | None = None,
         json_dumps: JsonDumps | None = None,
@@ -104,6 +115,8 @@ class Database:
         replica: str | None = None,
         replica_wait_secs: float = 0.1,
         sql_comments: bool = False,
+        pooler: Pooler = "auto",
+        listen_url: str | None = None,
     ) -> None:
         """Configure a database under an alias. The first session connects, not this call.
 
@@ -136,7 +149,8 @@ class Database:
             "named", or "describe" if a pooler is detected
         reset: what to undo when a connection is given back. "full" undoes what DISCARD ALL does
             (see docs/reliability.md); "transaction" and "off" roll back an open transaction only
-        password: str, or a callable without arguments that returns one, called before a connect
+        password: str, or a callable without arguments that returns one, called for every connection
+            that is made, in a thread of hypern's; if it is async, on an event loop of that thread
         infinity: "error" raises DataError for an infinite date or timestamp; "minmax" returns
             datetime's minimum or maximum
         json_loads, json_dumps: callables to parse and write json and jsonb; None is the built-in
@@ -153,6 +167,10 @@ class Database:
             after which the primary is read
         sql_comments: bool, whether the label of a statement's scope follows it as a comment, for
             pg_stat_activity and the server's log
+        pooler: what url leads to. "auto" finds out; "none" is the server itself, "session" a pooler
+            in session mode, "shared" one whose clients share its servers
+        listen_url: str, as url: the server's own address for `listen`, where url leads to a pooler
+            that shares its servers; None is url
 
         Raises ConfigurationError for settings that cannot work, or that differ from the alias's
         present ones. Its text never contains a password.
@@ -185,6 +203,8 @@ class Database:
                 replica=replica,
                 replica_wait_secs=replica_wait_secs,
                 sql_comments=sql_comments,
+                pooler=pooler,
+                listen_url=listen_url,
             ),
         )
 
@@ -282,6 +302,32 @@ class Database:
         operation. Otherwise as `on_statement`.
         """
         notices.add_hook(hook)
+        return hook
+
+    @staticmethod
+    @overload
+    def on_connect(hook: _ConnectHook, alias: str = "default") -> _ConnectHook: ...
+    @staticmethod
+    @overload
+    def on_connect(
+        hook: None = None, alias: str = "default"
+    ) -> Callable[[_ConnectHook], _ConnectHook]: ...
+    @staticmethod
+    def on_connect(hook: Any = None, alias: str = "default") -> Any:
+        """Add a function to call once with a session on each new connection to an alias's server,
+        for LOAD, a warm-up or SET; what it has set, the role included, is set again behind each
+        reset.
+
+        hook: called as `hook(session)` with a DbSession, in a thread of hypern's, before anyone
+        gets the connection. It must not be a coroutine function. An exception refuses the
+        connection, and is raised to the caller who waits for it. It has connect_timeout_secs.
+        Without a hook this is a decorator: `@Database.on_connect(alias="reports")`. Functions stay
+        when the pool is closed. Connections that there are already are replaced. Where a pooler
+        shares its servers, there is no connection to call it for: NotSupportedError.
+        """
+        if hook is None:
+            return functools.partial(Database.on_connect, alias=alias)
+        attendant.add_hook(alias, hook)
         return hook
 
 

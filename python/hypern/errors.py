@@ -171,14 +171,31 @@ _ATTRIBUTES = (
 )
 
 
-def from_core(data: bytes) -> Error:
+_KEPT = 64  # exceptions that nobody has been given yet
+
+# By ticket: what a function of the user has raised in another thread, for the caller whose
+# connection it has failed.
+_for_callers: dict[str, BaseException] = {}
+
+
+def keep_for_caller(ticket: str, error: BaseException) -> None:
+    """Have the fault of the core's that names this ticket raise the error itself."""
+    while len(_for_callers) >= _KEPT:  # of connections that were made for nobody in particular
+        _for_callers.pop(next(iter(_for_callers)), None)
+    _for_callers[ticket] = error
+
+
+def from_core(data: bytes) -> BaseException:
     """The exception from the core's JSON (bytes, UTF-8).
 
     The object has `message` and, if they apply, `kind` (the name of a class of this module; if it
     is empty, `sqlstate` chooses the class), the attributes of `Error` by name, and `cause`, an
-    object of the same form.
+    object of the same form. An object with a `ticket` stands for the exception that was kept
+    under it.
     """
-    return _build(json.loads(data))
+    fields = json.loads(data)
+    kept = _for_callers.pop(fields.get("ticket"), None)
+    return _build(fields) if kept is None else kept
 
 
 def _build(fields: dict[str, Any]) -> Error:

@@ -122,8 +122,10 @@ LITTER: dict[str, Callable[[DbSession], Any]] = {
     "DEALLOCATE ALL by execute_many": _deallocate_many,
     "DISCARD ALL": _run("DISCARD ALL"),
     "DISCARD PLANS": _run("DISCARD PLANS"),
-    "LISTEN": _run("LISTEN left_channel"),
-    "NOTIFY": _run("LISTEN left_channel", "NOTIFY left_channel, 'left'"),
+    "LISTEN": _run("DO $$ BEGIN EXECUTE 'LISTEN left_channel'; END $$"),
+    "NOTIFY": _run(
+        "DO $$ BEGIN EXECUTE 'LISTEN left_channel'; END $$", "NOTIFY left_channel, 'left'"
+    ),
     "advisory lock": _run("SELECT pg_advisory_lock(77)"),
     "advisory lock of the transaction": _run("SELECT pg_advisory_xact_lock(78)"),
     "sequence": _run("SELECT nextval('left_sequence')"),

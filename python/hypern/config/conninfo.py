@@ -6,6 +6,7 @@ the connection string, the service file, PG* variables of the environment, defau
 
 from __future__ import annotations
 
+import ipaddress
 import logging
 import os
 import pwd
@@ -61,8 +62,19 @@ def _complete(merged: dict[str, str]) -> dict[str, str]:
     for name, parameter in keywords.RUNTIME_ENVIRONMENT.items():
         if os.environ.get(name):
             out[parameter] = os.environ[name]
-    hosts, ports = _addresses(merged)
+    hosts, ports, addresses = _addresses(merged)
     out["host"], out["port"] = ",".join(hosts), ",".join(ports)
+    out.pop("hostaddr", None)
+    if any(addresses):
+        out["hostaddr"] = ",".join(addresses)
+    if (
+        "TLSv1.3"
+        == merged.get("ssl_min_protocol_version", "")
+        > merged.get("ssl_max_protocol_version", "TLSv1.3")
+    ):
+        raise ConfigurationError("ssl_min_protocol_version is above ssl_max_protocol_version")
+    if merged.get("ssl_max_protocol_version", "TLSv1.3") < "TLSv1.2":
+        raise ConfigurationError("ssl_max_protocol_version must be TLSv1.2 or TLSv1.3")
     out["user"] = merged.get("user") or _operating_system_user()
     out["dbname"] = merged.get("dbname") or out["user"]
     out["application_name"] = (
@@ -79,13 +91,30 @@ def _complete(merged: dict[str, str]) -> dict[str, str]:
     return out
 
 
-def _addresses(merged: dict[str, str]) -> tuple[list[str], list[str]]:
-    """Hosts and ports, one port per host, none of them empty."""
-    if merged.get("hostaddr"):
-        if merged.get("host"):
-            raise ConfigurationError("hostaddr together with host is not supported; give one")
-        merged = {**merged, "host": merged["hostaddr"]}
-    hosts = [host or _default_host() for host in merged.get("host", "").split(",")]
+def _addresses(merged: dict[str, str]) -> tuple[list[str], list[str], list[str]]:
+    """Hosts and ports, one port per host, none of them empty; and the addresses to connect to in
+    place of what the hosts resolve to, each "" where there is none.
+    """
+    hosts = merged.get("host", "").split(",")
+    addresses = [address.strip() for address in merged.get("hostaddr", "").split(",")]
+    if merged.get("hostaddr") and not merged.get("host"):
+        hosts = [""] * len(addresses)
+    if not merged.get("hostaddr"):
+        addresses = [""] * len(hosts)
+    if len(hosts) != len(addresses):
+        raise ConfigurationError(
+            f"{len(hosts)} hosts were given for {len(addresses)} addresses (hostaddr)"
+        )
+    for n, address in enumerate(addresses):
+        if not address:
+            continue
+        try:
+            ipaddress.ip_address(address.partition("%")[0])
+        except ValueError:
+            raise ConfigurationError("hostaddr must be numeric addresses") from None
+        if not hosts[n] or hosts[n].startswith(("/", "@")):
+            hosts[n], addresses[n] = address, ""
+    hosts = [host or _default_host() for host in hosts]
     ports = [port.strip() or "5432" for port in merged.get("port", "").split(",")]
     if any(not (port.isascii() and port.isdigit() and 0 < int(port) < 65536) for port in ports):
         raise ConfigurationError("port must be a whole number from 1 to 65535")
@@ -93,7 +122,7 @@ def _addresses(merged: dict[str, str]) -> tuple[list[str], list[str]]:
         ports *= len(hosts)
     if len(ports) != len(hosts):
         raise ConfigurationError(f"{len(ports)} ports were given for {len(hosts)} hosts")
-    return hosts, ports
+    return hosts, ports, addresses
 
 
 def _default_host() -> str:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from hypern.errors import ConfigurationError
 
+_TLS_VERSIONS = frozenset({"TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3"})
+
 # Keywords that the core receives, each with its valid values if libpq has a list of them.
 PASSED_ON: dict[str, frozenset[str] | None] = {
     "host": None,
@@ -28,6 +30,14 @@ PASSED_ON: dict[str, frozenset[str] | None] = {
     "require_auth": None,
     "min_protocol_version": frozenset({"3.0", "3.2", "latest"}),
     "max_protocol_version": frozenset({"3.0", "3.2", "latest"}),
+    "ssl_min_protocol_version": _TLS_VERSIONS,
+    "ssl_max_protocol_version": _TLS_VERSIONS,
+    "load_balance_hosts": frozenset({"disable", "random"}),
+    "hostaddr": None,
+    "keepalives": None,
+    "keepalives_interval": None,
+    "keepalives_count": None,
+    "tcp_user_timeout": None,
     "target_session_attrs": frozenset(
         {"any", "read-write", "read-only", "primary", "standby", "prefer-standby"}
     ),
@@ -37,7 +47,6 @@ PASSED_ON: dict[str, frozenset[str] | None] = {
 # Keywords that are resolved here, into other keywords or into settings of the pool.
 USED_HERE = frozenset(
     {
-        "hostaddr",
         "passfile",
         "service",
         "servicefile",
@@ -55,8 +64,6 @@ ONLY_WITH: dict[str, frozenset[str]] = {
     "requirepeer": frozenset(),
     "sslcrl": frozenset(),
     "sslcrldir": frozenset(),
-    "ssl_min_protocol_version": frozenset({"TLSv1", "TLSv1.1", "TLSv1.2"}),  # never below 1.2
-    "ssl_max_protocol_version": frozenset({"TLSv1.3"}),
     "replication": frozenset({"false", "off", "no", "0"}),
     "scram_client_key": frozenset(),
     "scram_server_key": frozenset(),
@@ -69,10 +76,6 @@ ONLY_WITH: dict[str, frozenset[str]] = {
 # Keywords without effect, which are reported by a warning.
 WITHOUT_EFFECT = frozenset(
     {
-        "keepalives",
-        "keepalives_interval",
-        "keepalives_count",
-        "tcp_user_timeout",
         "sslcompression",
         "sslkeylogfile",
         "krbsrvname",
@@ -123,6 +126,17 @@ RUNTIME_ENVIRONMENT = {"PGTZ": "timezone", "PGDATESTYLE": "datestyle", "PGGEQO":
 _AUTH_METHODS = frozenset({"password", "md5", "gss", "sspi", "scram-sha-256", "oauth", "none"})
 
 
+# Keywords whose value is a whole number, and of what.
+_WHOLE = {
+    "connect_timeout": " of seconds",
+    "keepalives": ", 0 or 1",
+    "keepalives_idle": " of seconds",
+    "keepalives_interval": " of seconds",
+    "keepalives_count": "",
+    "tcp_user_timeout": " of milliseconds",
+}
+
+
 def check(keyword: str, value: str) -> None:
     """Raise ConfigurationError if a known keyword has a value that is not supported.
 
@@ -143,8 +157,8 @@ def check(keyword: str, value: str) -> None:
         raise ConfigurationError(
             f"require_auth must be a list of: {', '.join(sorted(_AUTH_METHODS))}"
         )
-    if keyword in ("connect_timeout", "keepalives_idle"):
+    if keyword in _WHOLE:
         try:
             int(value)
         except ValueError:
-            raise ConfigurationError(f"{keyword} must be a whole number of seconds") from None
+            raise ConfigurationError(f"{keyword} must be a whole number{_WHOLE[keyword]}") from None

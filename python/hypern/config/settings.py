@@ -12,10 +12,11 @@ from hypern.config.parse import parse
 from hypern.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Awaitable, Callable, Collection
 
-    from hypern._literals import Infinity, Reset, StatementCache
+    from hypern._literals import Infinity, Pooler, Reset, StatementCache
 
+    Password = Callable[[], str | Awaitable[str]]
     JsonLoads = Callable[[bytes | str], object]
     JsonDumps = Callable[[object], str | bytes]
 
@@ -42,7 +43,7 @@ class PoolConfig:
     application_name: str | None = field(default=None, kw_only=True)
     statement_cache: StatementCache = field(default="auto", kw_only=True)
     reset: Reset = field(default="full", kw_only=True)
-    password: str | Callable[[], str] | None = field(default=None, kw_only=True, repr=False)
+    password: str | Password | None = field(default=None, kw_only=True, repr=False)
     infinity: Infinity = field(default="error", kw_only=True)
     json_loads: JsonLoads | None = field(default=None, kw_only=True)
     json_dumps: JsonDumps | None = field(default=None, kw_only=True)
@@ -53,6 +54,8 @@ class PoolConfig:
     replica: str | None = field(default=None, kw_only=True, repr=False)  # may contain a password
     replica_wait_secs: float = field(default=0.1, kw_only=True)
     sql_comments: bool = field(default=False, kw_only=True)
+    pooler: Pooler = field(default="auto", kw_only=True)
+    listen_url: str | None = field(default=None, kw_only=True, repr=False)
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,7 @@ class Settings:
 
     alias: str
     conninfo: dict[str, str] = field(repr=False)
-    password: Callable[[], str] | None = field(repr=False)
+    password: Password | None = field(repr=False)
     max_size: int
     min_idle: int
     connect_timeout_ms: int | None
@@ -88,6 +91,9 @@ class Settings:
     # The pool of the sessions that only read, with the same limits as this one.
     replica: Settings | None = None
     replica_wait_ms: int = 0
+    pooler: str = "auto"
+    # How the connection that listens is made, if it is made otherwise.
+    listen_conninfo: dict[str, str] | None = field(default=None, repr=False)
     # The process in which all pools with this setting share one connection, inside one transaction
     # that is never committed (hypern.testing); 0: an ordinary pool.
     nested: int = 0
@@ -105,6 +111,8 @@ class Settings:
         return {
             "alias": self.alias,
             "conninfo": self.conninfo,
+            "pooler": self.pooler,
+            "listen": self._listen_to_core(),
             "callable_password": self.password is not None,
             "max_size": self.max_size,
             "min_idle": self.min_idle,
@@ -127,6 +135,15 @@ class Settings:
             "replica_wait_ms": self.replica_wait_ms,
         }
 
+    def _listen_to_core(self) -> dict[str, object] | None:
+        if self.listen_conninfo is None:
+            return None
+        return {
+            "conninfo": self.listen_conninfo,
+            "connect_timeout_ms": self.connect_timeout_ms or 0,
+            "keepalive_secs": self.keepalive_secs or 0,
+        }
+
 
 def make_settings(alias: str, given: PoolConfig) -> Settings:
     """Validate and resolve the settings that a user has given.
@@ -146,6 +163,8 @@ def make_settings(alias: str, given: PoolConfig) -> Settings:
     conninfo = resolve(given.url, overrides)
     if callable(password):
         conninfo.pop("password", None)
+    if getattr(password, "requires_tls", False):
+        _require_tls(conninfo)
 
     connect_ms = _milliseconds("connect_timeout_secs", given.connect_timeout_secs)
     url_connect_secs = conninfo.pop("connect_timeout", None)
@@ -188,6 +207,8 @@ def make_settings(alias: str, given: PoolConfig) -> Settings:
         json_dumps=_hook("json_dumps", given.json_dumps),
         slow_query_secs=_seconds("slow_query_secs", given.slow_query_secs, least=0),
         atomic=_flag("atomic", given.atomic),
+        pooler=_choice("pooler", given.pooler, ("auto", "none", "session", "shared")),
+        listen_conninfo=_listen_conninfo(given, password),
         requires_settings=given.settings is not None
         and _choice("settings", given.settings, ("required",)) == "required",
         sql_comments=_flag("sql_comments", given.sql_comments),
@@ -206,12 +227,39 @@ def _replica_settings(alias: str, given: PoolConfig) -> Settings | None:
     if not url:
         raise ConfigurationError("replica is empty; None is no replica")
     try:
-        settings = make_settings(f"{alias} (replica)", replace(given, url=url, replica=None))
+        settings = make_settings(f"{alias} (replica)", replace(given, url=url, replica=None, listen_url=None))
         # That of the environment is meant for the primary.
         attributes = parse(url).get("target_session_attrs", "standby")
     except ConfigurationError as error:
         raise ConfigurationError(f"replica: {error}") from None
     return replace(settings, conninfo={**settings.conninfo, "target_session_attrs": attributes})
+
+
+def _listen_conninfo(given: PoolConfig, password: object) -> dict[str, str] | None:
+    if given.listen_url is None:
+        return None
+    overrides = {"password": password} if isinstance(password, str) else {}
+    conninfo = resolve(_text("listen_url", given.listen_url), overrides)
+    for name in ("connect_timeout", "keepalives_idle"):
+        conninfo.pop(name, None)
+    if callable(password):
+        conninfo.pop("password", None)
+    if getattr(password, "requires_tls", False):
+        _require_tls(conninfo)
+    return conninfo
+
+
+def _require_tls(conninfo: dict[str, str]) -> None:
+    """The password is a cloud's token, which must not be sent unencrypted."""
+    if conninfo["sslmode"] in ("disable", "allow"):
+        raise ConfigurationError(
+            f"password= requires TLS, and sslmode={conninfo['sslmode']} may connect without; "
+            "use verify-full"
+        )
+    if any(host.startswith(("/", "@")) for host in conninfo["host"].split(",")):
+        raise ConfigurationError("password= requires TLS, which a unix socket does not have")
+    if conninfo["sslmode"] == "prefer":
+        conninfo["sslmode"] = "require"
 
 
 def _text(name: str, value: object) -> str:

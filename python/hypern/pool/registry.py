@@ -19,7 +19,7 @@ from hypern import _native
 from hypern._status import PoolStatus
 from hypern.config.settings import PoolConfig, Settings, make_settings
 from hypern.errors import ConfigurationError, CoreUnavailable, OperationalError, PoolTimeout
-from hypern.pool import observer
+from hypern.pool import attendant, observer
 from hypern.session.blocking import DbSession
 
 if TYPE_CHECKING:
@@ -64,15 +64,7 @@ def configure(alias: str, given: PoolConfig) -> None:
     has_replicas = has_replicas or settings.replica is not None
     existing = _configured.get(alias)
     if existing is None:
-        pool = _native.Pool(
-            alias,
-            settings.to_core(),
-            session_type=DbSession,
-            json_loads=settings.json_loads,
-            json_dumps=settings.json_dumps,
-            infinity_minmax=settings.infinity == "minmax",
-            password=settings.password,
-        )
+        pool = make_pool(settings, DbSession, alias)
         pool.observer = observer_of(alias, settings)
         for name, (loads, dumps) in _converters.get(alias, {}).items():
             pool.register_type(name, loads, dumps)
@@ -82,6 +74,24 @@ def configure(alias: str, given: PoolConfig) -> None:
             f'database "{alias}" is already configured with other settings; '
             f'call Database.close("{alias}") first'
         )
+
+
+def make_pool(settings: Settings, session_type: type[DbSession], hooks_of: str) -> _native.Pool:
+    """A pool that no alias knows of. hooks_of: the alias whose on_connect functions it calls."""
+
+    def attend() -> None:
+        attendant.attend(pool, settings.password, hooks_of)
+
+    pool = _native.Pool(
+        settings.alias,
+        settings.to_core(),
+        session_type=session_type,
+        json_loads=settings.json_loads,
+        json_dumps=settings.json_dumps,
+        infinity_minmax=settings.infinity == "minmax",
+        attend=attend,
+    )
+    return pool
 
 
 def settings_of(alias: str) -> Settings | None:
@@ -105,6 +115,14 @@ def open_session(alias: str, request_id: str, kept: OpenedWith | None = None) ->
         _register_at_exit()
     session: DbSession = entry.pool.open(request_id, kept)
     return session
+
+
+def load(alias: str) -> None:
+    """Have the core loaded, and given the alias's settings."""
+    entry = _entry(alias)
+    if not _at_exit_registered:
+        _register_at_exit()
+    entry.pool.load()
 
 
 def status(alias: str) -> PoolStatus:
@@ -158,7 +176,13 @@ def look_again(names: Iterable[str]) -> None:
     then raise the first failure. `find_missing` finds the settings when they are needed again.
     """
     forgotten = (_configured.pop(name, None) for name in names)  # each when its turn comes
-    _each(filter(None, forgotten), lambda pool: pool.close(_CLOSE_SECS))
+    _each(filter(None, forgotten), close_pool)
+
+
+def close_pool(pool: _native.Pool) -> None:
+    """Close a pool that `make_pool` has made."""
+    attendant.forget(pool.alias)
+    pool.close(_CLOSE_SECS)
 
 
 def disconnect(seconds: float) -> None:

@@ -13,6 +13,7 @@ from hypern.session.attempts import attempts
 from hypern.session.batch import AsyncBatch
 from hypern.session.begin import OWN_BEGIN, begin_sql
 from hypern.session.names import public_names
+from hypern.session.notify import NOTIFY_SQL, notify_params
 from hypern.session.settings import local_settings
 from hypern.session.stream import AsyncStream, Portal
 
@@ -60,6 +61,10 @@ class AsyncDbSession(_native.AsyncSession):
     def set_local(self, **settings: str) -> Coroutine[Any, Any, Self]:
         """Set settings for the open transaction; otherwise as `DbSession.set_local`."""
         return self._set_local(local_settings(settings))
+
+    async def notify(self, channel: str, payload: str = "") -> None:
+        """Send a notification; otherwise as `DbSession.notify`."""
+        await self.query_value(NOTIFY_SQL, notify_params(channel, payload))
 
     @overload
     def stream(

@@ -13,6 +13,7 @@ from hypern.session.attempts import attempts
 from hypern.session.batch import Batch
 from hypern.session.begin import OWN_BEGIN, begin_sql
 from hypern.session.names import public_names
+from hypern.session.notify import NOTIFY_SQL, notify_params
 from hypern.session.settings import local_settings
 from hypern.session.stream import Portal, Stream
 
@@ -79,6 +80,16 @@ class DbSession(_native.Session):
         name or value that cannot work.
         """
         return self._set_local(local_settings(settings))
+
+    def notify(self, channel: str, payload: str = "") -> None:
+        """Send a notification to those who listen to the channel: at COMMIT inside a transaction,
+        which a rollback prevents, else at once.
+
+        payload: str, of fewer than 8,000 bytes. The server delivers notifications with the same
+        channel and payload in one transaction once. Raises DataError for a name that cannot be a
+        channel.
+        """
+        self.query_value(NOTIFY_SQL, notify_params(channel, payload))
 
     @overload
     def stream(

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 
 from hypern.errors import Error
 from hypern.pool import registry
-from hypern.testing.pools import CLOSE_SECS, TestPools, make_pool
+from hypern.session.blocking import DbSession
+from hypern.testing.pools import TestPools
 
 if TYPE_CHECKING:
     from hypern.config.settings import Settings
-    from hypern.session.blocking import DbSession
+
+_CLOSE_SECS = 5.0
 
 
 class CopyPools(TestPools):
@@ -24,7 +26,7 @@ class CopyPools(TestPools):
         self._name = f"{original[:40]}_copy_{secrets.token_hex(4)}"
         super().__init__(replace(settings, conninfo={**settings.conninfo, "dbname": self._name}))
         # The server copies only what nobody is connected to.
-        registry.disconnect(CLOSE_SECS)
+        registry.disconnect(_CLOSE_SECS)
         try:
             administer(
                 settings, f"CREATE DATABASE {quoted(self._name)} TEMPLATE {quoted(original)}"
@@ -48,9 +50,10 @@ def administer(settings: Settings, *statements: str) -> None:
     """Run statements that concern the settings' database, connected to another one."""
     elsewhere = "template1" if settings.database == "postgres" else "postgres"
     conninfo = {**settings.conninfo, "dbname": elsewhere}
-    pool = make_pool(
-        replace(settings, alias="hypern test admin", conninfo=conninfo, max_size=1, min_idle=0)
+    settings = replace(
+        settings, alias="hypern test admin", conninfo=conninfo, max_size=1, min_idle=0
     )
+    pool = registry.make_pool(settings, DbSession, settings.alias)
     try:
         session: DbSession = pool.open("administration")
         try:
@@ -59,7 +62,7 @@ def administer(settings: Settings, *statements: str) -> None:
         finally:
             session._finalize(0.0)
     finally:
-        pool.close(CLOSE_SECS)
+        registry.close_pool(pool)
 
 
 def quoted(name: str) -> str:

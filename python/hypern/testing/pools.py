@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from hypern.config.settings import Settings
     from hypern.pool.observer import Observer
 
-CLOSE_SECS = 5.0
 _SUFFIX = " (test)"
 
 
@@ -69,7 +68,8 @@ class TestPools:
             if own is None:
                 raise AssertionError(f'"{alias}" is not configured')
             settings = self.settings_for(own)
-            made = make_pool(replace(settings, alias=alias + _SUFFIX), self.session_type)
+            test_settings = replace(settings, alias=alias + _SUFFIX)
+            made = registry.make_pool(test_settings, self.session_type, alias)
             made.observer = self.observer_for(alias, settings)
             pool = self._pools.setdefault(alias, made)
         self._request_ids.add(request_id)
@@ -86,22 +86,9 @@ class TestPools:
         """End what the test has left open, and close the pools."""
         with ExitStack() as stack:
             for alias, pool in self._pools.items():
-                stack.callback(pool.close, CLOSE_SECS)
+                stack.callback(registry.close_pool, pool)
                 for request_id in self._request_ids:
                     for session in self.find(request_id, alias):
                         session.set_error()
                         with suppress(Error):  # such as an open block: none of it is kept
                             session._finalize(0.0)
-
-
-def make_pool(settings: Settings, session_type: type[DbSession] = DbSession) -> _native.Pool:
-    """A pool that no alias knows of."""
-    return _native.Pool(
-        settings.alias,
-        settings.to_core(),
-        session_type=session_type,
-        json_loads=settings.json_loads,
-        json_dumps=settings.json_dumps,
-        infinity_minmax=settings.infinity == "minmax",
-        password=settings.password,
-    )

@@ -1,4 +1,5 @@
 /* hypern._native: the extension module's start, and the functions that belong to no object. */
+#define PY_SSIZE_T_CLEAN
 #include "api/async_session.h"
 #include "api/codec.h"
 #include "api/future.h"
@@ -99,6 +100,40 @@ static PyObject *core_loaded(PyObject *module, PyObject *unused)
     return PyBool_FromLong(hn_core_loaded());
 }
 
+/* pool_call(name, given): an operation of HN_POOL_OPS, and what it answers: (int, bytes). */
+static PyObject *pool_call(PyObject *module, PyObject *args)
+{
+    (void)module;
+    static const char *const names[] = {
+#define X(name, doc) #name,
+        HN_POOL_OPS(X)
+#undef X
+    };
+    const char *name, *given;
+    Py_ssize_t len;
+    if (!PyArg_ParseTuple(args, "ss#:pool_call", &name, &given, &len))
+        return NULL;
+    int32_t op = 0, count = (int32_t)(sizeof names / sizeof *names);
+    while (op < count && strcmp(names[op], name) != 0)
+        op++;
+    if (op == count)
+        return PyErr_Format(PyExc_ValueError, "pool_call() has no '%s'", name);
+    if (!hn_core_loaded()) {
+        hn_raise("InterfaceError", "the core is not loaded");
+        return NULL;
+    }
+    hn_buf out = {NULL, 0, 0};
+    int32_t answer = hn_go.hypern_pool(op, given, len, &out);
+    PyObject *result = NULL;
+    if (answer < 0)
+        hn_raise_core(out.data, out.len);
+    else
+        result = Py_BuildValue("iy#", answer, out.data == NULL ? "" : (const char *)out.data,
+                               (Py_ssize_t)out.len);
+    hn_buf_free(&out);
+    return result;
+}
+
 static PyObject *left_open(PyObject *module, PyObject *unused)
 {
     (void)module;
@@ -132,6 +167,7 @@ static PyMethodDef functions[] = {
     {"drive", drive, METH_O, NULL},
     {"now", now, METH_O, NULL},
     {"core_loaded", core_loaded, METH_NOARGS, NULL},
+    {"pool_call", pool_call, METH_VARARGS, NULL},
     {"left_open", left_open, METH_NOARGS, NULL},
     {"debug", debug, METH_NOARGS, NULL},
     {"_panic", panic_now, METH_NOARGS, NULL},

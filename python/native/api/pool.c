@@ -24,10 +24,20 @@ static PyObject *open_session(PyObject *op, PyObject *const *args, Py_ssize_t na
         return PyErr_Format(PyExc_TypeError, "a request id is a str, not %s",
                             Py_TYPE(request_id)->tp_name);
     hn_database *database = (hn_database *)op;
-    if (!hn_database_is_configured(database) && hn_standstill_look() < 0)
+    if (!hn_database_is_configured(database) &&
+        (hn_standstill_look() < 0 || hn_database_configure(database) < 0))
         return NULL;
     return hn_session_open((PyTypeObject *)((hn_pool *)op)->session_type, database, request_id,
                            nargs == 2 ? args[1] : Py_None);
+}
+
+static PyObject *load(PyObject *self, PyObject *unused)
+{
+    (void)unused;
+    hn_database *database = (hn_database *)self;
+    if (!hn_database_is_configured(database) && hn_database_configure(database) < 0)
+        return NULL;
+    Py_RETURN_NONE;
 }
 
 static PyObject *status(PyObject *self, PyObject *unused)
@@ -116,15 +126,15 @@ static int callable_or_none(const char *name, PyObject **value)
 static PyObject *new_pool(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
     static char *names[] = {"alias",      "settings",        "session_type", "json_loads",
-                            "json_dumps", "infinity_minmax", "password",     NULL};
+                            "json_dumps", "infinity_minmax", "attend",       NULL};
     PyObject *alias, *settings, *session_type = NULL;
-    PyObject *loads = NULL, *dumps = NULL, *password = NULL;
+    PyObject *loads = NULL, *dumps = NULL, *attend = NULL;
     int minmax = 0;
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "US|$OOOpO:Pool", names, &alias, &settings,
-                                     &session_type, &loads, &dumps, &minmax, &password))
+                                     &session_type, &loads, &dumps, &minmax, &attend))
         return NULL;
     if (callable_or_none("json_loads", &loads) < 0 || callable_or_none("json_dumps", &dumps) < 0 ||
-        callable_or_none("password", &password) < 0)
+        callable_or_none("attend", &attend) < 0)
         return NULL;
     if (session_type == NULL || !PyType_Check(session_type) ||
         !PyType_IsSubtype((PyTypeObject *)session_type, hn_session_type)) {
@@ -137,7 +147,7 @@ static PyObject *new_pool(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     hn_database *database = &self->database;
     database->alias = Py_NewRef(alias);
     database->settings = Py_NewRef(settings);
-    database->password = Py_XNewRef(password);
+    database->attend = Py_XNewRef(attend);
     self->session_type = Py_NewRef(session_type);
     hn_catalogs_init(&database->catalogs, hn_codec_new(loads, dumps, minmax));
     if (database->catalogs.hooks == NULL || hn_descriptions_init(&database->descriptions) < 0)
@@ -150,7 +160,7 @@ static int traverse(PyObject *op, visitproc visit, void *arg)
     hn_database *self = (hn_database *)op;
     Py_VISIT(Py_TYPE(op));
     Py_VISIT(((hn_pool *)op)->session_type);
-    Py_VISIT(self->password);
+    Py_VISIT(self->attend);
     Py_VISIT(self->observer);
     Py_VISIT(self->descriptions.by_sql);
     return hn_catalogs_traverse(&self->catalogs, visit, arg);
@@ -159,7 +169,7 @@ static int traverse(PyObject *op, visitproc visit, void *arg)
 static int clear(PyObject *op)
 {
     hn_database *self = (hn_database *)op;
-    Py_CLEAR(self->password);
+    Py_CLEAR(self->attend);
     Py_CLEAR(self->observer);
     hn_descriptions_clear(&self->descriptions);
     hn_catalogs_drop_hooks(&self->catalogs);
@@ -183,6 +193,7 @@ static void dealloc(PyObject *op)
 
 static PyMethodDef methods[] = {
     {"open", (PyCFunction)(void (*)(void))open_session, METH_FASTCALL, NULL},
+    {"load", load, METH_NOARGS, NULL},
     {"status", status, METH_NOARGS, NULL},
     {"close", close_pool, METH_O, NULL},
     {"disconnect", disconnect, METH_O, NULL},

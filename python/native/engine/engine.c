@@ -240,35 +240,6 @@ static hn_progress begin_wait(hn_engine *e)
     return HN_NEEDS;
 }
 
-/* The password goes from the callable to the core, and is not kept here. */
-static void ask_password(hn_engine *e)
-{
-    PyObject *callable = e->target->database->password;
-    PyObject *password = NULL;
-    Py_ssize_t len = 0;
-    const char *text = NULL;
-    if (callable == NULL)
-        hn_raise("InterfaceError", "the server's password is to come from a callable, "
-                                   "and none is configured");
-    else
-        password = PyObject_CallNoArgs(callable);
-    if (password != NULL && !PyUnicode_Check(password))
-        PyErr_Format(PyExc_TypeError, "the password callable must return a str, not %s",
-                     Py_TYPE(password)->tp_name);
-    else if (password != NULL)
-        text = PyUnicode_AsUTF8AndSize(password, &len);
-    if (text == NULL) {
-        Py_XDECREF(password);
-        hn_engine_raise(e);
-        hn_engine_step(e, HN_OP_ABANDON, HN_IN_CANCELLED);
-        return;
-    }
-    e->call.sql = text;
-    e->call.sql_len = len;
-    hn_engine_step(e, HN_OP_CONTINUE, 0);
-    Py_DECREF(password);
-}
-
 hn_progress hn_engine_advance(hn_engine *e, hn_wake wake, int block_ms)
 {
     bool waited = e->call.want == HN_WANT_WAIT && e->need == HN_NEED_WAIT;
@@ -298,9 +269,6 @@ hn_progress hn_engine_advance(hn_engine *e, hn_wake wake, int block_ms)
             break;
         case HN_WANT_ROWS:
             progress = hn_many_feed(e, block_ms);
-            break;
-        case HN_WANT_PASSWORD:
-            ask_password(e);
             break;
         case HN_WANT_DONE:
         case HN_WANT_FAIL:

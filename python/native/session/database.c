@@ -44,6 +44,17 @@ static int configure(hn_database *self)
     return 0;
 }
 
+int hn_database_configure(hn_database *self)
+{
+    if (configure(self) < 0)
+        return -1;
+    if (self->attend == NULL)
+        return 0;
+    PyObject *returned = PyObject_CallNoArgs(self->attend);
+    Py_XDECREF(returned);
+    return returned == NULL ? -1 : 0;
+}
+
 int64_t hn_database_open(hn_database *self, PyObject *request_id, PyObject *options, bool reads,
                          PyObject *wanted)
 {

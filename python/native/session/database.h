@@ -12,7 +12,7 @@ typedef struct hn_database {
     PyObject_HEAD
     PyObject *alias;              /* str */
     PyObject *settings;           /* bytes: JSON for the core. Holds the password: never shown. */
-    PyObject *password;           /* callable, or NULL */
+    PyObject *attend;             /* callable: the core has just got the settings; or NULL */
     PyObject *observer;           /* callable, or NULL */
     hn_catalogs catalogs;         /* types, of `generation` only, and hooks */
     hn_descriptions descriptions; /* of `generation` only */
@@ -24,6 +24,10 @@ typedef struct hn_database {
 
 /* Whether the core that is loaded has the settings. */
 bool hn_database_is_configured(const hn_database *database);
+
+/* Has the core loaded, and gives it the settings. 0, or -1 with an exception. May run Python code.
+ */
+int hn_database_configure(hn_database *database);
 
 /* Opens a new session in the core, which is loaded and configured if need be. options: those of its
  * scope (bytes), or NULL. reads: it only reads, on a replica that has replayed `wanted` (str, or

@@ -1,0 +1,1 @@
+"""LISTEN: one connection per process and alias, shared by all listeners."""
