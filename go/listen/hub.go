@@ -19,7 +19,6 @@ import (
 const (
 	KindReady    = "ready"    // the channels wanted with Serial are listened to
 	KindFailed   = "failed"   // they are not, for the reason in Fault; it is tried again
-	KindRefused  = "refused"  // the same, and it is not tried again
 	KindNotified = "notified" // Channel, Payload, PID
 	KindBack     = "back"     // listening again after a loss: notifications may have been missed
 	KindClosed   = "closed"   // the pool was closed; another one may want channels already, with a higher Serial

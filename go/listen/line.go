@@ -46,7 +46,7 @@ type line struct {
 	// The goroutine's own.
 	pg        *pgconn.PgConn
 	has       []string // the channels that the server's side listens to
-	confirmed int64    // the serial that was reported as ready, refused or failed
+	confirmed int64    // the serial that was reported as ready
 	worked    bool     // there has been a connection
 }
 
@@ -102,11 +102,7 @@ func (l *line) run() {
 		if err == nil || l.ctx.Err() != nil {
 			continue // nothing is wanted, or the pool was closed
 		}
-		l.fail(KindFailed, err)
-		var fault *wire.Fault
-		if errors.As(err, &fault) && fault.Kind == wire.KindNotSupported {
-			l.fail(KindRefused, err)
-		}
+		l.fail(err)
 		select { // jitter, so that processes that lost the same server do not come back together
 		case <-l.ctx.Done():
 		case <-l.changed:
@@ -127,9 +123,9 @@ func (l *line) hangUp() {
 }
 
 // fail reports why the channels that are wanted are not listened to, to those who wait for it.
-func (l *line) fail(kind string, err error) {
+func (l *line) fail(err error) {
 	serial, _ := l.wanted()
-	l.hub.report(l, Event{Alias: l.alias, Kind: kind, Serial: serial, Fault: l.fault(err)})
+	l.hub.report(l, Event{Alias: l.alias, Kind: KindFailed, Serial: serial, Fault: l.fault(err)})
 }
 
 func (l *line) fault(err error) *wire.Fault {
@@ -170,9 +166,6 @@ func (l *line) connect() error {
 	}
 	if err := l.agree(); err != nil {
 		return err
-	}
-	if l.worked {
-		l.hub.report(l, Event{Alias: l.alias, Kind: KindBack})
 	}
 	l.worked = true
 	return nil
@@ -255,10 +248,10 @@ func (l *line) agree() error {
 			return err
 		}
 	}
-	l.has, l.confirmed = wanted, serial
-	if l.has == nil {
-		l.has = []string{}
+	if l.has == nil && l.worked { // ahead of KindReady: those who join now have missed nothing
+		l.hub.report(l, Event{Alias: l.alias, Kind: KindBack})
 	}
+	l.has, l.confirmed = append([]string{}, wanted...), serial
 	l.hub.report(l, Event{Alias: l.alias, Kind: KindReady, Serial: serial})
 	return nil
 }

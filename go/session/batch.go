@@ -95,6 +95,8 @@ func refusedItem(sql string) *wire.Fault {
 	switch first := scanner.Next(); {
 	case first.Kind == sqltext.End:
 		return emptyFault(sql)
+	case first.Is("listen"):
+		return refusedListen(sql)
 	case commandsTransaction(sql):
 		return &wire.Fault{Kind: wire.KindProgramming, SQL: sql, Message: "a batch does not take transaction commands, " +
 			"since all its statements are one transaction, or part of the open one"}

@@ -67,14 +67,11 @@ def _complete(merged: dict[str, str]) -> dict[str, str]:
     out.pop("hostaddr", None)
     if any(addresses):
         out["hostaddr"] = ",".join(addresses)
-    if (
-        "TLSv1.3"
-        == merged.get("ssl_min_protocol_version", "")
-        > merged.get("ssl_max_protocol_version", "TLSv1.3")
-    ):
-        raise ConfigurationError("ssl_min_protocol_version is above ssl_max_protocol_version")
-    if merged.get("ssl_max_protocol_version", "TLSv1.3") < "TLSv1.2":
+    newest = merged.get("ssl_max_protocol_version", "TLSv1.3")
+    if newest < "TLSv1.2":
         raise ConfigurationError("ssl_max_protocol_version must be TLSv1.2 or TLSv1.3")
+    if merged.get("ssl_min_protocol_version", "TLSv1.2") > newest:
+        raise ConfigurationError("ssl_min_protocol_version is above ssl_max_protocol_version")
     out["user"] = merged.get("user") or _operating_system_user()
     out["dbname"] = merged.get("dbname") or out["user"]
     out["application_name"] = (

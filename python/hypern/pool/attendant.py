@@ -126,7 +126,7 @@ def _do(job: dict[str, Any]) -> None:
     ticket = job["ticket"]
     try:
         served = _served.get(job["alias"])
-        if served is None:
+        if served is None or served.pool.status() is None:
             raise InterfaceError("its pool was closed meanwhile")
         if job["what"] == "password":
             text = _ask_password(served.password, job["seconds"])
