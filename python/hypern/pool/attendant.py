@@ -36,16 +36,19 @@ _BASELINE = """
 SELECT pg_catalog.format('SELECT 1 WHERE ARRAY[%s] IS NULL', pg_catalog.string_agg(
     pg_catalog.format('pg_catalog.set_config(%L, %L, false)', name, setting), ', ' ORDER BY place))
 FROM (
-    SELECT 1, name, setting FROM pg_catalog.pg_settings WHERE source = 'session'
+    SELECT 1, name, setting FROM pg_catalog.pg_settings
+    WHERE source OPERATOR(pg_catalog.=) 'session'
     UNION ALL
-    SELECT 1, name, pg_catalog.current_setting(name, true) FROM pg_catalog.unnest($1::text[]) name
-    WHERE pg_catalog.current_setting(name, true) <> ''
-    AND name NOT IN (SELECT pg_catalog.lower(s.name) FROM pg_catalog.pg_settings s)
+    SELECT 1, name, pg_catalog.current_setting(name, true)
+    FROM pg_catalog.unnest($1::pg_catalog.text[]) AS given(name)
+    WHERE pg_catalog.current_setting(name, true) OPERATOR(pg_catalog.<>) ''
+    AND NOT name OPERATOR(pg_catalog.=) ANY (
+        SELECT pg_catalog.lower(s.name) FROM pg_catalog.pg_settings AS s)
     UNION ALL
     SELECT 2, 'role', pg_catalog.current_setting('role')
-    WHERE pg_catalog.current_setting('role') <> 'none'
+    WHERE pg_catalog.current_setting('role') OPERATOR(pg_catalog.<>) 'none'
 ) AS changed(place, name, setting)
-HAVING pg_catalog.count(*) > 0
+HAVING pg_catalog.count(*) OPERATOR(pg_catalog.>) 0
 """
 
 _DOTTED = re.compile(r"[^\W\d][\w$]*(?:\.[^\W\d][\w$]*)+")  # a setting with a prefix, or a table
