@@ -12,6 +12,9 @@ import functools
 import sys
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
+# The extension calls _standstill, rows and sql._resolve when they are first needed. They are
+# imported here: a child that another thread forks during an import waits for its end forever.
+from hypern import _standstill  # noqa: F401
 from hypern._event import Event
 from hypern._literals import Infinity, Isolation, Pooler, Reset, State, StatementCache
 from hypern._notice import Notice
@@ -24,6 +27,7 @@ from hypern.listening.events import Notification, Reconnected
 from hypern.listening.listener import AsyncListener, Listener, listen
 from hypern.pool import attendant, notices, registry
 from hypern.pool.off_loop import off_loop
+from hypern.rows import fit, plan  # noqa: F401
 from hypern.scope.identify import CURRENT, identify
 from hypern.scope.options import variant
 from hypern.scope.scope import Scope, closed, scope
@@ -32,6 +36,7 @@ from hypern.session.awaited import AsyncDbSession, AsyncTransaction
 from hypern.session.blocking import DbSession, Transaction
 from hypern.session.finalizing import finalizing, report
 from hypern.session.steps import awaited, blocking, later, now
+from hypern.sql import _resolve  # noqa: F401
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -16,7 +16,7 @@ from tools.site import hooks
 
 PAGES = ROOT / "docs" / "reference"
 MODULES = ("hypern.database", "hypern.sql")
-WORDS = {"Infinity", "Isolation", "Reset", "State", "StatementCache", "Query"}
+WORDS = {"Infinity", "Isolation", "Pooler", "Reset", "State", "StatementCache", "Query"}
 
 
 def listed() -> set[str]:

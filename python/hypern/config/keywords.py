@@ -32,7 +32,6 @@ PASSED_ON: dict[str, frozenset[str] | None] = {
     "max_protocol_version": frozenset({"3.0", "3.2", "latest"}),
     "ssl_min_protocol_version": _TLS_VERSIONS,
     "ssl_max_protocol_version": _TLS_VERSIONS,
-    "load_balance_hosts": frozenset({"disable", "random"}),
     "hostaddr": None,
     "keepalives": None,
     "keepalives_interval": None,

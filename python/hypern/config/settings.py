@@ -227,7 +227,8 @@ def _replica_settings(alias: str, given: PoolConfig) -> Settings | None:
     if not url:
         raise ConfigurationError("replica is empty; None is no replica")
     try:
-        settings = make_settings(f"{alias} (replica)", replace(given, url=url, replica=None, listen_url=None))
+        own = replace(given, url=url, replica=None, listen_url=None)
+        settings = make_settings(f"{alias} (replica)", own)
         # That of the environment is meant for the primary.
         attributes = parse(url).get("target_session_attrs", "standby")
     except ConfigurationError as error:
