@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from either import db, finalize_db, scope
+from support import url_with
 from test_pgbouncer import started
 
 from hypern import errors
@@ -285,3 +286,39 @@ def test_behind_pgbouncer(database: str, mode: str) -> None:
             with scope(), pytest.raises(errors.NotSupportedError, match="shares its servers"):
                 db().query("SELECT 1")
         Database.close()
+
+
+def test_a_replicas_connections_go_through_it_too(database: str) -> None:
+    pids: list[object] = []
+
+    @Database.on_connect
+    def prepare(session: DbSession) -> None:
+        session.execute("SET work_mem = '7MB'")
+        pids.append(session.query_value("SELECT pg_backend_pid()"))
+
+    _configure(database, max_size=1, replica=url_with(database, target_session_attrs="any"))
+    for _ in range(2):
+        with scope(read_only=True):
+            assert db().query_value("SHOW work_mem") == "7MB"
+            assert [db().query_value("SELECT pg_backend_pid()")] == pids
+            db().execute("SET work_mem = '8MB'")
+    status = Database.status().replica
+    assert status is not None
+    assert (status.size, status.available, Database.status().size) == (1, 1, 0)
+    assert _in_scope("SHOW work_mem") == "7MB"
+    assert len(pids) == 2
+
+
+def test_one_that_raises_refuses_a_replicas_connection(database: str) -> None:
+    """The session goes on with the primary, whose connection is refused as well."""
+
+    @Database.on_connect
+    def prepare(session: DbSession) -> None:
+        raise LookupError("not prepared")
+
+    _configure(database, replica=url_with(database, target_session_attrs="any"))
+    with pytest.raises(LookupError, match="not prepared"), scope(read_only=True):
+        db().query("SELECT 1")
+    status = Database.status()
+    assert status.replica is not None
+    assert status.size == status.replica.size == 0

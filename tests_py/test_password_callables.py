@@ -263,3 +263,22 @@ def test_a_pool_without_a_callable_starts_no_thread(
         """,
         password_server,
     )
+
+
+def test_a_replicas_connections_ask_as_well(password_server: str) -> None:
+    asked: list[None] = []
+
+    def ask() -> str:
+        asked.append(None)
+        return RIGHT
+
+    replica = url_with(password_server, target_session_attrs="any")
+    Database.configure(password_server, password=ask, alias="secured", replica=replica)
+    with scope(read_only=True):
+        assert db(alias="secured").query_value("SELECT 1") == 1
+    status = Database.status("secured")
+    assert status.replica is not None
+    assert (status.size, status.replica.size, len(asked)) == (0, 1, 1)
+    with scope():
+        assert db(alias="secured").query_value("SELECT 1") == 1
+    assert (Database.status("secured").size, len(asked)) == (1, 2)
