@@ -137,3 +137,17 @@ def test_certificates_in_the_home_directory_are_used_where_they_exist(
     assert resolved["sslkey"] == str(directory / "postgresql.key")
     assert resolved["sslrootcert"] == str(directory / "root.crt")
     assert resolve("postgresql://u@h?sslcert=/c&sslkey=/k", {})["sslcert"] == "/c"
+
+
+def test_a_revocation_list_in_the_home_directory_is_used_where_certificates_are_verified(
+    home: Path,
+) -> None:
+    lists = home / ".postgresql" / "root.crl"
+    lists.parent.mkdir()
+    write(lists, "")
+    assert "sslcrl" not in resolve("postgresql://u@h?sslmode=require", {})
+    assert resolve("postgresql://u@h?sslmode=verify-full", {})["sslcrl"] == str(lists)
+    write(lists.parent / "root.crt", "")
+    assert resolve("postgresql://u@h?sslmode=require", {})["sslcrl"] == str(lists)
+    assert "sslcrl" not in resolve("postgresql://u@h?sslmode=prefer", {})
+    assert "sslcrl" not in resolve("postgresql://u@h?sslmode=verify-ca&sslcrldir=/x", {})

@@ -136,16 +136,25 @@ func number(nc net.Conn) (int, error) {
 	return fd, err
 }
 
-// Dial makes a connection. It blocks, and needs a goroutine of its own. A password replaces that of the settings.
-func (d *Dialer) Dial(ctx context.Context, password string) (*Conn, error) {
+// configFor is the configuration of one dial. A password replaces that of the settings.
+func (d *Dialer) configFor(password string) *pgconn.Config {
 	pc := d.pgconn.Copy()
 	pc.DialFunc = d.open
 	d.settings.placeHosts(pc)
-	names := nameHosts(pc)
 	if password != "" {
 		pc.Password = password
+		if d.settings.requiresTLS() { // RFC 6750: a bearer token is never sent in the clear
+			pc.OAuthTokenProvider = func(context.Context) (string, error) { return password, nil }
+		}
 	}
 	preparePassword(pc)
+	return pc
+}
+
+// Dial makes a connection. It blocks, and needs a goroutine of its own. A password replaces that of the settings.
+func (d *Dialer) Dial(ctx context.Context, password string) (*Conn, error) {
+	pc := d.configFor(password)
+	names := nameHosts(pc)
 	pg, err := d.connect(ctx, pc)
 	if err != nil {
 		return nil, err

@@ -11,15 +11,9 @@ import (
 // DialListener makes a connection that stays pgconn's, for LISTEN. Besides it returns whether a pooler in between
 // may give it another server. notified is called by whoever reads.
 func (d *Dialer) DialListener(ctx context.Context, password, name string, notified pgconn.NotificationHandler) (*pgconn.PgConn, bool, error) {
-	pc := d.pgconn.Copy()
-	pc.DialFunc = d.open
-	d.settings.placeHosts(pc)
+	pc := d.configFor(password)
 	pc.OnNotification = notified
 	pc.RuntimeParams["application_name"] = name
-	if password != "" {
-		pc.Password = password
-	}
-	preparePassword(pc)
 	pg, err := d.connect(ctx, pc)
 	if err != nil {
 		return nil, false, err

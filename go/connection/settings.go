@@ -60,13 +60,19 @@ var everyKeyword = []string{
 // ownKeywords are those that pgconn does not have.
 var ownKeywords = []string{
 	"hostaddr", "load_balance_hosts", "keepalives", "keepalives_interval", "keepalives_count", "tcp_user_timeout",
-	"ssl_min_protocol_version", "ssl_max_protocol_version",
+	"ssl_min_protocol_version", "ssl_max_protocol_version", "sslcrl", "sslcrldir",
 }
 
 // number is a keyword's whole number; 0 if it is absent or is none.
 func (s *Settings) number(keyword string) int {
 	n, _ := strconv.Atoi(s.ConnInfo[keyword]) // Python has checked it
 	return n
+}
+
+// requiresTLS reports whether every connection is encrypted.
+func (s *Settings) requiresTLS() bool {
+	mode := s.ConnInfo["sslmode"]
+	return mode == "require" || strings.HasPrefix(mode, "verify-")
 }
 
 var tlsVersions = map[string]uint16{
@@ -130,6 +136,7 @@ func (s *Settings) pgconn() (*pgconn.Config, error) {
 		pc.RuntimeParams[timeoutParameter] = fmt.Sprint(s.StatementMS)
 	}
 	s.limitTLS(pc)
+	s.checkRevocation(pc)
 	pc.ConnectTimeout = millis(s.ConnectMS)
 	pc.MaxProtocolMessageBodyLen = 1 << 20 // no message before the first statement is longer
 	return pc, nil

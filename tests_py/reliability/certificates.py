@@ -61,3 +61,21 @@ def make(
         .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
     )
     return Certificate(builder.sign(by.key if by else key, hashes.SHA256()), key)
+
+
+def revocations(by: Certificate, *revoked: Certificate, expired: bool = False) -> bytes:
+    """A list of certificates that `by` has revoked, for a file."""
+    builder = (
+        x509.CertificateRevocationListBuilder()
+        .issuer_name(by.certificate.subject)
+        .last_update(_NOW - 2 * _DAY)
+        .next_update(_NOW - _DAY if expired else _NOW + _DAY)
+    )
+    for one in revoked:
+        builder = builder.add_revoked_certificate(
+            x509.RevokedCertificateBuilder()
+            .serial_number(one.certificate.serial_number)
+            .revocation_date(_NOW - 2 * _DAY)
+            .build()
+        )
+    return builder.sign(by.key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import either
 import pytest
-from reliability.certificates import Certificate, make
+from reliability.certificates import Certificate, make, revocations
 from reliability.hostile_server import HostileServer
 from reliability.own_server import PASSWORD, OwnServer
 from reliability.tally import Tally
@@ -245,3 +246,65 @@ def test_a_whole_session_goes_through_tls(
     asyncio.run(awaited())
     Database.close("tls")
     tally.add("large values, rows, cancel over TLS, blocking and awaited", 1, "as without")
+
+
+@pytest.mark.parametrize("mode", ["require", "verify-ca", "verify-full"])
+@pytest.mark.parametrize("by", ["sslcrl", "sslcrldir"])
+def test_a_revoked_certificate_is_refused(
+    tls_server: OwnServer, authority: _Authority, tally: Tally, tmp_path: Path, by: str, mode: str
+) -> None:
+    ca, mine = authority.ca, make(_NAME, authority.ca)
+    _present(tls_server, mine)
+    lists = tmp_path / "lists"
+    lists.mkdir()
+    file = lists / "ca.r0"
+    settings = f"sslmode={mode} sslrootcert={authority.root} {by}="
+    settings += str(file if by == "sslcrl" else lists)
+
+    file.write_bytes(revocations(ca, make("other", ca)))
+    assert _connect(tls_server, settings) is True
+    stranger = make("authority", is_ca=True)
+    refused = {
+        f'the certificate of "{_NAME}" was revoked': revocations(ca, mine),
+        'no certificate revocation list of "authority" is in force': revocations(ca, expired=True),
+        "in force": revocations(stranger),
+        "have no certificate revocation list": b"",
+    }
+    for text, content in refused.items():
+        file.write_bytes(content)
+        with pytest.raises(errors.OperationalError, match=text):
+            _connect(tls_server, settings)
+    file.unlink()
+    with pytest.raises(errors.OperationalError, match=r"cannot be read|have no certificate"):
+        _connect(tls_server, settings)
+    tally.add(f"{by} with sslmode={mode}", 6, "a revoked certificate is refused")
+
+
+@pytest.mark.parametrize("settings", ["sslmode=require", "sslmode=prefer", "sslmode=disable"])
+def test_a_revocation_list_that_would_not_be_looked_at_is_refused(settings: str) -> None:
+    with pytest.raises(errors.ConfigurationError, match="sslcrl has no effect unless"):
+        Database.configure(f"host=h user=u sslcrl=/x {settings}", alias="tls")
+
+
+def test_a_list_is_read_for_each_connection(
+    genuine: OwnServer, authority: _Authority, tmp_path: Path, kind: str
+) -> None:
+    file = tmp_path / "ca.crl"
+    file.write_bytes(revocations(authority.ca))
+    Database.configure(
+        f"host={_NAME} port={genuine.port} user=alice dbname=postgres sslmode=verify-full "
+        f"sslrootcert={authority.root} sslcrl={file}",
+        alias="tls",
+        password=PASSWORD,
+    )
+    try:
+        with either.scope():
+            assert either.db(alias="tls").query_value("SELECT 1") == 1
+        file.write_bytes(revocations(authority.ca, expired=True))
+        with either.scope():  # the connection that there is
+            assert either.db(alias="tls").query_value("SELECT 1") == 1
+        Database.drain("tls")
+        with either.scope(), pytest.raises(errors.OperationalError, match="is in force"):
+            either.db(alias="tls").query_value("SELECT 1")
+    finally:
+        Database.close("tls")

@@ -80,6 +80,7 @@ def _complete(merged: dict[str, str]) -> dict[str, str]:
     out["client_encoding"] = "UTF8"
     out.setdefault("sslmode", "prefer")
     _default_certificates(out)
+    _check_revocation(out)
     if "password" not in out:
         passfile = Path(merged.get("passfile") or files.home() / ".pgpass")
         password = _password(passfile, hosts, ports, out["dbname"], out["user"])
@@ -146,6 +147,24 @@ def _default_certificates(out: dict[str, str]) -> None:
         out["sslcert"], out["sslkey"] = str(certificate), str(key)
     if "sslrootcert" not in out and (directory / "root.crt").exists():
         out["sslrootcert"] = str(directory / "root.crt")
+    lists = directory / "root.crl"
+    if not {"sslcrl", "sslcrldir"} & out.keys() and lists.exists() and _verifies(out):
+        out["sslcrl"] = str(lists)
+
+
+def _check_revocation(out: dict[str, str]) -> None:
+    given = sorted({"sslcrl", "sslcrldir"} & out.keys())
+    if given and not _verifies(out):
+        raise ConfigurationError(
+            f"{given[0]} has no effect unless the server's certificate is verified: it requires "
+            "sslrootcert and an sslmode of require, verify-ca or verify-full"
+        )
+
+
+def _verifies(out: dict[str, str]) -> bool:
+    """Whether the server's certificate is verified, as libpq does it."""
+    root, mode = out.get("sslrootcert"), out["sslmode"]
+    return root == "system" or (root is not None and mode == "require") or mode.startswith("verify")
 
 
 def _password(

@@ -24,6 +24,8 @@ PASSED_ON: dict[str, frozenset[str] | None] = {
     "sslkey": None,
     "sslpassword": None,
     "sslrootcert": None,
+    "sslcrl": None,
+    "sslcrldir": None,
     "sslcertmode": frozenset({"disable", "allow", "require"}),
     "sslsni": frozenset({"0", "1"}),
     "channel_binding": frozenset({"disable", "prefer", "require"}),
@@ -61,8 +63,6 @@ USED_HERE = frozenset(
 ONLY_WITH: dict[str, frozenset[str]] = {
     "gssencmode": frozenset({"disable", "prefer"}),
     "requirepeer": frozenset(),
-    "sslcrl": frozenset(),
-    "sslcrldir": frozenset(),
     "replication": frozenset({"false", "off", "no", "0"}),
     "scram_client_key": frozenset(),
     "scram_server_key": frozenset(),
