@@ -5,10 +5,12 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import gc
 import os
 import threading
 from collections.abc import Iterator
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from either import db, finalize_db
@@ -18,7 +20,7 @@ from hypern.database import AsyncDbSession, Database, DbSession, adb, scope
 from hypern.database import db as blocking_db
 from hypern.errors import ConfigurationError, InterfaceError, SessionClosed
 from hypern.scope.identify import SCOPE_KEY
-from hypern.scope.scope import Scope
+from hypern.scope.scope import GENERATED, Scope, open_scope
 
 pytestmark = pytest.mark.usefixtures("kind")
 
@@ -277,6 +279,68 @@ def test_a_forked_child_keeps_the_current_scope() -> None:
 
             os._exit(0 if identify(CURRENT) == ("forked", current) else 1)
         assert os.waitpid(pid, 0)[1] == 0
+
+
+def test_a_forked_child_generates_ids_of_its_own() -> None:
+    Scope()  # the parent has random bytes at hand
+    reading, writing = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.write(writing, " ".join(Scope().request_id for _ in range(40)).encode())
+        os._exit(0)
+    os.close(writing)
+    mine = {Scope().request_id for _ in range(40)}
+    with open(reading, "rb") as pipe:
+        theirs = set(pipe.read().decode().split())
+    assert os.waitpid(pid, 0)[1] == 0
+    assert len(mine) == len(theirs) == 40
+    assert mine.isdisjoint(theirs)
+
+
+def test_the_end_of_a_scope_leaves_the_options_of_another_with_its_id() -> None:
+    first, second = scope("twin", label="one"), scope("twin", label="two")
+    contextvars.copy_context().run(first.__enter__)
+    contextvars.copy_context().run(second.__enter__)
+    first.__exit__(None, None, None)
+    assert db("twin").label == "two"
+    second.__exit__(None, None, None)
+    assert open_scope("twin") is None
+
+
+@pytest.mark.parametrize(
+    ("wrong", "error"),
+    [
+        (7, TypeError),
+        ("", ValueError),
+        (f"{GENERATED}x", ValueError),
+        (f"{GENERATED}é", ValueError),
+    ],
+)
+def test_a_given_id_is_a_str_that_no_scope_generates(wrong: Any, error: type[Exception]) -> None:
+    with pytest.raises(error, match="request_id must"):
+        scope(wrong)
+
+
+def test_an_id_is_an_exact_str() -> None:
+    class Named(str):
+        __slots__ = ()
+
+    assert type(scope(Named("näme")).request_id) is str
+    assert scope(Named("näme")).request_id == "näme"
+
+
+def test_a_scope_that_is_only_referenced_by_itself_ends() -> None:
+    class Carrier(Scope):
+        __slots__ = ("itself",)
+
+    current = Carrier()
+    current.itself = current  # type: ignore[attr-defined]
+    current.open()
+    request_id, session = current.request_id, db(current)
+    del current
+    gc.collect()
+    assert open_scope(request_id) is None
+    assert session.state == "closed"
 
 
 def test_a_scope_shows_what_became_of_it() -> None:

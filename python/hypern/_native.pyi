@@ -9,14 +9,17 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
+from contextvars import ContextVar
 from types import TracebackType
-from typing import Any, TypeAlias, TypeVar, final, overload
+from typing import Any, Final, TypeAlias, TypeVar, final, overload
+from weakref import ReferenceType
 
 from typing_extensions import Self, disjoint_base
 
 from hypern._literals import State
 from hypern._result import Column, Description, Result
 from hypern.pool.observer import Observer
+from hypern.scope.options import Kept, ScopeOptions
 from hypern.scope.scope import Scope
 from hypern.session.awaited import AsyncDbSession
 from hypern.session.batch_results import Outcome, Statement
@@ -827,13 +830,39 @@ class AsyncBlock:
         /,
     ) -> Operation[None]: ...
 
+GENERATED: Final[str]  # begins the ids that scopes generate
+current_scope: ContextVar[Scope | None]
+# By request id, the scopes with a generated one and those with options.
+open_scopes: dict[str, ReferenceType[Scope]]
+
+# Scopes keep what they commit from now on, since an alias has a replica.
+def track_written() -> None: ...
+
 @disjoint_base
 class ScopeBase:
-    """The methods of `Scope` that `with` and `async with` call. They finish whatever interrupts
-    them, and a scope that is forgotten while `is_open` ends.
+    """What every `Scope` has: its attributes, and the methods that `with` and `async with` call.
+    They finish whatever interrupts them, and a scope that is forgotten while `is_open` ends.
     """
 
+    request_id: str
+    is_entered: bool
     is_open: bool
+    ended: bool
+    _kept: ScopeOptions | Kept | None  # the options; once it is open, what they come to
+    _outer: Scope | None
+    _written: tuple[DbSession, ...]  # closed ones, for commit_lsn
+    @property
+    def _thread(self) -> int: ...  # that opened it
+    def __init__(
+        self, request_id: str | None = None, options: ScopeOptions | None = None
+    ) -> None: ...
+    def open(self) -> None:
+        """Open the scope, so that sessions can be opened in it."""
+
+    def close(self) -> None:
+        """Close the scope: no session can be opened in it any more."""
+
+    def _leave(self) -> None: ...
     def __enter__(self) -> Scope: ...
     def __exit__(
         self,

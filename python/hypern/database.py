@@ -30,7 +30,7 @@ from hypern.pool.off_loop import off_loop
 from hypern.rows import fit, plan  # noqa: F401
 from hypern.scope.identify import CURRENT, identify
 from hypern.scope.options import variant
-from hypern.scope.scope import Scope, closed, scope
+from hypern.scope.scope import Scope, closed, current_scope, scope
 from hypern.scope.scoped import scoped
 from hypern.session.awaited import AsyncDbSession, AsyncTransaction
 from hypern.session.blocking import DbSession, Transaction
@@ -353,7 +353,11 @@ def db(
     (including None), ValueError for an empty id, InterfaceError for no argument outside every
     request, SessionClosed for a scope that has ended.
     """
-    request_id, owner = identify(ctx_or_request_id)
+    owner = current_scope.get() if ctx_or_request_id is CURRENT else None
+    if owner is None or owner.ended or not owner.is_entered:  # else it need not be identified
+        request_id, owner = identify(ctx_or_request_id)
+    else:
+        request_id = owner.request_id
     if read_only is not None:
         if not isinstance(read_only, bool):
             raise TypeError(f"read_only must be a bool, not {type(read_only).__name__}")

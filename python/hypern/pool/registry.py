@@ -61,7 +61,9 @@ def configure(alias: str, given: PoolConfig) -> None:
     """Configure an alias. The same settings again change nothing, other settings raise."""
     global has_replicas
     settings = make_settings(alias, given)
-    has_replicas = has_replicas or settings.replica is not None
+    if settings.replica is not None:
+        has_replicas = True
+        _native.track_written()
     existing = _configured.get(alias)
     if existing is None:
         pool = make_pool(settings, DbSession, alias)
@@ -110,7 +112,7 @@ def open_session(alias: str, request_id: str, kept: OpenedWith | None = None) ->
 
     kept: the options of the request's scope, for a session that is not open yet.
     """
-    entry = _entry(alias)
+    entry = _configured.get(alias) or _entry(alias)
     if not _at_exit_registered:
         _register_at_exit()
     session: DbSession = entry.pool.open(request_id, kept)

@@ -2,29 +2,25 @@
 
 The innermost open scope, kept in a ContextVar, is the request that `db()` without an argument
 means, also in the tasks and threads that inherit its context. A scope that has ended stays closed:
-using it raises SessionClosed. The shared state needs no lock, since each step on it is one
-operation on a dict; a forked child inherits it whole.
+using it raises SessionClosed. What every scope does as it opens and closes is in the extension;
+here is what only scopes with options, sessions or errors need.
 """
 
 from __future__ import annotations
 
 import logging
-import os
 import time
-from _thread import get_ident
-from contextvars import ContextVar
 from typing import TYPE_CHECKING, Final
-from weakref import ref
 
 from hypern import _native
-from hypern.errors import Error, InterfaceError, SessionClosed
-from hypern.pool import registry
+from hypern.errors import Error, SessionClosed
 from hypern.scope.options import ATOMIC, ScopeOptions, keep
 from hypern.session.finalizing import abandon, finalizing
 from hypern.session.steps import awaited, blocking, later, now
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Mapping
+    from contextvars import ContextVar
 
     from hypern.scope.options import Begin, Kept
     from hypern.session.blocking import DbSession
@@ -34,12 +30,9 @@ if TYPE_CHECKING:
 _log = logging.getLogger("hypern")
 
 # The prefix of generated ids, which no user's id may have: only a user's id can be opened again.
-GENERATED: Final = "hypern:"
+GENERATED: Final = _native.GENERATED
 
-current_scope: ContextVar[Scope | None] = ContextVar("hypern.scope", default=None)
-# By request id, those with a generated one and those with options; weak references, since a scope
-# that is no longer referenced ends.
-_open: dict[str, ref[Scope]] = {}
+current_scope: ContextVar[Scope | None] = _native.current_scope
 
 
 def scope(
@@ -98,60 +91,21 @@ def scope(
 class Scope(_native.ScopeBase):
     """One request's scope; it can be entered once. `request_id` (str) is its id.
 
-    The base class has the methods that `with` and `async with` call. It calls `_enter`, `_exit` and
-    `_aexit` here, and `_release` if one of them was interrupted or the scope is no longer
-    referenced. `is_open` stays true until the sessions have been finalized.
+    The base class has the attributes and the methods that `with` and `async with` call. It calls
+    `_finalize` or `_aexit` here where there are sessions, and `_release` if it was interrupted or
+    the scope is no longer referenced. `is_open` stays true until the sessions have been finalized.
     """
 
-    __slots__ = (
-        "__weakref__",
-        "_kept",
-        "_outer",
-        "_thread",
-        "_written",
-        "ended",
-        "is_entered",
-        "request_id",
-    )
-
-    def __init__(self, request_id: str | None = None, options: ScopeOptions | None = None) -> None:
-        if request_id is None:
-            request_id = GENERATED + os.urandom(12).hex()
-        elif not isinstance(request_id, str):
-            raise TypeError(f"request_id must be a str, not {type(request_id).__name__}")
-        elif not request_id or request_id.startswith(GENERATED):
-            raise ValueError(f'request_id must not be empty, nor start with "{GENERATED}"')
-        self.request_id = str.__str__(request_id)  # a subclass may hash and compare as it likes
-        self.ended = False
-        self.is_entered = False
-        self._outer: Scope | None = None
-        self._thread = 0  # the thread that opened it
-        self._written: tuple[DbSession, ...] = ()  # closed ones, for commit_lsn
-        # The options; once it is open, what to open its sessions with.
-        self._kept: ScopeOptions | Kept | None = options
+    __slots__ = ("__weakref__",)
 
     def __repr__(self) -> str:
         word = "ended" if self.ended else "open" if self.is_entered else "new"
         return f"<hypern scope {self.request_id!r}, {word}>"
 
-    def open(self) -> None:
-        """Open the scope, so that sessions can be opened in it."""
-        self.is_entered = self.is_open = True
-        self._thread = get_ident()
-        if self.request_id.startswith(GENERATED):
-            _open[self.request_id] = ref(self)
+    def _resolve(self) -> None:
+        """Called where a scope with options is opened: the deadline begins."""
         if isinstance(self._kept, ScopeOptions):
             self._kept = keep(self._kept, time.monotonic())
-            _open[self.request_id] = ref(self)
-        elif registry.has_replicas:
-            _open[self.request_id] = ref(self)
-
-    def close(self) -> None:
-        """Close the scope: no session can be opened in it any more."""
-        if not self.ended and registry.has_replicas:
-            self.keep_written()
-        self.ended = True
-        _open.pop(self.request_id, None)
 
     def keep_written(self, alias: str | None = None) -> None:
         """Keep what the scope's open sessions have committed, since they are about to end."""
@@ -183,15 +137,15 @@ class Scope(_native.ScopeBase):
 
     def leaving(self, view: View, error: BaseException | None) -> Steps[None]:
         """Finalize the sessions at the end of a block, which `error` has left, if any."""
-        if isinstance(error, GeneratorExit) and view is not blocking:
-            self._exit(error)  # the coroutine has been dropped, and cannot await any more
-            return
         self._leave()
+        if isinstance(error, GeneratorExit) and view is not blocking:
+            self._finalize(error)  # the coroutine has been dropped, and cannot await any more
+            return
         failed = error is not None
         self._finalized((yield from finalizing(view, self.request_id, None, failed)), error)
 
-    def _exit(self, error: BaseException | None) -> None:
-        self._leave()
+    def _finalize(self, error: BaseException | None) -> None:
+        """The end of a `with` block in which sessions were opened."""
         steps = finalizing(blocking, self.request_id, None, error is not None)
         self._finalized(now(steps), error)
 
@@ -220,26 +174,6 @@ class Scope(_native.ScopeBase):
         """The scope that stands for this one after its end. There is none: raises SessionClosed."""
         raise closed(self.request_id)
 
-    def _enter(self) -> Scope:
-        if self.is_entered:
-            raise InterfaceError(f"{self!r} has been entered already; call scope() anew")
-        self._outer = outer = current_scope.get()
-        while outer is not None:
-            if outer.request_id == self.request_id and not outer.ended:
-                raise InterfaceError(f'a scope "{self.request_id}" is open around this one')
-            outer = outer._outer
-        self.open()
-        current_scope.set(self)
-        return self
-
-    def _leave(self) -> None:
-        self.close()
-        # The token of set() is not used, since an interrupt may have lost it. In another context
-        # than the scope was entered in, as some test runners and servers leave generators, the
-        # scope is not the current one; there `ended` closes it.
-        if current_scope.get() is self:
-            current_scope.set(self._outer)
-
     def _release(self) -> None:
         """Finish an end that was interrupted. It may be called again at any time."""
         self._leave()
@@ -249,7 +183,7 @@ class Scope(_native.ScopeBase):
 
 def open_scope(request_id: str) -> Scope | None:
     """The open scope of a generated request id, or one with options; None if there is none."""
-    known = _open.get(request_id)
+    known = _native.open_scopes.get(request_id)
     return None if known is None else known()
 
 

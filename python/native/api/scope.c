@@ -6,15 +6,12 @@
 #include <structmember.h>
 
 #include "api/coroutine.h"
+#include "api/scope_life.h"
 #include "error.h"
+#include "session/index.h"
 
-static hn_name enter_name = {"_enter", NULL}, exit_name = {"_exit", NULL},
-               aexit_name = {"_aexit", NULL}, release_name = {"_release", NULL};
-
-typedef struct hn_scope {
-    PyObject_HEAD
-    char is_open; /* its sessions have not been ended yet; set from Python */
-} hn_scope;
+static hn_name finalize_name = {"_finalize", NULL}, aexit_name = {"_aexit", NULL},
+               release_name = {"_release", NULL};
 
 /* End the scope and its sessions, rolling back, again until nothing interrupts it. */
 static PyObject *release(PyObject *self, PyObject *exception)
@@ -41,9 +38,8 @@ static PyObject *or_release(PyObject *self, PyObject *result)
 
 static PyObject *enter(PyObject *self, PyObject *unused)
 {
-    (void)unused;
-    PyObject *entered = hn_guard_call(self, &enter_name, NULL);
-    /* An error of _enter's own comes before it opens anything. */
+    PyObject *entered = hn_scope_enter(self, unused);
+    /* An error of its own comes before it opens anything. */
     if (entered == NULL && !((hn_scope *)self)->is_open)
         return NULL;
     return or_release(self, entered);
@@ -53,7 +49,18 @@ static PyObject *leave(PyObject *self, PyObject *const *args, Py_ssize_t nargs)
 {
     if (nargs != 3)
         return PyErr_Format(PyExc_TypeError, "__exit__() takes three arguments");
-    return or_release(self, hn_guard_call(self, &exit_name, args[1]));
+    PyObject *left = hn_scope_leave(self, NULL), *sessions = NULL;
+    if (left != NULL)
+        sessions = hn_index_list(((hn_scope *)self)->request_id, NULL);
+    bool has_sessions = sessions != NULL && PyList_GET_SIZE(sessions) > 0;
+    Py_XDECREF(sessions);
+    if (has_sessions)
+        Py_SETREF(left, hn_guard_call(self, &finalize_name, args[1]));
+    else if (sessions == NULL)
+        Py_CLEAR(left);
+    else
+        ((hn_scope *)self)->is_open = 0;
+    return or_release(self, left);
 }
 
 /* An awaitable: entering, which waits for nothing, or leaving. */
@@ -246,40 +253,81 @@ static void finalize(PyObject *self)
         hn_exception_raise(exception);
 }
 
-static void dealloc(PyObject *self)
+static int traverse(PyObject *op, visitproc visit, void *arg)
 {
-    if (PyObject_CallFinalizerFromDealloc(self) < 0)
+    hn_scope *self = (hn_scope *)op;
+    Py_VISIT(Py_TYPE(op));
+    Py_VISIT(self->outer);
+    Py_VISIT(self->kept);
+    Py_VISIT(self->written);
+    return 0;
+}
+
+/* request_id stays: a finalizer in the same garbage may still ask for it. */
+static int clear(PyObject *op)
+{
+    hn_scope *self = (hn_scope *)op;
+    Py_CLEAR(self->outer);
+    Py_CLEAR(self->kept);
+    Py_CLEAR(self->written);
+    return 0;
+}
+
+static void dealloc(PyObject *op)
+{
+    if (PyObject_CallFinalizerFromDealloc(op) < 0)
         return;
-    PyTypeObject *type = Py_TYPE(self);
-    type->tp_free(self);
+    hn_scope *self = (hn_scope *)op;
+    PyTypeObject *type = Py_TYPE(op);
+    PyObject_GC_UnTrack(op);
+    clear(op);
+    Py_XDECREF(self->request_id);
+    Py_XDECREF(self->is_entered);
+    Py_XDECREF(self->ended);
+    Py_XDECREF(self->listed);
+    type->tp_free(op);
     Py_DECREF(type);
 }
+
+PyDoc_STRVAR(open_doc, "open($self)\n--\n\n"
+                       "Open the scope, so that sessions can be opened in it.");
+PyDoc_STRVAR(close_doc, "close($self)\n--\n\n"
+                        "Close the scope: no session can be opened in it any more.");
 
 static PyMethodDef methods[] = {
     {"__enter__", enter, METH_NOARGS, NULL},
     {"__exit__", (PyCFunction)(void (*)(void))leave, METH_FASTCALL, NULL},
     {"__aenter__", enter_awaited, METH_NOARGS, NULL},
     {"__aexit__", (PyCFunction)(void (*)(void))leave_awaited, METH_FASTCALL, NULL},
+    {"open", hn_scope_open, METH_NOARGS, open_doc},
+    {"close", hn_scope_close, METH_NOARGS, close_doc},
+    {"_leave", hn_scope_leave, METH_NOARGS, NULL},
     {NULL, NULL, 0, NULL},
 };
 
 static PyMemberDef members[] = {
+    {"request_id", T_OBJECT_EX, offsetof(hn_scope, request_id), 0, "The id of the request (str)."},
     {"is_open", T_BOOL, offsetof(hn_scope, is_open), 0, NULL},
+    {"is_entered", T_OBJECT_EX, offsetof(hn_scope, is_entered), 0, NULL},
+    {"ended", T_OBJECT_EX, offsetof(hn_scope, ended), 0, NULL},
+    {"_outer", T_OBJECT_EX, offsetof(hn_scope, outer), 0, NULL},
+    {"_kept", T_OBJECT_EX, offsetof(hn_scope, kept), 0, NULL},
+    {"_written", T_OBJECT_EX, offsetof(hn_scope, written), 0, NULL},
+    {"_thread", T_ULONG, offsetof(hn_scope, thread), READONLY, NULL},
     {NULL, 0, 0, 0, NULL},
 };
 
 static PyType_Slot slots[] = {
-    {Py_tp_methods, methods},
-    {Py_tp_members, members},
-    {Py_tp_finalize, finalize},
-    {Py_tp_dealloc, dealloc},
-    {0, NULL},
+    {Py_tp_init, hn_scope_init}, {Py_tp_methods, methods},
+    {Py_tp_members, members},    {Py_tp_traverse, traverse},
+    {Py_tp_clear, clear},        {Py_tp_finalize, finalize},
+    {Py_tp_dealloc, dealloc},    {0, NULL},
 };
 
 static PyType_Spec spec = {
     .name = "hypern._native.ScopeBase",
     .basicsize = sizeof(hn_scope),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE,
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
     .slots = slots,
 };
 
@@ -290,5 +338,7 @@ int hn_scope_ready(PyObject *module)
         type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &spec, NULL);
     if (leaving_type == NULL)
         leaving_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &leaving_spec, NULL);
-    return type == NULL || leaving_type == NULL ? -1 : PyModule_AddType(module, type);
+    if (type == NULL || leaving_type == NULL || hn_scope_life_ready(module, type) < 0)
+        return -1;
+    return PyModule_AddType(module, type);
 }
