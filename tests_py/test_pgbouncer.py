@@ -376,6 +376,30 @@ def test_a_copy_in_execute_many_costs_neither_connection_nor_transaction(bounced
                 assert db().query_value("SELECT pg_backend_pid()") == pid
 
 
+def test_copy_through_a_pooler(bounced: Bouncer) -> None:
+    with scope():
+        pid = db().query_value("SELECT pg_backend_pid()")
+        series = "SELECT n FROM generate_series(1, 100000) n"
+        assert sum(row["n"] for row in db().copy_out(series)) == 5000050000
+        for rows in (db().copy_out(series), db().copy_out_raw(f"COPY ({series}) TO STDOUT")):
+            next(rows)  # the next call ends it early
+        assert db().query_value("SELECT 1") == 1
+        with pytest.raises(errors.UndefinedTable):
+            db().copy_in_raw("COPY missing FROM STDIN", [b"1\n"])
+        if bounced.mode == "statement":
+            return
+        with db().transaction():
+            db().execute("CREATE TEMP TABLE copied (n int PRIMARY KEY) ON COMMIT DROP")
+            assert db().copy_in("copied", ((n,) for n in range(50_000))) == 50_000
+            assert db().copy_in_raw("COPY copied FROM STDIN", [b"-1\n-2\n"]) == 2
+            with pytest.raises(errors.UniqueViolation) as caught:
+                db().copy_in("copied", [(-3,), (-1,)])
+            assert caught.value.row == 1
+            next(db().copy_out("copied"))
+            assert db().query_value("SELECT count(*) FROM copied") == 50_002
+        assert bounced.mode != "session" or db().query_value("SELECT pg_backend_pid()") == pid
+
+
 @pytest.fixture
 def odd_settings(bounced: Bouncer, database: str) -> Iterator[None]:
     """A database that prints dates, floats and intervals unlike others."""

@@ -61,6 +61,8 @@ const (
 	OpScript     Op = C.HN_OP_SCRIPT
 	OpBatch      Op = C.HN_OP_BATCH
 	OpGiveBack   Op = C.HN_OP_GIVE_BACK
+	OpCopyIn     Op = C.HN_OP_COPY_IN
+	OpCopyOut    Op = C.HN_OP_COPY_OUT
 )
 
 // Want is what the core wants next from the side that waits.
@@ -76,6 +78,7 @@ const (
 	WantRows   Want = C.HN_WANT_ROWS
 	WantTypes  Want = C.HN_WANT_TYPES
 	WantBatch  Want = C.HN_WANT_BATCH
+	WantCopy   Want = C.HN_WANT_COPY
 )
 
 // State is a session's state in the specification's six words.
@@ -115,6 +118,8 @@ const (
 	InNulls      = C.HN_IN_NULLS
 	InReturning  = C.HN_IN_RETURNING
 	InObserved   = C.HN_IN_OBSERVED
+	InEncoded    = C.HN_IN_ENCODED
+	InPaused     = C.HN_IN_PAUSED
 
 	Again    = C.HN_AGAIN
 	Guarded  = C.HN_GUARDED
@@ -137,6 +142,9 @@ const (
 	IORaw   = C.HN_IO_RAW
 	IOTLS   = C.HN_IO_TLS
 	IOLocal = C.HN_IO_LOCAL
+	IOCopy  = C.HN_IO_COPY
+	IOData  = C.HN_IO_DATA
+	IOWhole = C.HN_IO_WHOLE
 )
 
 // Answers of hypern_transport that are no count.

@@ -37,7 +37,7 @@ func TestTheFingerprintIsThatOfTheHeaderOnDisk(t *testing.T) {
 // Every name of the header's lists has a Go name: a new one must not be forgotten here.
 func TestEveryListOfTheHeaderIsNamedInGo(t *testing.T) {
 	for list, n := range map[string]int{
-		"HN_OPS": int(OpGiveBack) + 1, "HN_WANTS": int(WantBatch) + 1,
+		"HN_OPS": int(OpCopyOut) + 1, "HN_WANTS": int(WantCopy) + 1,
 		"HN_STATES": int(StateClosed) + 1, "HN_POOL_OPS": int(PoolListen) + 1,
 	} {
 		body := regexp.MustCompile(`(?s)#define ` + list + `\(X\).*?\n\n`).Find(header)

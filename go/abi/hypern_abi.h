@@ -38,7 +38,9 @@
     X(SET_LOCAL, "set settings for the transaction: sql is JSON, pairs of name and value")          \
     X(SCRIPT, "run the statements of sql as one simple Query, without rows, and set its settings back") \
     X(BATCH, "run the statements of items; DONE says in count how many have run, see below") \
-    X(GIVE_BACK, "give the connection back in the middle of the request; FAIL in a transaction")
+    X(GIVE_BACK, "give the connection back in the middle of the request; FAIL in a transaction") \
+    X(COPY_IN, "run the COPY FROM STDIN of sql with the data that WANT_COPY has C send; see ENCODED") \
+    X(COPY_OUT, "run the COPY TO STDOUT of sql, as a stream: DONE says stream; see ENCODED")
 
 typedef enum hn_op {
 #define X(name, doc) HN_OP_##name,
@@ -55,7 +57,8 @@ typedef enum hn_op {
     X(ENCODE, "out holds a statement's description for plan: encode the body for it, CONTINUE")    \
     X(ROWS, "MANY only: head is the Bind prefix (portal and statement name); send every row")      \
     X(TYPES, "out holds the type rows asked for by HN_OP_TYPES; then CONTINUE or TYPES again")     \
-    X(BATCH, "BATCH only: send head with the bodies of items where out has cuts")
+    X(BATCH, "BATCH only: send head with the bodies of items where out has cuts")                  \
+    X(COPY, "COPY_IN only: send the data in CopyData messages, then tail; or, where it is given up, out")
 
 typedef enum hn_want {
 #define X(name, doc) HN_WANT_##name,
@@ -103,7 +106,11 @@ enum {
     HN_IN_NULLS = 32768, /* TYPES, with COLUMNS: which columns of the tables are NOT NULL is asked for instead */
     HN_IN_RETURNING = 131072, /* MANY: the results of the rows are wanted, which are read by the
                               * description that they are bound for */
-    HN_IN_DEADLINE = 262144 /* with the op that starts: timeout is what is left of the scope's deadline_secs */
+    HN_IN_DEADLINE = 262144, /* with the op that starts: timeout is what is left of the scope's deadline_secs */
+    HN_IN_PAUSED = 1048576, /* after an IO with HN_IO_DATA: the chunk is full, and more is to come */
+    HN_IN_ENCODED = 524288 /* COPY_IN: C encodes rows for the parameters of sql, which is the INSERT of the
+                            * same columns; the core makes the COPY of it. COPY_OUT: C decodes rows; sql is
+                            * the query */
 };
 
 /* hn_call.io_flags, with HN_WANT_IO */
@@ -112,7 +119,10 @@ enum {
     HN_IO_ROWS = 2, /* DataRows are the statement's result */
     HN_IO_RAW = 4,  /* hand DataRows over with the control frames */
     HN_IO_TLS = 8,  /* read and write through hypern_transport; fd is only for waiting */
-    HN_IO_LOCAL = 16 /* fd is a unix socket */
+    HN_IO_LOCAL = 16, /* fd is a unix socket */
+    HN_IO_COPY = 32, /* a COPY has begun without a Sync: 'G', 'H', 'E', 'C' and 'I' end the I/O early */
+    HN_IO_DATA = 64, /* CopyData is the result; a chunk of it may end the I/O early, with HN_IN_PAUSED */
+    HN_IO_WHOLE = 128 /* with HN_IO_DATA: it may not */
 };
 
 /* hypern_cancel */
@@ -337,6 +347,14 @@ typedef struct hn_call {
  * all has been sent, C ends with a Sync. Where the caller gives up by then, C has the server fail, sends a
  * Sync, and CONTINUEs with HN_IN_CANCELLED. DONE's count is below the number of items where the next one
  * must run apart, as a STATEMENT; outside a transaction it is 0 then, and C opens one first.
+ *
+ * With WANT_COPY C sends the data in CopyData messages, receives meanwhile, and sends tail (CopyDone, Sync)
+ * behind it. When an ErrorResponse comes first, or the data's iterator or encoder raises, or the caller gives
+ * up, it sends out (CopyFail, Sync) in place of tail. It CONTINUEs once, with all control frames up to
+ * ReadyForQuery.
+ *
+ * A COPY_OUT whose chunk is full is an open stream: what of its data has arrived behind the chunk stays with
+ * C, for the next I/O on the session. FETCH goes on with it; any other operation ends it first.
  *
  * A session has one stream at most: any operation but FETCH and STREAM_END ends it first. Outside a
  * transaction a stream runs in one of its own, of which the state says nothing.

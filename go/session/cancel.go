@@ -111,7 +111,7 @@ func cancelledFault(when string) *wire.Fault {
 // watch limits a statement's time by the client's clock, where a pooler keeps statement_timeout from
 // the server. Called with mu held, when something is about to be sent.
 func (s *Session) watch() {
-	if s.conn.Timeout() == 0 || s.op.clock != nil || s.op.phase != phaseExecute && s.op.phase != phaseRows && s.op.phase != phaseScript && s.op.phase != phaseBatch {
+	if s.conn.Timeout() == 0 || s.op.clock != nil || s.op.phase != phaseExecute && s.op.phase != phaseRows && s.op.phase != phaseScript && s.op.phase != phaseBatch && s.op.phase != phaseCopyData && s.op.phase != phaseCopyOut {
 		return
 	}
 	var clock *time.Timer

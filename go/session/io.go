@@ -29,6 +29,10 @@ func (s *Session) resumeIO(c *Call) {
 		s.brokenIO(c, why)
 		return
 	}
+	if (s.op.phase == phaseCopy || s.op.phase == phaseCopyOut) && s.op.got.status == 0 {
+		s.op.kind.resume(s, c)
+		return
+	}
 	if s.op.got.copying != 0 && s.op.got.status == 0 {
 		s.refuseCopy(c)
 		return
@@ -51,6 +55,10 @@ func (s *Session) goOn(c *Call) {
 	switch s.op.phase {
 	case phaseStreamEnd:
 		s.op.ending.ended(s, c)
+	case phaseCopyEnd:
+		s.op.copyEnd.drained(s, c)
+	case phaseCopyUndo:
+		s.op.copyEnd.undone(s, c)
 	case phaseEncoding:
 		s.encodingRestored(c)
 	case phaseScope:
@@ -173,7 +181,7 @@ func (s *Session) brokenIO(c *Call, why string) {
 func (s *Session) notBegun(c *Call) bool {
 	nothing := c.Sent == 0 || s.saidGoodbye()
 	switch s.op.phase {
-	case phaseDescribe, phaseExecute, phaseScriptBegin, phaseBatchDescribe, phaseBatch:
+	case phaseDescribe, phaseExecute, phaseScriptBegin, phaseBatchDescribe, phaseBatch, phaseCopy, phaseCopyOut:
 	default:
 		return false
 	}
@@ -190,6 +198,8 @@ func (s *Session) mayHaveRun(c *Call) bool {
 	case s.op.phase == phaseProbe, s.op.phase == phaseReplay, s.op.phase.describes():
 		return s.op.op == abi.OpFetch
 	case s.op.phase == phaseStreamEnd, s.op.phase == phaseCalm, s.op.phase == phaseScriptSettings, s.op.phase == phaseScriptEnd:
+		return true
+	case s.op.phase == phaseCopyData:
 		return true
 	case s.op.phase == phaseScript && s.op.partly:
 		return true
@@ -209,5 +219,5 @@ func (s *Session) saidGoodbye() bool {
 
 func copyFault(sql string) *wire.Fault {
 	return &wire.Fault{Kind: wire.KindNotSupported, SQL: sql,
-		Message: "COPY FROM STDIN and COPY TO STDOUT are not available through a session"}
+		Message: "COPY FROM STDIN and COPY TO STDOUT are not run by this method: use copy_in() or copy_in_raw(), copy_out() or copy_out_raw()"}
 }

@@ -131,7 +131,7 @@ func (s *Session) ioLimit() int32 {
 		if left := s.acquireLeft(); left >= 0 {
 			return int32(max(1, min(left/2, undoLimit.Milliseconds())))
 		}
-	case phaseUndo, phaseFarewell:
+	case phaseUndo, phaseFarewell, phaseCopyEnd, phaseCopyUndo:
 	default:
 		return 0
 	}

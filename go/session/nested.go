@@ -35,7 +35,7 @@ func (s *Session) nests() bool { return s.nested }
 // needsTurn returns whether the operation about to start needs the connection.
 func (s *Session) needsTurn() bool {
 	switch s.op.op {
-	case abi.OpStatement, abi.OpMany, abi.OpStream, abi.OpFetch, abi.OpBegin, abi.OpEnter, abi.OpScript:
+	case abi.OpStatement, abi.OpMany, abi.OpStream, abi.OpFetch, abi.OpBegin, abi.OpEnter, abi.OpScript, abi.OpCopyIn, abi.OpCopyOut:
 		return true
 	}
 	return s.tx.active() && !s.tx.lost || s.stream != nil || len(s.nest.left) > 0
@@ -75,7 +75,7 @@ func (s *Session) turn(c *Call) {
 // setsGuard returns whether the guard is to be set ahead of the operation.
 func (s *Session) setsGuard() bool {
 	switch s.op.op {
-	case abi.OpStatement, abi.OpMany, abi.OpStream, abi.OpScript:
+	case abi.OpStatement, abi.OpMany, abi.OpStream, abi.OpScript, abi.OpCopyIn, abi.OpCopyOut:
 		return true
 	}
 	return false

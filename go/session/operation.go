@@ -22,6 +22,8 @@ import (
 //	control     commit, rollback and the savepoint commands (commands.go)
 //	leaving     the end of a block (block.go)
 //	finalizing  the end of the session (finalize.go)
+//	copying     COPY FROM STDIN (copy.go)
+//	copyingOut  COPY TO STDOUT, or a further chunk of it (copy_out.go)
 //	givingBack  release(), which gives the connection back before the end (giveback.go)
 type kind interface {
 	// start begins the operation, once no other stream is open.
@@ -58,7 +60,12 @@ func (s *Session) kindOf(c *Call) kind {
 		return &s.leaving
 	case abi.OpMany:
 		return newMany(c)
+	case abi.OpCopyOut:
+		return newCopyingOut(c)
 	case abi.OpStream, abi.OpFetch:
+		if s.copied(c) {
+			return &copyingOut{further: true}
+		}
 		return newStreaming(c)
 	case abi.OpStreamEnd:
 		return closing{}
@@ -66,6 +73,8 @@ func (s *Session) kindOf(c *Call) kind {
 		return newBatch(c)
 	case abi.OpGiveBack:
 		return givingBack{}
+	case abi.OpCopyIn:
+		return newCopying(c)
 	case abi.OpScript:
 		return &script{stepwise: c.has(abi.InStepwise)}
 	}
@@ -86,6 +95,7 @@ type operation struct {
 	sql      string // the text of what runs: a view of C memory until own, or a Statement's
 	hooks    hooks  // what becomes of the functions that wait for a commit
 	ending   *streamEnd
+	copyEnd  *copyEnd
 	mapped   *mapped // nested: the transaction command under way
 	outcome  outcome // phaseCancel, phaseTrail, phaseCheck, phaseEncoding: what to report
 	acquisition
@@ -162,7 +172,7 @@ func (s *Session) Step(c *Call) {
 	if over && (s.restoresEncoding(c) || s.checksDeferred(c) || s.asksWritten(c)) {
 		over = false
 	}
-	if c.Want == abi.WantIO || c.Want == abi.WantRows || c.Want == abi.WantBatch {
+	if c.Want == abi.WantIO || c.Want == abi.WantRows || c.Want == abi.WantBatch || c.Want == abi.WantCopy {
 		s.describeIO(c)
 	}
 	if over {
@@ -216,6 +226,8 @@ func (s *Session) start(c *Call) {
 // route starts the operation, once the open stream has ended.
 func (s *Session) route(c *Call) {
 	switch op := s.op.op; {
+	case s.copy != nil && !s.copied(c):
+		s.endCopy(c, true)
 	case op == abi.OpMany && s.refuseTransaction(c):
 	case op == abi.OpFetch || op == abi.OpStreamEnd || op == abi.OpFinalize || s.stream == nil || s.endStream(c, true):
 		s.op.kind.start(s, c)
@@ -244,6 +256,8 @@ func (s *Session) resume(c *Call) {
 		s.resumeAcquire(c)
 	case phasePosition:
 		s.resumeFollowed(c)
+	case phaseCopyCalm:
+		s.op.copyEnd.calmed(s, c)
 	case phaseEncode, phaseCalm:
 		s.op.kind.resume(s, c)
 	case phaseCancel, phaseTrail:
@@ -285,7 +299,7 @@ func (s *Session) end(c *Call) {
 		s.release()
 	}
 	s.op = operation{}
-	if s.conn != nil && (s.conn.Killed() != nil || s.tracks() && !s.conn.Sound()) && !s.tx.active() && s.stream == nil {
+	if s.conn != nil && (s.conn.Killed() != nil || s.tracks() && !s.conn.Sound()) && !s.tx.active() && s.stream == nil && s.copy == nil {
 		s.release() // the answer was faster than who ended the connection; the next statement has another
 	}
 }

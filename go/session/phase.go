@@ -30,6 +30,12 @@ const (
 	phaseScriptEnd            // a script's settings are being set back, and its transaction is being ended
 	phaseBatchDescribe        // statements of a batch are being described
 	phaseBatch                // a run of a batch is under way
+	phaseCopy                 // a COPY is sent, and has not asked for its data
+	phaseCopyData             // the data of a COPY is on its way
+	phaseCopyOut              // the data of a COPY is being received
+	phaseCopyEnd              // what is left of a COPY is being dropped
+	phaseCopyCalm             // the same, once no request to cancel can hit what follows
+	phaseCopyUndo             // the savepoint of a COPY is being rolled back to
 	phaseFarewell             // what needs no answer is being sent before release
 	phaseEncoding             // client_encoding is being set back
 	phaseCalm                 // execute_many is to be rolled back, once no request to cancel can hit that
@@ -62,5 +68,6 @@ func (p phase) raw() bool {
 // cancellable returns whether a request to cancel is to be repeated until the server has noticed it: not one
 // that could hit the rollback after it.
 func (p phase) cancellable() bool {
-	return p != phaseCancel && p != phaseCalm && p != phaseUndo && p != phaseScriptEnd
+	return p != phaseCancel && p != phaseCalm && p != phaseUndo && p != phaseScriptEnd &&
+		p != phaseCopyCalm && p != phaseCopyUndo
 }

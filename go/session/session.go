@@ -44,6 +44,7 @@ type Session struct {
 	void       *void       // why statements fail until all of them are left; nil: they do not
 	savepoints []savepoint // of the open transaction, the outermost first
 	hooks      int64       // functions that waited for a commit when the operation began
+	copy       *openCopy   // COPY TO STDOUT whose data has not all been received
 	portals    []string    // ended, to be closed on the server with the next write
 	nest       nest        // of a nested pool
 
@@ -174,7 +175,7 @@ func (s *Session) parted() {
 		s.conn.Statements().Ahead(nil, false)
 	}
 	s.conn = nil
-	s.stream, s.portals = nil, nil
+	s.stream, s.portals, s.copy = nil, nil, nil
 	s.tx = s.tx.transition(evReleased, 0)
 }
 
@@ -204,7 +205,7 @@ func (s *Session) lose(why string, ran bool) *wire.Fault {
 	}
 	c.Break()
 	s.conn = nil
-	s.stream, s.portals = nil, nil
+	s.stream, s.portals, s.copy = nil, nil, nil
 	s.pool.Release(c)
 	return fault
 }

@@ -65,6 +65,7 @@ type Fault struct {
 	SafeToRetry bool   `json:"safe_to_retry,omitempty"`
 	Cause       *Fault `json:"cause,omitempty"`
 	Ticket      string `json:"ticket,omitempty"` // of the pool's Job whose function raised what Python is to raise
+	Where       string `json:"-"`                // the server's context: it may hold values, and does not cross
 }
 
 // Error is the fault's message and SQLSTATE.
@@ -135,6 +136,8 @@ func ParseError(body []byte) *Fault {
 			f.Hint = value
 		case 'P':
 			f.Position, _ = strconv.Atoi(value) // a position that is no number is no position
+		case 'W':
+			f.Where = value
 		case 's':
 			f.Schema = value
 		case 't':

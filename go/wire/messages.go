@@ -113,6 +113,12 @@ func AppendExecuteChunk(dst []byte, portal string, limit int32) []byte {
 // AppendSync appends a Sync message.
 func AppendSync(dst []byte) []byte { return append(dst, 'S', 0, 0, 0, 4) }
 
+// AppendFlush appends a Flush message.
+func AppendFlush(dst []byte) []byte { return append(dst, 'H', 0, 0, 0, 4) }
+
+// AppendCopyDone appends a CopyDone message.
+func AppendCopyDone(dst []byte) []byte { return append(dst, 'c', 0, 0, 0, 4) }
+
 // AppendTerminate appends a Terminate message.
 func AppendTerminate(dst []byte) []byte { return append(dst, 'X', 0, 0, 0, 4) }
 

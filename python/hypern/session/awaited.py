@@ -12,18 +12,30 @@ from hypern import _native
 from hypern.session.attempts import attempts
 from hypern.session.batch import AsyncBatch
 from hypern.session.begin import OWN_BEGIN, begin_sql
+from hypern.session.copying import chunks_of, copying
+from hypern.session.copying_out import CopyPortal, query_of
 from hypern.session.names import public_names
 from hypern.session.notify import NOTIFY_SQL, notify_params
 from hypern.session.settings import local_settings
+from hypern.session.steps import later
 from hypern.session.stream import AsyncStream, Portal
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
-    from typing import Any, TypeVar
+    from collections.abc import (
+        AsyncIterable,
+        Awaitable,
+        Callable,
+        Coroutine,
+        Iterable,
+        Mapping,
+        Sequence,
+    )
+    from typing import Any, BinaryIO, TypeVar
 
     from typing_extensions import Self
 
     from hypern._literals import Isolation
+    from hypern.session.copying import Table
     from hypern.sql import Template
 
     _T = TypeVar("_T")
@@ -120,6 +132,66 @@ class AsyncDbSession(_native.AsyncSession):
         `DbSession.batch`. Inside the block nothing is awaited.
         """
         return AsyncBatch(self, timeout)
+
+    def copy_in(
+        self,
+        table: Table,
+        rows: Iterable[Any] | AsyncIterable[Any],
+        columns: Sequence[str] | None = None,
+        *,
+        timeout: float | None = None,
+    ) -> Coroutine[Any, Any, int]:
+        """Insert rows by binary COPY; rows may be an async iterable, otherwise as
+        `DbSession.copy_in`.
+        """
+        return later(copying(self, table, rows, columns, timeout))
+
+    def copy_in_raw(
+        self,
+        sql: str,
+        chunks: bytes | Iterable[bytes] | AsyncIterable[bytes] | BinaryIO,
+        *,
+        timeout: float | None = None,
+    ) -> Coroutine[Any, Any, int]:
+        """Run a COPY ... FROM STDIN of any format; chunks may be an async iterable, or a file whose
+        read() is awaited, otherwise as `DbSession.copy_in_raw`.
+        """
+        return self._copy_data(sql, chunks_of(chunks), timeout)
+
+    @overload
+    def copy_out(
+        self,
+        table_or_query: Table,
+        *,
+        into: type[dict[str, Any]] = ...,
+        timeout: float | None = None,
+    ) -> AsyncStream[dict[str, Any]]: ...
+
+    @overload
+    def copy_out(
+        self, table_or_query: Table, *, into: type[_T], timeout: float | None = None
+    ) -> AsyncStream[_T]: ...
+
+    @overload
+    def copy_out(
+        self, table_or_query: Table, *, into: Callable[..., _T], timeout: float | None = None
+    ) -> AsyncStream[_T]: ...
+
+    def copy_out(
+        self, table_or_query: Table, *, into: Any = dict, timeout: float | None = None
+    ) -> AsyncStream[Any]:
+        """The rows of a table or query by binary COPY, for `async for`; otherwise as
+        `DbSession.copy_out`.
+        """
+        if into is bytes:
+            raise TypeError("into=bytes is not a row; copy_out_raw() has the data as it is")
+        return AsyncStream(CopyPortal(self, query_of(table_or_query), into, timeout))
+
+    def copy_out_raw(self, sql: str, *, timeout: float | None = None) -> AsyncStream[bytes]:
+        """The data of a COPY ... TO STDOUT, for `async for`; otherwise as
+        `DbSession.copy_out_raw`.
+        """
+        return AsyncStream(CopyPortal(self, sql, bytes, timeout))
 
     async def run(self, fn: Callable[[Self], Awaitable[_T]], retries: int = 3) -> _T:
         """Await fn(session) in a transaction, commit, and return its result. It is repeated as by

@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 from hypern.errors import Error, NoRows, TooManyRows
+from hypern.session.steps import in_block
 
 if TYPE_CHECKING:
     from hypern.session.batch_results import BatchResult, Outcome, Statement
@@ -36,27 +37,9 @@ def running(session: Any, items: list[BatchResult[Any]], timeout: float | None) 
         if session.is_in_transaction:
             yield from _rest(session, statements, outcomes, limit)
         else:
-            yield from _in_transaction(session, statements, outcomes, limit)
+            yield from in_block(session, _rest(session, statements, outcomes, limit))
     for item, outcome in zip(items, outcomes, strict=True):
         item._outcome = outcome
-
-
-def _in_transaction(
-    session: Any, statements: list[Statement], outcomes: list[Outcome], limit: _Limit
-) -> Steps[None]:
-    """All that is left, in a block of its own."""
-    block: Any = session.transaction()
-    awaited = hasattr(block, "__aenter__")
-    enter, leave = (
-        (block.__aenter__, block.__aexit__) if awaited else (block.__enter__, block.__exit__)
-    )
-    yield enter()
-    try:
-        yield from _rest(session, statements, outcomes, limit)
-    except BaseException as error:
-        yield leave(type(error), error, error.__traceback__)
-        raise
-    yield leave(None, None, None)
 
 
 def _rest(

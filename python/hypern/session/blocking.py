@@ -12,18 +12,22 @@ from hypern import _native
 from hypern.session.attempts import attempts
 from hypern.session.batch import Batch
 from hypern.session.begin import OWN_BEGIN, begin_sql
+from hypern.session.copying import chunks_of, copying
+from hypern.session.copying_out import CopyPortal, query_of
 from hypern.session.names import public_names
 from hypern.session.notify import NOTIFY_SQL, notify_params
 from hypern.session.settings import local_settings
+from hypern.session.steps import now
 from hypern.session.stream import Portal, Stream
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-    from typing import Any, TypeVar
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from typing import Any, BinaryIO, TypeVar
 
     from typing_extensions import Self
 
     from hypern._literals import Isolation
+    from hypern.session.copying import Table
     from hypern.sql import Template
 
     _T = TypeVar("_T")
@@ -160,6 +164,90 @@ class DbSession(_native.Session):
         and COPY through the session are refused (ProgrammingError, NotSupportedError).
         """
         return Batch(self, timeout)
+
+    def copy_in(
+        self,
+        table: Table,
+        rows: Iterable[Any],
+        columns: Sequence[str] | None = None,
+        *,
+        timeout: float | None = None,
+    ) -> int:
+        """Insert rows by binary COPY, all of them or none; the number of rows (int).
+
+        table: its name, or a tuple (schema, table); quoted here. rows: an iterable of sequences,
+        mappings, or objects of a class that `into=` takes. columns: their names, in the order of a
+        sequence's values; None: the keys of the first mapping or the fields of its class, else all
+        columns of the table that are not generated. timeout: seconds for all.
+
+        Values are encoded by the types of the columns, as parameters are. A str for another type
+        than text must be a text that can be read here exactly (docs/copy.md): DataError for
+        others, such as "NOW()". The rows go in a transaction() block. An error has .row (int, from
+        0), and .column where it is of one. What iterating over the rows raises is raised, and no
+        row is kept.
+        """
+        return now(copying(self, table, rows, columns, timeout))
+
+    def copy_in_raw(
+        self,
+        sql: str,
+        chunks: bytes | Iterable[bytes] | BinaryIO,
+        *,
+        timeout: float | None = None,
+    ) -> int:
+        """Run a COPY ... FROM STDIN of any format; the number of rows (int).
+
+        chunks: the data: bytes, an iterable of bytes, or a binary file, which is read in pieces.
+        It is one statement: all of the data is copied, or nothing. What the iterable raises is
+        raised, and the copy fails. An error of the server has the line of the data as .line.
+        """
+        return self._copy_data(sql, chunks_of(chunks), timeout)
+
+    @overload
+    def copy_out(
+        self,
+        table_or_query: Table,
+        *,
+        into: type[dict[str, Any]] = ...,
+        timeout: float | None = None,
+    ) -> Stream[dict[str, Any]]: ...
+
+    @overload
+    def copy_out(
+        self, table_or_query: Table, *, into: type[_T], timeout: float | None = None
+    ) -> Stream[_T]: ...
+
+    @overload
+    def copy_out(
+        self, table_or_query: Table, *, into: Callable[..., _T], timeout: float | None = None
+    ) -> Stream[_T]: ...
+
+    def copy_out(
+        self, table_or_query: Table, *, into: Any = dict, timeout: float | None = None
+    ) -> Stream[Any]:
+        """The rows of a table or query by binary COPY, one by one, in bounded memory.
+
+        table_or_query: a table's name, a tuple (schema, table), or a query: a str that begins with
+        SELECT, WITH, VALUES, TABLE or a command with RETURNING. It has no parameters. into: what a
+        row is, as for `query`. timeout: seconds for each chunk.
+
+        The result is an iterator, and a context manager that ends it, as `stream` returns it. The
+        COPY runs when the first row is requested, and ends after the last one, with close() or its
+        `with` block, or when anything else is run on the session. Ended before its last row, it is
+        cancelled on the server: what a data-changing query has done is undone. A column of a type
+        that has no binary format here is NotSupportedError.
+        """
+        if into is bytes:
+            raise TypeError("into=bytes is not a row; copy_out_raw() has the data as it is")
+        return Stream(CopyPortal(self, query_of(table_or_query), into, timeout))
+
+    def copy_out_raw(self, sql: str, *, timeout: float | None = None) -> Stream[bytes]:
+        """The data of a COPY ... TO STDOUT of any format, in chunks of bytes and bounded memory.
+
+        It is an iterator and a context manager; it begins and ends as `copy_out`. timeout: seconds
+        for each chunk.
+        """
+        return Stream(CopyPortal(self, sql, bytes, timeout))
 
     def run(self, fn: Callable[[Self], _T], retries: int = 3) -> _T:
         """Call fn(session) in a transaction, commit, and return the result of fn.

@@ -54,3 +54,20 @@ async def later(steps: Steps[_T]) -> _T:
                 resume, value = steps.throw, error
     finally:
         value = None  # an exception that leaves would refer to itself
+
+
+def in_block(session: Any, steps: Steps[_T]) -> Steps[_T]:
+    """Run a course of action in a transaction() block of the session."""
+    block: Any = session.transaction()
+    awaited = hasattr(block, "__aenter__")
+    enter, leave = (
+        (block.__aenter__, block.__aexit__) if awaited else (block.__enter__, block.__exit__)
+    )
+    yield enter()
+    try:
+        outcome = yield from steps
+    except BaseException as error:
+        yield leave(type(error), error, error.__traceback__)
+        raise
+    yield leave(None, None, None)
+    return outcome

@@ -109,12 +109,13 @@ static PyGetSetDef getters[] = {
 };
 
 /* The methods of all tables in one, as a type requires. */
-static PyMethodDef methods[48];
+static PyMethodDef methods[56];
 
 static void join_methods(void)
 {
-    const PyMethodDef *const tables[] = {setters, hn_statement_methods, hn_transaction_methods,
-                                         hn_stream_methods, hn_batch_methods};
+    const PyMethodDef *const tables[] = {
+        setters,           hn_statement_methods, hn_transaction_methods,
+        hn_stream_methods, hn_batch_methods,     hn_copy_methods};
     size_t n = 0;
     for (size_t i = 0; i < sizeof tables / sizeof tables[0]; i++)
         for (const PyMethodDef *m = tables[i]; m->ml_name != NULL; m++)

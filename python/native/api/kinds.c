@@ -45,6 +45,10 @@ int hn_take_into(hn_request *request, PyObject *into)
 {
     if (into == NULL || into == (PyObject *)&PyDict_Type)
         return 0;
+    if (into == (PyObject *)&PyBytes_Type && request->takes_bytes) {
+        request->shape = HN_ROW_BYTES;
+        return 0;
+    }
     if (into == (PyObject *)&PyTuple_Type) {
         request->shape = HN_ROW_TUPLE;
         return 0;

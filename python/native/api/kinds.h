@@ -39,11 +39,13 @@ int hn_take_into(hn_request *request, PyObject *into);
 /* A str that the server can be given, as an exact str; NULL with an exception. */
 PyObject *hn_check_sql(PyObject *sql);
 
-/* The methods that run something on the server: of statements, of transactions, of streams. */
+/* The methods that run something on the server: of statements, of transactions, of streams,
+ * of COPY. */
 extern PyMethodDef hn_statement_methods[];
 extern PyMethodDef hn_transaction_methods[];
 extern PyMethodDef hn_stream_methods[];
 extern PyMethodDef hn_batch_methods[];
+extern PyMethodDef hn_copy_methods[];
 /* Functions of the module, for hypern.session.batch. */
 extern PyMethodDef hn_batch_functions[];
 

@@ -284,6 +284,7 @@ static int traverse(PyObject *op, visitproc visit, void *arg)
     Py_VISIT(self->session);
     Py_VISIT(self->returns);
     Py_VISIT(self->request.params);
+    Py_VISIT(self->request.columns);
     Py_VISIT(self->request.into);
     Py_VISIT(self->context);
     Py_VISIT(self->future);
@@ -348,6 +349,7 @@ static void dealloc(PyObject *op)
     clear(op);
     Py_CLEAR(self->request.sql);
     Py_CLEAR(self->request.params);
+    Py_CLEAR(self->request.columns);
     Py_CLEAR(self->request.into);
     Py_CLEAR(self->session);
     type->tp_free(op);

@@ -256,7 +256,7 @@ static void dealloc(PyObject *op)
     clear(op);
     if (self->target.handle > 0 && hn_target_is_here(&self->target))
         hn_go.hypern_release(self->target.handle);
-    hn_target_forget_stream(&self->target);
+    hn_target_clear(&self->target);
     Py_XDECREF((PyObject *)self->next);
     Py_XDECREF((PyObject *)self->target.database);
     Py_XDECREF(self->request_id);
@@ -311,12 +311,13 @@ static PyMethodDef own_methods[] = {
 };
 
 /* The methods of all tables in one, as a type requires. */
-static PyMethodDef methods[48];
+static PyMethodDef methods[56];
 
 static void join_methods(void)
 {
-    const PyMethodDef *const tables[] = {own_methods, hn_statement_methods, hn_transaction_methods,
-                                         hn_stream_methods, hn_batch_methods};
+    const PyMethodDef *const tables[] = {
+        own_methods,       hn_statement_methods, hn_transaction_methods,
+        hn_stream_methods, hn_batch_methods,     hn_copy_methods};
     size_t n = 0;
     for (size_t i = 0; i < sizeof tables / sizeof tables[0]; i++)
         for (const PyMethodDef *m = tables[i]; m->ml_name != NULL; m++)

@@ -59,11 +59,29 @@ static PyObject *fetch(PyObject *op, PyObject *args)
         self->target.stream.number == number ? Py_XNewRef(self->target.stream.sql) : NULL;
     hn_request request = {.op = HN_OP_FETCH, .sql = sql, .stream = number};
     request.method = "_stream_fetch";
+    request.takes_bytes = true;
     PyObject *result = NULL;
     if (hn_take_into(&request, into) == 0)
         result = run(op, &request, chunk_rows, timeout);
     Py_CLEAR(request.into);
     Py_XDECREF(sql);
+    return result;
+}
+
+static PyObject *open_copy(PyObject *self, PyObject *args)
+{
+    PyObject *text, *into, *chunk, *timeout;
+    if (!PyArg_ParseTuple(args, "OOOO:_copy_out", &text, &into, &chunk, &timeout))
+        return NULL;
+    PyObject *result = NULL, *sql = hn_check_sql(text);
+    if (sql == NULL)
+        return NULL;
+    hn_request request = {.op = HN_OP_COPY_OUT, .sql = sql, .takes_bytes = true};
+    request.method = "_copy_out";
+    if (hn_take_into(&request, into) == 0)
+        result = run(self, &request, chunk, timeout);
+    Py_CLEAR(request.into);
+    Py_DECREF(sql);
     return result;
 }
 
@@ -88,6 +106,7 @@ static PyObject *close_stream(PyObject *op, PyObject *number)
 PyMethodDef hn_stream_methods[] = {
     {"_stream_open", open_stream, METH_VARARGS, NULL},
     {"_stream_fetch", fetch, METH_VARARGS, NULL},
+    {"_copy_out", open_copy, METH_VARARGS, NULL},
     {"_stream_close", close_stream, METH_O, NULL},
     {NULL, NULL, 0, NULL},
 };

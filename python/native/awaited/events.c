@@ -187,6 +187,7 @@ void hn_operation_init(hn_operation *self, hn_view *session, const hn_request *r
     self->request = *request;
     Py_XINCREF(self->request.sql);
     Py_XINCREF(self->request.params);
+    Py_XINCREF(self->request.columns);
     Py_XINCREF(self->request.into);
     self->timeout = deadline == HN_NEVER ? HN_NEVER : deadline - hn_now();
     self->entry = (hn_entry){
@@ -226,7 +227,8 @@ int hn_operation_start(hn_operation *self)
     hn_reactor *reactor = hn_reactor_here();
     if (reactor == NULL)
         return -1;
-    if (self->request.op == HN_OP_MANY && (self->context = PyContext_CopyCurrent()) == NULL)
+    bool iterates = self->request.op == HN_OP_MANY || self->request.op == HN_OP_COPY_IN;
+    if (iterates && (self->context = PyContext_CopyCurrent()) == NULL)
         return -1;
     hn_time limit = self->timeout == HN_NEVER ? HN_NEVER : hn_now() + self->timeout;
     if (hn_engine_limit(&self->session->target, &self->request, &limit) < 0)

@@ -10,13 +10,14 @@ bool hn_settle_is_observed(const hn_request *request)
     if (request->mode == HN_MODE_DESCRIBE)
         return false; /* it runs nothing */
     return request->op == HN_OP_STATEMENT || request->op == HN_OP_MANY ||
-           request->op == HN_OP_SCRIPT || request->op == HN_OP_BATCH ||
-           (request->mode == HN_MODE_CHUNK && request->sql != NULL);
+           request->op == HN_OP_COPY_IN || request->op == HN_OP_SCRIPT ||
+           request->op == HN_OP_BATCH || (request->mode == HN_MODE_CHUNK && request->sql != NULL);
 }
 
 static Py_ssize_t count_parameters(const hn_engine *engine)
 {
-    PyObject *params = engine->request.op == HN_OP_MANY ? NULL : engine->request.params;
+    bool is_bulk = engine->request.op == HN_OP_MANY || engine->request.op == HN_OP_COPY_IN;
+    PyObject *params = is_bulk ? NULL : engine->request.params;
     if (params != NULL && (PyList_Check(params) || PyTuple_Check(params)))
         return Py_SIZE(params);
     if (engine->description != NULL)

@@ -114,8 +114,12 @@ static int encode(hn_engine *e)
     e->body.len = 0;
     if (e->request.op == HN_OP_MANY)
         return hn_many_look(e); /* the rows are encoded as they are sent */
+    if (e->request.op == HN_OP_COPY_IN)
+        return 0;
     if (e->request.op == HN_OP_FETCH)
         return hn_stream_look(e); /* the parameters were bound with the first chunk */
+    if (e->request.op == HN_OP_COPY_OUT && !hn_description_comes_binary(e->description))
+        return -1;
     int rc = hn_encode(e->description, e->request.params, e->timezone, -1, e->deadline, &e->body);
     if (hn_engine_is_late(e))
         return -1;

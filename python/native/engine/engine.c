@@ -8,6 +8,7 @@
 #include "core/core.h"
 #include "core/fork.h"
 #include "engine/batch.h"
+#include "engine/copy.h"
 #include "engine/describe.h"
 #include "engine/items.h"
 #include "engine/many.h"
@@ -63,6 +64,7 @@ void hn_engine_free(hn_engine *e)
 {
     Py_CLEAR(e->request.sql);
     Py_CLEAR(e->request.params);
+    Py_CLEAR(e->request.columns);
     Py_CLEAR(e->request.into);
     Py_CLEAR(e->maker);
     Py_CLEAR(e->result);
@@ -84,6 +86,9 @@ void hn_engine_free(hn_engine *e)
     hn_variants_clear(&e->variants);
     e->redeclared = 0;
     e->row = 0;
+    e->header_due = false;
+    e->copied = 0;
+    hn_copy_put_aside(e);
     e->requested_count = 0;
     e->requested_what = 0;
     e->need = HN_NEED_LOOK_UP;
@@ -124,8 +129,10 @@ int hn_engine_limit(const hn_target *target, hn_request *request, hn_time *deadl
         return 0;
     case HN_OP_STATEMENT:
     case HN_OP_MANY:
+    case HN_OP_COPY_IN:
     case HN_OP_SCRIPT:
     case HN_OP_STREAM:
+    case HN_OP_COPY_OUT:
     case HN_OP_FETCH:
     case HN_OP_BEGIN:
     case HN_OP_ENTER:
@@ -158,6 +165,7 @@ int hn_engine_start(hn_engine *e, const hn_request *request, hn_time deadline)
     e->deadline = deadline;
     Py_XINCREF(e->request.sql);
     Py_XINCREF(e->request.params);
+    Py_XINCREF(e->request.columns);
     Py_XINCREF(e->request.into);
     uint32_t flags = request->flags;
     e->call.state = e->target->last_state; /* in case the core fails before it returns one */
@@ -188,6 +196,16 @@ int hn_engine_start(hn_engine *e, const hn_request *request, hn_time deadline)
             return -1;
         if (request->mode == HN_MODE_ROWS)
             flags |= HN_IN_RETURNING;
+    }
+    if (request->op == HN_OP_COPY_IN) {
+        if (hn_many_start(e) < 0)
+            return -1;
+        if (request->columns != NULL)
+            flags |= HN_IN_ENCODED;
+    }
+    if (request->op == HN_OP_COPY_OUT && request->shape != HN_ROW_BYTES) {
+        flags |= HN_IN_ENCODED;
+        e->header_due = true;
     }
     if (request->op == HN_OP_FETCH && hn_stream_resume(e) < 0)
         return -1;
@@ -224,6 +242,11 @@ static hn_progress run_io(hn_engine *e, int block_ms)
     hn_rows_decode(e);
     if (pumped == HN_PUMPED_ALL) {
         hn_engine_close_round(e, 0);
+        return HN_ON;
+    }
+    if (hn_copy_is_full(e)) {
+        io->stopped = true;
+        hn_engine_close_round(e, HN_IN_PAUSED);
         return HN_ON;
     }
     if (pumped == HN_PUMPED_ROWS)
@@ -269,6 +292,9 @@ hn_progress hn_engine_advance(hn_engine *e, hn_wake wake, int block_ms)
             break;
         case HN_WANT_ROWS:
             progress = hn_many_feed(e, block_ms);
+            break;
+        case HN_WANT_COPY:
+            progress = hn_copy_feed(e, block_ms);
             break;
         case HN_WANT_DONE:
         case HN_WANT_FAIL:

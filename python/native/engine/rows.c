@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "buf.h"
+#include "engine/copy.h"
 #include "engine/items.h"
 #include "engine/step.h"
 #include "error.h"
@@ -210,6 +211,21 @@ static int take_marked_rows(hn_engine *e)
     return 0;
 }
 
+static int take_copied(hn_engine *e)
+{
+    const hn_io *io = &e->io;
+    for (size_t at = io->walk; at < io->scan;) {
+        size_t len = hn_get_u32(io->in.data + at + 1);
+        const uint8_t *data = io->in.data + at + 5;
+        size_t size = len - 4;
+        if (io->in.data[at] == 'd' &&
+            (hn_copy_row(e, &data, &size) < 0 || (data != NULL && take_row(e, data, size) < 0)))
+            return -1;
+        at += 1 + len;
+    }
+    return 0;
+}
+
 static int take_rows(hn_engine *e)
 {
     hn_io *io = &e->io;
@@ -217,6 +233,8 @@ static int take_rows(hn_engine *e)
         return -1;
     if (io->marks)
         return take_marked_rows(e);
+    if (io->data)
+        return e->request.shape == HN_ROW_BYTES ? hn_copy_take(e) : take_copied(e);
     /* The scan has seen these frames whole, with lengths in bounds. */
     for (size_t at = io->walk; at < io->scan && io->keep;) {
         const uint8_t *frame = io->in.data + at;

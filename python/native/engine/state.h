@@ -30,20 +30,24 @@ typedef enum hn_mode {
 typedef enum hn_row_shape {
     HN_ROW_DICT,
     HN_ROW_TUPLE,
-    HN_ROW_CLASS /* an object of `into` */
+    HN_ROW_CLASS, /* an object of `into` */
+    HN_ROW_BYTES  /* COPY_OUT: not rows, but the data in pieces */
 } hn_row_shape;
 
 typedef struct hn_request {
     hn_op op;
     PyObject *sql;    /* str, or NULL */
-    PyObject *params; /* STATEMENT: checked parameters or NULL; MANY: the iterable of them */
-    bool is_fed;      /* MANY: the driver iterates, and gives it the rows in lists */
+    PyObject *params; /* STATEMENT: checked parameters or NULL; MANY, COPY_IN: the iterable of them,
+                         or of data */
+    PyObject *columns; /* COPY_IN of rows: a tuple of the columns' names; or NULL */
+    bool is_fed;       /* MANY, COPY_IN: the driver iterates, and gives it the rows in lists */
     hn_mode mode;
     hn_row_shape shape;
     PyObject *into;     /* with HN_ROW_CLASS: the row class; or NULL */
+    bool takes_bytes;   /* bytes as `into` are HN_ROW_BYTES */
     const char *method; /* its name, for Python */
     double timeout;     /* the limit in seconds as it was given, for texts; below 0: none */
-    int64_t chunk;      /* STREAM, FETCH: most rows */
+    int64_t chunk;      /* STREAM, FETCH: most rows; COPY_OUT: about as many, or bytes */
     uint64_t stream;    /* FETCH, STREAM_END: which */
     uint32_t block;     /* ENTER, LEAVE, UNDO: which */
     uint32_t flags;     /* HN_IN_* with the first step */
@@ -138,10 +142,13 @@ typedef struct hn_engine {
     bool row_declares; /* MANY: rows.held needs types declared for which there is no description */
     bool rows_rewound; /* MANY: all rows are to be sent once more, if the core needs them */
     bool row_refused;  /* MANY: `raised` is of a row that does not fit the description */
-    Py_ssize_t row;    /* MANY: rows encoded */
+    Py_ssize_t row;    /* MANY, COPY_IN: rows encoded */
     bool rows_stopped; /* MANY, BATCH: Sync is sent in place of the rest */
 
     hn_batch batch; /* BATCH */
+
+    bool header_due; /* COPY_OUT: the header of the binary format comes next */
+    int64_t copied;  /* COPY_OUT of data: bytes in `result` */
 
     hn_need need;
     int need_fd;

@@ -1,6 +1,7 @@
 /* One step of an operation, and one round of I/O. */
 #include "engine/step.h"
 
+#include "buf.h"
 #include "core/core.h"
 #include "error.h"
 
@@ -28,6 +29,8 @@ void hn_engine_step(hn_engine *e, hn_op op, uint32_t in_flags)
     hn_go.hypern_step(e->target->handle, call);
     if (call->written.lsn != 0)
         e->target->written = call->written;
+    if (call->want == HN_WANT_FAIL || (call->want == HN_WANT_DONE && call->stream == 0))
+        e->target->ahead.len = 0;
     call->sql = NULL;
     call->sql_len = 0;
     call->ctl = call->extra = NULL;
@@ -80,14 +83,20 @@ void hn_engine_open_round(hn_engine *e)
 {
     hn_call *call = &e->call;
     hn_io *io = &e->io;
+    hn_buf *ahead = &e->target->ahead;
+    if (ahead->len > 0 && hn_buf_bytes(&io->in, ahead->data, ahead->len) < 0)
+        hn_engine_raise(e); /* the round then waits for an end that is lost: the core drops it */
+    ahead->len = 0;
     hn_io_begin(io, e->target->handle, call->fd, (call->io_flags & HN_IO_TLS) != 0, call->zs);
     io->local = (call->io_flags & HN_IO_LOCAL) != 0;
     io->raw = (call->io_flags & HN_IO_RAW) != 0;
+    io->copy = (call->io_flags & HN_IO_COPY) != 0;
+    io->data = (call->io_flags & HN_IO_DATA) != 0;
     io->result = (call->io_flags & HN_IO_ROWS) != 0;
     io->guards = call->guards;
     if (e->request.op == HN_OP_SCRIPT)
         io->frames_max = INT64_MAX; /* one for each statement */
-    io->keep = io->result && wants_rows(e);
+    io->keep = (io->result || io->data) && wants_rows(e);
     if (io->result && e->request.mode == HN_MODE_CHUNK)
         io->rows_max = e->request.chunk;
     if (call->limit_ms > 0)

@@ -51,7 +51,9 @@ PyObject *hn_stream_chunk(hn_engine *e, PyObject *rows)
 {
     keep(e);
     PyObject *columns = NULL;
-    if (e->description != NULL)
+    if (e->request.shape == HN_ROW_BYTES)
+        columns = PyTuple_New(0);
+    else if (e->description != NULL)
         columns = hn_description_columns(e->description);
     else
         PyErr_SetString(PyExc_SystemError, "a stream without a description");

@@ -86,6 +86,8 @@ static void take_frame(hn_io *io, const uint8_t *frame, size_t total)
             io->held++;
         return;
     case 'd':
+        io->rows += io->data;
+        io->held += io->data && io->keep;
         return;
     case 'N':
         collect_notice(io, frame, total);
@@ -98,12 +100,14 @@ static void take_frame(hn_io *io, const uint8_t *frame, size_t total)
     case 'C':
         io->completed++;
         io->held += io->marks && io->keep;
+        io->stopped = io->copy;
         if (!io->brief)
             break;
         collect_tag(io, frame, total);
         return;
     case 'I':
         io->completed++;
+        io->stopped = io->copy;
         io->held += io->marks && io->keep;
         break;
     case 'Z':
@@ -111,6 +115,7 @@ static void take_frame(hn_io *io, const uint8_t *frame, size_t total)
         break;
     case 'E':
         io->erred = true;
+        io->stopped = io->copy;
         break;
     case 'T':
         io->held += io->marks && io->keep;
@@ -130,7 +135,7 @@ static void take_frame(hn_io *io, const uint8_t *frame, size_t total)
     case 'G':
     case 'H':
     case 'W':
-        io->stopped = io->result || io->brief || io->marks;
+        io->stopped = io->result || io->brief || io->marks || io->copy;
         break;
     default:
         break;

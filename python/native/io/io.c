@@ -22,7 +22,8 @@ void hn_io_begin(hn_io *io, int64_t handle, int fd, bool tls, int zs)
     io->handle = handle;
     io->fd = fd;
     io->tls = tls;
-    io->result = io->raw = io->keep = io->marks = io->feeding = io->local = false;
+    io->result = io->raw = io->keep = io->marks = io->feeding = io->local = io->copy = io->data =
+        false;
     io->pieces = io->next_piece = 0;
     io->flushed = true;
     io->send_error = 0;

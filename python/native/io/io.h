@@ -2,9 +2,9 @@
  * response.
  *
  * The pump splits frames and does not interpret them: DataRows stay in the receive buffer until
- * they are decoded, copy data is dropped, every other frame is collected for the core. It runs
- * without the GIL and uses no Python object. An hn_io belongs to one operation; its buffers survive
- * from one statement to the next.
+ * they are decoded, copy data too where it is the result, every other frame is collected for the
+ * core. It runs without the GIL and uses no Python object. An hn_io belongs to one operation; its
+ * buffers survive from one statement to the next.
  */
 #ifndef HN_IO_H
 #define HN_IO_H

@@ -18,7 +18,9 @@ typedef struct hn_io {
                     decoded. */
     bool marks;  /* the frames that end a command's result stay with its DataRows, so that these are
                     told apart */
-    bool feeding; /* execute_many: more is to be sent, so that the response has no end yet */
+    bool data;   /* CopyData is the result */
+    bool copy;   /* a COPY without a Sync: its first response, or an error, ends the round */
+    bool feeding; /* execute_many, COPY: more is to be sent, so that the response has no end yet */
 
     /* what is to be sent: pieces in order, borrowed until the round ends */
     const uint8_t *piece[HN_PIECES_MAX];

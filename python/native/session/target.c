@@ -21,3 +21,9 @@ void hn_target_forget_stream(hn_target *self)
         hn_description_unref(self->stream.description);
     self->stream.description = NULL;
 }
+
+void hn_target_clear(hn_target *self)
+{
+    hn_target_forget_stream(self);
+    hn_buf_free(&self->ahead);
+}

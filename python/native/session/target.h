@@ -3,6 +3,7 @@
 #ifndef HN_TARGET_H
 #define HN_TARGET_H
 
+#include "buf.h"
 #include "native.h"
 #include "session/database.h"
 
@@ -21,6 +22,7 @@ typedef struct hn_target {
         PyObject *sql;
         hn_description *description;
     } stream;
+    hn_buf ahead; /* what has arrived of an open COPY beyond the last chunk, for the next I/O */
 } hn_target;
 
 /* 0, or -1 with InterfaceError: the target belongs to another process. */
@@ -31,5 +33,7 @@ bool hn_target_is_here(const hn_target *target);
 
 /* Drops what is kept of the stream. */
 void hn_target_forget_stream(hn_target *target);
+/* The session has ended: frees what is kept. */
+void hn_target_clear(hn_target *target);
 
 #endif

@@ -95,6 +95,9 @@ int hn_description_takes_rows(const hn_description *description);
 /* Whether both have columns of the same types, in the same formats. */
 bool hn_description_comes_as(const hn_description *description, const hn_description *other);
 
+/* Whether all columns come in binary, as in a binary COPY; else NotSupportedError is set. */
+bool hn_description_comes_binary(const hn_description *description);
+
 /* Whether a RowDescription has the description's columns, by name and type. */
 bool hn_description_is_announced(const hn_description *description, const uint8_t *body,
                                  size_t len);
@@ -130,6 +133,10 @@ int hn_check_params(PyObject *params, Py_ssize_t row);
  * (hn_encode_was_late); of hn_now(), or HN_NEVER. */
 int hn_encode(hn_description *description, PyObject *params, PyObject *timezone, Py_ssize_t row,
               hn_time until, hn_buf *body);
+/* Append a row as binary COPY has it, of the types of the description's parameters: a sequence of
+ * as many values. columns: a tuple of their names, for messages. Otherwise as hn_encode. */
+int hn_encode_copied(const hn_description *description, PyObject *row, PyObject *columns,
+                     PyObject *timezone, Py_ssize_t number, hn_time until, hn_buf *body);
 /* Whether the exception that is set says that `until` had passed. */
 bool hn_encode_was_late(void);
 

@@ -323,6 +323,22 @@ void hn_description_unref(hn_description *description)
     PyMem_Free(description);
 }
 
+bool hn_description_comes_binary(const hn_description *description)
+{
+    for (uint16_t i = 0; i < description->ncolumns; i++) {
+        const hn_column *column = &description->columns[i];
+        if (column->type->binary && column->type->loads == NULL)
+            continue;
+        hn_raise(
+            "NotSupportedError",
+            "column \"%U\" of type %U is not read from a binary COPY; cast it to text in a query, "
+            "or use stream()",
+            column->name, column->type->name);
+        return false;
+    }
+    return true;
+}
+
 bool hn_description_is_open(const hn_description *description)
 {
     for (uint16_t i = 0; i < description->nparams; i++)

@@ -289,6 +289,92 @@ int hn_encode(hn_description *description, PyObject *params, PyObject *timezone,
     return rc;
 }
 
+/* Adds the row and the column to the exception that is set. Always -1. */
+static int name_place(Py_ssize_t row, PyObject *column)
+{
+    if (!PyErr_ExceptionMatches(PyExc_Exception))
+        return -1;
+    hn_raise_with_place(hn_exception_take(),
+                        PyUnicode_FromFormat("row %zd, column \"%U\"", row, column), row);
+    PyObject *raised = hn_exception_take();
+    if (PyObject_SetAttrString(raised, "column", column) < 0)
+        PyErr_Clear(); /* one without attributes */
+    hn_exception_raise(raised);
+    return -1;
+}
+
+/* A value that the server would have to parse. */
+static int write_parsed(hn_encoder *encoder, const hn_type *type, PyObject *value, hn_buf *body)
+{
+    Py_ssize_t at = hn_buf_open32(body);
+    if (at < 0)
+        return -1;
+    int rc = PyUnicode_Check(value) ? hn_write_exact(encoder, type, value, body) : HN_NO_FIT;
+    if (rc == HN_WRITTEN)
+        return hn_buf_close32(body, at);
+    if (rc < 0)
+        return -1;
+    return hn_raise("DataError",
+                    "only the server can convert this %.100s to PostgreSQL type %U, which it does "
+                    "not for a binary COPY; use execute_many() or copy_in_raw()",
+                    Py_TYPE(value)->tp_name, type->name);
+}
+
+static int write_copied(const hn_description *description, hn_encoder *encoder,
+                        PyObject *const *values, PyObject *columns, Py_ssize_t row, hn_buf *body)
+{
+    size_t start = body->len;
+    if (hn_buf_u16(body, description->nparams) < 0)
+        return -1;
+    for (uint16_t i = 0; i < description->nparams; i++) {
+        const hn_type *type = description->params[i].type;
+        if (write_common(type, values[i], body))
+            continue;
+        size_t at = body->len;
+        encoder->depth = 0;
+        uint32_t own = 0;
+        if (description->params[i].is_open && values[i] != Py_None &&
+            hn_own_type(values[i], &own) < 0)
+            return name_place(row, PyTuple_GET_ITEM(columns, i));
+        /* A value that is no str is text by a cast of the server's. */
+        int rc = own != 0 ? HN_AS_TEXT : hn_write_value(encoder, type, values[i], body);
+        if (rc == HN_AS_TEXT) {
+            body->len = at;
+            rc = write_parsed(encoder, type, values[i], body);
+        }
+        if (rc == HN_WRITTEN && body->len - start > HN_TEXT_MAX)
+            rc = too_long();
+        if (rc < 0)
+            return name_place(row, PyTuple_GET_ITEM(columns, i));
+        if (rc != HN_WRITTEN)
+            return rc;
+    }
+    return 0;
+}
+
+int hn_encode_copied(const hn_description *description, PyObject *row, PyObject *columns,
+                     PyObject *timezone, Py_ssize_t number, hn_time until, hn_buf *body)
+{
+    if (hn_check_params(row, number) < 0)
+        return -1;
+    PyObject *values = PySequence_Tuple(row);
+    if (values == NULL)
+        return -1;
+    Py_ssize_t given = PyTuple_GET_SIZE(values);
+    int rc;
+    if (given != description->nparams || given != PyTuple_GET_SIZE(columns)) {
+        hn_raise("ProgrammingError", "%zd columns are copied, and the row has %zd value%s",
+                 PyTuple_GET_SIZE(columns), given, given == 1 ? "" : "s");
+        rc = name_row(number);
+    } else {
+        hn_encoder encoder = {.timezone = timezone, .until = until};
+        rc = write_copied(description, &encoder, ((PyTupleObject *)values)->ob_item, columns,
+                          number, body);
+    }
+    Py_DECREF(values);
+    return rc;
+}
+
 int hn_check_params(PyObject *params, Py_ssize_t row)
 {
     if (params == NULL || params == Py_None)

@@ -207,6 +207,9 @@ int hn_write_text(hn_encoder *encoder, const hn_type *type, PyObject *value, hn_
 int hn_write_str(const hn_type *type, PyObject *value, hn_buf *out);
 /* The same for one that may be long. */
 int hn_write_long_str(const hn_encoder *encoder, const hn_type *type, PyObject *value, hn_buf *out);
+/* Append the binary value that a str stands for, where every server reads that text as this value
+ * and no other: exact.c. HN_WRITTEN, HN_NO_FIT, or -1. */
+int hn_write_exact(hn_encoder *encoder, const hn_type *type, PyObject *text, hn_buf *out);
 /* Read one value that may be NULL, as containers hold it; len -1 is NULL. */
 static inline PyObject *hn_read_value(const hn_type *type, const uint8_t *data, int32_t len)
 {
