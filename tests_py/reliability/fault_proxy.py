@@ -162,7 +162,8 @@ class FaultProxy:
                 message = link.framing.describe(link.number, direction, index, data)
                 self.seen.append(message)
                 if direction == TO_SERVER and message.kind in "PQ":
-                    texts = data[5:].decode().split("\0")
+                    # OIDs follow the text
+                    texts = data[5:].decode(errors="replace").split("\0")
                     self.sql.append((message.kind, texts[message.kind == "P"]))
                 index += 1
                 if not await self._pass_on(link, message, data, sink):

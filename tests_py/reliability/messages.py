@@ -18,21 +18,26 @@ _CANCEL_REQUEST = 80877102
 # A message's name in PostgreSQL's documentation, and the part of a conversation it belongs to, if
 # that is none of the commands below.
 _OTHERS = "of its own accord"
-_LOGIN, _DESCRIBE, _ROWS, _END = (
+_LOGIN, _DESCRIBE, _ROWS, _END, _COPY = (
     "authentication",
     "parse and describe",
     "rows",
     "the end of an answer",
+    "copy",
 )
 _BY_KIND = {
     (TO_SERVER, "B"): ("Bind", "bind"),
     (TO_SERVER, "C"): ("Close", "close of a statement or portal"),
     (TO_SERVER, "D"): ("Describe", _DESCRIBE),
     (TO_SERVER, "E"): ("Execute", "execute"),
+    (TO_SERVER, "H"): ("Flush", _COPY),
     (TO_SERVER, "P"): ("Parse", _DESCRIBE),
     (TO_SERVER, "Q"): ("Query", "connect"),  # asks which server process it has got
     (TO_SERVER, "S"): ("Sync", _END),
     (TO_SERVER, "X"): ("Terminate", "close"),
+    (TO_SERVER, "c"): ("CopyDone", _COPY),
+    (TO_SERVER, "d"): ("CopyData", _COPY),
+    (TO_SERVER, "f"): ("CopyFail", _COPY),
     (TO_SERVER, "p"): ("SASLResponse", _LOGIN),
     (TO_CLIENT, "1"): ("ParseComplete", _DESCRIBE),
     (TO_CLIENT, "2"): ("BindComplete", "bind"),
@@ -41,12 +46,16 @@ _BY_KIND = {
     (TO_CLIENT, "C"): ("CommandComplete", "execute"),
     (TO_CLIENT, "D"): ("DataRow", _ROWS),
     (TO_CLIENT, "E"): ("ErrorResponse", "an error"),
+    (TO_CLIENT, "G"): ("CopyInResponse", _COPY),
+    (TO_CLIENT, "H"): ("CopyOutResponse", _COPY),
     (TO_CLIENT, "I"): ("EmptyQueryResponse", "execute"),
     (TO_CLIENT, "K"): ("BackendKeyData", _LOGIN),
     (TO_CLIENT, "N"): ("NoticeResponse", _OTHERS),
     (TO_CLIENT, "S"): ("ParameterStatus", "a setting"),
     (TO_CLIENT, "T"): ("RowDescription", _DESCRIBE),
     (TO_CLIENT, "Z"): ("ReadyForQuery", _END),
+    (TO_CLIENT, "c"): ("CopyDone", _COPY),
+    (TO_CLIENT, "d"): ("CopyData", _COPY),
     (TO_CLIENT, "n"): ("NoData", _DESCRIBE),
     (TO_CLIENT, "s"): ("PortalSuspended", _ROWS),
     (TO_CLIENT, "t"): ("ParameterDescription", _DESCRIBE),

@@ -9,7 +9,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Coroutine,
+    Iterable,
+    Iterator,
+    Sequence,
+)
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -62,6 +70,13 @@ class Session(Protocol):
     def stream(
         self, sql: str, params: Sequence[Any], *, chunk_rows: int, timeout: float
     ) -> AsyncIterator[dict[str, Any]]: ...
+    def copy_in(
+        self, table: str, rows: Iterable[Sequence[Any]], *, timeout: float
+    ) -> Awaitable[int]: ...
+    def copy_in_raw(
+        self, sql: str, chunks: Iterable[bytes], *, timeout: float
+    ) -> Awaitable[int]: ...
+    def copy_out(self, query: str, *, timeout: float) -> AsyncIterator[dict[str, Any]]: ...
 
 
 class _Blocking:
@@ -107,6 +122,16 @@ class _Blocking:
         self, sql: str, params: Sequence[Any], *, chunk_rows: int, timeout: float
     ) -> AsyncIterator[dict[str, Any]]:
         for row in self._session.stream(sql, params, chunk_rows=chunk_rows, timeout=timeout):
+            yield row
+
+    async def copy_in(self, table: str, rows: Iterable[Sequence[Any]], *, timeout: float) -> int:
+        return self._session.copy_in(table, rows, timeout=timeout)
+
+    async def copy_in_raw(self, sql: str, chunks: Iterable[bytes], *, timeout: float) -> int:
+        return self._session.copy_in_raw(sql, chunks, timeout=timeout)
+
+    async def copy_out(self, query: str, *, timeout: float) -> AsyncIterator[dict[str, Any]]:
+        for row in self._session.copy_out(query, timeout=timeout):
             yield row
 
 
@@ -186,6 +211,35 @@ async def _stream(session: Session, run: str) -> None:
     assert [row async for row in stream] == _THIRTY
 
 
+async def _copy_in(session: Session, run: str) -> None:
+    rows = [[run, "copy in", n] for n in range(_MANY)]
+    assert await session.copy_in("ledger", rows, timeout=_SECONDS) == _MANY
+
+
+async def _copy_data(session: Session, run: str) -> None:
+    lines = [f"{run}\tcopy data\t{n}\n".encode() for n in range(_MANY)]
+    copy = "COPY ledger FROM STDIN"
+    assert await session.copy_in_raw(copy, lines, timeout=_SECONDS) == _MANY
+
+
+class _GivenUpError(Exception):
+    pass
+
+
+async def _copy_fail(session: Session, run: str) -> None:
+    def lines() -> Iterator[bytes]:
+        yield f"{run}\tcopy fail\t0\n".encode()
+        raise _GivenUpError
+
+    with contextlib.suppress(_GivenUpError):
+        await session.copy_in_raw("COPY ledger FROM STDIN", lines(), timeout=_SECONDS)
+
+
+async def _copy_out(session: Session, run: str) -> None:
+    stream = session.copy_out(_ROWS.replace("$1", "30"), timeout=_SECONDS)
+    assert [row async for row in stream] == _THIRTY
+
+
 async def _cancel(session: Session, run: str) -> None:
     await session.query("SELECT 1", timeout=_SECONDS)  # a short time would be spent on the pool
     try:
@@ -211,11 +265,15 @@ REQUESTS: dict[str, Callable[[Session, str], Coroutine[Any, Any, None]]] = {
     "batch of runs": _batch_of_runs,
     "rows": _rows,
     "stream": _stream,
+    "copy in": _copy_in,
+    "copy data": _copy_data,
+    "copy fail": _copy_fail,
+    "copy out": _copy_out,
     "cancel": _cancel,
 }
 _ROLLED_BACK = {"rollback", "marked"}
-_WRITES_MANY = {"many", "query_many", "batch", "batch of runs"}
-_WRITES_NOTHING = {"rows", "stream", "cancel"}
+_WRITES_MANY = {"many", "query_many", "batch", "batch of runs", "copy in", "copy data"}
+_WRITES_NOTHING = {"rows", "stream", "copy fail", "copy out", "cancel"}
 
 
 def run_requests(alias: str, run: str, awaited: bool = False) -> list[Outcome]:
