@@ -158,6 +158,7 @@ func (e *copyEnd) drained(s *Session, c *Call) {
 	got := &s.op.got
 	s.ready(got)
 	s.forgetStatements(got)
+	s.unasked = s.unasked || s.tracks() && got.status == 'I' // its last row may have come: it has committed
 	e.aborted = e.saved && got.status == 'E'
 	e.calmed(s, c)
 }

@@ -81,7 +81,7 @@ func (s *Session) asksWritten(c *Call) bool {
 	}
 	undoes := s.op.op == abi.OpRollback || s.op.op == abi.OpUndo || s.op.op == abi.OpRollbackTo
 	s.unasked = s.unasked || s.op.ran && !undoes && !s.op.learned && s.conn != nil && s.conn.Tx() == 'I'
-	if !s.unasked || s.conn == nil || s.conn.Tx() != 'I' || s.tx.owed || s.stream != nil {
+	if !s.unasked || s.conn == nil || s.conn.Tx() != 'I' || s.tx.owed || s.stream != nil || s.copy != nil {
 		return false
 	}
 	s.op.asked = true
@@ -127,7 +127,7 @@ func (s *Session) reportWritten(c *Call) {
 // sendsCallers notes whether an I/O that begins sends anything of the caller's that may commit.
 func (s *Session) sendsCallers() {
 	switch s.op.phase {
-	case phaseExecute, phaseRows, phaseRowsEnd, phaseScript, phaseScriptEnd, phaseBatch, phaseStreamEnd:
+	case phaseExecute, phaseRows, phaseRowsEnd, phaseScript, phaseScriptEnd, phaseBatch, phaseStreamEnd, phaseCopyData, phaseCopyOut:
 		s.op.ran = true
 	case phaseVerdict:
 		s.op.ran = s.op.ran || s.op.commits
