@@ -18,12 +18,23 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench import batches, growth, latency, memory, report, rounds, shapes, web
+from bench import batches, copies, growth, latency, memory, report, rounds, shapes, web
 from bench.scenarios import ALL_DRIVERS, ASYNC, BINARY_PEERS, MAIN, PEERS, TYPES, Scenario
 from bench.venvs import HOME, ROOT, UnavailableError, interpreter
 from bench.workers import DriverError, Server, Worker, environment, python_command
 
-SECTIONS = ("main", "async", "types", "shapes", "batches", "memory", "growth", "latency", "web")
+SECTIONS = (
+    "main",
+    "async",
+    "types",
+    "shapes",
+    "batches",
+    "copies",
+    "memory",
+    "growth",
+    "latency",
+    "web",
+)
 BOTH_MODES = ("main", "async")
 
 
@@ -100,6 +111,8 @@ class Run:
             needed |= {*PEERS, "hypern", "floor"}
         if self.wants("batches"):
             needed |= set(batches.DRIVERS)
+        if self.wants("copies"):
+            needed |= set(copies.DRIVERS)
         if self.wants("shapes"):
             needed |= {*BINARY_PEERS, "hypern"}
         self.drivers = [d for d in ALL_DRIVERS if d in needed and d not in chosen.without]
@@ -125,6 +138,8 @@ class Run:
                 self.shapes(workers)
             if self.wants("batches"):
                 self.batches(workers)
+            if self.wants("copies"):
+                self.copies(workers)
             if self.wants("growth"):
                 self.growth(workers)
         if self.wants("memory"):
@@ -170,6 +185,14 @@ class Run:
         say(batches.text(figures))
         self.missed += batches.missed(figures)
         self.result["batches"] = rounds.records(figures, [batches.APART, batches.TOGETHER])
+
+    def copies(self, workers: dict[str, Worker]) -> None:
+        quick = self.chosen.quick
+        figures = copies.run(workers, quick, self.chosen.rounds, self.chosen.seconds, progress)
+        say(f"\n## COPY, {self.mode}\n")
+        say(copies.text(figures, quick))
+        self.missed += copies.missed(figures, quick)
+        self.result["copies"] = rounds.records(figures, copies.scenarios(quick))
 
     def shapes(self, workers: dict[str, Worker]) -> None:
         quick = self.chosen.quick

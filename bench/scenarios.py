@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 PEERS = ("psycopg2", "psycopg3", "asyncpg", "psqlpy", "original")
-ALL_DRIVERS = (*PEERS, "psycopg3_async", "hypern", "hypern_async", "floor")
+ALL_DRIVERS = (*PEERS, "psycopg3_async", "hypern", "hypern_async", "floor", "psql")
 BINARY_PEERS = ("psycopg3", "asyncpg", "psqlpy")
 ASYNC_PEERS = ("asyncpg", "psycopg3_async", "psqlpy")
 

@@ -27,6 +27,15 @@ INSERT INTO accounts SELECT i, 'owner ' || i, 1000 FROM generate_series(1, 1000)
 
 CREATE UNLOGGED TABLE arrivals (id int NOT NULL, name text NOT NULL, score float8 NOT NULL);
 
+CREATE UNLOGGED TABLE copied (
+    id int NOT NULL,
+    name text NOT NULL,
+    email text NOT NULL,
+    active boolean NOT NULL,
+    score float8 NOT NULL,
+    created_at timestamp NOT NULL
+);
+
 -- The specification's handler reads a user and writes a line to another database's log.
 CREATE TABLE users (
     id int PRIMARY KEY,

@@ -25,7 +25,7 @@ def test_one_short_round_measures_every_driver(tmp_path: Path) -> None:
         without.append("floor")  # a C program against libpq
     figures = tmp_path / "figures.json"
     command = [sys.executable, "-m", "bench", "--quick", "--only", *FEW]
-    command += ["growth", "memory", "latency", "shapes"]
+    command += ["growth", "memory", "latency", "shapes", "copies"]
     done = subprocess.run(
         [*command, "--json", str(figures), "--without", *without],
         cwd=ROOT,
@@ -47,6 +47,10 @@ def test_one_short_round_measures_every_driver(tmp_path: Path) -> None:
     shaped = {row["key"]: set(row["medians"]) for row in measured["shapes"]}
     assert shaped["shape dataclass 1000"] == {*scenarios.BINARY_PEERS, "hypern"}
     assert "| 1,000 rows, tuple / our dicts " in done.stdout
+    copied = {row["title"]: set(row["medians"]) for row in measured["copies"]}
+    assert copied["1,000 rows in"] == {"psycopg3", "asyncpg", "hypern"}
+    assert copied["1,000 data out into a file"] == {"psql", "hypern"}
+    assert "| copy_out one by one / query " in done.stdout
     for curve in ("rows", "columns", "threads", "connections", "length", "statements"):
         assert any(key.startswith(f"{curve} ") for key in rows), curve
     assert set(measured["memory"]["first use"]["seconds"]) >= {"import", "load the core"}

@@ -10,6 +10,7 @@ import asyncpg
 import uvloop
 
 from bench.drivers.base import Driver, Row, Timed, arrivals, key, time_tasks
+from bench.drivers.copying import CLEAR, COLUMNS, repeat_cleared, some_items, tuples
 from bench.row_classes import BY_WORD
 
 
@@ -78,6 +79,14 @@ class Asyncpg(Driver):
 
         body = {"tuple": tuples, "pydantic": by_name}.get(word, by_position)
         return lambda loops: self.loop.run_until_complete(time_tasks(body, loops))
+
+    def copy(self, way: str, count: int) -> Timed:
+        rows, wait = tuples(self.rows(some_items(count))), self.loop.run_until_complete
+
+        def body() -> None:
+            wait(self.connection.copy_records_to_table("copied", records=rows, columns=COLUMNS))
+
+        return repeat_cleared(body, lambda: wait(self.connection.execute(CLEAR)))
 
     def pool(self, size: int) -> Any:
         async def create() -> Any:

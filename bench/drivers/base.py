@@ -59,6 +59,10 @@ class Driver(ABC):
         """`count` keyed queries, in one write or one by one; only some drivers can."""
         raise NotImplementedError
 
+    def copy(self, way: str, count: int) -> Timed:
+        """COPY of `count` rows, in one of the ways of bench.copies; only some drivers can."""
+        raise NotImplementedError
+
     @abstractmethod
     def request(self, select: str, update: str, count: int, connections: int) -> Timed:
         """Acquire from the pool, begin, select a row, update it, commit, release; by `count` tasks

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from bench.drivers.base import Driver, Row, Timed, arrivals, key, repeat, repeat_threads
+from bench.drivers.copying import (
+    CLEAR,
+    COLUMNS,
+    data_file,
+    repeat_cleared,
+    some_items,
+    tuples,
+)
 from bench.row_classes import BY_WORD
 from hypern.database import Database, db, finalize_db
 
@@ -55,6 +64,46 @@ class Hypern(Driver):
             return [session.query_one(sql, [key(i + n)]) for n in range(count)]
 
         return repeat(body if together else one_by_one)
+
+    def copy(self, way: str, count: int) -> Timed:
+        session, items, file = self.session, some_items(count), data_file()
+        out = f"COPY ({items}) TO STDOUT"
+        marks = ", ".join(f"${n}" for n in range(1, len(COLUMNS) + 1))
+
+        def data_in() -> int:
+            with file.open("rb") as source:
+                copied: int = session.copy_in_raw("COPY copied FROM STDIN", source)
+            return copied
+
+        def data_out() -> None:
+            with file.open("wb") as target:
+                target.writelines(session.copy_out_raw(out))
+
+        def each() -> None:
+            for _ in session.copy_out(items):
+                pass
+
+        match way:
+            case "rows out as a list":
+                return repeat(lambda _: list(session.copy_out(items)))
+            case "rows out one by one":
+                return repeat(lambda _: each())
+            case "rows out by query":
+                return self.all(items)
+            case "data out into a file":
+                return repeat(lambda _: data_out())
+            case "data in from a file":
+                data_out()
+                body: Callable[[], object] = data_in
+            case "rows in by execute_many":
+                rows = tuples(self.rows(items))
+                insert = f"INSERT INTO copied VALUES ({marks})"
+                body = functools.partial(session.execute_many, insert, rows)
+            case _:
+                body = functools.partial(
+                    session.copy_in, "copied", tuples(self.rows(items)), COLUMNS
+                )
+        return repeat_cleared(body, lambda: session.execute(CLEAR))
 
     def request(self, select: str, update: str, count: int, connections: int) -> Timed:
         alias = self.pool(connections)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import psycopg
@@ -11,6 +12,7 @@ from psycopg.rows import args_row, class_row, dict_row, tuple_row
 from psycopg_pool import ConnectionPool
 
 from bench.drivers.base import Driver, Row, Timed, arrivals, key, repeat, repeat_threads
+from bench.drivers.copying import CLEAR, COLUMNS, TYPES, repeat_cleared, some_items, tuples
 from bench.row_classes import BY_WORD
 
 OPTIONS: dict[str, Any] = {"row_factory": dict_row, "autocommit": True, "prepare_threshold": 0}
@@ -66,6 +68,32 @@ class Psycopg3(Driver):
             return [self.cursor.execute(text, (key(i + n),)).fetchone() for n in range(count)]
 
         return repeat(body if together else one_by_one)
+
+    def copy(self, way: str, count: int) -> Timed:
+        items = some_items(count)
+        text = way.endswith("text format")
+        cursor = self.connection.cursor()
+        copy_in = b"COPY copied FROM STDIN" + (b"" if text else b" (FORMAT binary)")
+
+        def rows_in() -> None:
+            with cursor.copy(copy_in) as copy:
+                if not text:
+                    copy.set_types(TYPES)
+                for row in rows:
+                    copy.write_row(row)
+
+        def rows_out() -> Iterator[Row]:
+            with cursor.copy(f"COPY ({items}) TO STDOUT (FORMAT binary)".encode()) as copy:
+                copy.set_types(TYPES)
+                for row in copy.rows():
+                    yield dict(zip(COLUMNS, row, strict=True))
+
+        if way == "rows out as a list":
+            return repeat(lambda _: list(rows_out()))
+        if way.startswith("rows out"):
+            return repeat(lambda _: deque(rows_out(), maxlen=0))
+        rows = tuples(self.rows(items))
+        return repeat_cleared(rows_in, lambda: cursor.execute(CLEAR.encode()))
 
     def pool(self, size: int, autocommit: bool) -> ConnectionPool:
         options = OPTIONS | {"autocommit": autocommit}
