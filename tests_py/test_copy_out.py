@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import threading
 from typing import Any, NamedTuple
 
 import either
 import pytest
+from support import wait_until
 
-from hypern import errors
+from hypern import database, errors
 from hypern.database import DbSession
 
 pytestmark = pytest.mark.usefixtures("kind")
@@ -156,10 +158,39 @@ def test_memory_is_bounded_by_chunks(session: DbSession) -> None:
             assert sum(1 for _ in itertools.islice(stream, 100)) == 100
 
 
-def test_query_and_execute_name_the_methods(session: DbSession) -> None:
-    for sql in ("COPY (SELECT 1) TO STDOUT", "COPY pg_am FROM STDIN"):
-        for method in (session.query, session.execute):
-            with pytest.raises(
-                errors.NotSupportedError, match=r"copy_in_raw\(\).*copy_out_raw\(\)"
-            ):
-                method(sql)
+WAITING = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = $1"
+
+
+def test_a_table_altered_between_its_description_and_the_copy_is_reported(
+    session: DbSession,
+) -> None:
+    """One ALTER holds the lock that the description waits for, and a second one waits behind it."""
+    blocking = [database.db(f"altering {n}") for n in range(2)]
+    watching = database.db("watching")
+    base = watching.query_value("SELECT current_database()::text")
+
+    def alter_behind() -> None:
+        second = threading.Thread(
+            target=lambda: blocking[1].execute("ALTER TABLE altering ALTER n TYPE bigint")
+        )
+        wait_until(lambda: watching.query_value(WAITING, [base]) == 1, 60)
+        second.start()
+        wait_until(lambda: watching.query_value(WAITING, [base]) == 2, 60)
+        blocking[0].commit()
+        second.join()
+
+    for rows in (3, 5000):
+        session.execute("DROP TABLE IF EXISTS altering")
+        session.execute("CREATE TABLE altering AS SELECT n FROM generate_series(1, $1) n", [rows])
+        blocking[0].begin()
+        blocking[0].execute("ALTER TABLE altering ALTER n TYPE float4")
+
+        first = threading.Thread(target=alter_behind)
+        first.start()
+        with pytest.raises(errors.FeatureNotSupported, match=r"columns .* changed"):
+            list(session.copy_out("altering"))
+        first.join()
+        assert len(list(session.copy_out("altering"))) == rows
+    session.execute("DROP TABLE altering")
+    for other in (*blocking, watching):
+        database.finalize_db(other.request_id)

@@ -199,7 +199,9 @@ def test_a_failure_costs_what_it_costs_on_a_connection_of_its_own(pytest_run: Ru
     pytest_run(cases, passed=passed, preamble="", env={"PYTHONPATH": str(here)})
 
 
-@pytest.mark.parametrize("cases", ["nested_sharing_cases", "nested_differential_cases"])
+@pytest.mark.parametrize(
+    "cases", ["nested_sharing_cases", "nested_differential_cases", "nested_copy_cases"]
+)
 def test_sessions_that_share_the_connection(pytest_run: Run, cases: str) -> None:
     here = Path(__file__).parent
     code = (here / f"{cases}.py").read_text()

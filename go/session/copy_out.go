@@ -89,6 +89,10 @@ func (o *copyingOut) open(s *Session, c *Call) {
 		c.Head = appendCommand(c.Head, "SAVEPOINT "+copySavepoint)
 		ours++
 	}
+	if o.encoded && !s.tx.active() { // the tables may have been altered since: from here to the Sync they cannot be
+		c.Head = wire.AppendParse(c.Head, "", o.statement.SQL, nil)
+		c.Head = wire.AppendDescribe(c.Head, 'S', "")
+	}
 	c.Head = appendCommand(c.Head, s.op.sql)
 	if o.saved {
 		c.Head = appendCommand(c.Head, "RELEASE "+copySavepoint)
@@ -105,6 +109,11 @@ func (o *copyingOut) open(s *Session, c *Call) {
 
 func (o *copyingOut) received(s *Session, c *Call) {
 	got := &s.op.got
+	var altered *wire.Fault // C has read no row then
+	if got.columns != nil && !wire.SameColumns(got.columns, o.statement.Columns()) {
+		altered = &wire.Fault{SQLState: wire.StateFeatureNotSupported, SQL: s.op.sql,
+			Message: "the columns of the result have changed since it was described; copy it again"}
+	}
 	switch {
 	case got.status == 0 && !c.has(abi.InPaused):
 		s.brokenIO(c, "the server ended a COPY in the middle")
@@ -114,8 +123,9 @@ func (o *copyingOut) received(s *Session, c *Call) {
 			s.streams++
 			s.copy = &openCopy{number: s.streams, sql: s.op.sql, saved: o.saved}
 		}
-		if c.has(abi.InCancelled) { // its number will not be returned
+		if altered != nil || c.has(abi.InCancelled) { // its number will not be returned
 			s.endCopy(c, false)
+			s.op.copyEnd.fault = altered
 			return
 		}
 		c.Stream = s.copy.number
@@ -125,6 +135,9 @@ func (o *copyingOut) received(s *Session, c *Call) {
 	c.Stream, s.copy = 0, nil
 	s.ready(got)
 	s.forgetStatements(got)
+	if got.fault == nil {
+		got.fault = altered
+	}
 	if got.fault != nil {
 		o.copyFailed(s, c, got.fault)
 		return
@@ -134,7 +147,8 @@ func (o *copyingOut) received(s *Session, c *Call) {
 
 // copyEnd is the end of a COPY before its last row. What is left may be endless, so that it is cancelled.
 type copyEnd struct {
-	inTheWay bool // the operation starts only behind it
+	inTheWay bool        // the operation starts only behind it
+	fault    *wire.Fault // why it ends, as the operation's outcome; or nil
 	saved    bool
 	aborted  bool // the savepoint is to be rolled back to
 }
@@ -202,5 +216,9 @@ func (e *copyEnd) over(s *Session, c *Call) {
 		return
 	}
 	c.Stream = 0
+	if e.fault != nil {
+		c.fail(e.fault)
+		return
+	}
 	c.done(0)
 }

@@ -37,6 +37,10 @@ func (s *Session) resumeIO(c *Call) {
 		s.refuseCopy(c)
 		return
 	}
+	if s.op.refused {
+		s.refusedCopy(c)
+		return
+	}
 	if s.op.got.status == 0 && s.op.phase != phaseFarewell {
 		s.checkColumns()
 		c.io(s.rowsFlag(), 1) // a RowDescription ended the I/O early: go on receiving
@@ -142,20 +146,35 @@ func (s *Session) refuseCopy(c *Call) {
 	got.fault = copyFault(s.op.sql)
 	kind := got.copying
 	got.copying = 0
-	switch kind {
-	case 'G': // the Sync already sent is ignored by a server that reads copy data
+	switch {
+	case kind == 'G' && s.op.phase == phaseScript: // a Query has its ReadyForQuery without a Sync
 		c.Head = wire.AppendCopyFail(c.Head, "not supported")
-		if s.op.phase != phaseScript { // a Query has its ReadyForQuery without one
-			c.Head = wire.AppendSync(c.Head)
-		}
 		c.io(0, 1)
-	case 'H':
+	case kind == 'G':
+		// A server that reads copy data passes over what was sent behind the statement; one that failed first, in a
+		// trigger for instance, answers it. So an empty query marks the end of what it answers.
+		got.empty, s.op.refused, s.op.trailed = false, true, false
+		c.Head = wire.AppendCopyFail(c.Head, "not supported")
+		c.Head = wire.AppendQuery(wire.AppendSync(c.Head), "")
+		s.refusedCopy(c)
+	case kind == 'H':
 		if s.op.phase == phaseRows { // none was sent
 			c.Head = wire.AppendSync(c.Head)
 		}
 		c.io(0, 1)
 	default:
 		s.brokenIO(c, "the server started a replication stream")
+	}
+}
+
+// refusedCopy receives up to the answer to the empty query, and then its ReadyForQuery.
+func (s *Session) refusedCopy(c *Call) {
+	const several = 8 // ReadyForQuery messages; the I/O ends at what comes ahead of the last one
+	s.op.got.copying = 0
+	if s.op.refused = !s.op.got.empty; s.op.refused {
+		c.io(abi.IOCopy, several)
+	} else {
+		c.io(0, 1)
 	}
 }
 

@@ -109,6 +109,7 @@ type exchange struct {
 	prefix   int // commands ahead of the statement's own
 	got      answer
 	running  *connection.Statement // the caller's that the server runs, or nil
+	refused  bool                  // a COPY: its answer ends with an empty query's
 	listener listener              // who follows the answer; nil: the connection
 }
 
@@ -120,7 +121,7 @@ type outcome struct {
 
 func (s *Session) beginIO(p phase) {
 	s.op.phase, s.op.commits, s.op.trailed = p, false, false
-	s.op.running, s.op.listener = nil, nil
+	s.op.running, s.op.listener, s.op.refused = nil, nil, false
 	s.op.got = answer{localAt: s.localAt}
 	s.localAt = 0
 }

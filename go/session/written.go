@@ -4,6 +4,7 @@ import (
 	"hypern/go/abi"
 	"hypern/go/connection"
 	"hypern/go/process"
+	"hypern/go/sqltext"
 )
 
 // Where an alias has a replica, the server is asked for the end of its log behind whatever commits. The question has a
@@ -135,9 +136,9 @@ func (s *Session) sendsCallers() {
 }
 
 // followsStatement returns whether the question can follow a statement, which commits by itself: behind a BEGIN it
-// would be the transaction's first statement.
+// would be the transaction's first statement, behind a COPY FROM STDIN the end of the connection.
 func (s *Session) followsStatement() bool {
-	return s.tracks() && !s.tx.active() && verbOf(s.op.sql) != verbBegin
+	return s.tracks() && !s.tx.active() && verbOf(s.op.sql) != verbBegin && sqltext.CopyWay(s.op.sql) == sqltext.NoCopy
 }
 
 // commitTail appends what follows a COMMIT.

@@ -1,4 +1,4 @@
-"""COPY beside a replica: what it commits has a position, and what only reads runs on the standby."""
+"""COPY beside a replica: what it commits has a position; what only reads is the standby's."""
 
 from __future__ import annotations
 
@@ -23,11 +23,14 @@ def running() -> Iterator[Pair]:
 
 @pytest.fixture
 def pair(running: Pair) -> Iterator[Pair]:
-    """A pair whose table `copied` is empty."""
-    running.configure()
-    with either.scope():
+    """A pair whose table `copied` is empty, on the standby as well."""
+    running.configure(replica_wait_secs=30)
+    with either.scope() as scope:
         either.db().execute("DROP TABLE IF EXISTS copied")
         either.db().execute("CREATE TABLE copied (n int)")
+    with either.scope(read_only=True, not_before=scope.commit_lsn()):
+        assert either.db().query_value("SELECT pg_is_in_recovery()")
+    running.configure()
     yield running
     Database.close()
 
@@ -84,3 +87,15 @@ def test_a_session_that_only_reads_copies_nothing_in(pair: Pair) -> None:
                 assert caught.value.sqlstate == "25006"
                 session.rollback()
                 assert session.query_value("SELECT count(*) FROM copied") == 0
+
+
+def test_a_copy_that_is_refused_costs_no_connection(pair: Pair) -> None:
+    with either.scope():
+        session = either.db()
+        pid = session.query_value("SELECT pg_backend_pid()")
+        for sql in ("COPY copied FROM STDIN", "COPY copied TO STDOUT"):
+            for n in range(3):
+                with pytest.raises(errors.NotSupportedError):
+                    session.execute(sql)
+                assert session.query_value(f"SELECT {n}") == n
+        assert session.query_value("SELECT pg_backend_pid()") == pid

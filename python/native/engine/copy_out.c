@@ -36,10 +36,29 @@ int hn_copy_take(hn_engine *e)
     return rc;
 }
 
+/* Whether the server has described the same columns ahead of the rows; it does so where no transaction
+ * was open, which would keep the tables as they are. */
+static bool is_as_described(const hn_engine *e)
+{
+    const hn_buf *ctl = &e->io.ctl;
+    for (size_t at = 0; at + FRAME_HEAD <= ctl->len; at += 1 + hn_get_u32(ctl->data + at + 1)) {
+        const uint8_t *frame = ctl->data + at;
+        if (frame[0] == 'T' && e->description != NULL)
+            return hn_description_is_announced(e->description, frame + FRAME_HEAD,
+                                               hn_get_u32(frame + 1) - 4);
+    }
+    return true;
+}
+
 int hn_copy_row(hn_engine *e, const uint8_t **data, size_t *len)
 {
     static const uint8_t signature[] = "PGCOPY\n\377\r\n";
     enum { SIGNATURE = 11, EXTENSION = 15, HEADER = 19 };
+    if (e->header_due && !is_as_described(e)) {
+        e->io.keep = false; /* the core reports it */
+        *data = NULL;
+        return 0;
+    }
     if (e->header_due) {
         if (*len < HEADER || memcmp(*data, signature, SIGNATURE) != 0)
             return hn_raise("DataError", "malformed binary COPY from the server: no header");
@@ -60,7 +79,7 @@ bool hn_copy_is_full(const hn_engine *e)
 {
     if (!e->io.data || (e->call.io_flags & HN_IO_WHOLE) != 0 || e->cancelled)
         return false;
-    if (e->raised != NULL)
+    if (e->raised != NULL || !e->io.keep)
         return true;
     if (e->request.shape == HN_ROW_BYTES)
         return e->copied >= e->request.chunk;

@@ -214,7 +214,7 @@ static int take_marked_rows(hn_engine *e)
 static int take_copied(hn_engine *e)
 {
     const hn_io *io = &e->io;
-    for (size_t at = io->walk; at < io->scan;) {
+    for (size_t at = io->walk; at < io->scan && io->keep;) {
         size_t len = hn_get_u32(io->in.data + at + 1);
         const uint8_t *data = io->in.data + at + 5;
         size_t size = len - 4;
