@@ -14,11 +14,13 @@ DRIVERS = ("psycopg3", "asyncpg", "psql", "hypern")
 
 IN, IN_TEXT, IN_MANY = "rows in", "rows in, text format", "rows in by execute_many"
 OUT, OUT_EACH, OUT_QUERY = "rows out as a list", "rows out one by one", "rows out by query"
+IN_MADE = "rows in, made beforehand"
 DATA_IN, DATA_OUT = "data in from a file", "data out into a file"
 _WAYS = {  # whose, and the peers that have the same
     IN: ("hypern", ("psycopg3", "asyncpg")),
     IN_TEXT: ("psycopg3", ()),
     IN_MANY: ("hypern", ()),
+    IN_MADE: ("hypern", ()),
     OUT: ("hypern", ("psycopg3",)),
     OUT_EACH: ("hypern", ("psycopg3",)),
     OUT_QUERY: ("hypern", ()),
@@ -51,6 +53,12 @@ def run(
     return measure(taking_part, scenarios(quick), rounds, seconds, progress)
 
 
+def floor(figures: Figures, quick: bool) -> float | None:
+    """What the server alone takes of copy_in, fed with data made beforehand, as a ratio."""
+    ours, alone = (figures.median(scenario(way, quick), "hypern") for way in (IN, IN_MADE))
+    return alone / ours if ours and alone else None
+
+
 def ratios(figures: Figures, quick: bool) -> list[tuple[str, float, float]]:
     """What is compared, the ratio, and its goal."""
 
@@ -81,6 +89,8 @@ def text(figures: Figures, quick: bool) -> str:
         for s in scenarios(quick)
     ]
     compared = [[what, report.verdict(ratio, goal)] for what, ratio, goal in ratios(figures, quick)]
+    if alone := floor(figures, quick):
+        compared.append(["the server alone / copy_in", f"{alone:.2f}"])
     return "\n\n".join(
         [
             report.table(["us, or as said", *DRIVERS], rows),

@@ -194,3 +194,39 @@ def test_a_table_altered_between_its_description_and_the_copy_is_reported(
     session.execute("DROP TABLE altering")
     for other in (*blocking, watching):
         database.finalize_db(other.request_id)
+
+
+@pytest.mark.parametrize(
+    ("type_", "text"), [("aclitem", "postgres=r/postgres"), ("money", "$1.00"), ('"char"', "x")]
+)
+def test_a_type_without_a_binary_format_is_refused_by_name(
+    session: DbSession, type_: str, text: str
+) -> None:
+    session.execute(f"CREATE TEMP TABLE odd (n int, v {type_})")
+    value = "makeaclitem(10, 10, 'SELECT', false)" if type_ == "aclitem" else f"'{text}'"
+    session.execute(f"INSERT INTO odd VALUES (1, {value})")
+    with pytest.raises(errors.NotSupportedError, match=r'"v" .*stream\(\) or copy_out_raw\(\)'):
+        list(session.copy_out("odd"))
+    assert len(list(session.copy_out("SELECT n, v::text FROM odd"))) == 1
+    data = b"".join(session.copy_out_raw("COPY odd TO STDOUT"))
+    with pytest.raises(errors.DataError, match=r"copy_in_raw\(\)") as caught:
+        session.copy_in("odd", [(1, text)])
+    assert (caught.value.row, caught.value.column) == (0, "v")
+    assert session.copy_in_raw("COPY odd FROM STDIN", data) == 1
+    assert session.query_value("SELECT count(DISTINCT odd::text) FROM odd") == 1
+
+
+def test_an_inner_type_without_a_binary_format_has_a_hint(session: DbSession) -> None:
+    session.execute("CREATE TEMP TABLE inner_odd (v aclitem)")
+    session.execute("INSERT INTO inner_odd SELECT makeaclitem(10, 10, 'SELECT', false)")
+    for failing in (
+        lambda: list(session.copy_out("SELECT inner_odd FROM inner_odd")),
+        lambda: list(session.copy_out_raw("COPY inner_odd TO STDOUT (FORMAT binary)")),
+        lambda: session.copy_in("inner_odd", [(None,)]),
+    ):
+        with pytest.raises(errors.Error) as caught:
+            failing()
+        assert "FORMAT text" in str(caught.value.hint) or isinstance(
+            caught.value, errors.NotSupportedError
+        )
+        assert session.query_value("SELECT 1") == 1

@@ -95,6 +95,11 @@ class Hypern(Driver):
             case "data in from a file":
                 data_out()
                 body: Callable[[], object] = data_in
+            case "rows in, made beforehand":
+                made = b"".join(session.copy_out_raw(f"{out} (FORMAT binary)"))
+                body = functools.partial(
+                    session.copy_in_raw, "COPY copied FROM STDIN (FORMAT binary)", made
+                )
             case "rows in by execute_many":
                 rows = tuples(self.rows(items))
                 insert = f"INSERT INTO copied VALUES ({marks})"

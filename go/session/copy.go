@@ -21,6 +21,11 @@ type copying struct {
 	encoded bool
 }
 
+const (
+	binaryFormat           = "(FORMAT binary)"
+	stateUndefinedFunction = "42883"
+)
+
 func newCopying(c *Call) *copying {
 	o := &copying{encoded: c.has(abi.InEncoded)}
 	o.init(c, o)
@@ -69,7 +74,7 @@ func copyOf(insert string) string {
 	if at := strings.LastIndex(target, " VALUES ("); at >= 0 { // placeholders follow it
 		target = target[:at]
 	}
-	return "COPY " + target + " FROM STDIN (FORMAT binary)"
+	return "COPY " + target + " FROM STDIN " + binaryFormat
 }
 
 func (o *copying) open(s *Session, c *Call) {
@@ -157,6 +162,10 @@ func (p *preparation) copyFailed(s *Session, c *Call, fault *wire.Fault) {
 		p.hintCommit(s)
 		s.explainPrelude(fault)
 		s.explainAtomic(fault)
+		if fault.SQLState == stateUndefinedFunction && strings.HasSuffix(s.op.sql, binaryFormat) {
+			fault = withHint(fault, "A column's type has no binary format: cast it to text in a query, or use "+
+				"copy_in_raw() or copy_out_raw() with FORMAT text.")
+		}
 	}
 	fault.SQL = s.op.sql
 	s.finish(c, fault)

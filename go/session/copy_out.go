@@ -75,7 +75,7 @@ func (o *copyingOut) resume(s *Session, c *Call) {
 // send sends the COPY of the query whose columns C decodes.
 func (o *copyingOut) send(s *Session, c *Call, _ bool) {
 	query := strings.TrimRight(s.op.sql, "; \t\r\n")
-	s.op.sql, s.op.owned = "COPY (\n"+query+"\n) TO STDOUT (FORMAT binary)", true
+	s.op.sql, s.op.owned = "COPY (\n"+query+"\n) TO STDOUT "+binaryFormat, true
 	o.open(s, c)
 }
 

@@ -332,7 +332,7 @@ bool hn_description_comes_binary(const hn_description *description)
         hn_raise(
             "NotSupportedError",
             "column \"%U\" of type %U is not read from a binary COPY; cast it to text in a query, "
-            "or use stream()",
+            "or use stream() or copy_out_raw()",
             column->name, column->type->name);
         return false;
     }
