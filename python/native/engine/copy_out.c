@@ -36,8 +36,8 @@ int hn_copy_take(hn_engine *e)
     return rc;
 }
 
-/* Whether the server has described the same columns ahead of the rows; it does so where no transaction
- * was open, which would keep the tables as they are. */
+/* Whether the server has described the same columns ahead of the rows; it does so where no
+ * transaction was open, which would keep the tables as they are. */
 static bool is_as_described(const hn_engine *e)
 {
     const hn_buf *ctl = &e->io.ctl;
