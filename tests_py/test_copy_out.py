@@ -209,9 +209,13 @@ def test_a_type_without_a_binary_format_is_refused_by_name(
         list(session.copy_out("odd"))
     assert len(list(session.copy_out("SELECT n, v::text FROM odd"))) == 1
     data = b"".join(session.copy_out_raw("COPY odd TO STDOUT"))
-    with pytest.raises(errors.DataError, match=r"copy_in_raw\(\)") as caught:
+    with pytest.raises((errors.DataError, errors.UndefinedFunction)) as caught:
         session.copy_in("odd", [(1, text)])
-    assert (caught.value.row, caught.value.column) == (0, "v")
+    if type_ == "aclitem":  # the server refuses it ahead of the data
+        assert "FORMAT text" in str(caught.value.hint)
+    else:
+        assert "copy_in_raw()" in str(caught.value)
+        assert (caught.value.row, caught.value.column) == (0, "v")
     assert session.copy_in_raw("COPY odd FROM STDIN", data) == 1
     assert session.query_value("SELECT count(DISTINCT odd::text) FROM odd") == 1
 
