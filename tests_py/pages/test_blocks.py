@@ -67,8 +67,11 @@ def name_of(page: Path) -> str:
 
 
 @pytest.mark.parametrize("runner", PAGES, ids=name_of, indirect=True)
-def test_the_blocks_of_a_page_run(runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_blocks_of_a_page_run(
+    runner: Runner, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv("DATABASE_URL", runner.url)
+    monkeypatch.chdir(tmp_path)  # where a page's files go
     other = None
     compared = 0
     for block in blocks.read(runner.page.read_text("utf-8")):
