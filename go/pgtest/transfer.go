@@ -45,6 +45,7 @@ type round struct {
 	zs      int
 	rows    bool // DataRows are the statement's result
 	raw     bool // DataRows are the core's
+	copy    bool // what ends a COPY ends the I/O
 	early   bool // a frame ended the I/O before its ReadyForQuery
 	erred   bool // the server reported an error
 	flags   uint32
@@ -57,7 +58,8 @@ type round struct {
 func (o *operation) exchange(out []byte, more feed) {
 	s := o.session
 	r := &round{out: out, more: more, tail: slices.Clone(o.call.Tail), zs: o.call.ZS,
-		rows: o.call.IOFlags&abi.IORows != 0, raw: o.call.IOFlags&abi.IORaw != 0}
+		rows: o.call.IOFlags&abi.IORows != 0, raw: o.call.IOFlags&abi.IORaw != 0,
+		copy: o.call.IOFlags&abi.IOCopy != 0}
 	if more != nil {
 		r.zs = 1
 	}
@@ -191,7 +193,12 @@ func (o *operation) scan(r *round) error {
 			if r.rows {
 				o.result.Rows = nil
 			}
-		case 'T', 'G', 'H', 'W':
+			r.early = r.copy
+		case 'C', 'I':
+			r.early = r.copy
+		case 'G', 'H':
+			r.early = r.rows || r.copy
+		case 'T', 'W':
 			r.early = r.rows
 		}
 		r.ctl = append(r.ctl, whole...)
