@@ -5,10 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from hypern import _native
-from hypern.errors import InterfaceError
 from hypern.session.batch_results import (
     BatchCount,
-    BatchResult,
     BatchRow,
     BatchRows,
     BatchTable,
@@ -30,23 +28,13 @@ if TYPE_CHECKING:
     _Params = Sequence[Any] | Mapping[str, Any]
 
 _T = TypeVar("_T")
-_R = TypeVar("_R", bound=BatchResult[Any])
 
 
-class Statements:
+class Statements(_native.StatementsBase):
     """What the two kinds of batch have in common: the statements, each checked as it is added."""
 
-    __slots__ = ("_items", "_session", "_state", "_timeout")
+    __slots__ = ()
     __dir__ = public_names
-
-    def __init__(self, session: Any, timeout: float | None) -> None:
-        self._session = session
-        self._timeout = timeout
-        self._items: list[BatchResult[Any]] = []
-        self._state = "new"
-
-    def __len__(self) -> int:
-        return len(self._items)
 
     @overload
     def query(
@@ -138,57 +126,21 @@ class Statements:
 
     def query_value(self, sql: _SQL, params: _Params | None = None) -> BatchValue:
         """Add a statement; `.value` is the first column of its first row."""
-        return self._add(BatchValue, "value", sql, params)
+        return self._add(BatchValue, "value", sql, params, dict)
 
     def query_values(self, sql: _SQL, params: _Params | None = None) -> BatchValues:
         """Add a statement; `.values` are the first column of its rows."""
-        return self._add(BatchValues, "values", sql, params)
+        return self._add(BatchValues, "values", sql, params, dict)
 
     def result(self, sql: _SQL, params: _Params | None = None) -> BatchTable:
         """Add a statement; `.columns`, `.rows` (tuples), `.count` and `.tag`, as those of
         `DbSession.result`.
         """
-        return self._add(BatchTable, "result", sql, params)
+        return self._add(BatchTable, "result", sql, params, dict)
 
     def execute(self, sql: _SQL, params: _Params | None = None) -> BatchCount:
         """Add a statement; `.count` is the number of rows affected."""
-        return self._add(BatchCount, "count", sql, params)
-
-    def _refusal(self) -> InterfaceError:
-        """Why no statement can be added."""
-        return InterfaceError(
-            "statements are added to a batch inside its `with` block"
-            if self._state == "new"
-            else "the batch's block has ended; begin another batch"
-        )
-
-    def _add(
-        self,
-        result: type[_R],
-        word: str,
-        sql: _SQL,
-        params: _Params | None,
-        into: Any = dict,
-    ) -> _R:
-        if self._state != "open":
-            raise self._refusal()
-        added = result(self, _native.statement(sql, params, into, word))
-        self._items.append(added)
-        return added
-
-    def _missing(self) -> str:
-        """Why a result is not there."""
-        if self._state == "open":
-            return "the batch has not been sent: its results are there after its block"
-        return "the batch was not completed, so that it has no results"
-
-    def _begin(self) -> None:
-        if self._state != "new":
-            raise InterfaceError("a batch is entered once; begin another one")
-        self._state = "open"
-
-    def _end(self) -> None:
-        self._state = "over"
+        return self._add(BatchCount, "count", sql, params, dict)
 
 
 class Batch(Statements):

@@ -4,55 +4,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from hypern import _native
 from hypern._result import Result
-from hypern.errors import InterfaceError
 from hypern.session.names import public_names
 
 if TYPE_CHECKING:
-    from typing import Protocol, TypeAlias
-
     from hypern._result import Column
-
-    class _Batch(Protocol):
-        def _missing(self) -> str: ...
-
-    # Text, parameters, what the extension makes of `into`, what the result is, and `into`.
-    Statement: TypeAlias = tuple[str, tuple[Any, ...] | None, int, Any, str, Any]
-    # Value, why there is none, and count.
-    Outcome: TypeAlias = tuple[Any, Exception | None, int]
 
 _T = TypeVar("_T")
 
 
-class BatchResult(Generic[_T]):
+class BatchResult(_native.BatchResultBase, Generic[_T]):
     """What a statement of a batch returns. It is there after the batch's block."""
 
-    __slots__ = ("_batch", "_outcome", "_statement")
+    __slots__ = ()
     __dir__ = public_names
 
-    def __init__(self, batch: _Batch, statement: Statement) -> None:
-        self._batch = batch
-        self._statement = statement
-        self._outcome: Outcome | None = None
+    if TYPE_CHECKING:
 
-    def _value(self) -> _T:
-        value, error, _ = self._known()
-        if error is not None:
-            raise error
-        result: _T = value
-        return result
-
-    def _known(self) -> Outcome:
-        if self._outcome is None:
-            raise InterfaceError(self._batch._missing())
-        return self._outcome
-
-    @property
-    def count(self) -> int:
-        """The number of rows affected, or returned by a SELECT (int). InterfaceError before the
-        block has ended, or if the batch has failed.
-        """
-        return self._known()[2]
+        def _value(self) -> _T: ...
 
 
 class BatchCount(BatchResult[None]):

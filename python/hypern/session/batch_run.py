@@ -9,7 +9,7 @@ from hypern.errors import Error, NoRows, TooManyRows
 from hypern.session.steps import in_block
 
 if TYPE_CHECKING:
-    from hypern.session.batch_results import BatchResult, Outcome, Statement
+    from hypern.session.batch_results import BatchResult
     from hypern.session.steps import Steps
 
 # What the session's own method of each kind of result is.
@@ -26,64 +26,61 @@ _METHODS: Final = {
 
 
 def running(session: Any, items: list[BatchResult[Any]], timeout: float | None) -> Steps[None]:
-    """Run the statements. The extension runs them in one go where it can; else it returns how far
-    it has come, and the next one runs by itself, in a transaction around all of them.
+    """Run the statements, which then have their outcomes. The extension runs them in one go where
+    it can; else it returns how many it has run, and the next one runs by itself, in a transaction
+    around all of them.
     """
-    statements = [item._statement for item in items]
-    outcomes: list[Outcome] = []
     limit = _Limit(timeout)
-    yield from _part(session, statements, outcomes, limit)
-    if len(outcomes) < len(statements):
-        if session.is_in_transaction:
-            yield from _rest(session, statements, outcomes, limit)
-        else:
-            yield from in_block(session, _rest(session, statements, outcomes, limit))
-    for item, outcome in zip(items, outcomes, strict=True):
-        item._outcome = outcome
+    done: int = yield session._batch(items, limit.left())
+    if done < len(items):
+        try:
+            if session.is_in_transaction:
+                yield from _rest(session, items, done, limit)
+            else:
+                yield from in_block(session, _rest(session, items, done, limit))
+        except BaseException:  # none of it is stored, or it is the transaction's to be undone
+            for item in items:
+                item._forget()
+            raise
 
 
-def _rest(
-    session: Any, statements: list[Statement], outcomes: list[Outcome], limit: _Limit
-) -> Steps[None]:
-    while len(outcomes) < len(statements):
-        yield from _part(session, statements, outcomes, limit)
-        if len(outcomes) < len(statements):
-            yield from _alone(session, statements[len(outcomes)], outcomes, limit)
+def _rest(session: Any, items: list[BatchResult[Any]], done: int, limit: _Limit) -> Steps[None]:
+    while done < len(items):
+        done += yield from _part(session, items, done, limit)
+        if done < len(items):
+            yield from _alone(session, items, done, limit)
+            done += 1
 
 
-def _part(
-    session: Any, statements: list[Statement], outcomes: list[Outcome], limit: _Limit
-) -> Steps[None]:
+def _part(session: Any, items: list[BatchResult[Any]], done: int, limit: _Limit) -> Steps[int]:
     """As many statements as run in one go."""
-    done = len(outcomes)
-    left = statements[done:] if done else statements
     try:
-        outcomes += yield session._batch(left, limit.left())
+        count: int = yield session._batch(items[done:], limit.left())
     except Exception as error:
         index = getattr(error, "index", None)
         if isinstance(index, int):
             error.index = index + done  # type: ignore[attr-defined]
         raise
+    return count
 
 
-def _alone(
-    session: Any, statement: Statement, outcomes: list[Outcome], limit: _Limit
-) -> Steps[None]:
+def _alone(session: Any, items: list[BatchResult[Any]], done: int, limit: _Limit) -> Steps[None]:
     """One statement, by the session's own method."""
-    sql, params, _, _, word, into = statement
+    item = items[done]
+    word = item._word
     options: dict[str, Any] = {"strict": True} if word == "only row" else {}
-    if into is not dict:
-        options["into"] = into
+    if item._into is not dict:
+        options["into"] = item._into
     run = getattr(session, _METHODS[word])
     value, failed = None, None
     try:
-        value = yield run(sql, params, timeout=limit.left(), **options)
+        value = yield run(item._sql, item._params, timeout=limit.left(), **options)
     except (NoRows, TooManyRows) as error:
         failed = error
     except Error as error:
-        error.index = len(outcomes)
+        error.index = done
         raise
-    outcomes.append((value, failed, _count(word, value)))
+    item._settle(value, failed, _count(word, value))
 
 
 def _count(word: str, value: Any) -> int:

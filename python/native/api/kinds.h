@@ -46,7 +46,7 @@ extern PyMethodDef hn_transaction_methods[];
 extern PyMethodDef hn_stream_methods[];
 extern PyMethodDef hn_batch_methods[];
 extern PyMethodDef hn_copy_methods[];
-/* Functions of the module, for hypern.session.batch. */
-extern PyMethodDef hn_batch_functions[];
+/* batch.c: the base classes of a batch and of its results. 0, or -1 with an exception. */
+int hn_batch_ready(PyObject *module);
 
 #endif

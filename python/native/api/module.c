@@ -186,10 +186,9 @@ static int execute(PyObject *module)
     hn_engine_ready();
     if (hn_core_locate(module) < 0 || hn_codec_init() < 0 || hn_row_class_ready() < 0 ||
         hn_maker_ready(module) < 0 || PyModule_AddFunctions(module, hn_codec_methods) < 0 ||
-        PyModule_AddFunctions(module, hn_text_methods) < 0 ||
-        PyModule_AddFunctions(module, hn_batch_functions) < 0 || hn_session_ready(module) < 0 ||
-        hn_pool_ready(module) < 0 || hn_loop_ready() < 0 || hn_reactor_ready() < 0 ||
-        hn_future_ready() < 0 || hn_operation_type_ready(module) < 0 ||
+        PyModule_AddFunctions(module, hn_text_methods) < 0 || hn_batch_ready(module) < 0 ||
+        hn_session_ready(module) < 0 || hn_pool_ready(module) < 0 || hn_loop_ready() < 0 ||
+        hn_reactor_ready() < 0 || hn_future_ready() < 0 || hn_operation_type_ready(module) < 0 ||
         hn_async_session_ready(module) < 0 || hn_block_ready(module) < 0 ||
         hn_scope_ready(module) < 0)
         return -1;

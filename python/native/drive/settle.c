@@ -2,6 +2,7 @@
 #include "drive/settle.h"
 
 #include "core/core.h"
+#include "engine/queued.h"
 #include "error.h"
 #include "session/index.h"
 
@@ -64,12 +65,12 @@ static void call_observer(PyObject *observer, hn_view *session, const hn_request
     Py_XDECREF(returned);
 }
 
-/* One statement of a batch: (sql, params, ...) as `statement()` makes them. */
-static seen seen_in_batch(PyObject *statement)
+static seen seen_in_batch(const hn_queued *statement)
 {
-    PyObject *params = PyTuple_GET_ITEM(statement, 1);
-    return (seen){.sql = PyTuple_GET_ITEM(statement, 0),
-                  .parameters = PyTuple_Check(params) ? PyTuple_GET_SIZE(params) : 0};
+    return (seen){.sql = statement->sql,
+                  .parameters = statement->params == NULL ? 0 : PyTuple_GET_SIZE(statement->params),
+                  .rows = statement->count,
+                  .exception = statement->error};
 }
 
 /* Which statement of a batch has failed; -1 if none of them has, but the batch. */
@@ -83,28 +84,15 @@ static Py_ssize_t failed_index(PyObject *exception)
 }
 
 static void observe_batch(PyObject *observer, hn_view *session, const hn_request *request,
-                          const hn_report *report, PyObject *outcomes, PyObject *exception)
+                          const hn_report *report, PyObject *ran, PyObject *exception)
 {
     PyObject *statements = request->params;
-    if (exception != NULL) {
-        Py_ssize_t i = failed_index(exception);
-        if (i >= 0 && i < PyList_GET_SIZE(statements)) {
-            seen s = seen_in_batch(PyList_GET_ITEM(statements, i));
+    Py_ssize_t first = exception == NULL ? 0 : failed_index(exception);
+    Py_ssize_t end = exception == NULL ? PyLong_AsSsize_t(ran) : first + 1;
+    for (Py_ssize_t i = first; i >= 0 && i < end && i < PyList_GET_SIZE(statements); i++) {
+        seen s = seen_in_batch((hn_queued *)PyList_GET_ITEM(statements, i));
+        if (exception != NULL)
             s.exception = exception;
-            call_observer(observer, session, request, report, &s);
-        }
-        return;
-    }
-    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(outcomes) && i < PyList_GET_SIZE(statements); i++) {
-        PyObject *value, *error;
-        long long count;
-        if (!PyArg_ParseTuple(PyList_GET_ITEM(outcomes, i), "OOL", &value, &error, &count)) {
-            PyErr_WriteUnraisable(observer);
-            return;
-        }
-        seen s = seen_in_batch(PyList_GET_ITEM(statements, i));
-        s.rows = count;
-        s.exception = error == Py_None ? NULL : error;
         call_observer(observer, session, request, report, &s);
     }
 }

@@ -341,7 +341,7 @@ PyObject *hn_engine_result(hn_engine *e)
         return NULL;
     }
     if (e->request.op == HN_OP_BATCH && e->call.want == HN_WANT_DONE)
-        return hn_items_results(e, (size_t)e->call.count);
+        return hn_items_settle(e, (size_t)e->call.count);
     if (e->call.want != HN_WANT_DONE &&
         (e->request.mode != HN_MODE_DESCRIBE || e->result == NULL)) {
         hn_raise_core(e->call.out.data, e->call.out.len);

@@ -2,45 +2,16 @@
 #include "engine/items.h"
 
 #include "buf.h"
+#include "engine/queued.h"
 #include "error.h"
 
-/* What hypern.session.batch calls the modes. */
-static int mode_of(PyObject *word, hn_mode *mode)
+static void make_item(hn_item *item, const hn_queued *queued)
 {
-    static const struct {
-        const char *word;
-        hn_mode mode;
-    } modes[] = {
-        {"rows", HN_MODE_ROWS},     {"count", HN_MODE_COUNT},
-        {"row", HN_MODE_ONE},       {"row or none", HN_MODE_ONE_OR_NONE},
-        {"only row", HN_MODE_ONLY}, {"value", HN_MODE_VALUE},
-        {"values", HN_MODE_VALUES}, {"result", HN_MODE_RESULT},
-    };
-    for (size_t i = 0; i < sizeof modes / sizeof modes[0]; i++) {
-        if (PyUnicode_CompareWithASCIIString(word, modes[i].word) == 0) {
-            *mode = modes[i].mode;
-            return 0;
-        }
-    }
-    PyErr_Format(PyExc_SystemError, "a batch has no results called %R", word);
-    return -1;
-}
-
-static int make_item(hn_item *item, PyObject *given)
-{
-    PyObject *sql, *params, *word, *row_class, *into;
-    int shape;
-    if (!PyArg_ParseTuple(given, "UOiOUO", &sql, &params, &shape, &row_class, &word, &into))
-        return -1;
-    item->sql = Py_NewRef(sql);
-    item->params = params == Py_None ? NULL : Py_NewRef(params);
-    item->shape = (hn_row_shape)shape;
-    item->into = row_class == Py_None ? NULL : Py_NewRef(row_class);
-    if (mode_of(word, &item->mode) < 0)
-        return -1;
-    if (item->mode == HN_MODE_RESULT)
-        item->shape = HN_ROW_TUPLE;
-    return 0;
+    item->sql = Py_NewRef(queued->sql);
+    item->params = Py_XNewRef(queued->params);
+    item->into = Py_XNewRef(queued->row_class);
+    item->shape = queued->shape;
+    item->mode = queued->mode;
 }
 
 int hn_items_make(hn_engine *e)
@@ -57,8 +28,7 @@ int hn_items_make(hn_engine *e)
     Py_CLEAR(e->request.params); /* from here on it is an item's */
     batch->at = batch->n = (size_t)n;
     for (Py_ssize_t i = 0; i < n; i++)
-        if (make_item(&batch->items[i], PyList_GET_ITEM(batch->list, i)) < 0)
-            return -1;
+        make_item(&batch->items[i], (hn_queued *)PyList_GET_ITEM(batch->list, i));
     return 0;
 }
 
@@ -161,41 +131,19 @@ static PyObject *value_of(hn_item *item)
     }
 }
 
-static PyObject *outcome_of(hn_item *item)
-{
-    PyObject *error = Py_XNewRef(item->raised), *value = NULL;
-    if (error == NULL) {
-        value = value_of(item);
-        if (value == NULL)
-            error = hn_exception_take();
-    }
-    PyObject *outcome = PyTuple_New(3);
-    PyObject *count = PyLong_FromLongLong(item->count);
-    if (outcome == NULL || count == NULL) {
-        Py_XDECREF(outcome);
-        Py_XDECREF(count);
-        Py_XDECREF(value);
-        Py_XDECREF(error);
-        return NULL;
-    }
-    PyTuple_SET_ITEM(outcome, 0, value != NULL ? value : Py_NewRef(Py_None));
-    PyTuple_SET_ITEM(outcome, 1, error != NULL ? error : Py_NewRef(Py_None));
-    PyTuple_SET_ITEM(outcome, 2, count);
-    return outcome;
-}
-
-PyObject *hn_items_results(hn_engine *e, size_t n)
+PyObject *hn_items_settle(hn_engine *e, size_t n)
 {
     hn_items_put_back(e);
-    PyObject *list = PyList_New((Py_ssize_t)n);
-    for (size_t i = 0; list != NULL && i < n; i++) {
-        PyObject *outcome = outcome_of(&e->batch.items[i]);
-        if (outcome == NULL)
-            Py_CLEAR(list);
-        else
-            PyList_SET_ITEM(list, (Py_ssize_t)i, outcome);
+    for (size_t i = 0; i < n; i++) {
+        hn_item *item = &e->batch.items[i];
+        PyObject *error = Py_XNewRef(item->raised);
+        PyObject *value = error == NULL ? value_of(item) : NULL;
+        if (value == NULL && error == NULL)
+            error = hn_exception_take();
+        hn_queued *queued = (hn_queued *)PyList_GET_ITEM(e->batch.list, (Py_ssize_t)i);
+        hn_queued_settle(queued, value, error, item->count);
     }
-    return list;
+    return PyLong_FromSize_t(n);
 }
 
 static void free_item(hn_item *item)

@@ -5,9 +5,7 @@
 
 #include "engine/state.h"
 
-/* From the request's list of (sql, params or None, shape, row class or None, word, into): exact
- * strs, parameters that hn_check_params has accepted, and what the result is. 0, or -1 with an
- * exception.
+/* From the request's list of hn_queued, which nobody changes any more. 0, or -1 with an exception.
  */
 int hn_items_make(hn_engine *engine);
 
@@ -22,8 +20,8 @@ hn_item *hn_items_reading(const hn_engine *engine);
 /* Adds the item that the engine has to the exception that is set, as its `index`. */
 void hn_items_blame(const hn_engine *engine);
 
-/* A list of (value, error, count) of the first n of them; NULL with an exception. */
-PyObject *hn_items_results(hn_engine *engine, size_t n);
+/* Hands the first n of them their outcomes, and returns n as an int; NULL with an exception. */
+PyObject *hn_items_settle(hn_engine *engine, size_t n);
 
 void hn_items_free(hn_engine *engine);
 

@@ -74,7 +74,7 @@ typedef struct hn_item {
 } hn_item;
 
 typedef struct hn_batch {
-    PyObject *list; /* what the items were made from */
+    PyObject *list; /* of hn_queued: what the items were made from */
     hn_item *items;
     size_t n;
     size_t at;           /* the item whose fields the engine has; n: none */
