@@ -29,9 +29,9 @@ GO_CODE := ./go/... ./tests/...
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer -g
 ASAN_TESTS := tests_py/codec tests_py/types tests_py/differential/test_random_values.py \
     $(addprefix tests_py/test_,$(addsuffix .py,\
-    async_cancel async_driven async_loops async_memory async_sessions async_tasks async_tls \
+    async_cancel async_driven async_loops async_memory async_sessions async_tasks async_tls batch \
     async_turns async_wake async_watched bad_input execute_many finalize late_looks observability open_sessions \
-    pool result row_scenarios row_types rows session stream transactions values))
+    pool result row_scenarios row_types rows scope session stream transactions values))
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 import time
+import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +19,7 @@ from hypern import errors
 from hypern.database import Database, DbSession
 from hypern.database import db as plain_db
 from hypern.database import scope as plain_scope
+from hypern.session.batch_results import BatchCount
 from hypern.sql import identifier, sql
 
 pytestmark = pytest.mark.usefixtures("kind")
@@ -121,6 +124,48 @@ class Picky:
     def __init__(self, n: int) -> None:
         if n == 57:
             raise LookupError("no more")
+
+
+@pytest.mark.parametrize("what", ["results", "batch"])
+def test_what_is_dropped_after_the_block_waits_for_no_collector(
+    session: DbSession, what: str
+) -> None:
+    def make(a: int) -> int:
+        return a + 1
+
+    gc.collect()
+    gc.disable()
+    try:
+        with session.batch() as b:
+            made = [b.query("SELECT $1::int AS a", [n], into=make) for n in range(3)]
+        assert [r.rows for r in made] == [[1], [2], [3]]
+        kept: object = b if what == "results" else made
+        del b, made
+        assert kept is not None
+        del kept
+        watched = weakref.ref(make)
+        del make
+        assert watched() is None
+    finally:
+        gc.enable()
+
+
+def test_a_batch_that_fails_one_by_one_has_no_results(session: DbSession) -> None:
+    session.execute("CREATE TYPE pg_temp.pair AS (a int, b text)")
+    with pytest.raises(errors.DivisionByZero) as caught, session.batch() as b:  # noqa: PT012
+        first = b.query_value("SELECT 1")
+        second = b.query_value("SELECT (7, 'x')::pg_temp.pair")
+        b.query_value("SELECT 1 / $1::int", [0])
+    assert caught.value.index == 2
+    for result in (first, second):
+        for name in ("value", "count"):
+            with pytest.raises(errors.InterfaceError, match="was not completed"):
+                getattr(result, name)
+
+
+def test_a_result_is_made_by_a_batch_only(session: DbSession) -> None:
+    with pytest.raises(TypeError, match="made by a batch"):
+        BatchCount()
 
 
 def test_rows_of_classes(session: DbSession, items: DbSession) -> None:
