@@ -1,114 +1,51 @@
-"""Behind PgBouncer, in each of its modes: nothing to configure, nothing that goes wrong."""
+"""Behind each pooler, in each of its modes: nothing to configure, nothing that goes wrong.
+
+PgBouncer of the machine is tried always, `make test/poolers` tries all of poolers/kinds.py.
+"""
 
 from __future__ import annotations
 
 import os
-import shutil
 import signal
-import socket
-import subprocess
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
-from pathlib import Path
 
 import pytest
 import statement_scenarios
 from either import db, finalize_db, scope
+from poolers import kinds
+from poolers.pgbouncer import binary, started
+from poolers.pooler import Pooler as Bouncer
 from support import wait_until
 
 from hypern import _native, errors
-from hypern.config.parse import parse
 from hypern.database import Database, DbSession, Event
 from hypern.database import db as blocking_db
 from hypern.database import scope as blocking_scope
 from hypern.pool import registry
 from hypern.testing.nested import NestedPools
 
+__all__ = ["Bouncer", "binary", "started"]  # for the tests of other files
+
 pytestmark = pytest.mark.usefixtures("kind")
 
-SERVER_CONNECTIONS = 2
 NAMED = "SELECT count(*) FROM pg_prepared_statements WHERE name LIKE 'hypern%'"
 
 
-def binary() -> str:
-    """Where PgBouncer is; skips the test if it is nowhere."""
-    found = shutil.which("pgbouncer", path=os.environ.get("PATH", "") + ":/usr/sbin")
-    if found is None:
-        pytest.skip("pgbouncer is not installed")
-    return found
-
-
-@dataclass
-class Bouncer:
-    """A PgBouncer in front of the module's database."""
-
-    mode: str
-    url: str
-    log: Path
-    pid: int
-
-
-def _accepts(path: Path) -> bool:
-    """Whether somebody listens on the socket: it exists a moment earlier."""
-    with socket.socket(socket.AF_UNIX) as client:
-        return client.connect_ex(str(path)) == 0
-
-
-@contextmanager
-def started(database: str, mode: str, size: int = SERVER_CONNECTIONS) -> Iterator[Bouncer]:
-    """PgBouncer in this mode, with so many server connections."""
-    server = parse(database)
-    keep = {"host": "host", "port": "port", "dbname": "dbname", "user": "user"}
-    target = " ".join(f"{theirs}={server[ours]}" for ours, theirs in keep.items() if ours in server)
-    if "password" in server:
-        target += f" password={server['password']}"
-    with tempfile.TemporaryDirectory(prefix="hypern-pgb-", ignore_cleanup_errors=True) as directory:
-        room = Path(directory)
-        (room / "pgbouncer.ini").write_text(
-            f"[databases]\nbounced = {target} pool_size={size}\n"
-            f"[pgbouncer]\npool_mode = {mode}\nunix_socket_dir = {room}\n"
-            f"listen_port = 6432\nauth_type = any\nlogfile = {room}/log\nmax_client_conn = 200\n"
-        )
-        user = _user(server)
-        for path in (room, room / "pgbouncer.ini"):
-            os.chown(path, user, -1)
-        with subprocess.Popen(
-            [binary(), "-q", str(room / "pgbouncer.ini")], stderr=subprocess.DEVNULL, user=user
-        ) as process:
-            try:
-                wait_until(lambda: _accepts(room / ".s.PGSQL.6432"))
-                url = f"postgresql://app@/bounced?host={room}&port=6432"
-                yield Bouncer(mode, url, room / "log", process.pid)
-            finally:
-                Database.close()
-                process.terminate()
-
-
-@pytest.fixture(scope="module", params=["session", "transaction", "statement"])
+@pytest.fixture(scope="module", params=kinds.chosen())
 def bouncer(request: pytest.FixtureRequest, database: str) -> Iterator[Bouncer]:
-    """PgBouncer with two server connections, in each mode."""
-    with started(database, request.param) as running:
+    """Each pooler in each of its modes, with two server connections."""
+    with kinds.start(database, request.param) as running:
         yield running
-
-
-def _user(server: dict[str, str]) -> int:
-    """Whom PgBouncer runs as: not root, which it refuses; one who may connect to the server."""
-    host = Path(server.get("host", ""))
-    if os.geteuid() != 0:
-        return os.geteuid()
-    return host.stat().st_uid if host.is_dir() and host.stat().st_uid else 65534
 
 
 @pytest.fixture
 def bounced(bouncer: Bouncer) -> Iterator[Bouncer]:
-    """PgBouncer configured as "default"."""
+    """The pooler configured as "default"."""
     Database.close()
-    Database.configure(bouncer.url, max_size=12, acquire_timeout_secs=20)
+    bouncer.configure(12)
     yield bouncer
     Database.close()
 
@@ -145,8 +82,7 @@ def request(bouncer: Bouncer, name: str, n: int) -> None:
 
 def test_twelve_threads_on_two_server_connections_see_no_error(bounced: Bouncer) -> None:
     if bounced.mode == "session":
-        Database.close()  # there, each client keeps one of the two
-        Database.configure(bounced.url, max_size=2, acquire_timeout_secs=20)
+        bounced.configure(2)  # there, each client keeps one of the two
     make_accounts(bounced)
     failures: list[BaseException] = []
 
@@ -176,7 +112,7 @@ def test_a_pooler_that_shares_servers_is_logged_once(
             with scope():
                 db().query_value("SELECT 1")
     lines = [r.message for r in caplog.records if "behind a pooler" in r.message]
-    assert len(lines) == (0 if bounced.mode == "session" else 1)
+    assert len(lines) == (1 if bounced.kind.verdict == "shared" else 0)
 
 
 def test_statements_are_named_only_where_a_server_is_kept(bounced: Bouncer) -> None:
@@ -184,23 +120,24 @@ def test_statements_are_named_only_where_a_server_is_kept(bounced: Bouncer) -> N
         for n in range(3):
             assert db().query_value("SELECT $1::int", [n]) == n
         assert bool(db().query_value(NAMED)) == (bounced.mode == "session")
+        if bounced.kind.named:  # it gives them names of its own
+            assert db().query_value("SELECT count(*) FROM pg_prepared_statements") > 0
 
 
 def test_state_is_reset_only_where_a_server_is_kept(bounced: Bouncer) -> None:
     """Elsewhere a RESET would reach a server that another client is using."""
-    Database.close()
-    Database.configure(bounced.url, max_size=1)
+    bounced.configure(1)
     with scope():
         assert db().query_value("SELECT set_config('hypern.mark', 'left', false)") == "left"
     with scope():
         mark = db().query_value("SELECT current_setting('hypern.mark', true)")
-        assert mark == ("" if bounced.mode == "session" else "left")
+        reset = bounced.mode == "session" or bounced.kind.resets
+        assert mark == ("" if reset else "left")
         db().execute("SELECT set_config('hypern.mark', '', false)")
 
 
 def test_statement_timeout_is_kept_by_the_clients_clock(bounced: Bouncer) -> None:
-    Database.close()
-    Database.configure(bounced.url, max_size=1, statement_timeout_secs=0.3)
+    bounced.configure(1, statement_timeout_secs=0.3)
     with scope():
         assert db().query_value("SELECT 1") == 1
         began = time.monotonic()
@@ -275,8 +212,7 @@ def test_a_change_under_a_cached_statement_is_noticed(
     kept = statement_scenarios.DIRECT if bouncer.mode == "session" else statement_scenarios.ALL
     if bouncer.mode == "statement" or scenario.__name__ not in kept:
         pytest.skip("no transactions here, or no session that keeps what it sets")
-    Database.close()
-    Database.configure(bouncer.url, max_size=1, acquire_timeout_secs=20)
+    bouncer.configure(1)
     Database.configure(database, max_size=1, alias="other")
     scenario()
     Database.close()
@@ -418,7 +354,7 @@ def odd_settings(bounced: Bouncer, database: str) -> Iterator[None]:
             )
         Database.close("default")
         time.sleep(0.2)  # until PgBouncer has seen them go
-        Database.configure(bounced.url, max_size=12, acquire_timeout_secs=20)
+        bounced.configure(12)
 
     change(
         "CREATE TYPE priced AS (m money, f float8, at timestamptz, d date, i interval)",
@@ -488,8 +424,7 @@ def test_a_stream_read_to_its_end_lets_go_of_its_table(bounced: Bouncer) -> None
 def test_statements_deallocated_unseen_are_healed(bounced: Bouncer) -> None:
     if bounced.mode == "statement":
         pytest.skip("no transactions here")
-    Database.close()
-    Database.configure(bounced.url, max_size=1, acquire_timeout_secs=20)
+    bounced.configure(1)
     for n in range(12):
         with scope():
             session = db()
@@ -577,8 +512,7 @@ def test_a_released_connection_is_reset_and_an_event_says_where_it_led(bounced: 
 
 
 def test_the_status_tells_the_mode(bouncer: Bouncer, database: str) -> None:
-    shared = "session" if bouncer.mode == "session" else "shared"
-    for url, verdict in ((bouncer.url, shared), (database, "none")):
+    for url, verdict in ((bouncer.url, bouncer.kind.verdict), (database, "none")):
         Database.close()
         Database.configure(url, max_size=2, acquire_timeout_secs=20)
         assert Database.status().pooler is None  # nothing has connected yet

@@ -52,6 +52,12 @@ class Apt:
         self._fetch(["download", f"{package}/{suite}"], into)
         return next(into.glob("*.deb"))
 
+    def closure(self, packages: list[str]) -> list[Path]:
+        """Fetch packages and all that they depend on, down to the C library; the .deb files."""
+        options = ["--yes", "--download-only", "--no-install-recommends"]
+        self._fetch(["install", *options, *packages], self._directory)
+        return sorted((self._directory / "archives").glob("*.deb"))
+
     def source(self, package: str, suite: str, into: Path) -> Path:
         """Fetch a source package into an empty directory; the .dsc file."""
         self._fetch(["source", "--download-only", f"{package}/{suite}"], into)
