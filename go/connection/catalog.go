@@ -185,8 +185,8 @@ func InstanceConditions(instance string, param func(value string) string) []stri
 
 const (
 	pidSQL      = "select pg_catalog.pg_backend_pid()"
-	identitySQL = pidSQL + ", (" + InstanceSQL + "), (select c.system_identifier from pg_catalog.pg_control_system() c)" + digitsSQL
-	instanceSQL = pidSQL + ", (" + InstanceSQL + "), null" + digitsSQL
+	identitySQL = pidSQL + ", (" + InstanceSQL + "), (select c.system_identifier from pg_catalog.pg_control_system() c)" + printsSQL
+	instanceSQL = pidSQL + ", (" + InstanceSQL + "), null" + printsSQL
 )
 
 // identify finds out which process serves the connection, and on which server. Functions that the role may
@@ -208,7 +208,7 @@ func (c *Conn) identify(ctx context.Context) (pid string, err error) {
 		if len(row) < 3 {
 			break
 		}
-		c.knowDigits(row[3:])
+		c.knowPrints(row[3:])
 		system := row[2]
 		if row[0] != strconv.FormatUint(uint64(c.pg.PID()), 10) {
 			system = ""

@@ -34,6 +34,7 @@ type Conn struct {
 	foreign    bool // client_encoding is not UTF8
 	baseline   baseline
 	digits     bool   // it began with an extra_float_digits that prints floats exactly
+	otherStyle bool   // it began with another DateStyle than was reported
 	inbuf      []byte // bytes received and not yet read as frames; empty while C does the I/O
 
 	statements *Statements

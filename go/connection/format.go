@@ -7,20 +7,25 @@ import (
 
 const digitsSetting = "extra_float_digits"
 
-// digitsSQL reads, along with the server's identity, the setting that the server does not report.
-const digitsSQL = ", pg_catalog.current_setting('" + digitsSetting + "')"
+// printsSQL reads, along with the server's identity, the setting that the server does not report, and the one
+// that a pooler may report as another server had it.
+const printsSQL = ", pg_catalog.current_setting('" + digitsSetting + "'), pg_catalog.current_setting('DateStyle')"
 
-// knowDigits takes the result of digitsSQL: what the connection begins with, and each reset returns to.
-func (c *Conn) knowDigits(row []string) {
-	if len(row) == 1 {
+// knowPrints takes the result of printsSQL: what the connection begins with, and each reset returns to.
+func (c *Conn) knowPrints(row []string) {
+	if len(row) == 2 {
 		digits, err := strconv.Atoi(row[0])
 		c.digits = err == nil && digits > 0
+		c.otherStyle = row[1] != c.Parameter("DateStyle")
 	}
 }
 
 // PrintsISO reports whether the server reports that it prints dates in DateStyle ISO, or reported so as the
-// connection began, which a reset returns to.
+// connection began, which a reset returns to. After a report that was wrong none is believed.
 func (c *Conn) PrintsISO(reset bool) bool {
+	if c.otherStyle {
+		return false
+	}
 	style := c.Parameter("DateStyle")
 	if reset {
 		style = c.initial("DateStyle")

@@ -16,6 +16,7 @@ import (
 const (
 	probeRounds  = 16              // a false verdict has to win a toss in each
 	probeTimeout = 3 * time.Second // for a second connection through the pooler, and all its queries
+	probePause   = 50 * time.Millisecond
 )
 
 // pooler is what stands between a pool and its servers, such as PgBouncer. Where it may give each
@@ -112,8 +113,9 @@ func (d *Dialer) keepsSession(ctx context.Context, pg *pgconn.PgConn, config *pg
 // probe takes turns with a second connection. In session mode each keeps a server of its own. Else a
 // server is free between two queries: the first one free serves both, or their servers change. The
 // turns are doubled, so that a pooler that deals its servers out in turn is found out too, and there
-// are many, since others may be using the servers. Without proof, it is not session mode: named
-// statements are then merely not used.
+// are many, since others may be using the servers. A pooler may be resetting a server behind its answer,
+// and give the next client another one meanwhile, each time: so every other change of turns waits until
+// that is over. Without proof, it is not session mode: named statements are then merely not used.
 func probe(ctx context.Context, first *pgconn.PgConn, config *pgconn.Config) bool {
 	ctx, stop := context.WithTimeout(ctx, probeTimeout)
 	defer stop()
@@ -124,8 +126,9 @@ func probe(ctx context.Context, first *pgconn.PgConn, config *pgconn.Config) boo
 	defer func() { _ = second.Close(ctx) }() // it has served its purpose
 	seen := map[string]*pgconn.PgConn{}
 	own := map[*pgconn.PgConn]string{}
-	for range probeRounds {
-		for _, pg := range []*pgconn.PgConn{second, second, first, first} {
+	for round := range probeRounds {
+		for turn, pg := range []*pgconn.PgConn{second, second, first, first} {
+			began := time.Now()
 			pid, err := backendPID(ctx, pg)
 			if err != nil {
 				return false
@@ -135,6 +138,10 @@ func probe(ctx context.Context, first *pgconn.PgConn, config *pgconn.Config) boo
 			}
 			if own[pg] != pid || seen[pid] != pg {
 				return false
+			}
+			if round%2 == 1 && turn%2 == 1 {
+				// A reset takes about as long as the query did.
+				time.Sleep(min(4*time.Since(began)+2*time.Millisecond, probePause))
 			}
 		}
 	}

@@ -186,8 +186,10 @@ func (s *Session) levelOf(command string) uint64 {
 }
 
 func (s *Session) sendMapped(c *Call, m *mapped, sql []string, p phase) {
-	c.Head = s.closePortals(c.Head)
-	s.sendQuery(c, p, strings.Join(sql, ";"))
+	zs := s.closePortalsAhead(c)
+	c.Head = wire.AppendQuery(c.Head, strings.Join(sql, ";"))
+	s.beginIO(p)
+	c.io(0, zs+1)
 	s.op.prefix, s.op.mapped = 0, m
 }
 

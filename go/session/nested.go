@@ -149,7 +149,6 @@ func (s *Session) setGuard(c *Call) {
 	}
 	sql = append(sql, connection.SetGuard)
 	n.Guarded = true
-	zs := 1
 	var then string
 	switch {
 	case s.tx.server == 'E':
@@ -166,7 +165,8 @@ func (s *Session) setGuard(c *Call) {
 		}
 	}
 	s.prelude.clear()
-	c.Head = wire.AppendQuery(s.closePortals(c.Head), strings.Join(sql, ";"))
+	zs := s.closePortalsAhead(c) + 1
+	c.Head = wire.AppendQuery(c.Head, strings.Join(sql, ";"))
 	if then != "" {
 		c.Head = wire.AppendQuery(c.Head, then)
 		zs++

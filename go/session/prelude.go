@@ -116,6 +116,16 @@ func (s *Session) closePortals(dst []byte) []byte {
 	return dst
 }
 
+// closePortalsAhead is closePortals ahead of a Query, which must not follow an extended message that no Sync has
+// ended: PostgreSQL puts up with it, Pgpool-II disconnects. It returns how many ReadyForQuery that adds.
+func (s *Session) closePortalsAhead(c *Call) int {
+	if len(s.portals) == 0 {
+		return 0
+	}
+	c.Head = wire.AppendSync(s.closePortals(c.Head))
+	return 1
+}
+
 // appendCommand appends a command that shares a unit with what follows: if it fails, the server skips
 // that. It has no name, so that it cannot fail for the lack of one.
 func appendCommand(dst []byte, sql string, values ...string) []byte {

@@ -15,29 +15,42 @@ from poolers.pooler import SERVER_CONNECTIONS, Kind, Pooler
 
 from tools import poolers
 
-_NAMED = {"statement_cache": "named"}
-
 OWN = [Kind(mode, mode, verdict) for mode, verdict in pgbouncer.VERDICTS.items()]
 
-NEW_PGBOUNCER = [
-    Kind(f"pgbouncer-{mode}{suffix}", mode, verdict, named=named)
-    for named, suffix in ((False, ""), (True, "-prepared"))
+NEW_PGBOUNCER = {
+    Kind(f"pgbouncer-{mode}{suffix}", mode, verdict, prepares=limit > 0): limit
+    for limit, suffix in ((0, ""), (100, "-prepared"))
     for mode, verdict in pgbouncer.VERDICTS.items()
-]
+}
+
+
+def _odyssey(name: str, mode: str, **peculiar: bool) -> Kind:
+    verdict = "session" if mode == "session" else "shared"
+    return Kind(f"odyssey-{name}", mode, verdict, passes_timeout=True, **peculiar)
+
+
+# Not its statement mode, where the statements of a transaction go to different servers.
 ODYSSEY = {
-    Kind("odyssey-session", "session", "session"): "",
-    Kind("odyssey-transaction", "transaction", "shared"): "pool_discard no",
-    Kind("odyssey-transaction-discard", "transaction", "shared", resets=True): "pool_discard yes",
-    Kind("odyssey-transaction-prepared", "transaction", "shared", named=True): (
+    _odyssey("session", "session"): "pool_discard yes",
+    _odyssey("transaction", "transaction"): ("pool_discard no\npool_reserve_prepared_statement no"),
+    _odyssey("transaction-discard", "transaction", resets=True): (
+        "pool_discard yes\npool_reserve_prepared_statement no"
+    ),
+    _odyssey("transaction-prepared", "transaction", prepares=True, keeps_plans=True): (
         "pool_discard no\npool_reserve_prepared_statement yes"
     ),
-    Kind("odyssey-statement", "statement", "shared"): "pool_discard no",
 }
-# Clients have the key of the server's own process, and keep it.
+
+
+def _pgpool(name: str) -> Kind:
+    # Clients have the key of the server's own process, and keep it.
+    return Kind(name, "session", "none", passes_timeout=True, holds_cancel=True)
+
+
 PGPOOL = {
-    Kind("pgpool", "session", "none"): "load_balance_mode = off\nconnection_cache = on",
-    Kind("pgpool-uncached", "session", "none"): "load_balance_mode = off\nconnection_cache = off",
-    Kind("pgpool-balanced", "session", "none"): "load_balance_mode = on\nconnection_cache = on",
+    _pgpool("pgpool"): "load_balance_mode = off\nconnection_cache = on",
+    _pgpool("pgpool-uncached"): "load_balance_mode = off\nconnection_cache = off",
+    _pgpool("pgpool-balanced"): "load_balance_mode = on\nconnection_cache = on",
 }
 ALL = {kind.name: kind for kind in (*OWN, *NEW_PGBOUNCER, *ODYSSEY, *PGPOOL)}
 
@@ -59,10 +72,8 @@ def start(database: str, name: str) -> Iterator[Pooler]:
     elif kind in OWN:
         context = pgbouncer.started(database, kind.mode)
     else:
-        limit = f"max_prepared_statements = {100 if kind.named else 0}\n"
+        limit = f"max_prepared_statements = {NEW_PGBOUNCER[kind]}\n"
         program = poolers.command("pgbouncer")
         context = pgbouncer.start(database, kind, program, SERVER_CONNECTIONS, limit)
     with context as pooler:
-        if kind.named and kind.verdict == "shared":
-            pooler.settings = dict(_NAMED)
         yield pooler

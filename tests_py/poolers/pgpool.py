@@ -6,17 +6,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from poolers.pooler import PORT, SERVER_CONNECTIONS, Kind, Pooler, running
+from poolers.pooler import PORT, Kind, Pooler, running
 
 from hypern.config.parse import parse
 from tools import poolers
 
-# A child process serves one client at a time, so that their number is that of the servers.
+# A child process serves one client, or one request to cancel, at a time.
 _CONFIGURATION = """
 backend_clustering_mode = 'streaming_replication'
 backend_hostname0 = '{host}'
 backend_port0 = {server_port}
-backend_flag0 = 'ALWAYS_PRIMARY'
+backend_flag0 = 'ALWAYS_PRIMARY|DISALLOW_TO_FAILOVER'
 backend_weight0 = 1
 listen_addresses = ''
 unix_socket_directories = '{room}'
@@ -24,7 +24,7 @@ port = {port}
 pcp_listen_addresses = ''
 pcp_socket_dir = '{room}'
 pcp_port = {pcp_port}
-num_init_children = {size}
+num_init_children = 24
 process_management_mode = static
 pid_file_name = '{room}/pid'
 work_dir = '{room}'
@@ -47,7 +47,6 @@ def start(database: str, kind: Kind, settings: str) -> Iterator[Pooler]:
                 server_port=server.get("port", "5432"),
                 port=PORT,
                 pcp_port=PORT + 1,
-                size=SERVER_CONNECTIONS,
             )
             + settings
         )

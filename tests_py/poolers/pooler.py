@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,16 +27,23 @@ class Kind:
     """A pooler in one of its modes.
 
     mode: how long a client keeps its server: "session", "transaction", "statement". verdict: what
-    Database.status().pooler must be. named: whether clients may prepare statements by name though
-    servers are shared; they do, then. resets: whether the pooler itself drops a session's state
-    between two transactions.
+    Database.status().pooler must be. And what is peculiar to it:
+
+    prepares: statements that clients prepare by name are prepared on each shared server.
+    keeps_plans: so are unnamed ones, so that what they depend on must not change.
+    resets: it drops a session's state between two transactions.
+    passes_timeout: the server gets statement_timeout from the client's startup.
+    holds_cancel: it takes a second over a request to cancel, which a `timeout=` does not wait for.
     """
 
     name: str
     mode: str
     verdict: str
-    named: bool = False
+    prepares: bool = False
+    keeps_plans: bool = False
     resets: bool = False
+    passes_timeout: bool = False
+    holds_cancel: bool = False
 
 
 @dataclass
@@ -46,7 +54,10 @@ class Pooler:
     url: str
     log: Path
     pid: int
-    settings: dict[str, Any] = field(default_factory=dict)  # for Database.configure, in each test
+
+    def send(self, number: signal.Signals) -> None:
+        """Signal each of its processes."""
+        os.killpg(self.pid, number)
 
     @property
     def mode(self) -> str:
@@ -55,8 +66,7 @@ class Pooler:
     def configure(self, max_size: int, **settings: Any) -> None:
         """Configure it anew as "default"."""
         Database.close("default")
-        given = {"acquire_timeout_secs": 20, **self.settings, **settings}
-        Database.configure(self.url, max_size=max_size, **given)
+        Database.configure(self.url, max_size=max_size, **{"acquire_timeout_secs": 20, **settings})
 
 
 def accepts(path: Path) -> bool:
@@ -91,7 +101,9 @@ def running(
             os.chown(path, user, -1, follow_symlinks=False)
         with (
             (room / "output").open("wb") as output,
-            subprocess.Popen(command, stdout=output, stderr=output, user=user, cwd=room) as process,
+            subprocess.Popen(
+                command, stdout=output, stderr=output, user=user, cwd=room, start_new_session=True
+            ) as process,
         ):
             try:
                 wait_until(lambda: accepts(room / f".s.PGSQL.{PORT}"), 20)
