@@ -35,7 +35,7 @@ ASAN_TESTS := tests_py/codec tests_py/types tests_py/differential/test_random_va
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo build test test/go test/peers test/py test/race test/reliability test/servers \
+.PHONY: help demo build test test/go test/peers test/poolers test/py test/race test/reliability test/servers \
     test/types test/asan test/versions test/wheels wheels audit release race asan soak bench lint \
     lint/tools lint/go lint/py lint/c fmt verify clean
 
@@ -61,6 +61,13 @@ test/reliability: build ## try every fault, fork and leftover; keeps docs/reliab
 	    tests_py/test_async_tasks.py
 	HYPERN_RELIABILITY=full $(MAKE) --no-print-directory test/race
 	$(MAKE) --no-print-directory test/asan
+
+# Each pooler of Debian's unstable distribution, in each of its modes.
+test/poolers: build ## try PgBouncer, Odyssey and Pgpool-II in each mode, downloaded once (15 minutes)
+	$(PY) -m tools.poolers
+	HYPERN_POOLERS=full $(PY) -m tools.run_tests $(PYTEST_ARGS) $(addprefix tests_py/test_,\
+	    pgbouncer.py pooler_prepared.py pooler_setting.py listen.py execute_script.py result.py \
+	    row_mismatch.py)
 
 test/servers: build ## load and kill each web server; keeps docs/web-servers.md (10 minutes)
 	HYPERN_RELIABILITY=full $(PY) -m pytest tests_py/web/test_servers.py \

@@ -10,8 +10,8 @@ from typing import Any
 
 import either
 import pytest
+from poolers import kinds
 from support import RunPython, wait_until
-from test_pgbouncer import started
 
 from hypern import errors
 from hypern.database import Database, DbSession, Notification, Reconnected, adb, db, listen, scope
@@ -304,11 +304,11 @@ def test_a_callable_password_is_asked_for_it(kind: str, password_server: str) ->
     Database.close("secured")
 
 
-@pytest.mark.parametrize("mode", ["session", "transaction", "statement"])
-def test_behind_pgbouncer(kind: str, database: str, mode: str) -> None:
-    with started(database, mode) as bouncer:
-        Database.configure(bouncer.url, alias="bounced")
-        if mode == "session":
+@pytest.mark.parametrize("name", kinds.chosen())
+def test_behind_a_pooler(kind: str, database: str, name: str) -> None:
+    with kinds.start(database, name) as pooler:
+        Database.configure(pooler.url, alias="bounced")
+        if pooler.mode == "session":
             with Events("orders", alias="bounced") as events, scope():
                 db(alias="bounced").notify("orders", "x")
                 assert isinstance(events.get(), Notification)
@@ -316,11 +316,12 @@ def test_behind_pgbouncer(kind: str, database: str, mode: str) -> None:
             with pytest.raises(errors.NotSupportedError, match="listen_url="):
                 Events("orders", alias="bounced").__enter__()
         Database.close("bounced")
-        Database.configure(bouncer.url, alias="bounced", listen_url=database)
+        Database.configure(pooler.url, alias="bounced", listen_url=database)
         with Events("orders", alias="bounced") as events:
             with scope():
                 db(alias="bounced").notify("orders", "around")
             assert isinstance(events.get(), Notification)
+        Database.close("bounced")
 
 
 def test_many_listeners_and_many_notifications() -> None:

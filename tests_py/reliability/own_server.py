@@ -82,7 +82,8 @@ class OwnServer:
         # The wheel has made a user for a caller who is root: PostgreSQL refuses to run as root.
         self._user = wheel.system_user
         given = binaries or os.environ.get("HYPERN_TEST_BINARIES")
-        self._binaries = system_binaries() if tls else Path(given or wheel.bin_path)
+        with_tls = tls and binaries is None
+        self._binaries = system_binaries() if with_tls else Path(given or wheel.bin_path)
         self._process: subprocess.Popen[bytes] | None = None
         self.hosts = "127.0.0.1"  # what it listens on from its next start
         with socket.socket() as probe:
