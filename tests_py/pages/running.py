@@ -21,7 +21,7 @@ from hypern.database import Database, adb, db, scope
 
 _URL = re.compile(r"""(?<=["'])postgresql://[^"'\s]*(?=["'])""")
 # What is only looked at: it has no code that could run.
-SHOWN = {"mermaid", "text"}
+SHOWN = {"text"}
 PARSED: dict[str, Callable[[str], object]] = {
     "ini": lambda text: configparser.ConfigParser().read_string(text),
     "json": json.loads,

@@ -12,7 +12,7 @@ from pages.blocks import ROOT
 
 from hypern import _sqlstate, errors
 from hypern.database import AsyncDbSession, Database, DbSession
-from tools.site import hooks
+from tools.site import hooks, parameters
 
 PAGES = ROOT / "docs" / "reference"
 MODULES = ("hypern.database", "hypern.sql")
@@ -110,3 +110,15 @@ def test_a_link_out_of_the_pages_leads_to_a_page_of_its_own(
 ) -> None:
     assert hooks.resolved(page, target) == expected
     assert Path(hooks.place("examples/a.py")).suffix == ".md"
+
+
+def test_parameters_of_a_docstring_are_a_list() -> None:
+    text = (
+        "Do it.\n\nsql: str,\n    or a list. timeout: float, seconds. Raises Error.\n"
+        "\nnote: this is no parameter"
+    )
+    assert parameters.as_list(text, {"sql", "timeout", "time"}) == (
+        "Do it.\n\n- `sql`: str, or a list.\n- `timeout`: float, seconds.\n\nRaises Error.\n"
+        "\nnote: this is no parameter"
+    )
+    assert parameters.as_list("sql: str", set()) == "sql: str"
