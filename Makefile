@@ -40,7 +40,7 @@ ASAN_TESTS := tests_py/codec tests_py/types tests_py/differential/test_random_va
     lint/tools lint/go lint/py lint/c fmt verify clean
 
 help: ## print this list
-	@awk -F ':.*## ' '/^[a-z\/]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9\/]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: build ## serve real requests on an embedded PostgreSQL, and prove that no money is lost
 	$(PY) -m demo

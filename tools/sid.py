@@ -19,7 +19,7 @@ TREE = WORK / "sid"
 MIRROR = "http://deb.debian.org/debian"
 PYTHONS = ("3.14", "3.15")
 PACKAGES = (
-    "ca-certificates,gcc,git,iproute2,libc6-dev,make,openssl,procps,"
+    "ca-certificates,curl,gcc,git,iproute2,libc6-dev,make,openssl,procps,"
     "libpython3.14-dev,libpython3.15-dev,python3.14-venv,python3.15-venv"
 )
 
