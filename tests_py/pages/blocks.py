@@ -4,6 +4,7 @@ A block is fenced or indented. An HTML comment, which no reader sees, may stand 
 
     <!-- not run: why -->        the next block is not run
     <!-- raises: UniqueViolation -->   the next block must end with this exception
+    <!-- from: 3.14 -->          the next block takes this CPython, and is left out on others
     <!-- run: code -->           Python that runs here: what the page takes for granted, and checks
 """
 
@@ -17,7 +18,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 
 _FENCE = re.compile(r"^( *)```+([\w+-]*)(.*)$")
-_COMMENT = re.compile(r"<!--\s*(not run|raises|run):\s*(.*?)\s*-->", re.DOTALL)
+_COMMENT = re.compile(r"<!--\s*(not run|raises|from|run):\s*(.*?)\s*-->", re.DOTALL)
 _LIST = re.compile(r"^\s*(?:[-*+]|\d+\.) ")
 
 
@@ -31,6 +32,7 @@ class Block:
     code: str
     reason: str | None = None
     raises: str | None = None
+    since: tuple[int, ...] = ()
 
 
 def read(text: str) -> list[Block]:
@@ -38,6 +40,7 @@ def read(text: str) -> list[Block]:
     blocks: list[Block] = []
     lines = text.splitlines()
     reason = raises = None
+    since: tuple[int, ...] = ()
     in_list = False
     at = 0
     while at < len(lines):
@@ -54,6 +57,8 @@ def read(text: str) -> list[Block]:
                 blocks.append(Block(first + 1, "hidden", "", code))
             elif found and found[1] == "not run":
                 reason = " ".join(found[2].split())
+            elif found and found[1] == "from":
+                since = tuple(map(int, found[2].split(".")))
             elif found:
                 raises = found[2]
         elif fence := _FENCE.match(line):
@@ -65,8 +70,8 @@ def read(text: str) -> list[Block]:
             title = re.search(r'title="([^"]+)"', fence[3])
             code = textwrap.dedent("\n".join(code_lines)) + "\n"
             name = title[1] if title else ""
-            blocks.append(Block(start + 2, fence[2], name, code, reason, raises))
-            reason = raises = None
+            blocks.append(Block(start + 2, fence[2], name, code, reason, raises, since))
+            reason, raises, since = None, None, ()
         elif line.startswith("    ") and not in_list and (at == 0 or not lines[at - 1].strip()):
             start, code_lines = at, []
             while at < len(lines) and (lines[at].startswith("    ") or not lines[at].strip()):

@@ -8,6 +8,7 @@ import configparser
 import inspect
 import json
 import re
+import sys
 import types
 from collections.abc import Callable
 from pathlib import Path
@@ -58,7 +59,7 @@ class Runner:
 
     def run(self, block: Block) -> None:
         """Run a block, or read it if its language is one of data."""
-        if block.language in SHOWN or block.reason is not None:
+        if block.language in SHOWN or block.reason is not None or sys.version_info < block.since:
             return
         if block.language in PARSED:
             PARSED[block.language](block.code)

@@ -104,15 +104,23 @@ def test_blocks_are_found_wherever_they_are() -> None:
     page = (
         "# T\n\n    make x\n\n- a list\n\n    still the list\n\ntext\n\n<!-- not run: b c d -->\n"
         '```console title="a/b"\n$ x\n```\n\n<!-- run:\nx = 1\n-->\n'
-        "<!-- raises: E -->\n```python\ny\n```\n"
+        "<!-- raises: E -->\n```python\ny\n```\n<!-- from: 3.14 -->\n```python\nz\n```\n"
     )
-    found = [(b.line, b.language, b.title, b.reason, b.raises) for b in blocks.read(page)]
+    found = [(b.line, b.language, b.title, b.reason, b.raises, b.since) for b in blocks.read(page)]
     assert found == [
-        (3, "", "", None, None),
-        (13, "console", "a/b", "b c d", None),
-        (17, "hidden", "", None, None),
-        (21, "python", "", None, "E"),
+        (3, "", "", None, None, ()),
+        (13, "console", "a/b", "b c d", None, ()),
+        (17, "hidden", "", None, None, ()),
+        (21, "python", "", None, "E", ()),
+        (25, "python", "", None, None, (3, 14)),
     ]
+
+
+@pytest.mark.parametrize("runner", [ROOT / "README.md"], indirect=True, ids=["page"])
+def test_a_block_that_takes_a_later_python_is_left_out(runner: Runner) -> None:
+    runner.run(Block(1, "python", "", "no python", since=(99, 0)))
+    with pytest.raises(SyntaxError):
+        runner.run(Block(1, "python", "", "no python", since=(3, 10)))
 
 
 @pytest.mark.parametrize(

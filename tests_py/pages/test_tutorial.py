@@ -17,6 +17,8 @@ from pathlib import Path
 from pages import blocks
 from pages.blocks import ROOT, Block
 
+import hypern
+
 PAGE = ROOT / "docs" / "tutorial" / "index.md"
 
 
@@ -27,8 +29,9 @@ def environment(folder: Path, port: int) -> dict[str, str]:
     }
     kept.pop("DATABASE_URL", None)
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    # What the page installs is what this interpreter has.
-    return {**kept, "PATH": path, "PORT": str(port), "PYTHONPATH": f"{folder}:{ROOT / 'python'}"}
+    # What the page installs is what this interpreter has, the package as these tests have it.
+    package = Path(hypern.__file__).parents[1]
+    return {**kept, "PATH": path, "PORT": str(port), "PYTHONPATH": f"{folder}:{package}"}
 
 
 @contextmanager
