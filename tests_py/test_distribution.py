@@ -91,7 +91,9 @@ def test_the_distribution_is_not_named_as_the_package_is() -> None:
     assert distribution(DISTRIBUTION).name == DISTRIBUTION
     assert DISTRIBUTION in packages_distributions()["hypern"]
     extras = distribution(DISTRIBUTION).metadata.get_all("Provides-Extra") or []
-    assert {"app", "embedded", "test"} <= set(extras)
+    assert {"app", "embedded", "otel", "sqlalchemy", "test"} <= set(extras)
+    install = (ROOT / "docs" / "install.md").read_text(encoding="utf-8")
+    assert not [extra for extra in extras if f"hypern-database[{extra}]" not in install]
 
 
 def test_every_text_names_extras_that_exist() -> None:

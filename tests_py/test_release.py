@@ -80,6 +80,43 @@ def test_this_tree_could_be_released() -> None:
     assert list(release.problems(version(), None, changelog, package)) == []
 
 
+@pytest.mark.parametrize(
+    ("urls", "expected"),
+    [
+        ('[project.urls]\nSource = "https://forge.net/a/hypern"\n', []),
+        ('[project.urls]\nSource = "https://forge.net/OWNER/hypern"\n[tool.x]\n', ["placeholder"]),
+        ('[project.urls]\nHome = "https://a.net"\n[x]\nSource = "https://a.net"\n', ["no Source"]),
+        ("[project]\n", ["no Source"]),
+    ],
+)
+def test_a_release_says_where_its_source_is(urls: str, expected: list[str]) -> None:
+    found = list(release.unaddressed(urls))
+    assert len(found) == len(expected)
+    assert all(part in text for part, text in zip(expected, found, strict=True))
+
+
+def test_no_text_has_a_placeholder_for_the_repository() -> None:
+    for name in ("SECURITY.md", "README.md", "mkdocs.yml", "pyproject.toml"):
+        assert "OWNER" not in (ROOT / name).read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("program", "status", "errors", "expected"),
+    [
+        ("govulncheck", 0, "", "nothing found"),
+        ("govulncheck", 1, "exit status 3", "FOUND VULNERABILITIES, see above"),
+        ("govulncheck", 1, "no such host\nexit status 1", "COULD NOT LOOK, so nothing is known"),
+        ("pip-audit", 0, "", "nothing found"),
+        ("pip-audit", 1, "Found 1 known vulnerability in 1 package", "FOUND VULNERABILITIES"),
+        ("pip-audit", 1, "x could not be audited: x (1)", "COULD NOT LOOK"),
+    ],
+)
+def test_an_audit_that_could_not_look_has_found_nothing_out(
+    program: str, status: int, errors: str, expected: str
+) -> None:
+    assert audit.verdict(program, status, errors).startswith(f"{program}: {expected}")
+
+
 def test_the_audit_covers_what_each_extra_installs() -> None:
     lines = ["starlette>=0.40; extra == 'app'", "hypern-database[embedded]; extra == 'test'"]
     assert audit.requirements([*lines, "pytest>=8 ; extra == 'test'"]) == [

@@ -1,4 +1,5 @@
-"""Clean systems of Debian in directories, to try in what was built: for root, by debootstrap.
+"""Clean systems of Debian and Ubuntu in directories, to try in what was built: by debootstrap,
+which takes root.
 
 `make(...)` returns a `Chroot` below build/chroots, whose `run` starts a program in it, with
 namespaces of its own for mounts and processes: nothing stays mounted or running afterwards.
@@ -22,6 +23,9 @@ TREES = ROOT / "build" / "chroots"
 BINFMT = Path("/proc/sys/fs/binfmt_misc")
 # How the kernel recognizes programs for arm64; Debian's package qemu-user-static brings the file.
 QEMU_ARM64 = Path("/usr/lib/binfmt.d/qemu-aarch64.conf")
+UBUNTU = ("jammy", "noble")
+UBUNTU_MIRROR = "http://archive.ubuntu.com/ubuntu"  # of x86-64 only
+SCRIPTS = Path("/usr/share/debootstrap/scripts")
 PATH = "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
 
 
@@ -67,19 +71,26 @@ class Chroot:
 
 
 def make(suite: str, architecture: str, packages: list[str], name: str | None = None) -> Chroot:
-    """A minimal system of a release of Debian with some packages; it is made once."""
+    """A minimal system of a release of Debian or Ubuntu with some packages; it is made once."""
     tree = TREES / (name or f"{suite}-{architecture}")
     if architecture != _native():
         emulate()
     if not tree.exists():
         if os.geteuid() != 0 or shutil.which("debootstrap") is None:
             raise SystemExit("a clean system takes root, and: apt install debootstrap")
-        print(f"== Debian {suite} for {architecture}, in {tree}", flush=True)
+        print(f"== {suite} for {architecture}, in {tree}", flush=True)
         half = tree.with_name(f"{tree.name}.new")
         shutil.rmtree(half, ignore_errors=True)
         half.parent.mkdir(parents=True, exist_ok=True)
         command = ["debootstrap", f"--arch={architecture}", "--variant=minbase"]
-        command += [f"--include={','.join(packages)}", suite, str(half), MIRROR]
+        command += [f"--include={','.join(packages)}"]
+        if suite in UBUNTU:
+            # A Debian older than the release has no script for it; all of Ubuntu's are one.
+            script = SCRIPTS / (suite if (SCRIPTS / suite).exists() else "gutsy")
+            command += ["--components=main,universe"]
+            command += [suite, str(half), UBUNTU_MIRROR, str(script)]
+        else:
+            command += [suite, str(half), MIRROR]
         with (TREES / f"{tree.name}.log").open("w") as log:
             subprocess.run(command, check=True, stdout=log, stderr=log)
         for archive in (half / "var/cache/apt/archives").glob("*.deb"):

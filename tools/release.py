@@ -1,8 +1,8 @@
 """Check that dist/ is a release, and complete it: `make release`.
 
 What must hold: one version in pyproject.toml, the package, the CHANGELOG's top section and the tag;
-a source tree without changes; a wheel for each target, built of this commit. Then the sdist and
-SHA256SUMS are added. With the option --check-only nothing is built.
+the address of the repository; a source tree without changes; a wheel for each target, built of this
+commit. Then the sdist and SHA256SUMS are added. With the option --check-only nothing is built.
 """
 
 from __future__ import annotations
@@ -32,6 +32,16 @@ def problems(release: str, tag: str | None, changelog: str, package: str) -> Ite
         yield f"hypern.__version__ is not {release}"
     if tag is not None and tag != f"v{release}":
         yield f"the tag is {tag}, not v{release}"
+
+
+def unaddressed(project: str) -> Iterator[str]:
+    """What a reader of SECURITY.md would not find, a sentence each."""
+    section = project.partition("[project.urls]\n")[2].partition("\n[")[0]
+    found = re.search(r'^Source = "https://([^"]+)"$', section, re.MULTILINE)
+    if found is None:
+        yield "pyproject.toml has no Source in [project.urls]: the repository's address"
+    elif re.search(r"OWNER|example\.(com|org)", found[1]):
+        yield f"the Source in [project.urls] of pyproject.toml is a placeholder: {found[1]}"
 
 
 def left_over() -> list[str]:
@@ -64,6 +74,7 @@ def main() -> int:
     changelog = (ROOT / "CHANGELOG.md").read_text("utf-8")
     package = (ROOT / "python" / "hypern" / "__init__.py").read_text("utf-8")
     found = list(problems(release, chosen.tag or None, changelog, package))
+    found += unaddressed((ROOT / "pyproject.toml").read_text("utf-8"))
     found += [f"not committed: {line}" for line in left_over()]
     if not chosen.check_only:
         found += [f"missing: dist/{name}" for name in missing(release)]

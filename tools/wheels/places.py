@@ -1,7 +1,7 @@
 """Install each wheel where it will run, and try it there: `make test/wheels`.
 
-A place is a clean system of Debian, without a compiler or Go (tools/chroot.py), with its own
-CPython, with one of this machine's (built for the same release), or with one built for it from
+A place is a clean system of Debian or Ubuntu, without a compiler or Go (tools/chroot.py), with its
+own CPython, with one of this machine's (built for the same release), or with one built for it from
 Debian's source. Each wheel is installed by pip, without network, into a virtual environment, where
 tools/wheels/smoke.py runs against a PostgreSQL of this machine.
 
@@ -55,6 +55,8 @@ PLACES = (
     Place("bookworm", "amd64", ("python3-venv",), own=("3.11",), at_hand=("3.10", "3.12")),
     Place("trixie", "amd64", ("python3-venv",), own=("3.13",)),
     Place("sid", "amd64", (*_SID, "python3.13-venv"), own=("3.13", "3.14", "3.15")),
+    Place("jammy", "amd64", ("python3-venv",), own=("3.10",)),
+    Place("noble", "amd64", ("python3-venv",), own=("3.12",)),
     Place("bookworm", "arm64", ("python3-venv",), own=("3.11",)),
     Place("trixie", "arm64", ("python3-venv",), own=("3.13",)),
     Place("sid", "arm64", _SID, own=("3.14", "3.15")),
