@@ -2,7 +2,7 @@
 
 A place is a clean system of Debian or Ubuntu, without a compiler or Go (tools/chroot.py), with its
 own CPython, with one of this machine's (built for the same release), or with one built for it from
-Debian's source. Each wheel is installed by pip, without network, into a virtual environment, where
+Debian's source. Each wheel is installed by pip, without network, into a virtual environment with FastAPI and Flask, where
 tools/wheels/smoke.py runs against a PostgreSQL of this machine.
 
 Places for arm64 run by qemu-user, which emulates the processor and not the kernel: what they show
@@ -23,9 +23,11 @@ from reliability.own_server import OwnServer
 from tools import chroot, interpreters
 from tools.debian import Apt
 from tools.wheels.__main__ import version
-from tools.wheels.target import ARCHES, DIST, PYTHONS, ROOT, WORK, Target, run
+from tools.wheels.target import ARCHES, DIST, PYTHONS, ROOT, WORK, Arch, Target, run
 
-FILES = ("tools/wheels/smoke.py", "README.md")
+FILES = ("tools/wheels/smoke.py", "README.md", "docs/index.md")
+# What the home page's examples take besides, and their test client.
+FRAMEWORKS = ("fastapi", "flask", "httpx2")
 BUILT = "3.11"  # the CPython built where a release has none that is supported
 
 
@@ -103,6 +105,21 @@ def built(suite: str) -> Path:
     return prefix
 
 
+def frameworks(python: str, arch: Arch) -> Path:
+    """The wheels of the frameworks for a CPython, by this machine's pip: a directory."""
+    into = WORK / "frameworks" / f"{python}-{arch.name}"
+    if not into.exists():
+        half = into.with_name(f"{into.name}.new")
+        command = [sys.executable, "-m", "pip", "download", "--quiet", "--dest", str(half)]
+        command += ["--only-binary=:all:", "--python-version", python]
+        command += [
+            f"--platform=manylinux{name}_{arch.name}" for name in ("2014", "_2_17", "_2_28")
+        ]
+        run([*command, *FRAMEWORKS])
+        half.rename(into)
+    return into
+
+
 def smoke(place: Place, python: str, release: str, url: str) -> tuple[bool, str]:
     """Whether a wheel works in a place, and what its smoke test printed."""
     arch = next(arch for arch in ARCHES if arch.debian == place.architecture)
@@ -114,17 +131,23 @@ def smoke(place: Place, python: str, release: str, url: str) -> tuple[bool, str]
     system = chroot.make(place.suite, place.architecture, list(place.packages))
     steps = (
         f"{program} -m venv /tmp/venv",
-        f"/tmp/venv/bin/pip install --quiet --no-index /dist/{wheel}",
+        "/tmp/venv/bin/pip install --quiet --no-index --find-links /frameworks "
+        f"/dist/{wheel} {' '.join(FRAMEWORKS)}",
         "/tmp/venv/bin/pip check",
         "cd /tmp",
-        "/tmp/venv/bin/python /trial/smoke.py /trial/README.md",
+        "/tmp/venv/bin/python /trial/smoke.py /trial/README.md /trial/index.md",
     )
     with tempfile.TemporaryDirectory() as trial:
         for file in FILES:
             shutil.copy(ROOT / file, trial)
         done = system.run(
             ["sh", "-ec", "\n".join(steps)],
-            shared={**shared, DIST: "/dist", Path(trial): "/trial"},
+            shared={
+                **shared,
+                DIST: "/dist",
+                Path(trial): "/trial",
+                frameworks(python, arch): "/frameworks",
+            },
             environment={"HYPERN_TEST_URL": url},
             seconds=1200,
         )

@@ -1,6 +1,6 @@
-"""What has to work of an installed wheel. It runs where the wheel is installed, on nothing else.
+"""What has to work of an installed wheel. It runs where the wheel is installed, with two frameworks.
 
-`python smoke.py README.md`, with the server's URL in HYPERN_TEST_URL, prints a line for each check,
+`python smoke.py README.md index.md`, with the server's URL in HYPERN_TEST_URL, prints a line for each check,
 and a last one; the exit status is 1 if one has failed.
 """
 
@@ -23,6 +23,7 @@ import time
 import traceback
 import uuid
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from hypern.database import Database, adb, db, scope
 from hypern.errors import QueryCanceled, UniqueViolation
@@ -43,20 +44,54 @@ def the_machine_has_no_compiler_and_no_go() -> None:
 
 
 def the_quick_start_of_the_readme() -> None:
-    with open(sys.argv[1], encoding="utf-8") as file:
-        blocks = re.findall(r"^```python\n(.*?)^```$", file.read(), re.MULTILINE | re.DOTALL)
-    code = re.sub(r'"postgresql://[^"]*/shop"', repr(URL), blocks[0])
-    assert repr(URL) in code
+    code = _blocks(sys.argv[1])[0]
     with scope():
         db().execute_script(SCHEMA)
     Database.close()
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
-        # As a script of its own, without the imports from __future__ of this one.
-        exec(compile(code, "README.md", "exec", dont_inherit=True), {"__name__": "__main__"})
+        _run(code, "README.md")
     assert printed.getvalue().split()[-2:] == ["users_email_key", "23505"], printed.getvalue()
     with scope():  # what the transaction had done is rolled back
         assert db().query_value("SELECT balance FROM accounts WHERE id = 1") == 100
+
+
+def _blocks(page: str) -> list[str]:
+    """The blocks of Python of a page, on this server."""
+    with open(page, encoding="utf-8") as file:
+        text = file.read()
+    blocks = re.findall(r"^```python[^\n]*\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    blocks = [re.sub(r'"postgresql://[^"]*/shop"', repr(URL), block) for block in blocks]
+    assert repr(URL) in blocks[0]
+    return blocks
+
+
+def _run(code: str, page: str) -> dict[str, Any]:
+    """Run a block as a script of its own; its names."""
+    names: dict[str, Any] = {"__name__": "__main__"}
+    # Without the imports from __future__ of this one.
+    exec(compile(code, page, "exec", dont_inherit=True), names)
+    return names
+
+
+def the_ten_lines_of_the_home_page() -> None:
+    from starlette.testclient import TestClient
+
+    with scope():
+        db().execute_script(SCHEMA)
+    Database.close()
+    fastapi, flask = (block for block in _blocks(sys.argv[2]) if "import Database" in block)
+    assert "import FastAPI" in fastapi
+    assert "import Flask" in flask
+    with TestClient(_run(fastapi, "FastAPI")["app"]) as client:
+        answer = client.post("/users?name=Cid&email=c@example.com")
+        assert (answer.status_code, answer.json()) == (201, {"id": 2}), answer.text
+        assert client.post("/users?name=Cid").status_code == 422
+    Database.close()
+    other = _run(flask, "Flask")["app"].test_client().post("/users", data={"name": "Dan"})
+    assert (other.status_code, other.json) == (201, {"id": 3}), other.text
+    with scope():
+        assert db().query_values("SELECT name FROM users ORDER BY id") == ["Ann", "Cid", "Dan"]
 
 
 def values_come_back_as_they_were() -> None:
@@ -224,6 +259,7 @@ def the_doctor_finds_nothing_wrong() -> None:
 CHECKS = (
     the_machine_has_no_compiler_and_no_go,
     the_quick_start_of_the_readme,
+    the_ten_lines_of_the_home_page,
     values_come_back_as_they_were,
     rows_in_bulk_and_streamed,
     an_error_is_its_class_and_rolls_back,
