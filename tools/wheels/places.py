@@ -2,8 +2,8 @@
 
 A place is a clean system of Debian or Ubuntu, without a compiler or Go (tools/chroot.py), with its
 own CPython, with one of this machine's (built for the same release), or with one built for it from
-Debian's source. Each wheel is installed by pip, without network, into a virtual environment with FastAPI and Flask, where
-tools/wheels/smoke.py runs against a PostgreSQL of this machine.
+Debian's source. Each wheel is installed by pip, without network, into a virtual environment with
+FastAPI and Flask, where tools/wheels/smoke.py runs against a PostgreSQL of this machine.
 
 Places for arm64 run by qemu-user, which emulates the processor and not the kernel: what they show
 of signals, /proc and time is qemu's doing as much as the wheel's.

@@ -1,7 +1,7 @@
-"""What has to work of an installed wheel. It runs where the wheel is installed, with two frameworks.
+"""What has to work of an installed wheel. It runs where that is installed, with two frameworks.
 
-`python smoke.py README.md index.md`, with the server's URL in HYPERN_TEST_URL, prints a line for each check,
-and a last one; the exit status is 1 if one has failed.
+`python smoke.py README.md index.md`, with the server's URL in HYPERN_TEST_URL, prints a line for
+each check, and a last one; the exit status is 1 if one has failed.
 """
 
 from __future__ import annotations
