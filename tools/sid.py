@@ -20,7 +20,7 @@ MIRROR = "http://deb.debian.org/debian"
 PYTHONS = ("3.14", "3.15")
 PACKAGES = (
     "ca-certificates,curl,gcc,git,iproute2,libc6-dev,make,openssl,procps,"
-    "libpython3.14-dev,libpython3.15-dev,python3.14-venv,python3.15-venv"
+    "libpython3.14-dev,libpython3.15-dev,pgbouncer,postgresql,python3.14-venv,python3.15-venv"
 )
 
 # What of the machine is to be found inside, at the same paths, where it is there at all.

@@ -49,6 +49,29 @@ def test_a_public_name_is_in_the_reference(name: str) -> None:
     assert name in listed()
 
 
+@pytest.mark.parametrize(
+    "module",
+    [
+        *("hypern.middleware", "hypern.middleware.asgi", "hypern.middleware.wsgi"),
+        *("hypern.middleware.django", "hypern.middleware.fastapi"),
+        *("hypern.dbapi", "hypern.dbapi.aio", "hypern.sqlalchemy"),
+    ],
+)
+def test_each_name_of_a_module_beside_the_first_is_in_the_reference(module: str) -> None:
+    text = "".join(page.read_text("utf-8") for page in PAGES.glob("*.md"))
+    # Not the types of the protocols that a middleware speaks.
+    protocols = {"ASGIApp", "Message", "Receive", "Send", "StartResponse", "WSGIApp"}
+    missing = [
+        name
+        for name in set(importlib.import_module(module).__all__) - protocols
+        # What a module has in common with its awaited twin is listed once.
+        if not {f"{module}.{name}", f"{module.removesuffix('.aio')}.{name}"} & listed()
+        and not re.search(rf"`(?:[\w.]+\.)?{name}`|`hypern\.errors`.*{name}", text)
+        and not hasattr(errors, name)
+    ]
+    assert not missing
+
+
 def test_the_words_of_arguments_are_in_the_reference() -> None:
     text = "".join(page.read_text("utf-8") for page in PAGES.glob("*.md"))
     assert not {word for word in WORDS if word not in text}
