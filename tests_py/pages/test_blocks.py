@@ -13,8 +13,8 @@ from pages.running import SHOWN, Runner
 
 from hypern.database import Database, db, scope
 
-# What a test of its own runs: tests_py/test_specification.py, tests_py/pages/test_tutorial.py.
-OWN = {"docs/spec/database.md", "docs/tutorial/index.md"}
+# What a test of its own runs: tests_py/test_specification.py, test_tutorial.py and test_testing.py.
+OWN = {"docs/spec/database.md", "docs/testing.md", "docs/tutorial/index.md"}
 PAGES = sorted(
     path
     for path in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
