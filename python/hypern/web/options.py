@@ -47,11 +47,12 @@ class Options:
         body. "auto": before the first byte, unless the body is produced while it is sent (its
         length is not known beforehand); then transactions end before the first byte, and the
         sessions after the body
+
     The others are those of `scope()`, each a value, or a callable that is called with the
-        framework's request when the request opens its first session; label is the route's template
-        by default, and read_only may be a set of methods, such as {"GET", "HEAD"}
-    read_your_writes: a hypern.middleware.ReadYourWrites, which has replicas read only once they
-        have what the client has written before
+    framework's request when the request opens its first session; label is the route's template by
+    default, and read_only may be a set of methods, such as {"GET", "HEAD"}. The option
+    read_your_writes is a hypern.middleware.ReadYourWrites, which has replicas read only once they
+    have what the client has written before.
     """
 
     rollback_on: Container[int] = FAILURES
