@@ -18,7 +18,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench import batches, copies, growth, latency, memory, report, rounds, shapes, web
+from bench import batches, copies, growth, latency, memory, orm, report, rounds, shapes, web
 from bench.scenarios import ALL_DRIVERS, ASYNC, BINARY_PEERS, MAIN, PEERS, TYPES, Scenario
 from bench.venvs import HOME, ROOT, UnavailableError, interpreter
 from bench.workers import DriverError, Server, Worker, environment, python_command
@@ -30,6 +30,7 @@ SECTIONS = (
     "shapes",
     "batches",
     "copies",
+    "orm",
     "memory",
     "growth",
     "latency",
@@ -142,6 +143,9 @@ class Run:
                 self.copies(workers)
             if self.wants("growth"):
                 self.growth(workers)
+        if self.wants("orm") and "hypern" not in self.chosen.without:
+            with running([], self.chosen.tcp) as (server, _):
+                self.orm(server)
         if self.wants("memory"):
             with running([], self.chosen.tcp) as (server, _):
                 self.memory(server)
@@ -201,6 +205,13 @@ class Run:
         say(shapes.text(figures, quick))
         self.missed += shapes.missed(figures, quick)
         self.result["shapes"] = rounds.records(figures, shapes.scenarios(quick))
+
+    def orm(self, server: Server) -> None:
+        figures = orm.run(server, self.chosen.rounds, self.chosen.seconds, progress)
+        say(f"\n## orm, {self.mode}\n")
+        say(orm.text(figures))
+        self.missed += orm.missed(figures)
+        self.result["orm"] = rounds.records(figures, orm.SCENARIOS)
 
     def growth(self, workers: dict[str, Worker]) -> None:
         few = min(self.chosen.rounds, 3)

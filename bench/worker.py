@@ -54,6 +54,8 @@ def timed(driver: Driver, shape: str, count: int, connections: int, sql: list[st
             return driver.batch(sql[0], sql[1] == "together", count)
         case "copy":
             return driver.copy(sql[0], count)
+        case "orm":
+            return driver.orm(sql[0])
         case "request":
             return driver.request(sql[0], sql[1], count, connections)
         case "many":

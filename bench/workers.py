@@ -23,7 +23,7 @@ def environment(driver: str) -> dict[str, str]:
     """The environment of a driver's process; ours finds the package that this checkout built."""
     variables = {k: v for k, v in os.environ.items() if not k.startswith(("PG", "PYTHON"))}
     variables["PYTHONPATH"] = str(ROOT)
-    if driver in ("hypern", "hypern_async"):
+    if driver in ("hypern", "hypern_async", "orm"):
         variables["PYTHONPATH"] += os.pathsep + str(our_package())
     return variables
 

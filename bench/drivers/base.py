@@ -63,6 +63,10 @@ class Driver(ABC):
         """COPY of `count` rows, in one of the ways of bench.copies; only some drivers can."""
         raise NotImplementedError
 
+    def orm(self, what: str) -> Timed:
+        """A piece of work of SQLAlchemy's; only `bench.drivers.orm_driver` can."""
+        raise NotImplementedError
+
     @abstractmethod
     def request(self, select: str, update: str, count: int, connections: int) -> Timed:
         """Acquire from the pool, begin, select a row, update it, commit, release; by `count` tasks
