@@ -138,7 +138,7 @@ enum {
     HN_SET_AUTO_COMMIT = 1,
     HN_SET_ERROR = 2,
     HN_SET_NOT_ENTERED = 3, /* ENTER of the block `value` succeeded, but nobody is in it */
-    HN_SET_FIND_BLOCK = 4,  /* nothing: whether the block `value` is open, HN_FLAG_BLOCK */
+    HN_SET_FIND_BLOCK = 4,  /* nothing: whether the block `value`, or any if 0, is open: HN_FLAG_BLOCK */
     HN_SET_FAILED = 5       /* FINALIZE is to roll back, since the request has failed */
 };
 

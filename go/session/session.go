@@ -119,7 +119,7 @@ func (s *Session) Set(what int32, value int32) uint32 {
 	case abi.SetNotEntered:
 		s.abandonBlock(uint64(uint32(value)))
 	case abi.SetFindBlock:
-		if s.placeOf(uint64(uint32(value))) >= 0 {
+		if s.placeOf(uint64(uint32(value))) >= 0 || value == 0 && len(s.blocks) > 0 {
 			return s.packed() | abi.FlagBlock
 		}
 	}

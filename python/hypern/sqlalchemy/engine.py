@@ -19,6 +19,9 @@ from hypern.sqlalchemy.request import GreenRequestConnection, RequestConnection
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from hypern.dbapi.pools import SharedPool
+    from hypern.scope.options import Kept
+
 _URL = "postgresql+hypern://"
 
 
@@ -106,6 +109,14 @@ def _checked(options: dict[str, Any]) -> dict[str, Any]:
     return options
 
 
+def _scope_begin(kept: Kept | None, pool: SharedPool) -> str:
+    """The BEGIN of the scope's transactions; "" if it is not atomic."""
+    begin = None if kept is None else kept.options.begin
+    if begin is None:
+        return "BEGIN" if pool.settings.atomic else ""
+    return begin
+
+
 def _creator(alias: str, engine_of: Callable[[], Engine]) -> dict[str, Any]:
     """The options that have an engine's connections made here."""
 
@@ -127,6 +138,7 @@ def _creator(alias: str, engine_of: Callable[[], Engine]) -> dict[str, Any]:
         else:
             made = RequestConnection(session, pool, autocommit=False, paramstyle=style)
         made._raw = session
+        made._scope_begin = _scope_begin(kept, pool)
         return made
 
     return {"creator": connect, "pool_reset_on_return": None}

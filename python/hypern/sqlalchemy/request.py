@@ -2,7 +2,8 @@
 
 A connection that finds no transaction open begins one of its own, whose end is real. One that finds
 a transaction open joins it by a savepoint: its commit releases that, its rollback goes back to it,
-and its close leaves what it has done to whoever has begun.
+and its close leaves what it has done to whoever has begun. In an atomic scope, outside a block, the
+transaction is the scope's: commit and rollback are the session's, and close leaves it alone.
 """
 
 from __future__ import annotations
@@ -33,6 +34,8 @@ else:
     _Base = object
 
 _names = itertools.count(1)
+
+_OWN, _SCOPE = "own", "scope"  # places that are not the name of a savepoint
 
 # The connections that have joined a session's transaction, or begun it, the innermost last.
 _stacks: dict[tuple[str, str], list[OnRequest]] = {}
@@ -68,7 +71,8 @@ class OnRequest(_Base):
     """The steps of a connection that shares its session with the request."""
 
     _raw: DbSession
-    _place = ""  # "": nothing is open here; "own": BEGIN is this connection's; else its savepoint
+    _scope_begin = ""  # the BEGIN of an atomic scope
+    _place = ""  # "": nothing is open here; _OWN: BEGIN is this connection's; else its savepoint
     _ended = ""  # "committed" or "rolled back", with what was around it
     _fate: _Fate | None = None
     is_leaving = False  # close() is under way, which SQLAlchemy does by a rollback
@@ -87,23 +91,33 @@ class OnRequest(_Base):
             )
         if self._place or self._autocommit:
             return
-        if not session.is_in_transaction:
+        if self._scope_begin and not self._raw._has_block(0):
+            if not session.is_in_transaction:
+                own = self._begin_sql != "BEGIN"
+                yield from self._beginning(self._begin_sql if own else self._scope_begin)
+            self._join(_SCOPE)
+        elif not session.is_in_transaction:
             yield from self._beginning()
-            self._place = "own"
+            self._place = _OWN
         else:
             name = f"hypern_orm_{next(_names)}"
             yield session._savepoint(name)
-            self._place, self._fate = name, _Fate()
-            self._raw.on_commit(self._fate.watch())
+            self._join(name)
         self._stack.append(self)
+
+    def _join(self, place: str) -> None:
+        self._place, self._fate = place, _Fate()
+        self._raw.on_commit(self._fate.watch())
 
     def _look(self) -> None:
         """Notice that others have ended the transaction meanwhile."""
-        if self._place == "own" and not self._session.is_in_transaction:
+        if self._place == _OWN and not self._session.is_in_transaction:
             self._leave()
         elif self._fate is not None and (ended := self._fate.ended):
+            # Whoever commits in an atomic scope has the next statement begin anew.
+            is_over = self._place == _SCOPE and ended == "committed"
             self._leave()
-            self._ended = ended
+            self._ended = "" if is_over else ended
 
     def _leave(self, ended: str = "") -> None:
         """The connection has nothing open any more. ended: nor have those that joined inside it."""
@@ -129,12 +143,18 @@ class OnRequest(_Base):
                 "nothing was committed: the transaction that this connection had joined was "
                 "rolled back"
             )
-        if place == "own":
+        if place == _OWN:
             try:
                 yield self._session.commit()
             finally:
                 if not self._session.is_in_transaction:
                     self._leave("committed")
+        elif place == _SCOPE:
+            try:
+                yield self._session.commit()
+            finally:
+                if not self._session.is_in_transaction:
+                    self._leave()
         elif place:
             yield self._session._release(place)
             self._leave("committed")
@@ -148,7 +168,11 @@ class OnRequest(_Base):
                 "nothing was rolled back: the transaction that this connection had joined was "
                 "committed"
             )
-        if place == "own":
+        if place == _SCOPE:
+            if not self.is_leaving:
+                yield self._session.rollback()
+            self._leave()
+        elif place == _OWN:
             yield self._session.rollback()
             self._leave("rolled back")
         elif place and self.is_leaving:
@@ -172,9 +196,11 @@ class OnRequest(_Base):
         session = view(self._raw)
         try:
             self._look()
-            if self._place == "own":
+            if self._place == _OWN:
                 yield session.rollback()
                 self._leave("rolled back")
+            elif self._place == _SCOPE:
+                self._leave()
             elif self._place:
                 yield from self._leaving_alone(session)
         except SessionClosed:
