@@ -1,216 +1,131 @@
-"""Run the test suites of others on hypern: dbapi20, SQLAlchemy's own tests, pandas and polars.
+"""Run the test suites of others on hypern and on psycopg, side by side.
 
 `python -m tools.peers` fetches their source distributions into build/peers, runs them on a private
-PostgreSQL (or on PEERS_URL, a superuser's), and writes docs/peers.md. It fails if a test fails that
-`KNOWN` does not explain. Nothing of theirs is committed.
+PostgreSQL (or on PEERS_URL, a superuser's), and writes docs/peers.md from the results, which it
+keeps beside the distributions: `--only NAME` runs the suites whose name has NAME in it and leaves
+the others' results as they are. It fails if a test fails on hypern that passes on psycopg and that
+`KNOWN` does not explain, and if a suite leaves a connection in use. Nothing of theirs is committed.
 """
 
 from __future__ import annotations
 
-import os
+import argparse
 import re
-import subprocess
 import sys
-import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import date
-from pathlib import Path
-from typing import NamedTuple
+from os import environ
 
-from hypern import dbapi, embedded
+from reliability.own_server import OwnServer, system_binaries
 
-ROOT = Path(__file__).parents[1]
-ROOM = ROOT / "build" / "peers"
-OURS = ROOT / "tests_py" / "peers"
-PAGE = ROOT / "docs" / "peers.md"
-SDISTS = {"psycopg2": "2.9.13", "sqlalchemy": "2.1.9"}
+from hypern import dbapi
+from hypern.database import Database
+from tools import peers_page, zonky
+from tools.peers_run import OURS, ROOM, ROOT, Outcome, Suite, install, kept, run, tree
+
+PSYCOPG2, ALCHEMY, ALCHEMY_20, ALEMBIC = "2.9.13", "2.1.9", "2.0.58", "1.20.1"
+SERVER = "17"  # of PostgreSQL, if zonky has it for this machine
 FRAMES = ("pandas==3.1.1", "polars==2.1.0")
-TESTS = (
-    "test/dialect/test_suite.py",
-    "test/dialect/postgresql",
-    "test/engine",
-    "test/sql",
-    "test/orm",
-)
-DATABASES = ("peers_sync", "peers_async")
-
-# Tests that fail on any driver which they do not know by name, and what they expect of it.
-KNOWN = {
-    "ServerSideCursorsTest": "looks up by the driver's name whether a cursor is the server's",
-    "test_default_native_inet_types": "expects text; hypern returns ipaddress, as psycopg does",
-    "test_infinity_floats": "is expected to fail, and succeeds",
-    "test_render_derived_quoting_straight_json": "is expected to fail, and succeeds",
-    "test_values_with_boolean_selects": "the server's error; expected for psycopg by its name",
-    "test_error_code": "wants pgcode, psycopg2's name of sqlstate",
-    "test_array_str_collation": "needs the collation en_US, which the server does not have",
-}
+SUITE = ("test/dialect/test_suite.py", "test/dialect/postgresql")
+BLOCKING, AWAITED = ("hypern", "psycopg"), ("hypern_async", "psycopg_async")
 
 
-class Outcome(NamedTuple):
-    """What a suite came to."""
-
-    suite: str
-    passed: int
-    failed: int
-    skipped: int
-    explained: dict[str, int]  # of the failed ones: by the reason
-    unexplained: list[str]
+def suites() -> list[Suite]:
+    """All of them, in the order of the page."""
+    found = [
+        Suite("dbapi20 and its two-phase part", ("hypern", "psycopg"), "dbapi20"),
+        Suite("pandas and polars", ("hypern",), "frames"),
+        Suite("Alembic", BLOCKING, "alembic"),
+    ]
+    for drivers, word in ((BLOCKING, ""), (AWAITED, ", async")):
+        found += [
+            Suite(f"SQLAlchemy {ALCHEMY}, {tests}{word}", drivers, "alchemy", tests)
+            for tests in (*SUITE, "test/engine", "test/sql", "test/orm")
+        ]
+        found += [
+            Suite(f"SQLAlchemy {ALCHEMY_20}, {tests}{word}", drivers, "alchemy_20", tests)
+            for tests in SUITE
+        ]
+    return found
 
 
 def main() -> int:
-    """Run everything; the exit status."""
+    """Run what is asked for; the exit status."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--only", default="", help="the suites whose name has this in it")
+    parser.add_argument("--driver", default="", help="the drivers whose name has this in it")
+    parser.add_argument("--jobs", type=int, default=2, help="processes of SQLAlchemy's tests")
+    asked = parser.parse_args()
     ROOM.mkdir(parents=True, exist_ok=True)
-    for name, version in SDISTS.items():
-        _fetch(name, version)
     with _server() as url:
-        outcomes = list(_run_all(url))
-    _write_page(outcomes)
-    for outcome in outcomes:
-        print(outcome.suite, outcome.passed, "passed,", outcome.failed, "failed")
-        for test in outcome.unexplained:
-            print("   ", test)
-    return int(any(outcome.unexplained for outcome in outcomes))
+        for suite in suites():
+            for driver in suite.drivers:
+                if asked.only in suite.name and asked.driver in driver:
+                    outcome = _run(suite, driver, url, asked.jobs)
+                    print(driver, outcome, flush=True)
+    unexplained = peers_page.write([(suite, kept(suite)) for suite in suites()])
+    print(*unexplained, sep="\n")
+    return int(bool(unexplained))
 
 
-def _fetch(name: str, version: str) -> None:
-    if _tree(name).is_dir():
-        return
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
-    command += ["--no-binary", name, "--dest", str(ROOM), f"{name}=={version}"]
-    subprocess.run(command, check=True)
-    with tarfile.open(ROOM / f"{name}-{version}.tar.gz") as archive:
-        archive.extractall(ROOM, filter="data")
-
-
-def _tree(name: str) -> Path:
-    return ROOM / f"{name}-{SDISTS[name]}"
+def _run(suite: Suite, driver: str, url: str, jobs: int) -> Outcome:
+    here = f"{environ.get('PEERS_DATABASE', 'peers')}_{driver}"
+    _prepare(url, here)
+    target = re.sub(r"(//[^/]*/)[^?]*", rf"\g<1>{here}", url)
+    engine_url = target.replace("postgresql:", f"postgresql+{driver}:", 1)
+    if suite.kind == "dbapi20":
+        tests = tree("psycopg2", PSYCOPG2) / "tests"
+        return run(suite, driver, ROOT, [str(OURS / "dbapi20_suite.py")], target, tests)
+    if suite.kind == "frames":
+        site = install("frames", *FRAMES)
+        return run(suite, driver, ROOT, [str(OURS / "dataframes.py")], target, site)
+    if suite.kind == "alembic":
+        where = tree("alembic", ALEMBIC)
+        site = install("alembic", f"alembic=={ALEMBIC}")
+        arguments = ["--dburi", engine_url, "tests"]
+        return run(suite, driver, where, arguments, target, where, site)
+    is_20 = suite.kind == "alchemy_20"
+    where = tree("sqlalchemy", ALCHEMY_20 if is_20 else ALCHEMY)
+    config = where / "setup.cfg"
+    ours = "requirement_cls = alchemy_requirements:Requirements"
+    config.write_text(re.sub(r"(?m)^requirement_cls.*", ours, config.read_text()))
+    workers = ["-n", str(jobs)] if jobs > 1 else []
+    arguments = ["--dburi", engine_url, "--maxfail=10000", *workers, suite.tests]
+    return run(suite, driver, where, arguments, target, where / "lib", where)
 
 
 @contextmanager
 def _server() -> Iterator[str]:
-    """A server that keeps prepared transactions, with the databases of SQLAlchemy's tests."""
-    given = os.environ.get("PEERS_URL")
+    """A server that keeps prepared transactions and has the extensions of contrib."""
+    given = environ.get("PEERS_URL")
     if given:
-        _prepare(given)
         yield given
         return
-    data = ROOM / "server"
-    with embedded.start(data) as server, dbapi.connect(server.url, autocommit=True) as connection:
-        for setting in ("max_prepared_transactions = 50", "max_connections = 200", "fsync = off"):
-            connection.execute(f"ALTER SYSTEM SET {setting}")
-    with embedded.start(data) as server:
-        _prepare(server.url)
-        yield server.url
+    if zonky.is_possible():
+        zonky.fetch(SERVER)
+        binaries = zonky.directory(SERVER)
+    else:
+        binaries = system_binaries()
+    own = OwnServer("max_prepared_transactions = 50\n", binaries=binaries)
+    try:
+        yield own.admin
+    finally:
+        own.remove()
 
 
-def _prepare(url: str) -> None:
+def _prepare(url: str, database: str) -> None:
+    """A fresh database, with the schemas and extensions that SQLAlchemy's tests want."""
     with dbapi.connect(url, autocommit=True) as connection:
-        for name in DATABASES:
-            connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
-            connection.execute(f"CREATE DATABASE {name}")
-    for name in DATABASES:
-        with dbapi.connect(_on(url, name), autocommit=True) as connection:
-            for schema in ("test_schema", "test_schema_2"):
-                connection.execute(f"CREATE SCHEMA {schema}")
-            query = "SELECT name FROM pg_available_extensions WHERE name IN ('hstore', 'citext')"
-            for (extension,) in connection.execute(query).fetchall():
-                connection.execute(f"CREATE EXTENSION {extension}")
-
-
-def _on(url: str, database: str) -> str:
-    """The URL with another database."""
-    return re.sub(r"(//[^/]*/)[^?]*", rf"\g<1>{database}", url)
-
-
-def _run_all(url: str) -> Iterator[Outcome]:
-    suite = OURS / "dbapi20_suite.py"
-    yield _pytest(
-        "dbapi20, with two-phase commit", ROOT, [str(suite)], url, _tree("psycopg2") / "tests"
-    )
-    site = ROOM / "site"
-    install = [
-        sys.executable,
-        "-m",
-        "pip",
-        "install",
-        "--quiet",
-        "--upgrade",
-        "--target",
-        str(site),
-    ]
-    subprocess.run([*install, *FRAMES], check=True)
-    yield _pytest("pandas and polars", ROOT, [str(OURS / "dataframes.py")], url, site)
-    tree = _tree("sqlalchemy")
-    config = tree / "setup.cfg"
-    ours = "requirement_cls = alchemy_requirements:Requirements"
-    config.write_text(re.sub(r"(?m)^requirement_cls.*", ours, config.read_text()))
-    for driver, database in zip(("hypern", "hypern_async"), DATABASES, strict=True):
-        target = _on(url, database).replace("postgresql:", f"postgresql+{driver}:", 1)
-        yield _pytest(f"SQLAlchemy, {driver}", tree, ["--dburi", target, *TESTS], url, tree)
-
-
-def _pytest(suite: str, where: Path, arguments: list[str], url: str, *path: Path) -> Outcome:
-    """Run pytest in a directory of theirs, with no plugin of ours."""
-    command = [sys.executable, "-m", "pytest", "-q", "-rf", "--disable-warnings", "--tb=line"]
-    command += ["-p", "no:hypern.testing.plugin", "-p", "no:cacheprovider"]
-    places = os.pathsep.join(map(str, (*path, OURS)))
-    done = subprocess.run(
-        [*command, "-W", "ignore", *arguments],
-        cwd=where,
-        env={**os.environ, "PYTHONPATH": places, "HYPERN_TEST_URL": url, "COLUMNS": "300"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
-    (ROOM / f"{re.sub('[^a-z0-9]+', '-', suite.lower())}.log").write_text(done.stdout)
-    counts = {
-        word: int(n)
-        for n, word in re.findall(r"(\d+) (passed|failed|skipped|errors?)", done.stdout)
-    }
-    if not counts.get("passed"):
-        raise SystemExit(f"{suite} did not run:\n{done.stdout[-3000:]}")
-    explained: dict[str, int] = {}
-    unexplained = []
-    for test in re.findall(r"(?m)^(?:FAILED|ERROR) (\S.*?)(?: - |$)", done.stdout):
-        reason = next((why for part, why in KNOWN.items() if part in test), None)
-        if reason is None:
-            unexplained.append(test)
-        else:
-            explained[reason] = explained.get(reason, 0) + 1
-    failed = counts.get("failed", 0) + counts.get("error", 0) + counts.get("errors", 0)
-    return Outcome(
-        suite, counts["passed"], failed, counts.get("skipped", 0), explained, unexplained
-    )
-
-
-def _write_page(outcomes: list[Outcome]) -> None:
-    lines = [
-        "# Suites that others wrote",
-        "",
-        f"`make test/peers` wrote this page on {date.today().isoformat()}. It runs these suites "
-        "on hypern, with the statement cache on, and fails where one fails without a reason below.",
-        "",
-        "| suite | passed | failed | skipped |",
-        "|---|---|---|---|",
-        *(f"| {o.suite} | {o.passed:,} | {o.failed} | {o.skipped} |" for o in outcomes),
-        "",
-        "SQLAlchemy " + SDISTS["sqlalchemy"] + ": " + ", ".join(f"`{t}`" for t in TESTS) + ".",
-        "",
-        "| what fails, and why | tests |",
-        "|---|---|",
-    ]
-    reasons: dict[str, int] = {}
-    for outcome in outcomes:
-        for reason, number in outcome.explained.items():
-            reasons[reason] = reasons.get(reason, 0) + number
-        for test in outcome.unexplained:
-            reasons[f"not explained: `{test}`"] = 1
-    lines += [f"| {reason} | {number} |" for reason, number in reasons.items()] or [
-        "| nothing | 0 |"
-    ]
-    PAGE.write_text("\n".join(lines) + "\n")
+        connection.execute(f"DROP DATABASE IF EXISTS {database} WITH (FORCE)")
+        connection.execute(f"CREATE DATABASE {database}")
+    target = re.sub(r"(//[^/]*/)[^?]*", rf"\g<1>{database}", url)
+    with dbapi.connect(target, autocommit=True) as connection:
+        for schema in ("test_schema", "test_schema_2"):
+            connection.execute(f"CREATE SCHEMA {schema}")
+        query = "SELECT name FROM pg_available_extensions WHERE name IN ('hstore', 'citext')"
+        for (extension,) in connection.execute(query).fetchall():
+            connection.execute(f"CREATE EXTENSION {extension}")
+    Database.close()  # SQLAlchemy's tests copy the database, which nobody may use meanwhile
 
 
 if __name__ == "__main__":

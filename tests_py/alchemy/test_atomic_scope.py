@@ -12,6 +12,7 @@ from sqlalchemy import Engine, exc, text
 from sqlalchemy.orm import Session
 
 from hypern.database import Database, db, scope
+from hypern.scope.options import Begin
 
 Body = Callable[[Engine], None]
 
@@ -135,7 +136,7 @@ def test_the_orm_cannot_commit_what_was_rolled_back(
 
 def test_the_options_of_the_scope(kind: Kind, atomic_engine: Engine, numbers: str) -> None:
     def body() -> None:
-        options = {"isolation": "serializable"}
+        options: Begin = {"isolation": "serializable"}
         settings = {"work_mem": "7MB"}
         with scope(atomic=options, settings=settings), Session(atomic_engine) as session:
             shown = [
