@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from decimal import Decimal
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 from support import wait_until
 from web.serving import Client, serving
 
-from examples import bank
+from examples import bank, shop
 from hypern.database import Database, db, scope
 
 EXAMPLES = {
@@ -65,6 +66,40 @@ def test_an_example_keeps_its_promises_over_http(name: str, bank_url: str, tmp_p
         assert client.request("GET", "/accounts/999")[0] == 404
         assert client.request("GET", "/lines") == (200, "1 70.25\n2 30.25\n")
         assert balances() == [Decimal("70.25"), Decimal("30.25")]
+    wait_until(lambda: connections() == 0)
+
+
+SHOPS = {
+    "Flask": "-m flask --app examples.flask_shop run -p {port}",
+    "FastAPI": "-m uvicorn --port {port} examples.fastapi_shop:app",
+}
+
+
+@pytest.mark.parametrize("name", SHOPS)
+def test_a_shop_takes_orders_by_the_orm_and_sql(name: str, configured: str, tmp_path: Path) -> None:
+    shop.create_tables()
+    with scope():
+        db().execute("TRUNCATE orders RESTART IDENTITY")
+        db().execute("UPDATE stock SET amount = 10")
+    with (
+        serving(SHOPS[name], configured, tmp_path / "log") as server,
+        Client(server.port) as client,
+    ):
+
+        def order(amount: int) -> tuple[int, object]:
+            status, answer = client.request(
+                "POST", "/orders", {"product": "Lamp", "amount": amount}
+            )
+            return status, json.loads(answer)
+
+        assert order(3) == (201, {"id": 1, "product": "Lamp", "amount": 3, "left": 7})
+        assert order(8)[0] == 409
+        status, answer = client.request("GET", "/orders/1")
+        assert (status, json.loads(answer)) == (200, {"id": 1, "product": "Lamp", "amount": 3})
+        assert client.request("GET", "/orders/2")[0] == 404
+        with scope():
+            assert db().query_values("SELECT amount FROM stock") == [7]
+            assert db().query_values("SELECT amount FROM orders") == [3]
     wait_until(lambda: connections() == 0)
 
 
