@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 from typing import Any
 
@@ -21,6 +22,7 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, INT4RANGE, JSONB, Range
+from sqlalchemy.pool import AsyncAdaptedQueuePool, QueuePool
 from support import wait_until
 
 from hypern import errors
@@ -268,3 +270,24 @@ def test_an_async_engine_gives_the_awaited_connection(database: str) -> None:
 
     kind.run(body)
     kind.close()
+
+
+def test_connections_of_a_forgotten_engine_go_back(kind: Kind, database: str) -> None:
+    aliases: list[str] = []
+
+    def body() -> None:
+        pool_class = AsyncAdaptedQueuePool if kind.is_async else QueuePool
+        url = database.replace("postgresql://", "postgresql+hypern://", 1)
+        engine = create_engine(url, poolclass=pool_class, _is_async=kind.is_async)
+        with engine.connect() as connection:
+            connection.execute(PID)
+        aliases.append(pool_of(engine))
+        assert Database.status(aliases[0]).in_use == 1, "SQLAlchemy's pool keeps it"
+
+    def forget() -> None:
+        kind.run(body)
+        gc.collect()
+
+    with pytest.warns(ResourceWarning, match="was not closed"):
+        forget()
+    assert Database.status(aliases[0]).in_use == 0

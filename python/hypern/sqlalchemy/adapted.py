@@ -4,12 +4,16 @@ greenlets of its async engines.
 
 from __future__ import annotations
 
+import contextlib
+import sys
+import warnings
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.engine import AdaptedConnection
 from sqlalchemy.util import concurrency
 
 from hypern import dbapi
+from hypern._pep249 import Error
 from hypern.dbapi import aio
 from hypern.session.steps import awaited, blocking, later, now
 
@@ -63,7 +67,12 @@ class GreenConnection(dbapi.Connection, AdaptedConnection):
         now(self._ending(blocking))
 
     def __del__(self) -> None:
-        """SQLAlchemy's pool reports a connection that was forgotten, and terminates it."""
+        """For one that its pool has forgotten: an engine that nobody has disposed of."""
+        if getattr(self, "_is_closed", True) or sys.is_finalizing():
+            return
+        warnings.warn(f"{self!r} was not closed; await engine.dispose()", ResourceWarning, 2)
+        with contextlib.suppress(Error):
+            self.terminate()
 
 
 class _Shared(aio.AsyncConnection):
