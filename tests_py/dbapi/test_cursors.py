@@ -142,6 +142,23 @@ def test_a_closed_cursor_refuses(connection: dbapi.Connection) -> None:
     assert other.rowcount == 1
 
 
+def test_rows_that_were_received_outlive_their_connection(connection: dbapi.Connection) -> None:
+    cursor = connection.execute("SELECT * FROM generate_series(1, 4) n")
+    named = connection.cursor("ends")
+    named.execute("SELECT 1")
+    connection.close()
+    assert cursor.fetchone() == (1,)
+    assert cursor.fetchmany(2) == [(2,), (3,)]
+    assert list(cursor) == [(4,)]
+    assert cursor.closed
+    for call in (named.fetchone, lambda: cursor.execute("SELECT 1")):
+        with pytest.raises(dbapi.InterfaceError, match="the connection is closed"):
+            call()
+    cursor.close()
+    with pytest.raises(dbapi.InterfaceError, match="the cursor is closed"):
+        cursor.fetchone()
+
+
 def test_several_statements(numbers: dbapi.Connection) -> None:
     cursor = numbers.cursor()
     cursor.execute("INSERT INTO numbers VALUES (1); SELECT ';' AS a, $$;$$; -- ;\n SELECT 2;")

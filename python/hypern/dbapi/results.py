@@ -136,8 +136,9 @@ class BaseCursor:
         self._connection._usable()
 
     def _held(self) -> list[Row]:
-        self._check()
-        if self._rows is None:
+        """The rows, which have been received: the connection may have been closed meanwhile."""
+        if self._rows is None or self._is_closed:
+            self._check()
             raise ProgrammingError("there is no result set: the last statement returned no rows")
         return self._rows
 

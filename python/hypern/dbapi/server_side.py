@@ -75,6 +75,7 @@ class BaseServerCursor(BaseCursor):
         return (yield from self._connection._statement(text, None, None))
 
     def _receiving(self, what: str) -> Steps[list[Row]]:
+        self._check()
         self._held()
         self._check_declared()
         result = yield from self._fetching(what)
@@ -84,6 +85,7 @@ class BaseServerCursor(BaseCursor):
         return rows
 
     def _moving(self, value: int, mode: str) -> Steps[None]:
+        self._check()
         self._held()
         self._check_declared()
         if mode not in ("relative", "absolute"):

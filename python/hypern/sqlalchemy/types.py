@@ -137,7 +137,7 @@ class HypernJSONStrIndex(types.JSON.JSONStrIndexType):
     render_bind_cast = True
 
 
-class HypernJSON(types.JSON):
+class HypernJSON(postgresql.JSON):
     """json is parsed already; SQLAlchemy 2.1 knows that from the dialect."""
 
     def result_processor(self, dialect: Any, coltype: Any) -> Any:
