@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 PARAMSTYLES = ("pyformat", "numeric_dollar")
 
 _PARTS = 2  # HN_SQL_PARTS of go/abi/hypern_abi.h
+# A connection that is lost stays so: the session underneath would take another one, where neither
+# settings nor temporary tables are.
+LOST = (errors.ConnectionLost, errors.PoolClosed)
 _IDLE, _ACTIVE, _PREPARED = range(3)  # a two-phase transaction
 
 _RECOVER = (
@@ -150,12 +153,10 @@ class BaseConnection:
     # Steps
 
     def _noting(self, steps: Steps[Any]) -> Steps[Any]:
-        """The same steps; a connection that is lost on the way stays so: the session underneath
-        would take another one, where neither settings nor temporary tables are.
-        """
+        """The same steps; a connection that is lost on the way stays so, see LOST."""
         try:
             return (yield from steps)
-        except (errors.ConnectionLost, errors.PoolClosed):
+        except LOST:
             self._is_lost = True
             raise
 

@@ -8,7 +8,7 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 from hypern._pep249 import Error
-from hypern.dbapi.base import BaseConnection
+from hypern.dbapi.base import LOST, BaseConnection
 from hypern.dbapi.cursor import Cursor
 from hypern.dbapi.info import ConnectionInfo
 from hypern.dbapi.server_cursor import ServerCursor
@@ -100,7 +100,11 @@ class Connection(BaseConnection):
         return found
 
     def _run(self, steps: Steps[Any]) -> Any:
-        return self._drive(self._noting(steps))
+        try:
+            return self._drive(steps)
+        except LOST:
+            self._is_lost = True
+            raise
 
     def __enter__(self) -> Self:
         self._usable()

@@ -73,9 +73,13 @@ class SharedPool:
             registry.close(self.alias)
 
 
+_prefix = f"{GENERATED}dbapi-{os.urandom(6).hex()}-"
+_connections = itertools.count(1)
+
+
 def request_id() -> str:
     """An id that `db()` takes from nobody."""
-    return f"{GENERATED}dbapi-{os.urandom(6).hex()}"
+    return f"{_prefix}{next(_connections)}"
 
 
 def pool_for(url: str | None, alias: str | None, settings: dict[str, Any]) -> SharedPool:

@@ -6,6 +6,8 @@ import time as clock
 from datetime import date, datetime, time
 from typing import Any, Final, NamedTuple
 
+from hypern.sql._cache import Cache
+
 
 class Warning(Exception):  # noqa: N818 - PEP 249's name
     """PEP 249's class for warnings. Nothing here raises it: notices go to the log."""
@@ -98,8 +100,19 @@ def column(name: str, oid: int, size: int, modifier: int) -> Column:
     return Column(name, oid, display, size if size > 0 else None, precision, scale)
 
 
+# By the id of a statement's columns, which are kept with what was made of them: each run of a
+# prepared statement returns the same tuple.
+_descriptions: Cache[int, tuple[Any, tuple[Column, ...]]] = Cache()
+_COLUMN_BYTES = 200
+
+
 def description_of(columns: Any) -> list[Column] | None:
     """`Cursor.description` for the columns of a result; None if it has none."""
     if not columns:
         return None
-    return [column(c.name, c.type_oid, c.size, c.modifier) for c in columns]
+    known = _descriptions.get(id(columns))
+    if known is None:
+        made = tuple(column(c.name, c.type_oid, c.size, c.modifier) for c in columns)
+        known = (columns, made)
+        _descriptions.put(id(columns), known, _COLUMN_BYTES * len(made))
+    return list(known[1])

@@ -70,7 +70,7 @@ class _AsyncModule(_Module):
 def _session_of(
     pools: Pools, url: str | None, alias: str | None, settings: dict[str, Any]
 ) -> tuple[SharedPool, DbSession]:
-    key = (url, alias, *sorted(settings.items()))
+    key = (url, alias, *settings.items())
     while True:  # until the pool is one that nobody gives up meanwhile
         pool = pools.get(key)
         if pool is None:
