@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from ipaddress import ip_address, ip_interface, ip_network
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -139,6 +140,52 @@ def test_a_literal_takes_the_type_of_its_place(
 ) -> None:
     found = server.execute(f"SELECT {quote_literal(value)}::{name}").fetchall()[0][0]
     assert found == expected
+
+
+NAMES = {
+    bool: "bool",
+    int: "numeric",
+    float: "float8",
+    Decimal: "numeric",
+    bytes: "bytea",
+    bytearray: "bytea",
+    memoryview: "bytea",
+    date: "date",
+    timedelta: "interval",
+}
+
+
+def _type_of(value: object) -> str:
+    if isinstance(value, datetime):
+        return "timestamp" if value.tzinfo is None else "timestamptz"
+    if isinstance(value, time):
+        return "time" if value.tzinfo is None else "timetz"
+    return NAMES[type(value)]
+
+
+def _pair(given: Any) -> Any:
+    return getattr(given, "values", given)  # of a pytest.param
+
+
+WITH_TYPES = [
+    *((_type_of(value), value) for value, _ in map(_pair, TYPED) if value is not None),
+    *((name, value) for name, value, _ in UNTYPED if name not in ("json", "jsonb[]")),
+    *(("text", text) for text in TEXTS),
+]
+
+
+@pytest.mark.parametrize(("name", "value"), WITH_TYPES, ids=lambda v: _id(v)[:30])
+def test_each_type_as_the_servers_quote_literal(
+    server: dbapi.Connection, name: str, value: object
+) -> None:
+    """Ours and the server's literal of a value are one value to the server."""
+    cast = "text" if isinstance(value, enum.Enum) else name
+    given = value.value if isinstance(value, enum.Enum) else value
+    (theirs,) = server.execute(f"SELECT quote_literal(%s::{cast})", [given]).fetchall()[0]
+    query = f"SELECT ({quote_literal(value)})::{cast} = ({theirs})::{cast}"
+    assert server.execute(query).fetchall() == [(True,)]
+    if isinstance(value, str):
+        assert quote_literal(value) == theirs
 
 
 _SHARED = settings(
