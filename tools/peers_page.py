@@ -15,7 +15,6 @@ PAGE = ROOT / "docs" / "peers.md"
 KNOWN = {
     "ServerSideCursorsTest": "looks up by the driver's name whether a cursor is the server's",
     "test_default_native_inet_types": "expects text; hypern returns ipaddress, as psycopg does",
-    "test_infinity_floats": "is expected to fail, and succeeds",
     "test_render_derived_quoting_straight_json": "is expected to fail, and succeeds",
     "test_values_with_boolean_selects": "the server's error; expected for psycopg by its name",
     "test_error_code": "wants pgcode, psycopg2's name of sqlstate",
@@ -41,11 +40,9 @@ def write(outcomes: Iterable[tuple[Suite, dict[str, Outcome]]]) -> list[str]:
         if ours is None:
             continue
         theirs = by_driver.get(suite.drivers[-1]) if len(suite.drivers) > 1 else None
-        day = ours.day
-        lines.append(
-            f"| {suite.name} | {day} | {_counts(ours)} | {ours.in_use} | {_counts(theirs)} |"
-        )
-        if ours.in_use:
+        day, in_use = ours.day, "not counted" if ours.in_use is None else ours.in_use
+        lines.append(f"| {suite.name} | {day} | {_counts(ours)} | {in_use} | {_counts(theirs)} |")
+        if ours.in_use != 0:
             wrong.append(f"{suite.name}: {ours.in_use} connections are in use at the end")
         for test in ours.failures:
             why = "fails with psycopg, too" if theirs and test in theirs.failures else None

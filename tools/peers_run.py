@@ -36,7 +36,7 @@ class Outcome:
     passed: int
     failed: int
     skipped: int
-    in_use: int | None  # connections that nobody gave back; None if the driver does not count
+    in_use: int | None  # connections that nobody gave back; None if nobody has counted
     failures: list[str] = field(default_factory=list)  # without the driver's name
 
     def __str__(self) -> str:
@@ -102,11 +102,9 @@ def run(
         counts["passed"],
         counts.get("failed", 0) + counts.get("error", 0) + counts.get("errors", 0),
         counts.get("skipped", 0),
-        sum(each) if driver.startswith("hypern") else None,
+        sum(each) if each else None,
         sorted({_DRIVER.sub("", test) for test in found}),
     )
-    if driver.startswith("hypern") and not each:
-        raise SystemExit(f"{suite.name}: no process has counted its connections")
     _place(suite, driver, ".json").write_text(json.dumps(asdict(outcome), indent=1))
     return outcome
 

@@ -1,8 +1,8 @@
 """Has SQLAlchemy's own tests treat hypern as the drivers that they know by name.
 
 `make test/peers` names this class in the setup.cfg of SQLAlchemy's sdist. It opens the tests of
-ranges, which are limited to a list of drivers. The pool is the one that the tests assume: they look
-at a connection after it went back, which hypern's own pool resets.
+ranges, hstore and others that are limited to a list of drivers. The pool is the one that the tests
+assume: they look at a connection after it went back, which hypern's own pool resets.
 """
 
 from __future__ import annotations
@@ -26,6 +26,18 @@ class Requirements(DefaultRequirements):  # type: ignore[misc]
     @property
     def multirange_types(self) -> Any:
         return exclusions.only_on("postgresql >= 14")  # type: ignore[no-untyped-call]
+
+    @property
+    def infinity_floats(self) -> Any:
+        return exclusions.open()  # type: ignore[no-untyped-call]
+
+    @property
+    def native_hstore(self) -> Any:
+        return exclusions.open()  # type: ignore[no-untyped-call]
+
+    @property
+    def psycopg_or_pg8000_compatibility(self) -> Any:
+        return exclusions.open()  # type: ignore[no-untyped-call]
 
 
 def _pool(cls: type[HypernDialect], url: object) -> type[pool.Pool]:

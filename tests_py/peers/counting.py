@@ -9,17 +9,15 @@ from __future__ import annotations
 import gc
 import os
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 
-@pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_sessionfinish(session: pytest.Session) -> Iterator[None]:
-    """After everything that the suite does at its end."""
-    yield
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """After what the suite does at its end, and before a worker says that it has finished."""
     if os.environ["PEERS_DRIVER"].startswith("hypern") and not _is_controller(session):
         Path(f"{os.environ['PEERS_COUNTS']}.{os.getpid()}").write_text(str(_in_use()))
 
