@@ -17,6 +17,8 @@ KNOWN = {
     "test_default_native_inet_types": "expects text; hypern returns ipaddress, as psycopg does",
     "test_render_derived_quoting_straight_json": "is expected to fail, and succeeds",
     "test_values_with_boolean_selects": "the server's error; expected for psycopg by its name",
+    "HStoreRoundTripTest": "`use_native_hstore`, an option of psycopg's engines; hstore is a dict",
+    "test_client_encoding": "`client_encoding`, an option of psycopg's engines; it is UTF-8",
     "test_error_code": "wants pgcode, psycopg2's name of sqlstate",
 }
 _HEAD = """# Suites that others wrote
