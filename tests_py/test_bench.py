@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import latency, memory, scenarios
+from bench import latency, memory, orm, scenarios
 
 ROOT = Path(__file__).parent.parent
 FEW = ("select_1", "request", "rows_8", "many", "crowd", "async_queries")
@@ -25,7 +25,7 @@ def test_one_short_round_measures_every_driver(tmp_path: Path) -> None:
         without.append("floor")  # a C program against libpq
     figures = tmp_path / "figures.json"
     command = [sys.executable, "-m", "bench", "--quick", "--only", *FEW]
-    command += ["growth", "memory", "latency", "shapes", "copies"]
+    command += ["growth", "memory", "latency", "shapes", "copies", "orm"]
     done = subprocess.run(
         [*command, "--json", str(figures), "--without", *without],
         cwd=ROOT,
@@ -44,6 +44,9 @@ def test_one_short_round_measures_every_driver(tmp_path: Path) -> None:
         assert set(rows[key]["medians"]) == drivers - set(without), key
         assert all(seconds > 0 for seconds in rows[key]["medians"].values()), key
         assert f"| {scenario.title} " in done.stdout
+    for row in measured["orm"]:
+        drivers = set(orm.AWAITED if row["key"].endswith("async") else orm.BLOCKING)
+        assert set(row["medians"]) == drivers, row["key"]
     shaped = {row["key"]: set(row["medians"]) for row in measured["shapes"]}
     assert shaped["shape dataclass 1000"] == {*scenarios.BINARY_PEERS, "hypern"}
     assert "| 1,000 rows, tuple / our dicts " in done.stdout
