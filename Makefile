@@ -73,8 +73,9 @@ test/servers: build ## load and kill each web server; keeps docs/web-servers.md 
 	HYPERN_RELIABILITY=full $(PY) -m pytest tests_py/web/test_servers.py \
 		tests_py/web/test_atomic_servers.py
 
-test/peers: build ## run others' suites on hypern and psycopg; keeps docs/peers.md (an hour; PEERS_ARGS)
+test/peers: build ## run others' suites on hypern and psycopg; keeps docs/peers.md (hours; PEERS_ARGS)
 	PYTHONPATH=tests_py $(PY) -m tools.peers $(PEERS_ARGS)
+	$(PY) -m tools.peers_django
 
 test/types: build ## compare every type with other drivers, fuzz the decoders; keeps docs/types.md
 	HYPERN_TYPES=full HYPERN_FUZZ_SECONDS=$${HYPERN_FUZZ_SECONDS:-60} $(PY) -m pytest \

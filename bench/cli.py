@@ -18,7 +18,19 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench import batches, copies, growth, latency, memory, orm, report, rounds, shapes, web
+from bench import (
+    batches,
+    copies,
+    django_orm,
+    growth,
+    latency,
+    memory,
+    orm,
+    report,
+    rounds,
+    shapes,
+    web,
+)
 from bench.scenarios import ALL_DRIVERS, ASYNC, BINARY_PEERS, MAIN, PEERS, TYPES, Scenario
 from bench.venvs import HOME, ROOT, UnavailableError, interpreter
 from bench.workers import DriverError, Server, Worker, environment, python_command
@@ -35,6 +47,7 @@ SECTIONS = (
     "growth",
     "latency",
     "web",
+    "django",
 )
 BOTH_MODES = ("main", "async")
 
@@ -154,6 +167,9 @@ class Run:
         if self.wants("web"):
             with running([], self.chosen.tcp) as (server, _):
                 self.web(server)
+        if self.wants("django"):
+            with running([], self.chosen.tcp) as (server, _):
+                self.django(server)
 
     def table(self, section: str, all_rows: Sequence[Scenario], workers: dict[str, Worker]) -> None:
         scenarios = self.wanted(section, all_rows)
@@ -250,6 +266,13 @@ class Run:
         say(web.text(rates, middleware))
         self.result["web"] = {"requests_per_second": rates, "middleware_us": middleware}
         self.missed += web.missed(rates, middleware)
+
+    def django(self, server: Server) -> None:
+        figures = django_orm.measure(server.unix, self.chosen.rounds, self.chosen.seconds, progress)
+        say(f"\n## django, {self.mode}\n")
+        say(django_orm.text(figures))
+        self.result["django"] = figures
+        self.missed += django_orm.missed(figures)
 
 
 def pin(cores: set[int]) -> None:

@@ -33,6 +33,7 @@ ROOMS = {
     "dbapi": {"dbapi"},
     "sqlalchemy": {"sqlalchemy"},
     "web": {"web"},
+    "django": {"django"},
     "interface": {"auth", "database", "_hypern"},
     "middleware": {"middleware"},
     "app": {"app"},

@@ -895,6 +895,9 @@ open_scopes: dict[str, ReferenceType[Scope]]
 # Scopes keep what they commit from now on, since an alias has a replica.
 def track_written() -> None: ...
 
+# Scopes are told of their end from now on, also those without sessions of their own.
+def track_borrowed() -> None: ...
+
 @disjoint_base
 class ScopeBase:
     """What every `Scope` has: its attributes, and the methods that `with` and `async with` call.

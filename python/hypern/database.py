@@ -34,9 +34,12 @@ from hypern.scope.scope import Scope, closed, current_scope, scope
 from hypern.scope.scoped import scoped
 from hypern.session.awaited import AsyncDbSession, AsyncTransaction
 from hypern.session.blocking import DbSession, Transaction
-from hypern.session.finalizing import finalizing, report
+from hypern.session.finalizing import borrow, finalizing, report
 from hypern.session.steps import awaited, blocking, later, now
 from hypern.sql import _resolve  # noqa: F401
+
+# For db(), whose every call looks at them.
+_configured, _lenders = registry._configured, registry.lenders
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -353,6 +356,35 @@ def db(
     (including None), ValueError for an empty id, InterfaceError for no argument outside every
     request, SessionClosed for a scope that has ended.
     """
+    if _lenders or alias not in _configured:
+        lent = None if read_only else _lent(ctx_or_request_id, alias)
+        if lent is not None:
+            return lent
+    return _own(ctx_or_request_id, alias, read_only)
+
+
+def _lent(ctx_or_request_id: object, alias: str) -> DbSession | None:
+    """The session of this thread's connection in Django, if the ORM can be used in it. A scope
+    whose options change what statements do has sessions of its own, which are opened with them.
+    """
+    registry.find(alias)
+    lender = _lenders.get(alias)
+    if lender is None:
+        return None
+    if ctx_or_request_id is CURRENT and current_scope.get() is None:
+        return lender()
+    request_id, owner = identify(ctx_or_request_id)
+    kept = None if owner is None or owner._kept is None else owner.kept(alias)
+    if kept is not None and not kept.options.is_plain:
+        return None
+    session = lender()
+    if session is not None:
+        borrow(request_id, session)
+    return session
+
+
+def _own(ctx_or_request_id: object, alias: str, read_only: bool | None) -> DbSession:
+    """The request's own session on a database."""
     owner = current_scope.get() if ctx_or_request_id is CURRENT else None
     if owner is None or owner.ended or not owner.is_entered:  # else it need not be identified
         request_id, owner = identify(ctx_or_request_id)
@@ -404,7 +436,7 @@ def adb(
 
     adb() never blocks and must not be awaited. Arguments and errors are those of `db`.
     """
-    return AsyncDbSession(db(ctx_or_request_id, alias, read_only=read_only))
+    return AsyncDbSession(_own(ctx_or_request_id, alias, read_only))
 
 
 async def afinalize_db(ctx_or_request_id: object = CURRENT, alias: str | None = None) -> None:

@@ -56,6 +56,7 @@ class PoolConfig:
     sql_comments: bool = field(default=False, kw_only=True)
     pooler: Pooler = field(default="auto", kw_only=True)
     listen_url: str | None = field(default=None, kw_only=True, repr=False)
+    timezone: str | None = field(default=None, kw_only=True)  # a startup parameter, as of PGTZ
 
 
 @dataclass(frozen=True)
@@ -161,6 +162,8 @@ def make_settings(alias: str, given: PoolConfig) -> Settings:
     elif password is not None and not callable(password):
         raise ConfigurationError("password must be a str or a callable that returns one")
     conninfo = resolve(given.url, overrides)
+    if given.timezone:
+        conninfo["timezone"] = given.timezone
     if callable(password):
         conninfo.pop("password", None)
     if getattr(password, "requires_tls", False):

@@ -25,8 +25,11 @@ class SharedPool:
     `retire` has it closed once its last connection is: those that are in use go on.
     """
 
-    def __init__(self, alias: str, config: PoolConfig | None) -> None:
+    def __init__(
+        self, alias: str, config: PoolConfig | None, session_type: type[DbSession] | None = None
+    ) -> None:
         self.alias = alias
+        self._session_type = session_type
         self._config = config  # None: the alias is the application's, and so is its end
         self._open: set[str] = set()  # request ids of the sessions
         self._is_retired = False
@@ -39,7 +42,7 @@ class SharedPool:
             return None
         try:
             if self._config is not None and not registry.is_configured(self.alias):
-                registry.configure(self.alias, self._config)
+                registry.configure(self.alias, self._config, self._session_type)
             return registry.open_session(self.alias, request_id)
         except BaseException:
             self.release(request_id)
@@ -59,6 +62,11 @@ class SharedPool:
             if pool is self:
                 _pools.pop(key, None)
         self._close_if_unused()
+
+    @property
+    def is_in_use(self) -> bool:
+        """Whether a connection of it is open."""
+        return bool(self._open)
 
     @property
     def settings(self) -> Settings:
@@ -97,12 +105,23 @@ def pool_for(url: str | None, alias: str | None, settings: dict[str, Any]) -> Sh
         config = PoolConfig(url, **settings)
     except TypeError as error:
         raise ConfigurationError(f"connect(): {str(error).partition('() ')[2]}") from None
+    return pool_for_config(config)
+
+
+def pool_for_config(config: PoolConfig, session_type: type[DbSession] | None = None) -> SharedPool:
+    """The pool of all connections with these settings, whose sessions are of this type."""
     resolved = make_settings("dbapi", config)
     hooks = (resolved.password, resolved.json_loads, resolved.json_dumps)
-    key = (resolved.to_core(), hooks, resolved.infinity, resolved.slow_query_secs)
+    key = (
+        resolved.to_core(),
+        hooks,
+        resolved.infinity,
+        resolved.slow_query_secs,
+        session_type,
+    )
     found = _pools.get(key)
     if found is None:
-        found = _pools.setdefault(key, SharedPool(f"dbapi-{next(_numbers)}", config))
+        found = _pools.setdefault(key, SharedPool(f"dbapi-{next(_numbers)}", config, session_type))
     return found
 
 

@@ -13,7 +13,7 @@ import os
 import time
 import warnings
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
 from hypern import _native
 from hypern._status import PoolStatus
@@ -57,7 +57,26 @@ _converters: dict[str, dict[str, tuple[_Loads | None, _Dumps | None]]] = {}
 find_missing: Callable[[str], PoolConfig | None] = lambda alias: None  # noqa: E731
 
 
-def configure(alias: str, given: PoolConfig) -> None:
+class Lender(Protocol):
+    """Lends the sessions of another's connections, so that `db()` is in their transactions."""
+
+    session_type: type[DbSession]
+
+    def __call__(self) -> DbSession | None:
+        """The session to use in this thread; None: one of the request's own."""
+
+
+# By alias; `lend` adds to it.
+lenders: dict[str, Lender] = {}
+
+
+def lend(alias: str, lender: Lender) -> None:
+    """Have `db()` borrow an alias's sessions, unless they are lent already."""
+    _native.track_borrowed()
+    lenders.setdefault(alias, lender)
+
+
+def configure(alias: str, given: PoolConfig, session_type: type[DbSession] | None = None) -> None:
     """Configure an alias. The same settings again change nothing, other settings raise."""
     global has_replicas
     settings = make_settings(alias, given)
@@ -66,7 +85,10 @@ def configure(alias: str, given: PoolConfig) -> None:
         _native.track_written()
     existing = _configured.get(alias)
     if existing is None:
-        pool = make_pool(settings, DbSession, alias)
+        if session_type is None:
+            lender = lenders.get(alias)
+            session_type = DbSession if lender is None else lender.session_type
+        pool = make_pool(settings, session_type, alias)
         pool.observer = observer_of(alias, settings)
         for name, (loads, dumps) in _converters.get(alias, {}).items():
             pool.register_type(name, loads, dumps)
@@ -100,6 +122,12 @@ def settings_of(alias: str) -> Settings | None:
     """The alias's settings; None if it is not configured."""
     entry = _configured.get(alias)
     return None if entry is None else entry.settings
+
+
+def find(alias: str) -> None:
+    """Configure an alias that is not, if its settings are found."""
+    if alias not in _configured and (given := find_missing(alias)) is not None:
+        configure(alias, given)
 
 
 def is_configured(alias: str) -> bool:

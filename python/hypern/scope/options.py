@@ -95,6 +95,11 @@ class ScopeOptions:
         return bool(self.settings or self.role is not None or self.read_only)
 
     @property
+    def is_plain(self) -> bool:
+        """Whether statements on the primary do the same without these options: a label at most."""
+        return self.begin is None and self.deadline_secs is None
+
+    @property
     def begin(self) -> str | None:
         """The BEGIN ahead of the first statement on each alias; "" if each commits by itself, None
         if the alias decides.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from hypern import _native
 from hypern.errors import Error, TransactionAborted
+from hypern.session.steps import blocking, now
 
 if TYPE_CHECKING:
     from hypern.session.blocking import DbSession
@@ -17,6 +18,15 @@ _log = logging.getLogger("hypern")
 
 # Seconds to wait for a statement that another thread still runs, before it is cancelled.
 _GRACE_SECS: Final = 1.0
+
+# By request id, and by the session's own: sessions of another's connections. What a request has
+# begun on them ends with it; they do not.
+_borrowed: dict[str, dict[str, DbSession]] = {}
+
+
+def borrow(request_id: str, session: DbSession) -> None:
+    """Note that a request uses a session that is not its own."""
+    _borrowed.setdefault(request_id, {})[session.request_id] = session
 
 
 def finalizing(
@@ -48,6 +58,27 @@ def finalizing(
         except BaseException as error:  # an interrupt must not leave the other sessions open
             endings = endings or Endings(request_id)
             endings.add(session, error)
+    if request_id in _borrowed:
+        endings = yield from _giving_back(view, request_id, alias, failed, endings)
+    return endings
+
+
+def _giving_back(
+    view: View, request_id: str, alias: str | None, failed: bool, endings: Endings | None
+) -> Steps[Endings | None]:
+    """End the transactions that a request has begun on sessions that are not its own."""
+    sessions = _borrowed[request_id]
+    for key, session in list(sessions.items()):
+        if alias is not None and session.alias != alias:
+            continue
+        del sessions[key]
+        try:
+            yield from session._giving_back(view, failed)  # type: ignore[attr-defined]
+        except BaseException as error:
+            endings = endings or Endings(request_id)
+            endings.add(session, error)
+    if not sessions:
+        _borrowed.pop(request_id, None)
     return endings
 
 
@@ -85,6 +116,13 @@ def abandon(request_id: str, alias: str | None = None) -> None:
                 session._finalize(_GRACE_SECS)
             except Error:
                 _log.exception('finalizing "%s" of request "%s" failed', session.alias, request_id)
+    if request_id in _borrowed:
+        endings = now(_giving_back(blocking, request_id, alias, failed=True, endings=None))
+        if endings is not None:
+            try:
+                endings.outcome()
+            except Error:
+                _log.exception('a connection that request "%s" borrowed failed', request_id)
 
 
 class Endings:

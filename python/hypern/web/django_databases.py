@@ -8,10 +8,12 @@ name of a test database in DATABASES, that is the database. See docs/frameworks/
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Final
 
+from hypern.config.parse import known
 from hypern.config.settings import PoolConfig
 from hypern.errors import ConfigurationError
 from hypern.pool import registry
@@ -19,7 +21,7 @@ from hypern.pool import registry
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_KEYWORDS: Final = frozenset(field.name for field in fields(PoolConfig)) - {"url"}
+_KEYWORDS: Final = frozenset(field.name for field in fields(PoolConfig)) - {"url", "timezone"}
 _PARTS: Final = {
     "NAME": "dbname",
     "USER": "user",
@@ -51,12 +53,11 @@ _POOL: Final = {
     "max_lifetime": "max_lifetime_secs",
 }
 # OPTIONS["isolation_level"], in psycopg's numbers.
-_ISOLATION: Final = {
-    1: "read uncommitted",
-    2: "read committed",
-    3: "repeatable read",
-    4: "serializable",
-}
+_ISOLATION: Final = ("read uncommitted", "read committed", "repeatable read", "serializable")
+# The numbers of Django's driver, if one is loaded: psycopg2 has others.
+_DRIVER: Final = "django.db.backends.postgresql.psycopg_any"
+
+_ENGINE: Final = "hypern.django"
 
 # The aliases that were found here, each with the name of the database that it was found with.
 _found: dict[str, str] = {}
@@ -71,15 +72,27 @@ def find(alias: str) -> PoolConfig | None:
 
     if not settings.configured:
         return None
+    from django.db import connections
+
+    if connections.settings.get(alias, {}).get("ENGINE") == _ENGINE:
+        wrapper: Any = connections[alias]  # which makes db() borrow its connection
+        config: PoolConfig = wrapper.pool_config()
+        return config
     entry = _own_entry(alias)
     if entry is None and (entry := _of_databases(alias)) is None:
         return None
-    given = _config(alias, {**entry, "NAME": _database_of(alias, entry)})
+    given = config_of(alias, {**entry, "NAME": _database_of(alias, entry)})
     from django.db.backends.signals import connection_created
 
     connection_created.connect(_connected, dispatch_uid=__name__)
     _found[alias] = _database_of(alias, entry)
     return given
+
+
+def extra_of(alias: str) -> dict[str, Any]:
+    """What HYPERN has for an alias besides what DATABASES has."""
+    entry = _own_entry(alias)
+    return {} if entry is None else {name: entry[name] for name in entry if not name.isupper()}
 
 
 def _own_entry(alias: str) -> Mapping[str, Any] | None:
@@ -120,7 +133,8 @@ def _database_of(alias: str, entry: Mapping[str, Any]) -> str:
     return str(entry.get("NAME") or "")
 
 
-def _config(alias: str, entry: Mapping[str, Any]) -> PoolConfig:
+def config_of(alias: str, entry: Mapping[str, Any]) -> PoolConfig:
+    """The settings for an entry as DATABASES has, with the keywords of Database.configure()."""
     options = dict(entry.get("OPTIONS") or {})
     given = _pool_options(options.get("pool"))
     given |= {name: value for name, value in entry.items() if name in _KEYWORDS}
@@ -131,6 +145,8 @@ def _config(alias: str, entry: Mapping[str, Any]) -> PoolConfig:
             "it takes the keywords of Database.configure()"
         )
     keywords = {name: value for name, value in options.items() if name not in _NOT_LIBPQS}
+    for name in keywords:
+        known(name)
     keywords |= {word: entry[part] for part, word in _PARTS.items() if entry.get(part)}
     startup = list(_startup(options))
     if startup:
@@ -149,8 +165,17 @@ def _startup(options: Mapping[str, Any]) -> Iterator[str]:
     role, isolation = options.get("assume_role"), options.get("isolation_level")
     if role:
         yield f"-c role={_escaped(str(role))}"
-    if isolation in _ISOLATION:
-        yield f"-c default_transaction_isolation={_escaped(_ISOLATION[isolation])}"
+    if isolation is not None and (level := _level(isolation)) is not None:
+        yield f"-c default_transaction_isolation={_escaped(level)}"
+
+
+def _level(isolation: Any) -> str | None:
+    """The isolation level's name; None if it is unknown, which Django itself refuses."""
+    driver: Any = sys.modules.get(_DRIVER)
+    if driver is not None and isolation in list(driver.IsolationLevel):
+        name: str = driver.IsolationLevel(isolation).name
+        return name.replace("_", " ").lower()
+    return _ISOLATION[isolation - 1] if isolation in range(1, 5) else None
 
 
 def _escaped(value: str) -> str:

@@ -52,9 +52,10 @@ static PyObject *leave(PyObject *self, PyObject *const *args, Py_ssize_t nargs)
     PyObject *left = hn_scope_leave(self, NULL), *sessions = NULL;
     if (left != NULL)
         sessions = hn_index_list(((hn_scope *)self)->request_id, NULL);
-    bool has_sessions = sessions != NULL && PyList_GET_SIZE(sessions) > 0;
+    bool ends_any =
+        sessions != NULL && (PyList_GET_SIZE(sessions) > 0 || hn_scope_may_have_borrowed());
     Py_XDECREF(sessions);
-    if (has_sessions)
+    if (ends_any)
         Py_SETREF(left, hn_guard_call(self, &finalize_name, args[1]));
     else if (sessions == NULL)
         Py_CLEAR(left);

@@ -19,7 +19,9 @@ static PyObject *current; /* ContextVar: a Scope, or None */
 /* By request id, the scopes with a generated one and those with options: weak references, since a
  * scope that is no longer referenced ends. */
 static PyObject *open_scopes;
-static bool tracks_written; /* an alias has a replica, so that scopes keep what they commit */
+static bool tracks_written;  /* an alias has a replica, so that scopes keep what they commit */
+static bool tracks_borrowed; /* another's connections are lent, so that scopes end what they began
+                                there */
 
 static hn_name close_name = {"close", NULL}, keep_written_name = {"keep_written", NULL},
                resolve_name = {"_resolve", NULL};
@@ -245,7 +247,21 @@ static PyObject *track_written(PyObject *module, PyObject *unused)
     Py_RETURN_NONE;
 }
 
+static PyObject *track_borrowed(PyObject *module, PyObject *unused)
+{
+    (void)module;
+    (void)unused;
+    tracks_borrowed = true;
+    Py_RETURN_NONE;
+}
+
+bool hn_scope_may_have_borrowed(void)
+{
+    return tracks_borrowed;
+}
+
 static PyMethodDef functions[] = {
+    {"track_borrowed", track_borrowed, METH_NOARGS, NULL},
     {"track_written", track_written, METH_NOARGS, NULL},
     {NULL, NULL, 0, NULL},
 };

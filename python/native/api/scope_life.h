@@ -31,4 +31,7 @@ PyObject *hn_scope_leave(PyObject *scope, PyObject *unused);
 PyObject *hn_scope_open(PyObject *scope, PyObject *unused);
 PyObject *hn_scope_close(PyObject *scope, PyObject *unused);
 
+/* Whether a scope may have used sessions that are not its own, which its end is to be told of. */
+bool hn_scope_may_have_borrowed(void);
+
 #endif
