@@ -79,6 +79,11 @@ def _complete(merged: dict[str, str]) -> dict[str, str]:
     )
     out["client_encoding"] = "UTF8"
     out.setdefault("sslmode", "prefer")
+    weak = out["sslmode"] in {"disable", "allow", "prefer"} and out.get("sslrootcert") != "system"
+    if weak and out.get("sslnegotiation") == "direct":
+        raise ConfigurationError(
+            "sslnegotiation=direct takes an sslmode of require, verify-ca or verify-full"
+        )
     _default_certificates(out)
     _check_revocation(out)
     if "password" not in out:
