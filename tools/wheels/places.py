@@ -28,6 +28,8 @@ from tools.wheels.target import ARCHES, DIST, PYTHONS, ROOT, WORK, Arch, Target,
 FILES = ("tools/wheels/smoke.py", "README.md", "docs/index.md")
 # What the home page's examples take besides, and their test client.
 FRAMEWORKS = ("fastapi", "flask", "httpx2")
+# What they require of Pythons older than that of this machine, whose pip decides by its own.
+OLDER = {"3.10": ("exceptiongroup",)}
 BUILT = "3.11"  # the CPython built where a release has none that is supported
 
 
@@ -115,7 +117,7 @@ def frameworks(python: str, arch: Arch) -> Path:
         command += [
             f"--platform=manylinux{name}_{arch.name}" for name in ("2014", "_2_17", "_2_28")
         ]
-        run([*command, *FRAMEWORKS])
+        run([*command, *FRAMEWORKS, *OLDER.get(python, ())])
         half.rename(into)
     return into
 
