@@ -314,8 +314,8 @@ func serve(t *testing.T, d *pgtest.Driver, settle func(job pool.Job) (ok bool, t
 				return
 			case <-time.After(time.Millisecond):
 			}
-			for _, job := range d.Registry.Attendant().Jobs() {
-				ok, text := settle(job)
+			for job := d.Registry.Attendant().Take(); job != nil; job = d.Registry.Attendant().Take() {
+				ok, text := settle(*job)
 				d.Registry.Attendant().Settle(job.Ticket, ok, text)
 			}
 		}
@@ -348,7 +348,7 @@ func TestAPasswordThatIsNotGivenInTimeFailsTheDial(t *testing.T) {
 	d.Configure("asked", db.ConnInfo(), func(c *pool.Config) { c.CallablePassword, c.ConnectMS = true, 50 })
 	r := d.Open("r", "asked").Try("SELECT 1")
 	requireKind(t, r, wire.KindOperational)
-	require.Contains(t, r.Fault.Message, "has not returned within 50ms (connect_timeout_secs)")
+	require.Contains(t, r.Fault.Message, "has not been called within 50ms (connect_timeout_secs)")
 }
 
 func TestTestBeforeAcquireReplacesADeadConnectionSilently(t *testing.T) {

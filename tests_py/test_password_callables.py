@@ -183,9 +183,56 @@ def test_an_async_one_that_hangs_is_cancelled(password_server: str) -> None:
         connect_timeout_secs=0.2,
         acquire_timeout_secs=20,
     )
-    with scope(), pytest.raises((errors.OperationalError, TimeoutError, asyncio.TimeoutError)):
+    with scope(), pytest.raises(errors.OperationalError, match="has not returned within 200ms"):
         db(alias="secured").query("SELECT 1")
     _until(lambda: ended == ["cancelled"])
+
+
+def test_one_that_hangs_is_named_to_those_who_wait_behind_it(password_server: str) -> None:
+    """Functions are called one at a time, and for no connection that nobody waits for any more."""
+    called, goes_on = threading.Event(), threading.Event()
+    calls: list[None] = []
+
+    def hang() -> str:
+        called.set()
+        goes_on.wait(60)
+        return RIGHT
+
+    def quick() -> str:
+        calls.append(None)
+        return RIGHT
+
+    Database.configure(password_server, password=hang, alias="secured", acquire_timeout_secs=60)
+    Database.configure(
+        password_server,
+        password=quick,
+        alias="behind",
+        connect_timeout_secs=0.2,
+        acquire_timeout_secs=60,
+    )
+    waiting = threading.Thread(target=lambda: Database.ready("secured"))
+    waiting.start()
+    try:
+        assert called.wait(30)
+        text = 'has not been called within 200ms.*callable of alias "secured" has not returned yet'
+        for _ in range(3):
+            with scope(), pytest.raises(errors.OperationalError, match=text):
+                db(alias="behind").query("SELECT 1")
+    finally:
+        goes_on.set()
+        waiting.join()
+    assert calls == []
+
+    def is_served() -> bool:
+        try:
+            with scope():
+                return bool(db(alias="behind").query_value("SELECT 1"))
+        except errors.OperationalError:  # on a busy machine 200 ms may be too short
+            return False
+
+    _until(is_served)
+    assert calls
+    Database.close("behind")
 
 
 def test_a_wrong_password_is_the_servers_error(password_server: str) -> None:
@@ -282,3 +329,98 @@ def test_a_replicas_connections_ask_as_well(password_server: str) -> None:
     with scope():
         assert db(alias="secured").query_value("SELECT 1") == 1
     assert (Database.status("secured").size, len(asked)) == (1, 2)
+
+
+def test_a_child_that_exits_leaves_the_parents_event_loop_alone(
+    password_server: str, run_python: RunPython
+) -> None:
+    """Their epoll is one: what the child's copy of the loop takes out is gone from the parent's."""
+    run_python(
+        """
+        import asyncio, gc, os, sys, time
+        from hypern.database import Database, db, scope
+
+        async def ask():
+            await asyncio.to_thread(time.sleep, 0.01)  # it wakes the loop by its own socket
+            return "right one"
+
+        Database.configure(sys.argv[1], password=ask, connect_timeout_secs=20)
+        with scope():
+            assert db().query_value("SELECT 1") == 1
+        pid = os.fork()
+        if pid == 0:
+            gc.collect()
+            sys.exit(0)
+        assert os.waitpid(pid, 0)[1] == 0
+        Database.drain()
+        with scope():
+            assert db().query_value("SELECT 2") == 2
+        """,
+        password_server,
+    )
+
+
+def test_a_child_forked_by_the_callable_ends_with_it(
+    password_server: str, run_python: RunPython
+) -> None:
+    run_python(
+        """
+        import os, sys, time
+        from hypern.database import Database, db, scope
+
+        children = []
+
+        def ask():
+            pid = os.fork()
+            if pid:
+                children.append(pid)
+            return "right one"
+
+        Database.configure(sys.argv[1], password=ask)
+        with scope():
+            assert db().query_value("SELECT 1") == 1
+        end = time.monotonic() + 30
+        while os.waitpid(children[0], os.WNOHANG) == (0, 0):
+            assert time.monotonic() < end
+            time.sleep(0.01)
+        """,
+        password_server,
+    )
+
+
+def test_a_thread_that_is_refused_is_tried_again(
+    password_server: str, run_python: RunPython
+) -> None:
+    run_python(
+        """
+        import sys, threading
+        from hypern.database import Database, db, listen, scope
+
+        Database.configure(sys.argv[1], password=lambda: "right one", acquire_timeout_secs=20)
+        start = threading.Thread.start
+
+        def refuse(thread):
+            raise RuntimeError("can't start new thread")
+
+        def listening():
+            with listen("c") as events:
+                pass
+
+        def querying():
+            with scope():
+                assert db().query_value("SELECT 1") == 1
+
+        for use in (querying, listening):
+            threading.Thread.start = refuse
+            for _ in range(2):
+                try:
+                    use()
+                except RuntimeError as error:
+                    assert "new thread" in str(error), error
+                else:
+                    raise AssertionError
+            threading.Thread.start = start
+            use()
+        """,
+        password_server,
+    )

@@ -185,7 +185,7 @@ enum {
     X(DEBUG, "out: JSON of the core's own counters (goroutines, handles, heap)")                         \
     X(DRAIN, "replace the pool's connections: idle ones at once, those in use as they come back")  \
     X(JOBS_FD, "answers a descriptor that is readable while there are JOBS, for Python to close")  \
-    X(JOBS, "out: JSON list of the jobs that dials wait for, see pool.Job; each is given once")    \
+    X(JOBS, "out: JSON of the next job that a dial waits for, see pool.Job, or null; one at a time") \
     X(TEXTS, "alias is the request id of a job's session; out: JSON list of its statements")       \
     X(SETTLE, "alias is a job's ticket, NUL, 1 or 0, NUL, the password or why it failed")          \
     X(BASELINE, "alias is a job's ticket, NUL, the SQL that sets the new connection's baseline")   \

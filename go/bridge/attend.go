@@ -27,7 +27,7 @@ func attend(op C.int32_t, given string, out *C.hn_buf) (C.int32_t, *wire.Fault) 
 		}
 		return C.int32_t(fd), nil
 	case abi.PoolJobs:
-		return storeJSON(out, attendant.Jobs()), nil
+		return storeJSON(out, attendant.Take()), nil
 	case abi.PoolHeardFD:
 		fd, err := registry.Listeners().FD()
 		if err != nil {
@@ -50,7 +50,9 @@ func attend(op C.int32_t, given string, out *C.hn_buf) (C.int32_t, *wire.Fault) 
 		if channels != "" {
 			wanted = strings.Split(strings.Clone(channels), "\x00")
 		}
-		registry.Listeners().Want(p, n, wanted)
+		if fault := registry.Listeners().Want(p, n, wanted); fault != nil {
+			return -1, fault
+		}
 	case abi.PoolTexts:
 		return storeJSON(out, registry.Texts(given)), nil
 	case abi.PoolSettle:

@@ -84,21 +84,26 @@ func (h *Hub) Events() []Event {
 	return queue
 }
 
-// Want replaces the channels that are wanted of a pool. serial grows with each call.
-func (h *Hub) Want(p *pool.Pool, serial int64, channels []string) {
+// Want replaces the channels that are wanted of a pool. serial grows with each call. It returns a fault if the pool
+// was closed meanwhile, whose line End has ended or will not find.
+func (h *Hub) Want(p *pool.Pool, serial int64, channels []string) *wire.Fault {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	alias := p.Config().Alias
 	l := h.lines[alias]
 	if l == nil {
 		if len(channels) == 0 {
-			return
+			return nil
+		}
+		if p.Closed() {
+			return p.ClosedFault()
 		}
 		l = newLine(h, p)
 		h.lines[alias] = l
 		process.Go(l.run)
 	}
 	l.want(serial, channels)
+	return nil
 }
 
 // End ends the line of an alias, whose pool was closed; done is called when its connection has gone.

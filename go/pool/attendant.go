@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -29,12 +30,22 @@ type Job struct {
 }
 
 // Attendant passes jobs to Python's thread, which waits on a descriptor, and the results back to the dials. All
-// pools of a registry share one.
+// pools of a registry share one. The thread takes one job at a time, and none that nobody waits for any more:
+// else a function that is slower than its dials wait would be called for each of them, and never catch up.
 type Attendant struct {
 	mu      sync.Mutex // guards all below
 	event   *process.Event
-	jobs    []Job
+	jobs    []Job // in the order in which they came
+	taken   *Job  // what the thread does at present, or nil
 	waiting map[string]*errand
+}
+
+// description begins a sentence about the functions of a job.
+func (j *Job) description() string {
+	if j.What == jobPassword {
+		return fmt.Sprintf("password callable of alias %q has", j.Alias)
+	}
+	return fmt.Sprintf("on_connect functions of alias %q have", j.Alias)
 }
 
 // errand is a job that a dial waits for.
@@ -42,6 +53,10 @@ type errand struct {
 	job  Job
 	conn *connection.Conn // jobConnect: the new connection
 	done chan verdict     // of one place, so that nobody waits to settle
+
+	// Known once it was waited for too long.
+	taken  bool   // the thread has taken the job
+	behind string // else what the thread was doing, or ""
 }
 
 type verdict struct {
@@ -66,19 +81,23 @@ func (a *Attendant) FD() (int, error) {
 	return a.event.Duplicate()
 }
 
-// Jobs takes the jobs that there are.
-func (a *Attendant) Jobs() []Job {
+// Take takes the next job, nil if there is none. The one before has ended.
+func (a *Attendant) Take() *Job {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	jobs := a.jobs
-	a.jobs = nil
-	if a.event != nil {
+	a.taken = nil
+	if len(a.jobs) > 0 {
+		job := a.jobs[0]
+		a.jobs = a.jobs[1:]
+		a.taken = &job
+	}
+	if len(a.jobs) == 0 && a.event != nil {
 		a.event.Clear()
 	}
-	return jobs
+	return a.taken
 }
 
-// Settle ends a job. One that nobody waits for any more is none.
+// Settle ends a job. One that nobody waits for any more has no effect.
 func (a *Attendant) Settle(ticket string, ok bool, text string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -120,14 +139,34 @@ func (a *Attendant) wait(ctx context.Context, e *errand) (verdict, error) {
 	case <-ctx.Done():
 	}
 	a.mu.Lock()
+	defer a.mu.Unlock()
 	delete(a.waiting, e.job.Ticket)
-	a.mu.Unlock()
 	select {
 	case v := <-e.done: // it was faster
 		return v, nil
 	default:
-		return verdict{}, ctx.Err()
 	}
+	i := slices.IndexFunc(a.jobs, func(j Job) bool { return j.Ticket == e.job.Ticket })
+	if e.taken = i < 0; !e.taken {
+		a.jobs = slices.Delete(a.jobs, i, i+1)
+	}
+	if !e.taken && a.taken != nil {
+		e.behind = a.taken.description()
+	}
+	return verdict{}, ctx.Err()
+}
+
+// late is the fault of a job that was not done in time: its own function has not returned, or was not called
+// because the thread had another one to wait for.
+func (p *Pool) late(e *errand) *wire.Fault {
+	text := fmt.Sprintf("the %s not returned within %v (connect_timeout_secs)", e.job.description(), millis(p.config.ConnectMS))
+	if !e.taken {
+		text = fmt.Sprintf("the %s not been called within %v (connect_timeout_secs)", e.job.description(), millis(p.config.ConnectMS))
+		if e.behind != "" {
+			text += ": the " + e.behind + " not returned yet, and they are called one at a time"
+		}
+	}
+	return &wire.Fault{Kind: wire.KindOperational, SafeToRetry: true, Message: text}
 }
 
 // errand makes a job with a ticket that nobody can guess: the id of a request may be anybody's choice.
@@ -164,9 +203,7 @@ func (p *Pool) Password(ctx context.Context) (string, error) {
 	v, err := p.attendant.wait(ctx, e)
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
-		return "", &wire.Fault{Kind: wire.KindOperational, SafeToRetry: true, Message: fmt.Sprintf(
-			"the password callable of alias %q has not returned within %v (connect_timeout_secs)",
-			p.config.Alias, millis(p.config.ConnectMS))}
+		return "", p.late(e)
 	case err != nil:
 		return "", err
 	case !v.ok:
@@ -224,9 +261,7 @@ func (p *Pool) introduce(conn *connection.Conn) error {
 	case p.ctx.Err() != nil:
 		fault = p.ClosedFault()
 	case err != nil:
-		fault = &wire.Fault{Kind: wire.KindOperational, SafeToRetry: true, Message: fmt.Sprintf(
-			"the on_connect functions of alias %q have not returned within %v (connect_timeout_secs)",
-			p.config.Alias, millis(p.config.ConnectMS))}
+		fault = p.late(e)
 	case !v.ok:
 		fault = &wire.Fault{Kind: wire.KindOperational, SafeToRetry: true, Ticket: e.job.Ticket, Message: fmt.Sprintf(
 			"an on_connect function of alias %q failed: %s", p.config.Alias, v.text)}

@@ -71,6 +71,9 @@ func (p *Pool) Replica() *Pool { return p.replica }
 // Config is the pool's settings.
 func (p *Pool) Config() *Config { return p.config }
 
+// Closed reports whether Close has been called.
+func (p *Pool) Closed() bool { return p.ctx.Err() != nil }
+
 // ClosedFault is what callers of a closed pool get.
 func (p *Pool) ClosedFault() *wire.Fault {
 	return &wire.Fault{Kind: wire.KindPoolClosed, Message: fmt.Sprintf(

@@ -54,6 +54,13 @@ HAVING pg_catalog.count(*) OPERATOR(pg_catalog.>) 0
 _DOTTED = re.compile(r"[^\W\d][\w$]*(?:\.[^\W\d][\w$]*)+")  # a setting with a prefix, or a table
 
 
+_CANCEL_SECS = 1.0  # how long an async callable may take to end once it is cancelled
+
+
+class _LateError(Exception):
+    """An async callable has taken longer than a dial waits."""
+
+
 class _Served(NamedTuple):
     """A pool whose dials the thread serves."""
 
@@ -107,25 +114,29 @@ def _start() -> None:
     with _lock:
         if _thread is not None:
             return
-        _descriptor, _ = _native.pool_call("JOBS_FD", "")
-        _thread = threading.Thread(
+        if _descriptor is None:
+            _descriptor, _ = _native.pool_call("JOBS_FD", "")
+        thread = threading.Thread(
             target=_serve, args=(_descriptor,), name="hypern-attendant", daemon=True
         )
-        _thread.start()
+        thread.start()  # it may be refused; the next pool tries again
+        _thread = thread
 
 
 def _serve(descriptor: int) -> None:
     poll = select.poll()
     poll.register(descriptor, select.POLLIN)
+    process = os.getpid()
     with contextlib.suppress(CoreUnavailable):  # it has failed, and every caller is told so
         while True:
             poll.poll()
-            _, jobs = _native.pool_call("JOBS", "")
-            for job in json.loads(jobs) or ():
-                _do(job)
+            while (job := json.loads(_native.pool_call("JOBS", "")[1])) is not None:
+                _do(job, process)
+                if os.getpid() != process:
+                    return  # a function has forked: the child's part of it ends with the function
 
 
-def _do(job: dict[str, Any]) -> None:
+def _do(job: dict[str, Any], process: int) -> None:
     ticket = job["ticket"]
     try:
         served = _served.get(job["alias"])
@@ -135,11 +146,15 @@ def _do(job: dict[str, Any]) -> None:
             text = _ask_password(served.password, job["seconds"])
         else:
             text = _introduce(served, job)
+    except _LateError:
+        pass  # the dial has its own limit, and an error that names the callable
     except BaseException as error:
-        keep_for_caller(ticket, error)
-        _settle(ticket, "0", type(error).__name__)
+        if os.getpid() == process:
+            keep_for_caller(ticket, error)
+            _settle(ticket, "0", type(error).__name__)
     else:
-        _settle(ticket, "1", text)
+        if os.getpid() == process:
+            _settle(ticket, "1", text)
 
 
 def _settle(*parts: str) -> None:
@@ -166,7 +181,13 @@ def _run(given: Awaitable[str], seconds: float) -> str:
         _loop = asyncio.new_event_loop()
 
     async def limited() -> str:
-        return await asyncio.wait_for(given, seconds or None)
+        work = asyncio.ensure_future(given)
+        await asyncio.wait({work}, timeout=seconds or None)
+        if not work.done():
+            work.cancel()
+            await asyncio.wait({work}, timeout=_CANCEL_SECS)
+            raise _LateError
+        return work.result()
 
     return _loop.run_until_complete(limited())
 
@@ -205,7 +226,19 @@ def _forget_thread() -> None:
     _served.clear()
     if _descriptor is not None:
         os.close(_descriptor)
+    if _loop is not None:
+        _leave_epoll(_loop)
     _thread = _descriptor = _loop = None
+
+
+def _leave_epoll(loop: asyncio.AbstractEventLoop) -> None:
+    """Have the end of a loop of the parent's, whenever it is collected, not touch the parent's
+    epoll: the child's descriptor of it becomes one of an epoll of its own.
+    """
+    selector = getattr(loop, "_selector", None)
+    if selector is not None and hasattr(select, "epoll"):
+        with contextlib.suppress(OSError, ValueError), select.epoll() as own:
+            os.dup2(own.fileno(), selector.fileno(), inheritable=False)
 
 
 os.register_at_fork(after_in_child=_forget_thread)

@@ -51,8 +51,12 @@ int hn_database_configure(hn_database *self)
     if (self->attend == NULL)
         return 0;
     PyObject *returned = PyObject_CallNoArgs(self->attend);
-    Py_XDECREF(returned);
-    return returned == NULL ? -1 : 0;
+    if (returned == NULL) {
+        self->configured = false; /* without its thread no dial would get a password */
+        return -1;
+    }
+    Py_DECREF(returned);
+    return 0;
 }
 
 int64_t hn_database_open(hn_database *self, PyObject *request_id, PyObject *options, bool reads,
