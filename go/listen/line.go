@@ -44,10 +44,11 @@ type line struct {
 	changed  chan struct{} // of one place: serial is another one
 
 	// The goroutine's own.
-	pg        *pgconn.PgConn
-	has       []string // the channels that the server's side listens to
-	confirmed int64    // the serial that was reported as ready
-	worked    bool     // there has been a connection
+	pg      *pgconn.PgConn
+	has     []string // the channels that the server's side listens to
+	settled int64    // the serial that was reported, as ready or as refused
+	worked  bool     // there has been a connection
+	back    bool     // KindBack is to come before anything that this connection brings
 }
 
 func newLine(h *Hub, p *pool.Pool) *line {
@@ -158,7 +159,7 @@ func (l *line) connect() error {
 	if err != nil {
 		return err
 	}
-	l.pg = pg
+	l.pg, l.back = pg, l.worked
 	if shared {
 		return &wire.Fault{Kind: wire.KindNotSupported, SafeToRetry: true, Message: fmt.Sprintf(
 			"alias %q leads to a pooler that shares its servers, behind which LISTEN is not available: "+
@@ -172,7 +173,16 @@ func (l *line) connect() error {
 }
 
 func (l *line) notified(_ *pgconn.PgConn, n *pgconn.Notification) {
+	l.reportBack()
 	l.hub.report(l, Event{Alias: l.alias, Kind: KindNotified, Channel: n.Channel, Payload: n.Payload, PID: n.PID})
+}
+
+// reportBack reports, once for a connection that replaces another, that notifications may have been missed.
+func (l *line) reportBack() {
+	if l.back {
+		l.back = false
+		l.hub.report(l, Event{Alias: l.alias, Kind: KindBack})
+	}
 }
 
 // serve reads until nothing is wanted any more (nil) or the connection has ended.
@@ -229,29 +239,24 @@ func (l *line) wait() (silent bool, err error) {
 // agree has the server listen to what is wanted, and nothing else.
 func (l *line) agree() error {
 	serial, wanted := l.wanted()
-	if serial == l.confirmed && l.has != nil {
+	if serial == l.settled && l.has != nil {
 		return nil
 	}
-	var commands []string
-	for _, channel := range wanted {
-		if !slices.Contains(l.has, channel) {
-			commands = append(commands, "LISTEN "+quoted(channel))
-		}
-	}
-	for _, channel := range l.has {
-		if !slices.Contains(wanted, channel) {
-			commands = append(commands, "UNLISTEN "+quoted(channel))
-		}
-	}
+	commands := append(without("LISTEN ", wanted, l.has), without("UNLISTEN ", l.has, wanted)...)
 	if len(commands) > 0 {
-		if err := l.execute(strings.Join(commands, ";")); err != nil {
+		err := l.execute(strings.Join(commands, ";"))
+		var refused *pgconn.PgError
+		if l.has != nil && errors.As(err, &refused) && !l.pg.IsClosed() {
+			l.settled = serial // none of the commands has had an effect; the other listeners keep their connection
+			l.fail(err)
+			return nil
+		}
+		if err != nil {
 			return err
 		}
 	}
-	if l.has == nil && l.worked { // ahead of KindReady: those who join now have missed nothing
-		l.hub.report(l, Event{Alias: l.alias, Kind: KindBack})
-	}
-	l.has, l.confirmed = append([]string{}, wanted...), serial
+	l.reportBack() // ahead of KindReady: those who join now have missed nothing
+	l.has, l.settled = append([]string{}, wanted...), serial
 	l.hub.report(l, Event{Alias: l.alias, Kind: KindReady, Serial: serial})
 	return nil
 }
@@ -261,6 +266,21 @@ func (l *line) execute(sql string) error {
 	defer stop()
 	_, err := l.pg.Exec(ctx, sql).ReadAll()
 	return err
+}
+
+// without is a command for each of the channels that is none of the others. There may be thousands.
+func without(command string, channels, others []string) []string {
+	known := make(map[string]bool, len(others))
+	for _, channel := range others {
+		known[channel] = true
+	}
+	var commands []string
+	for _, channel := range channels {
+		if !known[channel] {
+			commands = append(commands, command+quoted(channel))
+		}
+	}
+	return commands
 }
 
 func quoted(channel string) string {

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from hypern.listening.mailbox import Mailbox
 
 
+OF_THE_PARENT = "the listener belongs to the parent process; call listen() in the forked child"
+
+
 class Hub:
     """The listeners of a process. A forked child has a new one."""
 
@@ -83,23 +86,24 @@ class Hub:
     def _start(self) -> None:
         if self._thread is not None:
             return
-        self._descriptor, _ = _native.pool_call("HEARD_FD", "")
-        self._thread = threading.Thread(
+        if self._descriptor is None:
+            self._descriptor, _ = _native.pool_call("HEARD_FD", "")
+        thread = threading.Thread(
             target=self._serve, args=(self._descriptor,), name="hypern-listen", daemon=True
         )
-        self._thread.start()
+        thread.start()  # it may be refused; the next listener tries again
+        self._thread = thread
 
     def _serve(self, descriptor: int) -> None:
         poll = select.poll()
         poll.register(descriptor, select.POLLIN)
-        while True:
-            poll.poll()
-            try:
+        try:
+            while True:
+                poll.poll()
                 _, heard = _native.pool_call("HEARD", "")
-            except errors.CoreUnavailable as error:
-                self._end_all(error)
-                return
-            self._take(json.loads(heard) or [])
+                self._take(json.loads(heard) or [])
+        except Exception as error:  # the core has failed, or the memory is used up
+            self._end_all(error)
 
     def _take(self, heard: list[dict[str, Any]]) -> None:
         """Pass on what has happened, then wake those who wait for it: each event loop once."""
@@ -107,9 +111,14 @@ class Hub:
         with self._lock:
             for event in heard:
                 awake.update(self._deliver(event))
-            for alias in {box.alias for box in awake if box.is_over and self._remove(box)}:
-                self._want_anew(alias)
-        wake(awake)
+            self._drop(box for box in awake if box.is_over)
+        if unread := wake(awake):
+            with self._lock:
+                self._drop(unread)
+
+    def _drop(self, boxes: Iterable[Mailbox]) -> None:
+        for alias in {box.alias for box in boxes if self._remove(box)}:
+            self._want_anew(alias)
 
     def _deliver(self, event: dict[str, Any]) -> Iterable[Mailbox]:
         alias, kind = event["alias"], event["kind"]
@@ -143,16 +152,20 @@ class Hub:
                 box.end(errors.from_core(json.dumps(event["fault"]).encode()))
         return served
 
-    def _end_all(self, error: errors.Error) -> None:
+    def _end_all(self, error: Exception) -> None:
         with self._lock:
             boxes = {box for channels in self._boxes.values() for box in _all(channels)}
             for box in boxes:
                 box.end(error)
                 self._remove(box)
+            self._thread = None  # the next listener starts another one
         wake(boxes)
 
     def forked(self) -> None:
         """In a forked child: its listeners and its descriptor are the parent's."""
+        for channels in self._boxes.values():
+            for box in _all(channels):
+                box.forked(errors.InterfaceError(OF_THE_PARENT))
         if self._descriptor is not None:
             os.close(self._descriptor)
 
@@ -161,8 +174,9 @@ def _all(channels: dict[str, set[Mailbox]]) -> set[Mailbox]:
     return {box for boxes in channels.values() for box in boxes}
 
 
-def wake(boxes: Iterable[Mailbox]) -> None:
-    """Wake the readers of these mailboxes."""
+def wake(boxes: Iterable[Mailbox]) -> list[Mailbox]:
+    """Wake the readers of these mailboxes. Returns those that have none, whose loop was closed."""
+    unread: list[Mailbox] = []
     by_loop: dict[asyncio.AbstractEventLoop, list[Mailbox]] = {}
     for box in boxes:
         if box.loop is None:
@@ -172,9 +186,11 @@ def wake(boxes: Iterable[Mailbox]) -> None:
     for loop, its in by_loop.items():
         try:
             loop.call_soon_threadsafe(_notify_all, its)
-        except RuntimeError:  # it was closed: nobody reads them any more
+        except RuntimeError:
             for box in its:
                 box.end(errors.InterfaceError("the listener's event loop was closed"))
+            unread += its
+    return unread
 
 
 def _notify_all(boxes: list[Mailbox]) -> None:

@@ -100,9 +100,7 @@ class _Base:
 
     def _check_process(self) -> None:
         if self._hub is not hub.current():
-            raise InterfaceError(
-                "the listener belongs to the parent process; call listen() in the forked child"
-            )
+            raise InterfaceError(hub.OF_THE_PARENT)
 
     def _leave(self) -> None:
         if self._hub is not hub.current():

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
+import time
 from collections import deque
 from typing import TYPE_CHECKING
 
@@ -11,6 +13,7 @@ from hypern import errors
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
+    from types import TracebackType
 
     from hypern.listening.events import Notification, Reconnected
 
@@ -34,7 +37,10 @@ class Mailbox:
         self.serial = 0  # the hub's, when it joined
         self._items: deque[Notification | Reconnected] = deque()
         self._error: BaseException | None = None
-        self._condition = threading.Condition()
+        self._traceback: TracebackType | None = None  # as the error came
+        # Each is locked until there is news. No condition: its lock could be another thread's as
+        # the process forks, and the child could not end the wait.
+        self._waiters: set[threading.Lock] = set()
         self._callbacks: set[Callable[[], object]] = set()
 
     @property
@@ -51,16 +57,18 @@ class Mailbox:
         if self._error is not None:
             return
         if len(self._items) >= QUEUE_MAX:
-            self._error = errors.OperationalError(
+            text = (
                 f"the listener has not read {QUEUE_MAX:,} notifications, and was ended so "
                 "that none is lost silently: read faster, or look up what there is, and listen anew"
             )
+            self.end(errors.OperationalError(text))
             return
         self._items.append(item)
 
     def end(self, error: BaseException) -> None:
         """End the queue with an error, unless it has ended."""
         if self._error is None:
+            self._traceback = error.__traceback__
             self._error = error
 
     def take(self) -> Notification | Reconnected | None:
@@ -68,26 +76,45 @@ class Mailbox:
         if self._items:
             return self._items.popleft()
         if self._error is not None:
-            raise self._error
+            raise self._error.with_traceback(self._traceback)  # it may be raised often
         return None
 
     def check(self) -> bool:
         """Whether the server listens. Raises what has ended the queue."""
         if self._error is not None:
-            raise self._error
+            raise self._error.with_traceback(self._traceback)
         return self.is_ready
 
     def notify(self) -> None:
         """Wake who waits."""
-        with self._condition:
-            self._condition.notify_all()
+        self._unlock()
         for callback in list(self._callbacks):
             callback()
 
+    def forked(self, error: BaseException) -> None:
+        """In a forked child: end the queue, and a wait that a signal handler has forked in."""
+        self.end(error)
+        self._unlock()
+
+    def _unlock(self) -> None:
+        for waiter in list(self._waiters):
+            with contextlib.suppress(RuntimeError):  # it is unlocked already
+                waiter.release()
+
     def wait(self, holds: Callable[[], bool], timeout: float | None) -> None:
         """Wait in this thread until `holds()` is true, or the time has passed."""
-        with self._condition:
-            self._condition.wait_for(holds, timeout)
+        deadline = None if timeout is None else time.monotonic() + timeout
+        waiter = threading.Lock()
+        waiter.acquire()
+        self._waiters.add(waiter)
+        try:
+            while not holds():
+                left = -1 if deadline is None else deadline - time.monotonic()
+                if deadline is not None and left <= 0:
+                    return
+                waiter.acquire(timeout=min(left, threading.TIMEOUT_MAX))
+        finally:
+            self._waiters.discard(waiter)
 
     def has_news(self) -> bool:
         """Whether `take` would return at once, with an event or an error."""
