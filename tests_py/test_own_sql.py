@@ -192,11 +192,12 @@ def texts(trapped: str, bouncer: Bouncer) -> set[str]:
 
 def _texts(url: str, bouncer: Bouncer) -> set[str]:
     sent: set[str] = set()
-    host = Path(parse(url)["host"])
+    server = parse(url)
+    socket = Path(server["host"]) / f".s.PGSQL.{server.get('port', '5432')}"
     for mode in ("auto", "off", "describe"):
-        with SQLRecorder(host / ".s.PGSQL.5432") as recorder:
+        with SQLRecorder(socket) as recorder:
             Database.configure(
-                url_with(url, host=recorder.host, sslmode="disable"),
+                url_with(url, host=recorder.host, port="5432", sslmode="disable"),
                 statement_cache=mode,
                 max_size=2,
             )

@@ -12,6 +12,7 @@ from dbapi.faces import Connect
 from support import url_with, wait_until
 
 from hypern import dbapi, errors
+from hypern.config.parse import parse
 from hypern.database import Database
 
 ALL = "SELECT n FROM numbers ORDER BY n"
@@ -232,7 +233,7 @@ def test_info(connection: dbapi.Connection, database: str) -> None:
     assert info.parameter_status("server_encoding") == "UTF8"
     assert info.parameter_status("no.such") is None
     assert f"dbname={info.dbname}" in info.dsn
-    assert info.port == 5432
+    assert info.port == int(parse(database).get("port", "5432"))
     assert info.host
     connection.rollback()
     assert not connection.in_transaction
