@@ -233,7 +233,7 @@ def test_info(connection: dbapi.Connection, database: str) -> None:
     assert info.parameter_status("server_encoding") == "UTF8"
     assert info.parameter_status("no.such") is None
     assert f"dbname={info.dbname}" in info.dsn
-    assert info.port == int(parse(database).get("port", "5432"))
+    assert info.port == int(parse(database).get("port") or 5432)
     assert info.host
     connection.rollback()
     assert not connection.in_transaction
