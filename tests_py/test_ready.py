@@ -36,8 +36,9 @@ def test_it_connects_as_many_as_min_idle(database: str) -> None:
     Database.configure(database, max_size=5, min_idle=3, acquire_timeout_secs=30)
     assert Database.status().size == 0
     ready()
-    wait_until(lambda: Database.status().available == 3, 20)
-    assert Database.status().size == 3
+    assert Database.status().size >= 3
+    wait_until(lambda: Database.status().available >= 3, 20)
+    assert Database.status().size <= 4  # one was in use while the others were made
     ready()
     assert Database.status().in_use == 0
 
