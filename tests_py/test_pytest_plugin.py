@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from pages import blocks
 
 from examples import bank
 from hypern.database import Database, db, scope
@@ -492,8 +493,7 @@ def test_where_no_server_can_be_had_a_sentence_says_what_to_do(pytest_run: Run) 
 
 def test_the_schema_recipe_of_the_page_takes_any_script(pytest_run: Run, tmp_path: Path) -> None:
     page = Path(__file__).parent.parent / "docs" / "testing.md"
-    blocks = page.read_text(encoding="utf-8").split("```python\n")[1:]
-    recipe = next(block.split("```")[0] for block in blocks if "def schema" in block)
+    recipe = next(b.code for b in blocks.read(page.read_text("utf-8")) if "def schema" in b.code)
     (tmp_path / "conftest.py").write_text(recipe)
     (tmp_path / "schema.sql").write_text(
         """-- a comment; with a semicolon
