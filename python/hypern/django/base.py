@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import copy
 import os
-import warnings
 import weakref
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from django.core.exceptions import ImproperlyConfigured
-from django.db import DatabaseError as WrappedDatabaseError
 from django.db import Error as WrappedError
 from django.db import connections
 from django.db.backends.base.base import NO_DB_ALIAS, BaseDatabaseWrapper
@@ -38,7 +37,7 @@ from hypern.session.blocking import DbSession
 from hypern.web.django_databases import extra_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from hypern.config.settings import PoolConfig
 
@@ -107,20 +106,12 @@ class DatabaseWrapper(PostgresWrapper):
             registry.look_again([self.alias])
 
     def get_connection_params(self) -> dict[str, Any]:
-        name = self.settings_dict["NAME"]
         options = self.settings_dict["OPTIONS"]
-        if name == "" and not options.get("service"):
-            raise ImproperlyConfigured(
-                "settings.DATABASES is improperly configured. "
-                "Please supply the NAME or OPTIONS['service'] value."
-            )
-        longest: Any = self.ops.max_name_length()
-        if len(name or "") > longest:
-            raise ImproperlyConfigured(
-                f"The database name '{name}' ({len(name)} characters) is longer than "
-                f"PostgreSQL's limit of {longest} characters. Supply a shorter "
-                "NAME in settings.DATABASES."
-            )
+        # Django checks the name, on a copy, since there it takes options away; it makes nothing
+        # of the pool's, which only psycopg 3 has there.
+        checked = copy.copy(self)
+        checked.settings_dict = {**self.settings_dict, "OPTIONS": {**options, "pool": None}}
+        PostgresWrapper.get_connection_params(checked)
         level = options.get("isolation_level")
         if level is not None and level not in iter(IsolationLevel):
             raise ImproperlyConfigured(
@@ -128,7 +119,7 @@ class DatabaseWrapper(PostgresWrapper):
                 "Use one of the psycopg.IsolationLevel values."
             )
         entry = {**extra_of(self.alias), **self.settings_dict}
-        if name is None:  # to create and drop databases
+        if entry["NAME"] is None:  # to create and drop databases
             entry["NAME"] = "postgres"
             entry["OPTIONS"] = {key: value for key, value in options.items() if key != "service"}
         entry["TIME_ZONE"] = self.timezone_name
@@ -203,36 +194,6 @@ class DatabaseWrapper(PostgresWrapper):
 
     def make_debug_cursor(self, cursor: Any) -> Any:
         return CursorDebugWrapper(cursor, self)
-
-    @contextmanager
-    def _nodb_cursor(self) -> Iterator[Any]:
-        cursor = None
-        try:
-            with BaseDatabaseWrapper._nodb_cursor(self) as cursor:
-                yield cursor
-        except (Error, WrappedDatabaseError):
-            if cursor is not None:
-                raise
-            warnings.warn(
-                "Normally Django will use a connection to the 'postgres' database "
-                "to avoid running initialization queries against the production "
-                "database when it's not needed (for example, when running tests). "
-                "Django was unable to create a connection to the 'postgres' database "
-                "and will use the first PostgreSQL database instead.",
-                RuntimeWarning,
-                stacklevel=2,
-            )
-            for other in connections.all():
-                name = other.settings_dict["NAME"]
-                if other.vendor == "postgresql" and name != "postgres":
-                    made = type(self)({**self.settings_dict, "NAME": name}, alias=self.alias)
-                    try:
-                        with made.cursor() as cursor:
-                            yield cursor
-                    finally:
-                        made.close()
-                    return
-            raise
 
     # Transactions: the session knows what is open, whoever has begun it
 
