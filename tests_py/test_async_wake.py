@@ -413,7 +413,7 @@ def test_an_operation_whose_task_leaves_when_its_turn_comes_is_kept_no_longer(
             await leave(session, soon)
         assert await session.query_value("SELECT 3") == 3
         gc.collect()
-        assert not any(isinstance(o, _native.Operation) for o in gc.get_objects())
+        assert not any(type(o) is _native.Operation for o in gc.get_objects())
         await afinalize_db("r")
 
     loop.run_until_complete(main())

@@ -118,6 +118,9 @@ func (o *copyingOut) received(s *Session, c *Call) {
 	case got.status == 0 && !c.has(abi.InPaused):
 		s.brokenIO(c, "the server ended a COPY in the middle")
 		return
+	case got.status == 0 && got.fault != nil: // its ReadyForQuery is on its way
+		c.io(0, 1)
+		return
 	case got.status == 0:
 		if !o.further {
 			s.streams++
