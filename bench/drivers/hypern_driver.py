@@ -15,7 +15,6 @@ from bench.drivers.copying import (
     some_items,
     tuples,
 )
-from bench.row_classes import BY_WORD
 from hypern.database import Database, db, finalize_db
 
 
@@ -46,6 +45,9 @@ class Hypern(Driver):
         return repeat(lambda _: self.session.query(sql))
 
     def into(self, sql: str, word: str) -> Timed:
+        # Here, since the original's environment has no pydantic.
+        from bench.row_classes import BY_WORD
+
         query = self.session.query
         if word == "validated":
             validate = BY_WORD["pydantic"].model_validate
