@@ -36,7 +36,7 @@ OTHER_PROJECT = re.compile(
     re.VERBOSE,
 )
 SUFFIXES = (".md", ".py", ".pyi", ".toml", ".txt", ".cfg", ".c", ".h", ".go", ".yml")
-SKIPPED = {".venv", ".git", "build", "dist", "node_modules"}
+SKIPPED = {".venv", ".venv-bench", ".git", "build", "dist", "node_modules"}
 # The other project is one of the drivers measured, in an environment of its own.
 MEASURED = {"bench/requirements/original.txt", "bench/drivers/original_driver.py"}
 
