@@ -158,25 +158,13 @@ class Cursor(dbapi.Cursor):
         connection = self._connection
         session = connection._usable()
         statements = [bound(sql, row) for row in rows]
-        alone = connection.autocommit and not session.is_in_transaction
         if not returning and len({text for text, _ in statements}) == 1:
             yield from connection._entering()
             connection._is_fresh = False
             rows = [values for _, values in statements]
             self._rowcount = yield session.execute_many(statements[0][0], rows, timeout=timeout)
             return
-        results = []
-        if alone:
-            yield from connection._beginning("BEGIN")
-        try:
-            for text, values in statements:
-                results.append((yield from connection._statement(text, values, timeout)))
-            if alone:
-                yield session.commit()
-        except BaseException:
-            if alone and session.is_in_transaction:
-                yield session.rollback()
-            raise
+        results = yield from connection._each(statements, True, timeout)
         self._rowcount = sum(result.count for result in results)
         if returning:
             self._hold(results)
